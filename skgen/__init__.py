@@ -1,0 +1,40 @@
+"""Generative models that speak scikit-learn."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._regressor import BayesianBasisRegressor
+    from .bases import FourierBasis, GaussianBasis, SigmoidBasis
+    from .metrics import mean_log_predictive_density
+
+__version__ = "0.1.0"
+
+# Loaded when first asked for (PEP 562): a name costs nothing until it is used.
+_HOMES = {
+    "BayesianBasisRegressor": "_regressor",
+    "FourierBasis": "bases",
+    "GaussianBasis": "bases",
+    "SigmoidBasis": "bases",
+    "mean_log_predictive_density": "metrics",
+}
+
+__all__ = [
+    "BayesianBasisRegressor",
+    "FourierBasis",
+    "GaussianBasis",
+    "SigmoidBasis",
+    "mean_log_predictive_density",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

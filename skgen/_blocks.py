@@ -1,0 +1,73 @@
+"""Row blocks in Python threads, each with one BLAS thread.
+
+OpenBLAS' own threads lose on row blocks of a few hundred rows, while numpy's matrix products and
+ufuncs release the interpreter lock: whole blocks side by side keep every core busy.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+BLOCK_BYTES = 2**20
+"""Size of one block of the design matrix: it stays in a core's cache from basis to product."""
+
+
+def row_blocks(start: int, stop: int, n_columns: int) -> Iterator[slice]:
+    """Slices that cut the rows from ``start`` to ``stop`` into blocks of about BLOCK_BYTES."""
+    size = max(128, BLOCK_BYTES // (8 * n_columns))
+    for first in range(start, stop, size):
+        yield slice(first, min(first + size, stop))
+
+
+def in_threads(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+    """Results of ``function`` for each task, in order, on as many threads as BLAS may use."""
+    if len(tasks) == 1:
+        return [function(tasks[0])]
+    with one_blas_thread() as n_threads:
+        if n_threads == 1:
+            return [function(task) for task in tasks]
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(function, tasks))
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+_lock = threading.Lock()
+_inside = 0
+_limit: Any = None
+_n_threads = 1
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[int]:
+    """Keep BLAS and OpenMP to one thread inside; yields the number that BLAS had before.
+
+    The limit belongs to the process, so the first thread in sets it and the last one out lifts it.
+    """
+    global _inside, _limit, _n_threads
+    with _lock:
+        if _inside == 0:
+            blas = _controller().select(user_api="blas").lib_controllers
+            _n_threads = min((library.num_threads for library in blas), default=1)
+            _limit = _controller().limit(limits=1)
+        _inside += 1
+    try:
+        yield _n_threads
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _limit.restore_original_limits()

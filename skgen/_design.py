@@ -1,0 +1,243 @@
+"""From rows to the statistic: the design matrix in blocks, never whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._blocks import in_threads, row_blocks
+from ._evidence import Prior
+from ._posterior import Posterior, Statistic, condition_number, from_gram
+from ._validation import LARGEST, FloatArray
+from .bases import evaluate
+
+# Gram matrices are for work that is worth it and conditioning that allows it: their relative error
+# is about the square of the condition number times 1e-16, and predictions feel its root.
+QR_WORK = 2e8
+LARGEST_CONDITION = 3e4
+# Below this share of unexplained variation the residual would drown in the Gram matrix's rounding.
+SMALLEST_RESIDUAL = 1e-6
+GRAM_GROUPS = 8
+QR_ROWS = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Rows of the design matrix ``[1 phi(x)]``, or ``phi(x)`` without an intercept."""
+
+    basis: Any
+    n_basis: int
+    fit_intercept: bool
+
+    @classmethod
+    def of(cls, basis: Any, X: FloatArray, fit_intercept: bool) -> Design:
+        """The design of a fitted basis, whose outputs are counted on the first row of X."""
+        n_basis = basis.transform(X[:1]).shape[1]
+        if n_basis == 0:
+            raise ValueError(
+                f"`basis` must give at least one basis function; got none from {basis!r}. "
+                "Choose another."
+            )
+        return cls(basis, n_basis, fit_intercept)
+
+    @property
+    def n_columns(self) -> int:
+        return self.n_basis + self.fit_intercept
+
+    def rows(self, X: FloatArray) -> FloatArray:
+        """The design matrix of the rows of X, shape (n_rows, n_columns)."""
+        Phi = np.empty((len(X), self.n_columns))
+        if self.fit_intercept:
+            Phi[:, 0] = 1.0
+        evaluate(self.basis, X, Phi[:, self.fit_intercept :])
+        return Phi
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Validated rows of data: X (n, n_features), Y (n, n_outputs), weights (n,) or None."""
+
+    X: FloatArray
+    Y: FloatArray
+    weights: FloatArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, index: Any) -> Rows:
+        weights = None if self.weights is None else self.weights[index]
+        return Rows(self.X[index], self.Y[index], weights)
+
+    @property
+    def weight(self) -> float:
+        return float(len(self.X) if self.weights is None else self.weights.sum())
+
+    def weighted(self, table: FloatArray) -> FloatArray:
+        """``table``, one row for each of these, in place times the roots of their weights."""
+        if self.weights is not None:
+            table *= np.sqrt(self.weights)[:, None]
+        return table
+
+
+def summarise(design: Design, rows: Rows, solver: str) -> Statistic:
+    """The statistic of ``rows``."""
+    if solver == "cholesky" or (
+        solver == "auto" and len(rows) * design.n_columns**2 > QR_WORK
+    ):
+        statistic = _by_gram(design, rows)
+        if statistic is not None and (solver == "cholesky" or _keeps_its_digits(statistic)):
+            return _finite(statistic)
+    empty = Statistic.empty(design.n_columns, rows.Y.shape[1])
+    return update(empty, design, rows)
+
+
+def update(statistic: Statistic, design: Design, rows: Rows) -> Statistic:
+    """The statistic with ``rows`` appended, by QR."""
+    for start in range(0, len(rows), QR_ROWS):
+        block = rows[start : start + QR_ROWS]
+        Phi = block.weighted(design.rows(block.X))
+        Y = block.weighted(np.array(block.Y, dtype=np.float64))
+        statistic = statistic.updated(Phi, Y, block.weight)
+    return _finite(statistic)
+
+
+def _by_gram(design: Design, rows: Rows) -> Statistic | None:
+    """The statistic from the Gram matrix, or None if that is not positive definite."""
+    sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), 500)).astype(int)]
+    shift = np.zeros(design.n_columns)
+    target_shift = np.zeros(rows.Y.shape[1])
+    if design.fit_intercept:  # columns near their means: the same weights, far better conditioned
+        shift[1:] = design.rows(sample.X)[:, 1:].mean(axis=0)
+        target_shift = sample.Y.mean(axis=0)
+
+    def products(group: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
+        gram = np.zeros((design.n_columns, design.n_columns))
+        targets = np.zeros((design.n_columns, rows.Y.shape[1]))
+        squares = np.zeros(rows.Y.shape[1])
+        for block in (rows[part] for part in row_blocks(group.start, group.stop, len(gram))):
+            Phi = design.rows(block.X)
+            Phi -= shift
+            block.weighted(Phi)
+            Y = block.weighted(block.Y - target_shift)
+            gram += Phi.T @ Phi
+            targets += Phi.T @ Y
+            squares += np.einsum("ij,ij->j", Y, Y)
+        return gram, targets, squares
+
+    # As many groups on any number of threads, so that the sums round alike.
+    edges = np.linspace(0, len(rows), GRAM_GROUPS + 1).astype(int)
+    groups = [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    sums = [sum(terms) for terms in zip(*in_threads(products, groups), strict=True)]
+    try:
+        statistic = from_gram(sums[0], sums[1], sums[2], rows.weight)
+    except np.linalg.LinAlgError:
+        return None
+    statistic.factor[0] += statistic.factor[0, 0] * shift
+    statistic.targets[0] += statistic.factor[0, 0] * target_shift
+    return statistic
+
+
+def _keeps_its_digits(statistic: Statistic) -> bool:
+    """Whether a statistic from the Gram matrix is as good as one from QR."""
+    about_mean = np.s_[1:] if len(statistic.factor) > 1 else np.s_[:]
+    centred = condition_number(statistic.factor[about_mean, about_mean])
+    explained = np.einsum("ij,ij->j", statistic.targets[1:], statistic.targets[1:])
+    residual_counts = statistic.residual > SMALLEST_RESIDUAL * explained
+    return centred < LARGEST_CONDITION and bool(np.all(residual_counts))
+
+
+def _finite(statistic: Statistic) -> Statistic:
+    """``statistic``, if its numbers can be squared without overflow."""
+    if not statistic.is_finite or np.abs(statistic.factor).max() > LARGEST:
+        raise ValueError(
+            f"`basis` must map X to finite values of at most {LARGEST:g} in magnitude; got larger "
+            "ones or NaN. Rescale X, or put a sklearn.preprocessing.StandardScaler before the basis."
+        )
+    return statistic
+
+
+def evaluate_rows(
+    design: Design, weights: FloatArray, posteriors: list[Posterior], X: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """``Phi @ weights`` and each posterior's leverages, (n_rows, n_posteriors), for rows X."""
+    values = np.empty((len(X), weights.shape[1]))
+    leverage = np.empty((len(X), len(posteriors)))
+
+    def fill(block: slice) -> None:
+        Phi = design.rows(X[block])
+        values[block] = Phi @ weights
+        for column, posterior in enumerate(posteriors):
+            leverage[block, column] = posterior.leverage(Phi)
+
+    in_threads(fill, list(row_blocks(0, len(X), design.n_columns)))
+    return values, leverage
+
+
+class Stream:
+    """A model on its way through a stream: what it has seen, and its posterior when asked.
+
+    Rows that the basis is sure to take wait in a buffer, so that a single row costs little more
+    than its share of a batch; whatever reads the model first lets them in.
+    """
+
+    def __init__(self, design: Design, prior: Prior, statistic: Statistic) -> None:
+        self.design = design
+        self.prior = prior
+        self._statistic = statistic
+        self._posteriors: list[Posterior] | None = None
+        self._waiting: Rows | None = None
+        self._n_waiting = 0
+
+    @property
+    def statistic(self) -> Statistic:
+        if self._n_waiting:
+            assert self._waiting is not None
+            waiting = self._waiting[: self._n_waiting]
+            self._statistic = update(self._statistic, self.design, waiting)
+            self._n_waiting = 0
+        return self._statistic
+
+    @property
+    def n_outputs(self) -> int:
+        return self._statistic.targets.shape[1]
+
+    @property
+    def posteriors(self) -> list[Posterior]:
+        """Posteriors of the outputs, in order: one for all, or one for each."""
+        if self._posteriors is None:
+            self._posteriors = self.prior.posteriors(self.statistic)
+        return self._posteriors
+
+    def wait(self, X: FloatArray, Y: FloatArray) -> None:
+        """Take rows on which the basis is total, of weight 1, for later."""
+        stop = self._n_waiting + len(X)
+        if self._waiting is None or stop > QR_ROWS:
+            statistic = self.statistic
+            if len(X) > QR_ROWS // 2:
+                self._statistic = update(statistic, self.design, Rows(X, Y))
+                self._posteriors = None
+                return
+            stop = len(X)
+            self._waiting = self._waiting or Rows(
+                np.empty((QR_ROWS, X.shape[1])), np.empty((QR_ROWS, Y.shape[1]))
+            )
+        self._waiting.X[self._n_waiting : stop] = X
+        self._waiting.Y[self._n_waiting : stop] = Y
+        self._n_waiting = stop
+        self._posteriors = None
+
+    def extended(self, rows: Rows, prior: Prior, forgetting: float) -> Stream:
+        """The stream with ``rows`` seen too, older ones discounted row by row."""
+        statistic = self.statistic
+        if forgetting < 1:
+            ages = np.arange(len(rows))[::-1]
+            weights = forgetting**ages if rows.weights is None else rows.weights * forgetting**ages
+            rows = Rows(rows.X, rows.Y, weights)
+            statistic = statistic.discounted(forgetting ** len(rows))
+        return Stream(self.design, prior, update(statistic, self.design, rows))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the buffer: a pickle holds what was seen, once."""
+        return {**vars(self), "_statistic": self.statistic, "_waiting": None, "_n_waiting": 0}

@@ -1,0 +1,632 @@
+"""Basis functions: scikit-learn transformers from features X to the design matrix Phi.
+
+Any scikit-learn transformer is a basis; those here are the ones that scikit-learn lacks. Their
+positions and widths follow from the *set* of rows they are fitted on, so that a repeated row and
+an integer sample weight mean the same, and they are the same at every fit.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import Any, Literal, Self
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+from scipy.special import expit, ndtri
+from scipy.stats import chi2, qmc
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.cluster import KMeans
+from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._blocks import one_blas_thread
+from ._validation import (
+    LARGEST,
+    FloatArray,
+    RandomState,
+    check_choice,
+    check_number,
+    check_numeric,
+    check_vector,
+    generator,
+    unchanged_on_error,
+)
+
+__all__ = ["FourierBasis", "GaussianBasis", "SigmoidBasis"]
+
+LECTURE_COUNT = 9
+"""Basis functions for one feature, as in the figures of Bishop's chapter 3."""
+DEFAULT_COUNT = 300
+ROWS_PER_CENTER, FEWEST_ROWS = 10, 1000
+
+
+def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
+    """Write the basis functions of the rows of X, already validated, into ``out``."""
+    if isinstance(basis, _Basis):
+        if not is_total(basis, X):
+            raise ValueError(
+                f"`X` must lie within {basis._reach:g} of zero for this basis; got "
+                f"{np.abs(X).max():g}. Rescale X, or leave such rows out."
+            )
+        basis._write(X, out)
+        return
+    Phi = basis.transform(X)
+    Phi = Phi.toarray() if hasattr(Phi, "toarray") else np.asarray(Phi, dtype=np.float64)
+    if Phi.shape != out.shape:
+        raise ValueError(
+            f"`basis` must give as many columns as when it was fitted ({out.shape[1]}); got an "
+            f"array of shape {Phi.shape}. Use a transformer with a fixed number of outputs."
+        )
+    out[...] = Phi
+
+
+def is_total(basis: Any, X: FloatArray) -> bool:
+    """Whether ``basis`` is sure to be finite on X, whose rows may then wait to be evaluated."""
+    return isinstance(basis, _Basis) and bool(np.abs(X).max() <= basis._reach)
+
+
+class _Basis(  # type: ignore[misc]
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC
+):
+    """What the bases share; each fills in ``_place`` and ``_write``."""
+
+    _reach: float  # largest magnitude of X at which every basis function surely is finite
+    _n_features_out: int
+
+    def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
+        """Place the basis functions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows whose range, spread and density the basis functions follow.
+        y : None, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted basis.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or a parameter is unfit; the basis is left as it was.
+        """
+        with unchanged_on_error(self):
+            rows = self._validated(X, reset=True)
+            if max(rows.max(), -rows.min()) > LARGEST:
+                raise ValueError(
+                    f"`X` must hold values of at most {LARGEST:g} in magnitude; got "
+                    f"{max(rows.max(), -rows.min()):g}. Rescale X."
+                )
+            self._place(rows)
+        return self
+
+    def transform(self, X: npt.ArrayLike) -> FloatArray:
+        """Evaluate the basis functions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to map.
+
+        Returns
+        -------
+        Phi : ndarray of shape (n_samples, n_features_out)
+            The design matrix.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X is unfit, or so far from the fitted rows that the basis functions overflow.
+        """
+        check_is_fitted(self)
+        rows = self._validated(X, reset=False)
+        Phi = np.empty((len(rows), self._n_features_out))
+        evaluate(self, rows, Phi)
+        return Phi
+
+    def _validated(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
+        check_numeric(X, "X")
+        rows: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+        return rows
+
+    @abstractmethod
+    def _place(self, X: FloatArray) -> None:
+        """Set the fitted attributes, ``_reach`` and ``_n_features_out`` from rows X."""
+
+    @abstractmethod
+    def _write(self, X: FloatArray, out: FloatArray) -> None:
+        """Write the basis functions of rows X, within reach, into ``out``."""
+
+
+class GaussianBasis(_Basis):
+    """Gaussian basis functions, and for several features their linear terms too.
+
+    ``phi_j(x) = exp(-sum_d (x_d - c_jd)^2 / (2 s_d^2))`` (Bishop eq. 3.4, with one width s_d a
+    feature). Scales are handled inside: distances are taken in units of each feature's spread.
+
+    Parameters
+    ----------
+    n_basis : int, default=None
+        Number of basis functions, linear terms included. None means 9 for one feature, and for
+        several 300 Gaussians beside the linear terms. Centers that follow the data by k-means are
+        at most as many as there are distinct rows.
+    centers : {"auto", "even", "quantile", "kmeans"} or array-like, default="auto"
+        Where the Gaussians sit: evenly over the domain (for several features, the points of a
+        Halton sequence), at quantiles (one feature only), at k-means centers, or at the rows of an
+        array of shape (n_centers, n_features). "auto" is "kmeans" for several features without a
+        ``domain``, else "even".
+    width : float or array-like of shape (n_features,), default=None
+        Standard deviations s_d of the Gaussians, in the units of X. None takes ``overlap``.
+    overlap : float, default=1.5
+        Width in units of the median distance between neighbouring centers, used if ``width`` is
+        None.
+    domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
+        Range of X over which the centers are spread. None takes the range of the data. A basis
+        with a domain depends on no data, so it suits streams, merging, and draws from the prior.
+    linear : {"auto"} or bool, default="auto"
+        Whether each feature, standardised, is a basis function too, which carries a trend beyond
+        the data. "auto" adds them for several features whose centers follow the data, if they
+        leave room for a Gaussian.
+
+    Attributes
+    ----------
+    centers_ : ndarray of shape (n_centers, n_features)
+        Centers, in the units of X.
+    width_ : ndarray of shape (n_features,)
+        Widths, in the units of X.
+    location_ : ndarray of shape (n_features,)
+        Zero of the linear terms.
+    scale_ : ndarray of shape (n_features,)
+        Unit of the linear terms.
+    linear_ : bool
+        Whether the last n_features columns are linear terms.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, when X has them.
+
+    See Also
+    --------
+    SigmoidBasis : Steps instead of bumps, feature by feature.
+    FourierBasis : Waves, which approximate a stationary Gaussian process.
+    sklearn.kernel_approximation.Nystroem : Kernels at data points, whitened.
+
+    Notes
+    -----
+    k-means runs on at most ``max(1000, 10 n_basis)`` evenly chosen rows and for 10 rounds, which
+    costs O(n_basis^2 n_features); evaluation costs O(n_samples n_basis n_features).
+
+    References
+    ----------
+    .. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006, section 3.1.
+
+    Examples
+    --------
+    >>> from skgen import GaussianBasis
+    >>> GaussianBasis(3, domain=(0, 1)).fit_transform([[0.0], [0.5]]).round(2)
+    array([[1.  , 0.8 , 0.41],
+           [0.8 , 1.  , 0.8 ]])
+    """
+
+    def __init__(
+        self,
+        n_basis: int | None = None,
+        *,
+        centers: Literal["auto", "even", "quantile", "kmeans"] | npt.ArrayLike = "auto",
+        width: float | npt.ArrayLike | None = None,
+        overlap: float = 1.5,
+        domain: npt.ArrayLike | None = None,
+        linear: Literal["auto"] | bool = "auto",
+    ) -> None:
+        self.n_basis = n_basis
+        self.centers = centers
+        self.width = width
+        self.overlap = overlap
+        self.domain = domain
+        self.linear = linear
+
+    def _place(self, X: FloatArray) -> None:
+        n_features = X.shape[1]
+        how = self._center_rule(n_features)
+        self.linear_, n_centers = self._share_out(how, n_features)
+        rows = _distinct_rows(X, max(FEWEST_ROWS, ROWS_PER_CENTER * n_centers))
+        if self.domain is None:
+            self.location_, self.scale_ = _location_and_scale(rows)
+            low, high = X.min(axis=0), X.max(axis=0)
+        else:
+            low, high = _check_domain(self.domain, n_features)
+            self.location_, self.scale_ = (low + high) / 2, (high - low) / np.sqrt(12)
+        if how == "given":
+            self.centers_ = _check_centers(self.centers, n_features)
+        elif how == "kmeans":
+            standard = np.unique((rows - self.location_) / self.scale_, axis=0)
+            self.centers_ = self.location_ + self.scale_ * _k_means(standard, n_centers)
+        elif how == "quantile":
+            self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
+        else:
+            self.centers_ = low + (high - low) * _evenly(n_centers, n_features)
+        self.width_ = self._chosen_width(n_features)
+        self._compile()
+
+    def _center_rule(self, n_features: int) -> str:
+        if not isinstance(self.centers, str):
+            return "given"
+        rule = check_choice(self.centers, "centers", ("auto", "even", "quantile", "kmeans"))
+        if rule == "quantile" and n_features > 1:
+            raise ValueError(
+                f"`centers` must not be 'quantile' for several features; got {n_features} "
+                "features. Use 'kmeans'."
+            )
+        if rule == "auto":
+            return "kmeans" if n_features > 1 and self.domain is None else "even"
+        return rule
+
+    def _share_out(self, rule: str, n_features: int) -> tuple[bool, int]:
+        """Whether there are linear terms, and how many centers."""
+        remedy = "Give the number of basis functions, linear terms included."
+        n_basis = self.n_basis
+        if n_basis is not None:
+            n_basis = check_number(n_basis, "n_basis", low=1, integer=True, remedy=remedy)
+        if not isinstance(self.linear, bool):
+            check_choice(self.linear, "linear", ("auto",))
+            room = n_basis is None or n_basis > n_features
+            linear = rule == "kmeans" and n_features > 1 and room
+        else:
+            linear = self.linear
+        if n_basis is None:
+            return linear, LECTURE_COUNT if n_features == 1 else DEFAULT_COUNT
+        n_centers = n_basis - n_features * linear
+        if n_centers < 1:
+            raise ValueError(
+                f"`n_basis` must be > n_features (={n_features}) with linear=True; got "
+                f"n_basis={n_basis}. Ask for more basis functions, or set linear=False."
+            )
+        return linear, n_centers
+
+    def _chosen_width(self, n_features: int) -> FloatArray:
+        if self.width is None:
+            overlap = check_number(
+                self.overlap, "overlap", low=0, open_low=True,
+                remedy="1 to 3 suits most data.",
+            )  # fmt: skip
+            standard = (self.centers_ - self.location_) / self.scale_
+            return overlap * _neighbour_distance(standard) * self.scale_
+        return _check_lengths(self.width, "width", n_features)
+
+    def _compile(self) -> None:
+        """Prepare the exponent as one matrix product, for several features."""
+        centers = (self.centers_ - self.location_) / self.width_
+        squares = np.einsum("ij,ij->i", centers, centers)
+        self._exponent = np.vstack([centers.T, np.full(len(centers), -0.5), -0.5 * squares])
+        self._reach = LARGEST * min(1.0, self.width_.min(), self.scale_.min())
+        self._n_features_out = len(centers) + self.linear_ * len(self.width_)
+
+    def _write(self, X: FloatArray, out: FloatArray) -> None:
+        n_centers, n_features = self.centers_.shape
+        bumps = out[:, :n_centers]
+        if n_features == 1:  # no cancellation, and no slower
+            np.subtract(X / self.width_, (self.centers_ / self.width_).T, out=bumps)
+            np.multiply(bumps, bumps, out=bumps)
+            bumps *= -0.5
+        else:
+            extended = np.ones((len(X), n_features + 2))
+            np.subtract(X, self.location_, out=extended[:, :n_features])
+            extended[:, :n_features] /= self.width_
+            standard = extended[:, :n_features]
+            np.einsum("ij,ij->i", standard, standard, out=extended[:, n_features])
+            np.matmul(extended, self._exponent, out=bumps)
+        np.exp(bumps, out=bumps)
+        if self.linear_:
+            out[:, n_centers:] = (X - self.location_) / self.scale_
+
+
+class SigmoidBasis(_Basis):
+    """Logistic sigmoids of each feature.
+
+    ``phi_dj(x) = 1 / (1 + exp(-(x_d - c_dj) / s_d))`` (Bishop eqs 3.5-3.6). Several features are
+    treated one by one, so their effects add up.
+
+    Parameters
+    ----------
+    n_basis : int, default=9
+        Number of sigmoids for each feature.
+    centers : {"even", "quantile"} or array-like of shape (n_centers,), default="even"
+        Where the sigmoids rise: evenly over the domain, at quantiles of each feature, or at given
+        values, the same for each feature.
+    width : float or array-like of shape (n_features,), default=None
+        Lengths s_d, in the units of X; None takes ``overlap``.
+    overlap : float, default=0.5
+        Length in units of the median distance between neighbouring centers, used if ``width`` is
+        None.
+    domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
+        Range of X over which the centers are spread; None takes the range of the data.
+
+    Attributes
+    ----------
+    centers_ : ndarray of shape (n_features, n_basis)
+        Centers, in the units of X.
+    width_ : ndarray of shape (n_features,)
+        Lengths, in the units of X.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, when X has them.
+
+    See Also
+    --------
+    GaussianBasis : Bumps instead of steps, in all features at once.
+    sklearn.preprocessing.SplineTransformer : Piecewise polynomials of each feature.
+
+    References
+    ----------
+    .. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006, section 3.1.
+
+    Examples
+    --------
+    >>> from skgen import SigmoidBasis
+    >>> SigmoidBasis(3, domain=(0, 1)).fit_transform([[0.0], [0.5]]).round(2)
+    array([[0.5 , 0.12, 0.02],
+           [0.88, 0.5 , 0.12]])
+    """
+
+    def __init__(
+        self,
+        n_basis: int = 9,
+        *,
+        centers: Literal["even", "quantile"] | npt.ArrayLike = "even",
+        width: float | npt.ArrayLike | None = None,
+        overlap: float = 0.5,
+        domain: npt.ArrayLike | None = None,
+    ) -> None:
+        self.n_basis = n_basis
+        self.centers = centers
+        self.width = width
+        self.overlap = overlap
+        self.domain = domain
+
+    def _place(self, X: FloatArray) -> None:
+        n_features = X.shape[1]
+        if self.domain is None:
+            low, high = X.min(axis=0), X.max(axis=0)
+        else:
+            low, high = _check_domain(self.domain, n_features)
+        self.centers_ = self._placed_centers(X, low, high)
+        if self.width is None:
+            overlap = check_number(
+                self.overlap, "overlap", low=0, open_low=True,
+                remedy="0.2 to 1 suits most data.",
+            )  # fmt: skip
+            scale = np.where(high > low, high - low, 1.0)
+            gaps = [_neighbour_distance(row[:, None] / unit) for row, unit in
+                    zip(self.centers_, scale, strict=True)]  # fmt: skip
+            self.width_ = overlap * scale * np.array(gaps)
+        else:
+            self.width_ = _check_lengths(self.width, "width", n_features)
+        self._reach = LARGEST * min(1.0, self.width_.min())
+        self._n_features_out = self.centers_.size
+
+    def _placed_centers(self, X: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+        if not isinstance(self.centers, str):
+            return np.repeat(_check_centers(np.reshape(self.centers, (-1, 1)), 1).T, len(low), 0)
+        n_basis = check_number(
+            self.n_basis, "n_basis", low=1, integer=True, remedy="Give the number of sigmoids."
+        )
+        if check_choice(self.centers, "centers", ("even", "quantile")) == "even":
+            return low[:, None] + np.outer(high - low, _evenly(n_basis, 1))
+        probabilities = np.linspace(0, 1, n_basis)
+        return np.stack([np.quantile(np.unique(column), probabilities) for column in X.T])
+
+    def _write(self, X: FloatArray, out: FloatArray) -> None:
+        n_basis = self.centers_.shape[1]
+        for feature, (centers, width) in enumerate(zip(self.centers_, self.width_, strict=True)):
+            part = out[:, feature * n_basis : (feature + 1) * n_basis]
+            np.subtract(X[:, [feature]] / width, centers / width, out=part)
+            expit(part, out=part)
+
+
+class FourierBasis(_Basis):
+    """Fourier features of a stationary Gaussian process.
+
+    ``phi(x) = sqrt(2 / n_basis) [cos(w_j' x), sin(w_j' x)]`` with frequencies w_j drawn from the
+    kernel's spectral density [1]_: under a prior of precision ``a`` on the weights, f(x) has
+    variance ``1 / a`` everywhere, and approximates the Gaussian process of that kernel.
+
+    Parameters
+    ----------
+    n_basis : int, default=200
+        Number of basis functions, even: a cosine and a sine for each frequency.
+    kernel : {"rbf", "matern32", "matern52"}, default="rbf"
+        The kernel: squared exponential, or Matern with smoothness 3/2 or 5/2.
+    length_scale : float or array-like of shape (n_features,), default=None
+        Length scales of the kernel in the units of X. None takes ``sqrt(n_features)`` standard
+        deviations of each feature.
+    sampling : {"halton", "random"}, default="halton"
+        Frequencies from a scrambled Halton sequence, whose kernel error falls nearly as
+        1 / n_basis, or independent draws, whose error falls as 1 / sqrt(n_basis).
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of the frequencies; None draws afresh at each fit.
+
+    Attributes
+    ----------
+    frequencies_ : ndarray of shape (n_features, n_basis // 2)
+        Angular frequencies, in radians per unit of X.
+    length_scale_ : ndarray of shape (n_features,)
+        Length scales, in the units of X.
+    location_ : ndarray of shape (n_features,)
+        Where all phases are zero.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, when X has them.
+
+    See Also
+    --------
+    sklearn.kernel_approximation.RBFSampler : Random features with random phases.
+    GaussianBasis : Local bumps, whose uncertainty does not grow away from the data.
+
+    References
+    ----------
+    .. [1] A. Rahimi and B. Recht, Random features for large-scale kernel machines, NIPS 2007.
+
+    Examples
+    --------
+    >>> from skgen import FourierBasis
+    >>> FourierBasis(4, random_state=0).fit_transform([[0.0], [1.0]]).shape
+    (2, 4)
+    """
+
+    def __init__(
+        self,
+        n_basis: int = 200,
+        *,
+        kernel: Literal["rbf", "matern32", "matern52"] = "rbf",
+        length_scale: float | npt.ArrayLike | None = None,
+        sampling: Literal["halton", "random"] = "halton",
+        random_state: RandomState = None,
+    ) -> None:
+        self.n_basis = n_basis
+        self.kernel = kernel
+        self.length_scale = length_scale
+        self.sampling = sampling
+        self.random_state = random_state
+
+    def _place(self, X: FloatArray) -> None:
+        n_features = X.shape[1]
+        remedy = "Give an even number: a cosine and a sine for each frequency."
+        n_basis = check_number(self.n_basis, "n_basis", low=2, integer=True, remedy=remedy)
+        if n_basis % 2:
+            raise ValueError(f"`n_basis` must be even; got n_basis={n_basis}. {remedy}")
+        if self.length_scale is None:
+            self.location_, scale = _location_and_scale(_distinct_rows(X, FEWEST_ROWS))
+            self.length_scale_ = np.sqrt(n_features) * scale
+        else:
+            self.location_ = np.zeros(n_features)
+            self.length_scale_ = _check_lengths(self.length_scale, "length_scale", n_features)
+        uniform = self._uniform(n_basis // 2, n_features + 1)
+        self.frequencies_ = self._spectral(uniform).T / self.length_scale_[:, None]
+        self._reach = 1e8 * self.length_scale_.min()  # beyond, a phase has no digits left
+        self._n_features_out = n_basis
+
+    def _uniform(self, n_rows: int, n_columns: int) -> FloatArray:
+        rng = generator(self.random_state)
+        if check_choice(self.sampling, "sampling", ("halton", "random")) == "random":
+            return rng.random((n_rows, n_columns))
+        points: FloatArray = qmc.Halton(n_columns, rng=rng).random(n_rows)
+        return points
+
+    def _spectral(self, uniform: FloatArray) -> FloatArray:
+        """Frequencies of unit length scale: normal, or Student-t with 2 nu degrees of freedom."""
+        kernel = check_choice(self.kernel, "kernel", ("rbf", "matern32", "matern52"))
+        normal: FloatArray = ndtri(uniform[:, :-1])
+        if kernel == "rbf":
+            return normal
+        df = {"matern32": 3, "matern52": 5}[kernel]
+        return normal * np.sqrt(df / chi2.ppf(uniform[:, -1:], df))
+
+    def _write(self, X: FloatArray, out: FloatArray) -> None:
+        half = self.frequencies_.shape[1]
+        phase = (X - self.location_) @ self.frequencies_
+        np.cos(phase, out=out[:, :half])
+        np.sin(phase, out=out[:, half:])
+        out *= np.sqrt(1 / half)
+
+
+SHORTCUTS = {
+    "gaussian": GaussianBasis,
+    "sigmoid": SigmoidBasis,
+    "fourier": partial(FourierBasis, random_state=0),
+    "polynomial": partial(PolynomialFeatures, include_bias=False),
+    "identity": partial(FunctionTransformer, feature_names_out="one-to-one"),
+}
+
+
+def resolve_basis(basis: Any) -> Any:
+    """An unfitted copy of the basis that ``basis``, a shortcut or a transformer, stands for."""
+    if isinstance(basis, str):
+        return SHORTCUTS[check_choice(basis, "basis", tuple(SHORTCUTS))]()
+    if isinstance(basis, type) or not (hasattr(basis, "fit") and hasattr(basis, "transform")):
+        raise TypeError(
+            "`basis` must be a str or a transformer instance with fit and transform; got "
+            f"basis={basis!r}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or pass for "
+            "example sklearn.preprocessing.SplineTransformer()."
+        )
+    return clone(basis)
+
+
+def depends_on_data(basis: Any, X: FloatArray) -> bool:
+    """Whether a fit of ``basis`` to other rows of the same width gives another basis."""
+    return bool(joblib.hash(clone(basis).fit(X)) != joblib.hash(clone(basis).fit(2 * X + 1)))
+
+
+def _distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
+    """The set of rows of X, or of evenly chosen ones if they are more than ``n_most``."""
+    if len(X) > n_most:
+        X = X[np.linspace(0, len(X) - 1, n_most).astype(int)]
+    return np.unique(np.asarray(X, dtype=np.float64), axis=0)
+
+
+def _location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Means and standard deviations; a constant feature gets its magnitude, or 1, for a scale."""
+    location, scale = rows.mean(axis=0), rows.std(axis=0)
+    magnitude = np.abs(location)
+    rounding = np.maximum(10 * np.finfo(float).eps * magnitude, 1 / LARGEST)
+    return location, np.where(scale > rounding, scale, np.where(magnitude > 0, magnitude, 1.0))
+
+
+def _evenly(n_points: int, n_features: int) -> FloatArray:
+    """Points spread over the unit cube, shape (n_points, n_features), ends included for one."""
+    if n_features == 1:
+        return np.linspace(0, 1, n_points)[:, None] if n_points > 1 else np.full((1, 1), 0.5)
+    points: FloatArray = qmc.Halton(n_features, scramble=False).random(n_points + 1)[1:]
+    return points
+
+
+def _k_means(rows: FloatArray, n_centers: int) -> FloatArray:
+    if n_centers >= len(rows):
+        return rows
+    start = rows[np.linspace(0, len(rows) - 1, n_centers).astype(int)]
+    with one_blas_thread():  # else the order of the threads would be in the last digits
+        found = KMeans(n_centers, init=start, n_init=1, max_iter=10, tol=0.0).fit(rows)
+    centers: FloatArray = found.cluster_centers_
+    return centers
+
+
+def _neighbour_distance(centers: FloatArray) -> float:
+    """Median distance of a center to the nearest other one; 1 if all coincide."""
+    distinct = np.unique(centers, axis=0)
+    if len(distinct) == 1:
+        return 1.0
+    distances, _ = cKDTree(distinct).query(distinct, k=2)
+    return float(np.median(distances[:, 1]))
+
+
+def _check_domain(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray]:
+    remedy = "Give (low, high), or one such pair a feature."
+    pairs = np.ndim(domain) == 2
+    shape = (n_features, 2) if pairs else (2,)
+    bounds = check_vector(domain, "domain", shape, remedy=remedy)
+    low, high = np.broadcast_to(bounds.T[:, None] if not pairs else bounds.T, (2, n_features))
+    if not np.all(low < high):
+        raise ValueError(f"`domain` must have low < high; got domain={domain!r}. {remedy}")
+    return low, high
+
+
+def _check_centers(centers: Any, n_features: int) -> FloatArray:
+    remedy = "Give one row a center and one column a feature."
+    n_centers = len(centers) if np.ndim(centers) == 2 and len(centers) else 1
+    return check_vector(centers, "centers", (n_centers, n_features), remedy=remedy)
+
+
+def _check_lengths(value: Any, name: str, n_features: int) -> FloatArray:
+    remedy = "Give a positive length in the units of X, or one a feature."
+    shape = (n_features,) if np.ndim(value) else ()
+    lengths = check_vector(value, name, shape, remedy=remedy)
+    if not np.all(lengths > 1 / LARGEST):
+        raise ValueError(f"`{name}` must be > 0; got {name}={value!r}. {remedy}")
+    return np.broadcast_to(lengths, (n_features,)).copy()

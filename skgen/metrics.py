@@ -1,0 +1,73 @@
+"""Scores of predictive distributions, as scorers that GridSearchCV takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+from sklearn.pipeline import Pipeline
+
+from ._validation import FloatArray
+
+__all__ = ["mean_log_predictive_density"]
+
+
+def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Mean log predictive density of y given X: a proper score, the greater the better.
+
+    It is the scorer for ``scoring=`` of GridSearchCV and cross_val_score, and it scores any
+    regressor that says how sure it is.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        A fitted regressor with ``log_predictive_density(X, y)``, or one with
+        ``predict(X, return_std=True)``, whose predictive distribution is then taken as normal;
+        or a Pipeline that ends in one.
+    X : array-like of shape (n_samples, n_features)
+        Features.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets.
+
+    Returns
+    -------
+    score : float
+        Mean over rows of log p(y | x), in nats.
+
+    Raises
+    ------
+    TypeError
+        If the estimator gives no predictive distribution.
+
+    See Also
+    --------
+    skgen.BayesianBasisRegressor.log_predictive_density : The log density of each row.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from skgen import BayesianBasisRegressor, mean_log_predictive_density
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> scores = cross_val_score(
+    ...     BayesianBasisRegressor("identity"), X, y, scoring=mean_log_predictive_density
+    ... )
+    >>> round(scores.mean(), 1)
+    -5.4
+    """
+    while isinstance(estimator, Pipeline):
+        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+        estimator = estimator[-1]
+    if hasattr(estimator, "log_predictive_density"):
+        return float(np.mean(estimator.log_predictive_density(X, y)))
+    try:
+        mean, std = estimator.predict(X, return_std=True)
+    except TypeError as error:
+        raise TypeError(
+            "`estimator` must have log_predictive_density(X, y) or predict(X, return_std=True); "
+            f"got {type(estimator).__name__}. Score it with a point score, such as 'r2'."
+        ) from error
+    log_density: FloatArray = norm.logpdf(np.asarray(y), mean, std)
+    return float(log_density.reshape(len(log_density), -1).sum(axis=1).mean())
