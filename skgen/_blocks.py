@@ -18,13 +18,18 @@ from threadpoolctl import ThreadpoolController
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-BLOCK_BYTES = 2**20
-"""Size of one block of the design matrix: it stays in a core's cache from basis to product."""
+BLOCK_BYTES, BLOCK_ROWS = 2**22, 1024
+"""Most of a block of the design matrix: it stays in cache from the basis to the product."""
+
+
+def block_size(n_columns: int) -> int:
+    """Rows of a block of the design matrix."""
+    return min(BLOCK_ROWS, max(128, BLOCK_BYTES // (8 * n_columns)))
 
 
 def row_blocks(start: int, stop: int, n_columns: int) -> Iterator[slice]:
-    """Slices that cut the rows from ``start`` to ``stop`` into blocks of about BLOCK_BYTES."""
-    size = max(128, BLOCK_BYTES // (8 * n_columns))
+    """Slices that cut the rows from ``start`` to ``stop`` into blocks."""
+    size = block_size(n_columns)
     for first in range(start, stop, size):
         yield slice(first, min(first + size, stop))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import in_threads, row_blocks
+from ._blocks import block_size, in_threads, row_blocks
 from ._evidence import Prior
 from ._posterior import Posterior, Statistic, condition_number, from_gram
 from ._validation import LARGEST, FloatArray
@@ -16,7 +16,7 @@ from .bases import evaluate
 # Gram matrices are for work that is worth it and conditioning that allows it: their relative error
 # is about the square of the condition number times 1e-16, and predictions feel its root.
 QR_WORK = 2e8
-LARGEST_CONDITION = 3e4
+LARGEST_CONDITION = 1e5
 # Below this share of unexplained variation the residual would drown in the Gram matrix's rounding.
 SMALLEST_RESIDUAL = 1e-6
 GRAM_GROUPS = 8
@@ -46,9 +46,9 @@ class Design:
     def n_columns(self) -> int:
         return self.n_basis + self.fit_intercept
 
-    def rows(self, X: FloatArray) -> FloatArray:
-        """The design matrix of the rows of X, shape (n_rows, n_columns)."""
-        Phi = np.empty((len(X), self.n_columns))
+    def rows(self, X: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """The design matrix of the rows of X, (n_rows, n_columns), column by column in memory."""
+        Phi = np.empty((len(X), self.n_columns), order="F") if out is None else out
         if self.fit_intercept:
             Phi[:, 0] = 1.0
         evaluate(self.basis, X, Phi[:, self.fit_intercept :])
@@ -79,6 +79,19 @@ class Rows:
         if self.weights is not None:
             table *= np.sqrt(self.weights)[:, None]
         return table
+
+
+class Buffer:
+    """Memory for one block after the other, because fresh pages cost more than what is in them."""
+
+    def __init__(self, n_columns: int) -> None:
+        self.n_columns = n_columns
+        self.memory = np.empty(block_size(n_columns) * n_columns)
+
+    def table(self, n_rows: int) -> FloatArray:
+        """An uninitialised table of shape (n_rows, n_columns), column by column in memory."""
+        size = n_rows * self.n_columns
+        return self.memory[:size].reshape((n_rows, self.n_columns), order="F")
 
 
 def summarise(design: Design, rows: Rows, solver: str) -> Statistic:
@@ -113,15 +126,17 @@ def _by_gram(design: Design, rows: Rows) -> Statistic | None:
         target_shift = sample.Y.mean(axis=0)
 
     def products(group: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
-        gram = np.zeros((design.n_columns, design.n_columns))
+        gram, product = np.zeros((2, design.n_columns, design.n_columns))
         targets = np.zeros((design.n_columns, rows.Y.shape[1]))
         squares = np.zeros(rows.Y.shape[1])
-        for block in (rows[part] for part in row_blocks(group.start, group.stop, len(gram))):
-            Phi = design.rows(block.X)
+        buffer = Buffer(design.n_columns)
+        for part in row_blocks(group.start, group.stop, design.n_columns):
+            block = rows[part]
+            Phi = design.rows(block.X, buffer.table(len(block)))
             Phi -= shift
             block.weighted(Phi)
             Y = block.weighted(block.Y - target_shift)
-            gram += Phi.T @ Phi
+            gram += np.matmul(Phi.T, Phi, out=product)
             targets += Phi.T @ Y
             squares += np.einsum("ij,ij->j", Y, Y)
         return gram, targets, squares

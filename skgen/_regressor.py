@@ -391,10 +391,11 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  
                 "Give True or False."
             )
         basis = resolve_basis(self.basis)
+        y = rows.Y[:, 0] if rows.Y.shape[1] == 1 else rows.Y
         if rows.weights is not None and has_fit_parameter(basis, "sample_weight"):
-            basis.fit(rows.X, sample_weight=rows.weights)
+            basis.fit(rows.X, y, sample_weight=rows.weights)
         else:
-            basis.fit(rows.X)
+            basis.fit(rows.X, y)
         return Design.of(basis, rows.X, bool(self.fit_intercept))
 
     def _prior(self, design: Design) -> Prior:

@@ -315,11 +315,11 @@ class GaussianBasis(_Basis):
             np.multiply(bumps, bumps, out=bumps)
             bumps *= -0.5
         else:
-            extended = np.ones((len(X), n_features + 2))
-            np.subtract(X, self.location_, out=extended[:, :n_features])
-            extended[:, :n_features] /= self.width_
+            extended = np.ones((len(X), n_features + 2), order="F")
             standard = extended[:, :n_features]
-            np.einsum("ij,ij->i", standard, standard, out=extended[:, n_features])
+            np.subtract(X, self.location_, out=standard)
+            standard /= self.width_
+            np.sum(standard * standard, axis=1, out=extended[:, n_features])
             np.matmul(extended, self._exponent, out=bumps)
         np.exp(bumps, out=bumps)
         if self.linear_:
@@ -561,7 +561,7 @@ def resolve_basis(basis: Any) -> Any:
 
 def depends_on_data(basis: Any, X: FloatArray) -> bool:
     """Whether a fit of ``basis`` to other rows of the same width gives another basis."""
-    return bool(joblib.hash(clone(basis).fit(X)) != joblib.hash(clone(basis).fit(2 * X + 1)))
+    return bool(joblib.hash(clone(basis).fit(X, None)) != joblib.hash(clone(basis).fit(2 * X + 1, None)))
 
 
 def _distinct_rows(X: FloatArray, n_most: int) -> FloatArray:

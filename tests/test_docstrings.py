@@ -19,6 +19,7 @@ import skgen
 IGNORED = {
     "GL01",  # the summary starts on the line of the opening quotes, as PEP 257 has it
     "ES01",  # a summary that says all needs no second paragraph
+    "RT02",  # a returned value may have a name, as in scikit-learn
 }
 IGNORED_IN_METHODS = {
     "SA01",  # the class has the See Also
