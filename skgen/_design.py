@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -96,9 +97,7 @@ class Buffer:
 
 def summarise(design: Design, rows: Rows, solver: str) -> Statistic:
     """The statistic of ``rows``."""
-    if solver == "cholesky" or (
-        solver == "auto" and len(rows) * design.n_columns**2 > QR_WORK
-    ):
+    if solver == "cholesky" or (solver == "auto" and len(rows) * design.n_columns**2 > QR_WORK):
         statistic = _by_gram(design, rows)
         if statistic is not None and (solver == "cholesky" or _keeps_its_digits(statistic)):
             return _finite(statistic)
@@ -143,7 +142,7 @@ def _by_gram(design: Design, rows: Rows) -> Statistic | None:
 
     # As many groups on any number of threads, so that the sums round alike.
     edges = np.linspace(0, len(rows), GRAM_GROUPS + 1).astype(int)
-    groups = [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    groups = [slice(start, stop) for start, stop in pairwise(edges)]
     sums = [sum(terms) for terms in zip(*in_threads(products, groups), strict=True)]
     try:
         statistic = from_gram(sums[0], sums[1], sums[2], rows.weight)
@@ -165,12 +164,21 @@ def _keeps_its_digits(statistic: Statistic) -> bool:
 
 def _finite(statistic: Statistic) -> Statistic:
     """``statistic``, if its numbers can be squared without overflow."""
-    if not statistic.is_finite or np.abs(statistic.factor).max() > LARGEST:
+    _check_size(statistic.factor)
+    if not statistic.is_finite:
         raise ValueError(
-            f"`basis` must map X to finite values of at most {LARGEST:g} in magnitude; got larger "
-            "ones or NaN. Rescale X, or put a sklearn.preprocessing.StandardScaler before the basis."
+            f"`y` and `sample_weight` must keep sums of squares finite; got a sum of weights of "
+            f"{statistic.weight:g} and more than a float holds. Rescale them."
         )
     return statistic
+
+
+def _check_size(table: FloatArray) -> None:
+    if not np.abs(table).max() <= LARGEST:
+        raise ValueError(
+            f"`basis` must map X to finite values of at most {LARGEST:g} in magnitude; got larger "
+            "ones or NaN. Rescale X, or put a sklearn.preprocessing.StandardScaler before it."
+        )
 
 
 def evaluate_rows(
@@ -193,30 +201,30 @@ def evaluate_rows(
 class Stream:
     """A model on its way through a stream: what it has seen, and its posterior when asked.
 
-    Rows that the basis is sure to take wait in a buffer, so that a single row costs little more
-    than its share of a batch; whatever reads the model first lets them in.
+    A few rows at a time wait in a buffer, so that a single row costs little more than its share of
+    a batch, and rounds no worse; whatever reads the model first lets them in.
     """
 
     def __init__(self, design: Design, prior: Prior, statistic: Statistic) -> None:
         self.design = design
         self.prior = prior
-        self._statistic = statistic
         self._posteriors: list[Posterior] | None = None
         self._waiting: Rows | None = None
-        self._n_waiting = 0
+        # Together, so that of two threads that read at once none counts the waiting rows twice.
+        self._seen: tuple[Statistic, int] = (statistic, 0)
 
     @property
     def statistic(self) -> Statistic:
-        if self._n_waiting:
-            assert self._waiting is not None
-            waiting = self._waiting[: self._n_waiting]
-            self._statistic = update(self._statistic, self.design, waiting)
-            self._n_waiting = 0
-        return self._statistic
+        """The statistic of all rows."""
+        statistic, n_waiting = self._seen
+        if n_waiting and self._waiting is not None:
+            statistic = update(statistic, self.design, self._waiting[:n_waiting])
+            self._seen = (statistic, 0)
+        return statistic
 
     @property
     def n_outputs(self) -> int:
-        return self._statistic.targets.shape[1]
+        return int(self._seen[0].targets.shape[1])
 
     @property
     def posteriors(self) -> list[Posterior]:
@@ -225,34 +233,37 @@ class Stream:
             self._posteriors = self.prior.posteriors(self.statistic)
         return self._posteriors
 
-    def wait(self, X: FloatArray, Y: FloatArray) -> None:
-        """Take rows on which the basis is total, of weight 1, for later."""
-        stop = self._n_waiting + len(X)
-        if self._waiting is None or stop > QR_ROWS:
-            statistic = self.statistic
-            if len(X) > QR_ROWS // 2:
-                self._statistic = update(statistic, self.design, Rows(X, Y))
-                self._posteriors = None
-                return
-            stop = len(X)
-            self._waiting = self._waiting or Rows(
-                np.empty((QR_ROWS, X.shape[1])), np.empty((QR_ROWS, Y.shape[1]))
-            )
-        self._waiting.X[self._n_waiting : stop] = X
-        self._waiting.Y[self._n_waiting : stop] = Y
-        self._n_waiting = stop
+    def wait(self, rows: Rows) -> None:
+        """Take at most QR_ROWS rows of weight 1, on which the basis is surely finite, for later."""
+        if self._waiting is None:
+            n_features, n_outputs = rows.X.shape[1], rows.Y.shape[1]
+            self._waiting = Rows(np.empty((QR_ROWS, n_features)), np.empty((QR_ROWS, n_outputs)))
+        if self._seen[1] + len(rows) > QR_ROWS:
+            _ = self.statistic
+        statistic, start = self._seen
+        stop = start + len(rows)
+        self._waiting.X[start:stop] = rows.X
+        self._waiting.Y[start:stop] = rows.Y
+        self._seen = (statistic, stop)
         self._posteriors = None
 
     def extended(self, rows: Rows, prior: Prior, forgetting: float) -> Stream:
         """The stream with ``rows`` seen too, older ones discounted row by row."""
+        if forgetting == 1 and rows.weights is None and len(rows) <= QR_ROWS // 2:
+            _check_size(self.design.rows(rows.X))
+            successor = Stream(self.design, prior, self._seen[0])
+            successor._waiting, successor._seen = self._waiting, self._seen
+            successor.wait(rows)
+            return successor
         statistic = self.statistic
         if forgetting < 1:
-            ages = np.arange(len(rows))[::-1]
-            weights = forgetting**ages if rows.weights is None else rows.weights * forgetting**ages
+            weights = np.power(forgetting, np.arange(len(rows))[::-1])
+            if rows.weights is not None:
+                weights = weights * rows.weights
             rows = Rows(rows.X, rows.Y, weights)
             statistic = statistic.discounted(forgetting ** len(rows))
         return Stream(self.design, prior, update(statistic, self.design, rows))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the buffer: a pickle holds what was seen, once."""
-        return {**vars(self), "_statistic": self.statistic, "_waiting": None, "_n_waiting": 0}
+        return {**vars(self), "_seen": (self.statistic, 0), "_waiting": None}

@@ -196,10 +196,8 @@ class Posterior:
             leverage += np.einsum("ij,ij->i", product, product)
         return leverage
 
-    def draw(
-        self, n_draws: int, rng: np.random.Generator
-    ) -> tuple[FloatArray, FloatArray]:
-        """Joint draws: weights (n_columns, n_outputs, n_draws), noise scales (n_outputs, n_draws)."""
+    def draw(self, n_draws: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """Draws of weights (n_columns, n_outputs, n_draws) and noise scales (n_outputs, n_draws)."""
         n_columns, n_outputs = self.mean.shape
         mixing = np.ones((n_outputs, n_draws))
         if np.isfinite(self.df):
@@ -248,13 +246,13 @@ def condition(
             raise UndeterminedError(
                 f"`noise_shape` must be > 0 for noise that the data do not determine; got "
                 f"noise_shape={noise.shape:g}, rows of total weight {statistic.weight:g} and "
-                f"{n_columns - np.count_nonzero(proper)} weights with a flat prior. Give more rows, "
-                "or a positive `noise_shape` and `noise_rate`."
+                f"{n_columns - np.count_nonzero(proper)} weights with a flat prior. Give more "
+                "rows, or a positive `noise_shape` and `noise_rate`."
             )
         rate = noise.rate + np.maximum(energy, statistic.negligible) / 2
         log_evidence = log_evidence + _log_gamma_mass(shape, rate)
         if noise.shape > 0 and noise.rate > 0:
-            log_evidence = log_evidence - _log_gamma_mass(noise.shape, np.float64(noise.rate))
+            log_evidence = log_evidence - _log_gamma_mass(noise.shape, noise.rate)
         return Posterior(weights, root, rate / shape, 2 * shape, precision, log_evidence)
     if noise is None:
         noise = _most_evident_noise(statistic, energy, n_informative)
@@ -272,7 +270,7 @@ def _most_evident_noise(
     return 1 / statistic.mean_square
 
 
-def _log_gamma_mass(shape: float, rate: FloatArray) -> FloatArray:
+def _log_gamma_mass(shape: float, rate: FloatArray | float) -> FloatArray:
     """Log of the integral of ``b^(shape - 1) exp(-rate b)`` over b > 0."""
     mass: FloatArray = gammaln(shape) - shape * np.log(rate)
     return mass

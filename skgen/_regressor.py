@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ._design import Design, Rows, Stream, evaluate_rows, summarise
+from ._design import QR_ROWS, Design, Rows, Stream, evaluate_rows, summarise
 from ._evidence import Prior
 from ._posterior import Gamma, Posterior, Statistic
 from ._validation import (
@@ -40,7 +40,7 @@ from ._validation import (
 from .bases import depends_on_data, is_total, resolve_basis
 
 
-class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Bayesian linear regression over basis functions.
 
     Weights ``w ~ N(m, diag(1 / prior_precision))`` and observations
@@ -142,8 +142,11 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  
     >>> model = BayesianBasisRegressor().fit(X, y)
     >>> mean, std = model.predict([[0.25], [3.0]], return_std=True)
     >>> mean.round(1), bool(std[0] < std[1])
-    (array([1.1, 0.2]), True)
+    (array([ 1. , -0.2]), True)
     """
+
+    _stream: Stream
+    n_samples_seen_: int
 
     def __init__(
         self,
@@ -235,9 +238,10 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  
         ValueError, TypeError
             If data or parameters are unfit; the estimator is left as it was.
         """
-        if sample_weight is None and self._takes_at_once(X, y):
-            self._stream.wait(X, y if y.ndim == 2 else y[:, None])
-            self.n_samples_seen_ += len(X)
+        quick = self._quick_rows(X, y) if sample_weight is None else None
+        if quick is not None:
+            self._stream.wait(quick)
+            self.n_samples_seen_ += len(quick)
             return self
         first = not self.__sklearn_is_fitted__()
         with unchanged_on_error(self), np.errstate(all="ignore"):
@@ -301,24 +305,27 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  
         self.basis_ = stream.design.basis
         self.n_samples_seen_ = n_samples_seen
 
-    def _takes_at_once(self, X: Any, y: Any) -> bool:
-        """Whether X and y need no conversion, no warning and no error, as far as is quickly seen."""
+    def _quick_rows(self, X: Any, y: Any) -> Rows | None:
+        """X and y as rows, if it is quickly seen that they need no conversion, warning or error."""
         stream = vars(self).get("_stream")
-        return (
+        fits = (
             stream is not None
             and type(X) is np.ndarray
             and type(y) is np.ndarray
             and X.dtype == np.float64 == y.dtype
             and X.ndim == 2
             and X.shape[1] == self.n_features_in_
-            and 0 < len(X) == len(y)
+            and 0 < len(X) == len(y) <= QR_ROWS
             and y.shape[1:] == (() if self._is_1d else (stream.n_outputs,))
             and "feature_names_in_" not in vars(self)
-            and all(new is old for new, old in zip(self._settings(), self._seen_settings, strict=True))
+            and all(
+                new is old for new, old in zip(self._settings(), self._seen_settings, strict=True)
+            )
             and self.forgetting == 1
             and is_total(stream.design.basis, X)
             and bool(np.abs(y).max() <= LARGEST)
         )
+        return Rows(X, y if y.ndim == 2 else y[:, None]) if fits else None
 
     def _settings(self) -> tuple[Any, ...]:
         """Parameters that may change in the middle of a stream."""
@@ -336,9 +343,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  
         if sample_weight is None:
             return Rows(X, Y)
         check_numeric(sample_weight, "sample_weight")
-        weights = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not 0 < weights.max() <= LARGEST:
             raise ValueError(
                 f"`sample_weight` must have a positive value, and none above {LARGEST:g}; got "
@@ -349,9 +354,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  
 
     def _validated_features(self, X: Any, *, reset: bool) -> FloatArray:
         check_numeric(X, "X")
-        features: FloatArray = validate_data(
-            self, X, reset=reset, dtype=[np.float64, np.float32]
-        )
+        features: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
         return features
 
     def _validated_targets(self, y: Any, n_samples: int, *, reset: bool) -> FloatArray:
@@ -713,7 +716,9 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  
             return float(precision[0]) if np.all(precision == precision[0]) else precision.copy()
         relative = isinstance(self._stream.prior.noise, Gamma)
         scale = [1.0 if relative else 1 / variance for _, variance in outputs]
-        precisions = np.stack([unit * p.precision for (p, _), unit in zip(outputs, scale, strict=True)])
+        precisions = np.stack(
+            [unit * p.precision for (p, _), unit in zip(outputs, scale, strict=True)]
+        )
         if self._stream.prior.precision == "ard":
             precisions = precisions[:, self._stream.design.fit_intercept :]
         else:
@@ -753,7 +758,9 @@ def _std(
 ) -> FloatArray:
     """Predictive standard deviations, or the scales of the Student-t's, (n_rows, n_outputs)."""
     columns = [
-        np.outer(1 + leverage[:, index], posterior.spread if with_tails else posterior.noise_variance)
+        np.outer(
+            1 + leverage[:, index], posterior.spread if with_tails else posterior.noise_variance
+        )
         for index, posterior in enumerate(posteriors)
     ]
     std: FloatArray = np.sqrt(np.hstack(columns))

@@ -40,7 +40,7 @@ def check_number(
     remedy: str,
 ) -> Any:
     """Return ``value`` as int or float if it is one within the bounds, else raise."""
-    kind = numbers.Integral if integer else numbers.Real
+    kind: Any = numbers.Integral if integer else numbers.Real
     noun = "an integer" if integer else "a finite number"
     bound = f" {'>' if open_low else '>='} {low:g}" if low > -np.inf else ""
     if high < np.inf:

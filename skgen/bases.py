@@ -8,6 +8,7 @@ an integer sample weight mean the same, and they are the same at every fit.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -68,9 +69,7 @@ def is_total(basis: Any, X: FloatArray) -> bool:
     return isinstance(basis, _Basis) and bool(np.abs(X).max() <= basis._reach)
 
 
-class _Basis(  # type: ignore[misc]
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC
-):
+class _Basis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
     """What the bases share; each fills in ``_place`` and ``_write``."""
 
     _reach: float  # largest magnitude of X at which every basis function surely is finite
@@ -238,9 +237,8 @@ class GaussianBasis(_Basis):
         rows = _distinct_rows(X, max(FEWEST_ROWS, ROWS_PER_CENTER * n_centers))
         if self.domain is None:
             self.location_, self.scale_ = _location_and_scale(rows)
-            low, high = X.min(axis=0), X.max(axis=0)
         else:
-            low, high = _check_domain(self.domain, n_features)
+            low, high = _range(X, self.domain)
             self.location_, self.scale_ = (low + high) / 2, (high - low) / np.sqrt(12)
         if how == "given":
             self.centers_ = _check_centers(self.centers, n_features)
@@ -250,6 +248,7 @@ class GaussianBasis(_Basis):
         elif how == "quantile":
             self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
         else:
+            low, high = _range(X, self.domain)
             self.centers_ = low + (high - low) * _evenly(n_centers, n_features)
         self.width_ = self._chosen_width(n_features)
         self._compile()
@@ -392,10 +391,7 @@ class SigmoidBasis(_Basis):
 
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
-        if self.domain is None:
-            low, high = X.min(axis=0), X.max(axis=0)
-        else:
-            low, high = _check_domain(self.domain, n_features)
+        low, high = _range(X, self.domain)
         self.centers_ = self._placed_centers(X, low, high)
         if self.width is None:
             overlap = check_number(
@@ -537,7 +533,7 @@ class FourierBasis(_Basis):
         out *= np.sqrt(1 / half)
 
 
-SHORTCUTS = {
+SHORTCUTS: dict[str, Callable[[], Any]] = {
     "gaussian": GaussianBasis,
     "sigmoid": SigmoidBasis,
     "fourier": partial(FourierBasis, random_state=0),
@@ -561,7 +557,9 @@ def resolve_basis(basis: Any) -> Any:
 
 def depends_on_data(basis: Any, X: FloatArray) -> bool:
     """Whether a fit of ``basis`` to other rows of the same width gives another basis."""
-    return bool(joblib.hash(clone(basis).fit(X, None)) != joblib.hash(clone(basis).fit(2 * X + 1, None)))
+    return bool(
+        joblib.hash(clone(basis).fit(X, None)) != joblib.hash(clone(basis).fit(2 * X + 1, None))
+    )
 
 
 def _distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
@@ -604,6 +602,13 @@ def _neighbour_distance(centers: FloatArray) -> float:
         return 1.0
     distances, _ = cKDTree(distinct).query(distinct, k=2)
     return float(np.median(distances[:, 1]))
+
+
+def _range(X: FloatArray, domain: Any) -> tuple[FloatArray, FloatArray]:
+    """Low and high end of each feature: the domain's, or the data's."""
+    if domain is None:
+        return np.asarray(X.min(axis=0), float), np.asarray(X.max(axis=0), float)
+    return _check_domain(domain, X.shape[1])
 
 
 def _check_domain(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray]:

@@ -54,7 +54,7 @@ def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLi
     >>> scores = cross_val_score(
     ...     BayesianBasisRegressor("identity"), X, y, scoring=mean_log_predictive_density
     ... )
-    >>> round(scores.mean(), 1)
+    >>> round(float(scores.mean()), 1)
     -5.4
     """
     while isinstance(estimator, Pipeline):
