@@ -18,20 +18,14 @@ from threadpoolctl import ThreadpoolController
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-BLOCK_BYTES, BLOCK_ROWS = 2**22, 1024
-"""Most of a block of the design matrix: it stays in cache from the basis to the product."""
+BLOCK_ROWS = 512
+"""Rows of a block of the design matrix: it stays in cache from the basis to the product."""
 
 
-def block_size(n_columns: int) -> int:
-    """Rows of a block of the design matrix."""
-    return min(BLOCK_ROWS, max(128, BLOCK_BYTES // (8 * n_columns)))
-
-
-def row_blocks(start: int, stop: int, n_columns: int) -> Iterator[slice]:
+def row_blocks(start: int, stop: int) -> Iterator[slice]:
     """Slices that cut the rows from ``start`` to ``stop`` into blocks."""
-    size = block_size(n_columns)
-    for first in range(start, stop, size):
-        yield slice(first, min(first + size, stop))
+    for first in range(start, stop, BLOCK_ROWS):
+        yield slice(first, min(first + BLOCK_ROWS, stop))
 
 
 def in_threads(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import block_size, in_threads, row_blocks
+from ._blocks import BLOCK_ROWS, in_threads, row_blocks
 from ._evidence import Prior
 from ._posterior import Posterior, Statistic, condition_number, from_gram
 from ._validation import LARGEST, FloatArray
@@ -21,6 +21,7 @@ LARGEST_CONDITION = 1e5
 # Below this share of unexplained variation the residual would drown in the Gram matrix's rounding.
 SMALLEST_RESIDUAL = 1e-6
 GRAM_GROUPS = 8
+SHIFT_ROWS = 500
 QR_ROWS = 1024
 
 
@@ -87,7 +88,7 @@ class Buffer:
 
     def __init__(self, n_columns: int) -> None:
         self.n_columns = n_columns
-        self.memory = np.empty(block_size(n_columns) * n_columns)
+        self.memory = np.empty(BLOCK_ROWS * n_columns)
 
     def table(self, n_rows: int) -> FloatArray:
         """An uninitialised table of shape (n_rows, n_columns), column by column in memory."""
@@ -117,39 +118,36 @@ def update(statistic: Statistic, design: Design, rows: Rows) -> Statistic:
 
 def _by_gram(design: Design, rows: Rows) -> Statistic | None:
     """The statistic from the Gram matrix, or None if that is not positive definite."""
-    sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), 500)).astype(int)]
-    shift = np.zeros(design.n_columns)
-    target_shift = np.zeros(rows.Y.shape[1])
+    n_columns, n_outputs = design.n_columns, rows.Y.shape[1]
+    shift = np.zeros(n_columns + n_outputs)
     if design.fit_intercept:  # columns near their means: the same weights, far better conditioned
-        shift[1:] = design.rows(sample.X)[:, 1:].mean(axis=0)
-        target_shift = sample.Y.mean(axis=0)
+        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), SHIFT_ROWS)).astype(int)]
+        shift[1:n_columns] = design.rows(sample.X)[:, 1:].mean(axis=0)
+        shift[n_columns:] = sample.Y.mean(axis=0)
 
-    def products(group: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
-        gram, product = np.zeros((2, design.n_columns, design.n_columns))
-        targets = np.zeros((design.n_columns, rows.Y.shape[1]))
-        squares = np.zeros(rows.Y.shape[1])
-        buffer = Buffer(design.n_columns)
-        for part in row_blocks(group.start, group.stop, design.n_columns):
+    def gram_of(group: slice) -> FloatArray:
+        gram, product = np.zeros((2, len(shift), len(shift)))
+        buffer = Buffer(len(shift))
+        for part in row_blocks(group.start, group.stop):
             block = rows[part]
-            Phi = design.rows(block.X, buffer.table(len(block)))
-            Phi -= shift
-            block.weighted(Phi)
-            Y = block.weighted(block.Y - target_shift)
-            gram += np.matmul(Phi.T, Phi, out=product)
-            targets += Phi.T @ Y
-            squares += np.einsum("ij,ij->j", Y, Y)
-        return gram, targets, squares
+            table = buffer.table(len(block))
+            design.rows(block.X, table[:, :n_columns])
+            table[:, n_columns:] = block.Y
+            table -= shift
+            block.weighted(table)
+            gram += np.matmul(table.T, table, out=product)
+        return gram
 
     # As many groups on any number of threads, so that the sums round alike.
     edges = np.linspace(0, len(rows), GRAM_GROUPS + 1).astype(int)
     groups = [slice(start, stop) for start, stop in pairwise(edges)]
-    sums = [sum(terms) for terms in zip(*in_threads(products, groups), strict=True)]
+    gram = np.sum(in_threads(gram_of, groups), axis=0)
     try:
-        statistic = from_gram(sums[0], sums[1], sums[2], rows.weight)
+        statistic = from_gram(gram, n_columns, rows.weight)
     except np.linalg.LinAlgError:
         return None
-    statistic.factor[0] += statistic.factor[0, 0] * shift
-    statistic.targets[0] += statistic.factor[0, 0] * target_shift
+    statistic.factor[0] += statistic.factor[0, 0] * shift[:n_columns]
+    statistic.targets[0] += statistic.factor[0, 0] * shift[n_columns:]
     return statistic
 
 
@@ -194,7 +192,7 @@ def evaluate_rows(
         for column, posterior in enumerate(posteriors):
             leverage[block, column] = posterior.leverage(Phi)
 
-    in_threads(fill, list(row_blocks(0, len(X), design.n_columns)))
+    in_threads(fill, list(row_blocks(0, len(X))))
     return values, leverage
 
 

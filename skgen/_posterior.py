@@ -114,21 +114,20 @@ def _qr_append(
     return factor, targets, remainder
 
 
-def from_gram(
-    gram: FloatArray, products: FloatArray, squares: FloatArray, weight: float
-) -> Statistic:
-    """The statistic from ``Phi' W Phi``, ``Phi' W Y`` and ``diag(Y' W Y)``.
+def from_gram(gram: FloatArray, n_columns: int, weight: float) -> Statistic:
+    """The statistic from the Gram matrix of ``sqrt(W) [Phi Y]``, Phi having ``n_columns``.
 
     Half the work of a QR decomposition, and half its digits: see `condition_number`.
-    Raises LinAlgError if ``gram`` is not positive definite.
+    Raises LinAlgError if ``Phi' W Phi`` is not positive definite.
     """
-    scale = np.sqrt(np.diag(gram))
+    design, others = np.s_[:n_columns], np.s_[n_columns:]
+    scale = np.sqrt(np.diag(gram)[design])
     if not np.all(scale > 0):
         raise np.linalg.LinAlgError("a column of the design matrix is zero")
-    lower = np.linalg.cholesky(gram / np.outer(scale, scale))
+    lower = np.linalg.cholesky(gram[design, design] / np.outer(scale, scale))
     factor = np.asfortranarray(lower.T * scale)
-    targets, _ = lapack.dtrtrs(factor, products, trans=1)
-    residual = squares - np.einsum("ij,ij->j", targets, targets)
+    targets, _ = lapack.dtrtrs(factor, gram[design, others], trans=1)
+    residual = np.diag(gram)[others] - np.einsum("ij,ij->j", targets, targets)
     return Statistic(factor, targets, np.maximum(residual, 0.0), weight)
 
 
@@ -197,7 +196,7 @@ class Posterior:
         return leverage
 
     def draw(self, n_draws: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        """Draws of weights (n_columns, n_outputs, n_draws) and noise scales (n_outputs, n_draws)."""
+        """Weights (n_columns, n_outputs, n_draws) and noise scales (n_outputs, n_draws)."""
         n_columns, n_outputs = self.mean.shape
         mixing = np.ones((n_outputs, n_draws))
         if np.isfinite(self.df):
