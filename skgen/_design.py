@@ -17,7 +17,7 @@ from .bases import evaluate
 # Gram matrices are for work that is worth it and conditioning that allows it: their relative error
 # is about the square of the condition number times 1e-16, and predictions feel its root.
 QR_WORK = 2e8
-LARGEST_CONDITION = 1e5
+LARGEST_CONDITION = 5e5
 # Below this share of unexplained variation the residual would drown in the Gram matrix's rounding.
 SMALLEST_RESIDUAL = 1e-6
 GRAM_GROUPS = 8

@@ -162,9 +162,9 @@ class GaussianBasis(_Basis):
         ``domain``, else "even".
     width : float or array-like of shape (n_features,), default=None
         Standard deviations s_d of the Gaussians, in the units of X. None takes ``overlap``.
-    overlap : float, default=1.5
+    overlap : float, default=None
         Width in units of the median distance between neighbouring centers, used if ``width`` is
-        None.
+        None. None is 1 for one feature, as in Bishop's figures, and 2 for several.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
         Range of X over which the centers are spread. None takes the range of the data. A basis
         with a domain depends on no data, so it suits streams, merging, and draws from the prior.
@@ -209,8 +209,8 @@ class GaussianBasis(_Basis):
     --------
     >>> from skgen import GaussianBasis
     >>> GaussianBasis(3, domain=(0, 1)).fit_transform([[0.0], [0.5]]).round(2)
-    array([[1.  , 0.8 , 0.41],
-           [0.8 , 1.  , 0.8 ]])
+    array([[1.  , 0.61, 0.14],
+           [0.61, 1.  , 0.61]])
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class GaussianBasis(_Basis):
         *,
         centers: Literal["auto", "even", "quantile", "kmeans"] | npt.ArrayLike = "auto",
         width: float | npt.ArrayLike | None = None,
-        overlap: float = 1.5,
+        overlap: float | None = None,
         domain: npt.ArrayLike | None = None,
         linear: Literal["auto"] | bool = "auto",
     ) -> None:
@@ -290,10 +290,9 @@ class GaussianBasis(_Basis):
 
     def _chosen_width(self, n_features: int) -> FloatArray:
         if self.width is None:
-            overlap = check_number(
-                self.overlap, "overlap", low=0, open_low=True,
-                remedy="1 to 3 suits most data.",
-            )  # fmt: skip
+            overlap = 1.0 if n_features == 1 else 2.0
+            if self.overlap is not None:
+                overlap = _check_overlap(self.overlap)
             standard = (self.centers_ - self.location_) / self.scale_
             return overlap * _neighbour_distance(standard) * self.scale_
         return _check_lengths(self.width, "width", n_features)
@@ -399,10 +398,7 @@ class SigmoidBasis(_Basis):
         low, high = _range(X, self.domain)
         self.centers_ = self._placed_centers(X, low, high)
         if self.width is None:
-            overlap = check_number(
-                self.overlap, "overlap", low=0, open_low=True,
-                remedy="0.2 to 1 suits most data.",
-            )  # fmt: skip
+            overlap = _check_overlap(self.overlap)
             scale = np.where(high > low, high - low, 1.0)
             gaps = [_neighbour_distance(row[:, None] / unit) for row, unit in
                     zip(self.centers_, scale, strict=True)]  # fmt: skip
@@ -631,6 +627,12 @@ def _check_centers(centers: Any, n_features: int) -> FloatArray:
     remedy = "Give one row a center and one column a feature."
     n_centers = len(centers) if np.ndim(centers) == 2 and len(centers) else 1
     return check_vector(centers, "centers", (n_centers, n_features), remedy=remedy)
+
+
+def _check_overlap(overlap: Any) -> float:
+    remedy = "0.5 to 3 suits most data."
+    checked: float = check_number(overlap, "overlap", low=0, open_low=True, remedy=remedy)
+    return checked
 
 
 def _check_lengths(value: Any, name: str, n_features: int) -> FloatArray:
