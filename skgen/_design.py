@@ -57,7 +57,7 @@ class Design:
         return Phi
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Rows:
     """Validated rows of data: X (n, n_features), Y (n, n_outputs), weights (n,) or None."""
 

@@ -6,6 +6,7 @@ sections 3.3 to 3.5; it lives in ``_posterior`` and ``_evidence``.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any, Literal, Self
 
@@ -33,11 +34,15 @@ from ._validation import (
     check_choice,
     check_number,
     check_numeric,
+    check_size,
     check_vector,
     generator,
+    shape_of,
     unchanged_on_error,
 )
 from .bases import depends_on_data, is_total, resolve_basis
+
+FLOAT64 = np.dtype(np.float64)
 
 
 class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -310,20 +315,16 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         stream = vars(self).get("_stream")
         fits = (
             stream is not None
-            and type(X) is np.ndarray
-            and type(y) is np.ndarray
-            and X.dtype == np.float64 == y.dtype
-            and X.ndim == 2
-            and X.shape[1] == self.n_features_in_
+            and type(X) is np.ndarray is type(y)
+            and X.dtype is FLOAT64 is y.dtype
+            and X.shape[1:] == (self.n_features_in_,)
             and 0 < len(X) == len(y) <= QR_ROWS
             and y.shape[1:] == (() if self._is_1d else (stream.n_outputs,))
             and "feature_names_in_" not in vars(self)
-            and all(
-                new is old for new, old in zip(self._settings(), self._seen_settings, strict=True)
-            )
+            and all(map(operator.is_, self._settings(), self._seen_settings))
             and self.forgetting == 1
             and is_total(stream.design.basis, X)
-            and bool(np.abs(y).max() <= LARGEST)
+            and np.vdot(y, y) <= LARGEST**2
         )
         return Rows(X, y if y.ndim == 2 else y[:, None]) if fits else None
 
@@ -342,7 +343,10 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Y = self._validated_targets(y, len(X), reset=reset)
         if sample_weight is None:
             return Rows(X, Y)
-        check_numeric(sample_weight, "sample_weight")
+        remedy = "Give one weight a row."
+        check_numeric(sample_weight, "sample_weight", remedy=remedy)
+        if not shape_of(sample_weight):
+            check_number(sample_weight, "sample_weight", low=0, high=LARGEST, remedy=remedy)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not 0 < weights.max() <= LARGEST:
             raise ValueError(
@@ -354,7 +358,10 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _validated_features(self, X: Any, *, reset: bool) -> FloatArray:
         check_numeric(X, "X")
-        features: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+        with np.errstate(all="ignore"):  # wider floats may become inf
+            X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+        check_size(X, "X")
+        features: FloatArray = X
         return features
 
     def _validated_targets(self, y: Any, n_samples: int, *, reset: bool) -> FloatArray:
@@ -365,17 +372,17 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "`y` must hold one number a row of X."
             )
         check_numeric(y, "y")
-        y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y", estimator=self)
+        with np.errstate(all="ignore"):
+            y = check_array(
+                y, dtype=np.float64, ensure_2d=False, ensure_min_samples=0, input_name="y",
+                estimator=self,
+            )  # fmt: skip
         if y.ndim not in (1, 2) or len(y) != n_samples:
             raise ValueError(
                 f"`y` must have shape (n_samples,) or (n_samples, n_outputs) with n_samples="
                 f"{n_samples} as in X; got shape {y.shape}. Give one row of y a row of X."
             )
-        if y.size and max(y.max(), -y.min()) > LARGEST:
-            raise ValueError(
-                f"`y` must hold values of at most {LARGEST:g} in magnitude; got "
-                f"{max(y.max(), -y.min()):g}. Rescale y."
-            )
+        check_size(y, "y")
         Y: FloatArray = y if y.ndim == 2 else y[:, None]
         if reset:
             self._is_1d = y.ndim == 1
@@ -410,7 +417,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         if isinstance(self.prior_precision, str):
             rule = check_choice(self.prior_precision, "prior_precision", ("evidence", "ard"))
-            if self.intercept_precision not in (None, 0):
+            if self.intercept_precision is not None and self._known_intercept_precision() > 0:
                 raise ValueError(
                     "`intercept_precision` must be None or 0 if `prior_precision` is learnt; got "
                     f"intercept_precision={self.intercept_precision!r}. Give both as numbers."
@@ -441,8 +448,10 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _per_basis(self, value: Any, name: str, n_basis: int, low: float) -> FloatArray | float:
         remedy = f"Give a number, or one for each of the {n_basis} basis functions."
-        if np.ndim(value) == 0:
-            number: float = check_number(value, name, low=low, high=LARGEST, remedy=remedy)
+        if not shape_of(value):
+            number: float = check_number(
+                value, name, low=max(low, -LARGEST), high=LARGEST, remedy=remedy
+            )
             return number
         return check_vector(value, name, (n_basis,), low=low, remedy=remedy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import numbers
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ RandomState = int | np.random.Generator | np.random.RandomState | None
 LARGEST = 1e100
 """Largest magnitude of a value that a model takes in: its square, summed, still is a float."""
 
+DATES = (np.datetime64, np.timedelta64, dt.date, dt.time, dt.timedelta)
+
 
 @contextmanager
 def unchanged_on_error(estimator: object) -> Iterator[None]:
@@ -27,6 +30,12 @@ def unchanged_on_error(estimator: object) -> Iterator[None]:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+def shown(value: Any) -> str:
+    """``repr(value)``, its middle left out if it is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:100]} ... {text[-50:]}"
 
 
 def check_number(
@@ -45,25 +54,39 @@ def check_number(
     bound = f" {'>' if open_low else '>='} {low:g}" if low > -np.inf else ""
     if high < np.inf:
         bound += f"{' and' if bound else ''} <= {high:g}"
-    if not isinstance(value, kind) or isinstance(value, bool | np.bool_):
-        raise TypeError(f"`{name}` must be {noun}{bound}; got {name}={value!r}. {remedy}")
-    number = int(value) if integer else float(value)
+    message = f"`{name}` must be {noun}{bound}; got {name}={shown(value)}. {remedy}"
+    if not isinstance(value, kind) or isinstance(value, bool | np.bool_ | np.timedelta64):
+        raise TypeError(message)
+    try:
+        number = int(value) if integer else float(value)
+    except OverflowError as error:  # an integer or a fraction beyond the floats
+        raise ValueError(message) from error
     inside = low < number <= high if open_low else low <= number <= high
-    if not inside or not np.isfinite(number):
-        raise ValueError(f"`{name}` must be {noun}{bound}; got {name}={value!r}. {remedy}")
+    if not inside or abs(number) == np.inf:
+        raise ValueError(message)
     return number
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of an array-like; a ragged list counts as a vector."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        return (len(value),)
 
 
 def check_vector(
     value: Any, name: str, shape: tuple[int, ...], *, low: float = -np.inf, remedy: str
 ) -> FloatArray:
     """Return ``value``, an array-like of numbers, as a float array of ``shape``, else raise."""
-    check_numeric(value, name)
+    check_numeric(value, name, remedy=remedy)
     try:
         array = np.asarray(value, dtype=np.float64)
+        if np.asarray(value).dtype == bool:
+            raise TypeError("bool")
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"`{name}` must hold numbers only; got {name}={value!r}. {remedy}"
+            f"`{name}` must hold numbers only; got {name}={shown(value)}. {remedy}"
         ) from error
     if array.shape != shape:
         raise ValueError(
@@ -73,79 +96,113 @@ def check_vector(
         bound = f"at least {low:g}, " if low > -np.inf else ""
         raise ValueError(
             f"`{name}` must hold finite numbers, {bound}at most {LARGEST:g} in magnitude; "
-            f"got {name}={value!r}. {remedy}"
+            f"got {name}={shown(value)}. {remedy}"
         )
     return array
+
+
+def check_size(table: npt.NDArray[np.floating], name: str) -> None:
+    """Raise if a value of ``table`` is so large that sums of squares might overflow."""
+    largest = max(float(table.max()), -float(table.min())) if table.size else 0.0
+    if largest > LARGEST:
+        raise ValueError(
+            f"`{name}` must hold values of at most {LARGEST:g} in magnitude; got {largest:g}. "
+            f"Rescale {name}."
+        )
 
 
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
     """Return ``value`` if it is one of ``choices``, else raise."""
     listed = ", ".join(repr(choice) for choice in choices)
     if not isinstance(value, str):
-        raise TypeError(f"`{name}` must be a str; got {name}={value!r}. Choose one of {listed}.")
+        raise TypeError(
+            f"`{name}` must be a str; got {name}={shown(value)}. Choose one of {listed}."
+        )
     if value not in choices:
-        raise ValueError(f"`{name}` must be one of {listed}; got {name}={value!r}. Choose one.")
+        raise ValueError(
+            f"`{name}` must be one of {listed}; got {name}={shown(value)}. Choose one."
+        )
     return value
 
 
-def check_numeric(table: Any, name: str) -> None:
-    """Raise if ``table`` holds text, dates or complex numbers that numpy would quietly convert."""
-    kinds = {np.dtype(dtype).kind for dtype in _numpy_dtypes(table)}
-    if kinds & set("US"):
-        found = "text"
-    elif kinds & set("mM"):
-        found = "dates or durations"
-    elif kinds & set("V"):
-        found = "records"
-    elif kinds == {"O"} and not hasattr(table, "columns"):
-        found = _first_unfit_object(np.asarray(table, dtype=object))
-    else:
-        return
-    if found:
-        raise ValueError(
-            f"`{name}` must hold numbers; got {found}. Encode it first, for example with "
-            "sklearn.preprocessing.OneHotEncoder, or as seconds since a date."
-        )
+UNFIT = {
+    "text": "Encode it first, for example with sklearn.preprocessing.OneHotEncoder.",
+    "categories": "Encode them first, for example with sklearn.preprocessing.OneHotEncoder.",
+    "dates or durations": "Give them as numbers, for example as seconds since a date.",
+    "complex numbers": "Complex data not supported: give real and imaginary parts apart.",
+    "records": "Give one column a field.",
+    "nested values": "Give one number a cell.",
+    "sparse columns": "Make it dense, or reduce it with sklearn.decomposition.TruncatedSVD.",
+}
+"""What a table must not hold, although numpy would convert much of it; and what to do."""
+
+UNFIT_KINDS = {
+    **dict.fromkeys("UST", "text"),
+    **dict.fromkeys("mM", "dates or durations"),
+    "c": "complex numbers",
+    "V": "records",
+}
+
+# The dtypes of pandas, pyarrow and polars have no numpy dtype, but their names say enough.
+UNFIT_NAMES = {
+    ("str", "utf8", "large_string", "binary"): "text",
+    ("categor", "enum", "dictionary"): "categories",
+    ("date", "time", "duration", "period"): "dates or durations",
+    ("interval", "list", "large_list", "array(", "struct", "map"): "nested values",
+    ("sparse",): "sparse columns",
+}
 
 
-def _numpy_dtypes(table: Any) -> list[Any]:
-    """The numpy dtypes of an array-like or data frame; pandas' and polars' own are left out."""
-    dtypes = getattr(table, "dtypes", None)
-    if dtypes is None:
-        dtypes = [getattr(table, "dtype", None)]
-        if dtypes == [None] and isinstance(table, list | tuple):
-            dtypes = [_dtype_of_nested(table)]
-    elif isinstance(dtypes, np.dtype) or not np.iterable(dtypes):
-        dtypes = [dtypes]
-    return [_as_numpy_dtype(dtype) for dtype in dtypes if dtype is not None]
-
-
-def _as_numpy_dtype(dtype: Any) -> Any:
-    if isinstance(dtype, np.dtype):
-        return dtype
-    # polars' and pandas' extension types have no numpy dtype, but their names say enough.
-    name = str(dtype).lower()
-    if name.startswith(("date", "time", "duration")):
-        return np.dtype("M8[s]")
-    if name.startswith(("str", "utf8", "categor", "enum")):
-        return np.dtype("U1")
-    return np.dtype(float)
-
-
-def _dtype_of_nested(rows: Sequence[Any]) -> Any:
+def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
+    """Raise if ``table`` holds anything but real numbers, which numpy might quietly convert."""
     try:
-        return np.asarray(rows).dtype
-    except (TypeError, ValueError, OverflowError):
-        return None  # ragged: scikit-learn's own check says so
+        dtypes = _dtypes(table)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`{name}` must hold one number a cell, in rows of equal length; got a "
+            f"{type(table).__name__} that is no table. {remedy or 'Give a 2d array.'}"
+        ) from error
+    for dtype in dtypes:
+        if found := _unfit(dtype):
+            raise ValueError(f"`{name}` must hold numbers; got {found}. {remedy or UNFIT[found]}")
+    if any(str(dtype).lower() == "object" for dtype in dtypes):
+        _check_items(np.asarray(table, dtype=object), name, remedy)
 
 
-def _first_unfit_object(objects: npt.NDArray[Any]) -> str:
-    for item in objects.ravel():
+def _dtypes(table: Any) -> list[Any]:
+    """The dtypes of a data frame's columns, or that of an array-like."""
+    dtypes = getattr(table, "dtypes", None)
+    if np.iterable(dtypes):
+        return list(dtypes)
+    dtype = getattr(table, "dtype", None)
+    return [np.asarray(table).dtype if dtype is None else dtype]
+
+
+def _unfit(dtype: Any) -> str:
+    if isinstance(dtype, np.dtype):
+        return UNFIT_KINDS.get(dtype.kind, "")
+    name = str(dtype).lower()
+    return next((found for starts, found in UNFIT_NAMES.items() if name.startswith(starts)), "")
+
+
+def _check_items(items: npt.NDArray[Any], name: str, remedy: str) -> None:
+    for item in items.ravel():
         if isinstance(item, str | bytes):
-            return f"text ({item!r})"
-        if isinstance(item, np.datetime64 | np.timedelta64):
-            return f"dates or durations ({item!r})"
-    return ""
+            found = "text"
+        elif isinstance(item, DATES):
+            found = "dates or durations"
+        else:
+            try:
+                item is None or float(item)  # None is NaN, of which scikit-learn speaks
+            except (TypeError, ValueError, OverflowError) as error:
+                raise TypeError(
+                    f"`{name}` must hold numbers; got {shown(item)} ({error}). "
+                    f"{remedy or 'Give one float a cell.'}"
+                ) from error
+            continue
+        raise ValueError(
+            f"`{name}` must hold numbers; got {found} ({shown(item)}). {remedy or UNFIT[found]}"
+        )
 
 
 def generator(random_state: RandomState) -> np.random.Generator:

@@ -31,8 +31,11 @@ from ._validation import (
     check_choice,
     check_number,
     check_numeric,
+    check_size,
     check_vector,
     generator,
+    shape_of,
+    shown,
     unchanged_on_error,
 )
 
@@ -41,13 +44,14 @@ __all__ = ["FourierBasis", "GaussianBasis", "SigmoidBasis"]
 LECTURE_COUNT = 9
 """Basis functions for one feature, as in the figures of Bishop's chapter 3."""
 DEFAULT_COUNT = 300
+MOST = 1_000_000
 ROWS_PER_CENTER, FEWEST_ROWS, K_MEANS_ROUNDS = 10, 1000, 5
 
 
 def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
     """Write the basis functions of the rows of X, already validated, into ``out``."""
     if isinstance(basis, _Basis):
-        if not is_total(basis, X):
+        if not np.abs(X).max() <= basis._reach:
             raise ValueError(
                 f"`X` must lie within {basis._reach:g} of zero for this basis; got "
                 f"{np.abs(X).max():g}. Rescale X, or leave such rows out."
@@ -65,8 +69,8 @@ def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
 
 
 def is_total(basis: Any, X: FloatArray) -> bool:
-    """Whether ``basis`` is sure to be finite on X, whose rows may then wait to be evaluated."""
-    return isinstance(basis, _Basis) and bool(np.abs(X).max() <= basis._reach)
+    """Whether ``basis`` is sure to be finite on float64 X, whose rows may then wait; quickly."""
+    return isinstance(basis, _Basis) and bool(np.vdot(X, X) <= basis._reach**2)
 
 
 class _Basis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
@@ -97,11 +101,7 @@ class _Basis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
         """
         with unchanged_on_error(self):
             rows = self._validated(X, reset=True)
-            if max(rows.max(), -rows.min()) > LARGEST:
-                raise ValueError(
-                    f"`X` must hold values of at most {LARGEST:g} in magnitude; got "
-                    f"{max(rows.max(), -rows.min()):g}. Rescale X."
-                )
+            check_size(rows, "X")
             self._place(rows)
         return self
 
@@ -131,7 +131,8 @@ class _Basis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
 
     def _validated(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
         check_numeric(X, "X")
-        rows: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+        with np.errstate(all="ignore"):  # wider floats may become inf
+            rows: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
         return rows
 
     @abstractmethod
@@ -271,7 +272,9 @@ class GaussianBasis(_Basis):
         remedy = "Give the number of basis functions, linear terms included."
         n_basis = self.n_basis
         if n_basis is not None:
-            n_basis = check_number(n_basis, "n_basis", low=1, integer=True, remedy=remedy)
+            n_basis = check_number(
+                n_basis, "n_basis", low=1, high=MOST, integer=True, remedy=remedy
+            )
         if not isinstance(self.linear, bool):
             check_choice(self.linear, "linear", ("auto",))
             room = n_basis is None or n_basis > n_features
@@ -410,10 +413,15 @@ class SigmoidBasis(_Basis):
 
     def _placed_centers(self, X: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
         if not isinstance(self.centers, str):
-            return np.repeat(_check_centers(np.reshape(self.centers, (-1, 1)), 1).T, len(low), 0)
+            n_centers = max([1, *shape_of(self.centers)[:1]])
+            given = check_vector(
+                self.centers, "centers", (n_centers,), remedy="Give a list of values."
+            )
+            return np.tile(given, (len(low), 1))
         n_basis = check_number(
-            self.n_basis, "n_basis", low=1, integer=True, remedy="Give the number of sigmoids."
-        )
+            self.n_basis, "n_basis", low=1, high=MOST, integer=True,
+            remedy="Give the number of sigmoids.",
+        )  # fmt: skip
         if check_choice(self.centers, "centers", ("even", "quantile")) == "even":
             return low[:, None] + np.outer(high - low, _evenly(n_basis, 1))
         probabilities = np.linspace(0, 1, n_basis)
@@ -496,7 +504,9 @@ class FourierBasis(_Basis):
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
         remedy = "Give an even number: a cosine and a sine for each frequency."
-        n_basis = check_number(self.n_basis, "n_basis", low=2, integer=True, remedy=remedy)
+        n_basis = check_number(
+            self.n_basis, "n_basis", low=2, high=MOST, integer=True, remedy=remedy
+        )
         if n_basis % 2:
             raise ValueError(f"`n_basis` must be even; got n_basis={n_basis}. {remedy}")
         if self.length_scale is None:
@@ -547,10 +557,11 @@ def resolve_basis(basis: Any) -> Any:
     """An unfitted copy of the basis that ``basis``, a shortcut or a transformer, stands for."""
     if isinstance(basis, str):
         return SHORTCUTS[check_choice(basis, "basis", tuple(SHORTCUTS))]()
-    if isinstance(basis, type) or not (hasattr(basis, "fit") and hasattr(basis, "transform")):
+    needed = ("fit", "transform", "get_params")
+    if isinstance(basis, type) or not all(hasattr(basis, method) for method in needed):
         raise TypeError(
-            "`basis` must be a str or a transformer instance with fit and transform; got "
-            f"basis={basis!r}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or pass for "
+            f"`basis` must be a str or a transformer instance with {', '.join(needed)}; got "
+            f"basis={shown(basis)}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or pass for "
             "example sklearn.preprocessing.SplineTransformer()."
         )
     return clone(basis)
@@ -614,18 +625,18 @@ def _range(X: FloatArray, domain: Any) -> tuple[FloatArray, FloatArray]:
 
 def _check_domain(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray]:
     remedy = "Give (low, high), or one such pair a feature."
-    pairs = np.ndim(domain) == 2
+    pairs = len(shape_of(domain)) == 2
     shape = (n_features, 2) if pairs else (2,)
     bounds = check_vector(domain, "domain", shape, remedy=remedy)
     low, high = np.broadcast_to(bounds.T[:, None] if not pairs else bounds.T, (2, n_features))
     if not np.all(low < high):
-        raise ValueError(f"`domain` must have low < high; got domain={domain!r}. {remedy}")
+        raise ValueError(f"`domain` must have low < high; got domain={shown(domain)}. {remedy}")
     return low, high
 
 
 def _check_centers(centers: Any, n_features: int) -> FloatArray:
     remedy = "Give one row a center and one column a feature."
-    n_centers = len(centers) if np.ndim(centers) == 2 and len(centers) else 1
+    n_centers = max([1, *shape_of(centers)[:1]])
     return check_vector(centers, "centers", (n_centers, n_features), remedy=remedy)
 
 
@@ -637,8 +648,8 @@ def _check_overlap(overlap: Any) -> float:
 
 def _check_lengths(value: Any, name: str, n_features: int) -> FloatArray:
     remedy = "Give a positive length in the units of X, or one a feature."
-    shape = (n_features,) if np.ndim(value) else ()
+    shape = (n_features,) if shape_of(value) else ()
     lengths = check_vector(value, name, shape, remedy=remedy)
     if not np.all(lengths > 1 / LARGEST):
-        raise ValueError(f"`{name}` must be > 0; got {name}={value!r}. {remedy}")
+        raise ValueError(f"`{name}` must be > 0; got {name}={shown(value)}. {remedy}")
     return np.broadcast_to(lengths, (n_features,)).copy()

@@ -1,0 +1,207 @@
+"""Regression that says how sure it is, on scikit-learn's diabetes data.
+
+    python examples/quickstart.py [--output PICTURE]
+
+Chooses basis functions by held-out log predictive density, learns the same model once more from
+batches as they arrive, compares the untouched default with scikit-learn's Bayesian regressors by
+ten-fold cross-validation, and saves a picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.stats import norm
+from sklearn.datasets import load_diabetes
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.linear_model import BayesianRidge
+from sklearn.model_selection import GridSearchCV, KFold, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer, StandardScaler
+
+from skgen import (
+    BayesianBasisRegressor,
+    FourierBasis,
+    GaussianBasis,
+    mean_log_predictive_density,
+)
+
+BATCH = 30
+COLORS = ("#0072B2", "#E69F00", "#009E73")
+
+
+def choose_basis(X: np.ndarray, y: np.ndarray) -> GridSearchCV:
+    """A grid search over bases, scored by how probable held-out targets are."""
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), BayesianBasisRegressor()),
+        {
+            "bayesianbasisregressor__basis": [
+                "identity",
+                "polynomial",
+                SplineTransformer(n_knots=4),
+                FourierBasis(200, random_state=0),
+                GaussianBasis(100),
+                GaussianBasis(300),
+            ]
+        },
+        scoring=mean_log_predictive_density,
+        cv=5,
+    )
+    search.fit(X, y)
+    print("Held-out log predictive density, nats a row:")
+    for params, score in zip(
+        search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True
+    ):
+        (basis,) = params.values()
+        print(f"  {score:7.3f}  {basis}")
+    return search
+
+
+def learn_from_batches(
+    pipeline: Any, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray
+) -> list[float]:
+    """The pipeline's regressor once more, batch by batch, and its test score after each."""
+    scaler, batch_model = pipeline[0], pipeline[-1]
+    streamed = BayesianBasisRegressor(FrozenEstimator(batch_model.basis_))
+    scores = []
+    for start in range(0, len(X), BATCH):
+        batch = slice(start, start + BATCH)
+        streamed.partial_fit(scaler.transform(X[batch]), y[batch])
+        scores.append(mean_log_predictive_density(streamed, scaler.transform(X_test), y_test))
+    difference = np.abs(streamed.coef_ - batch_model.coef_).max() / np.abs(batch_model.coef_).max()
+    print(f"\nLearnt again from {len(scores)} batches: the weights differ by {difference:.0e}.")
+    if difference > 1e-12:
+        raise SystemExit("They should agree to 12 digits.")
+    return scores
+
+
+def compare(X: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Print what ten-fold cross-validation says of each model; returns its standardised errors."""
+    print(f"\nTen-fold{'':18}{'R2':>7}{'log density':>13}{'50 % covers':>13}{'95 % covers':>13}")
+    errors = {}
+    for name, build in PEERS.items():
+        scores, folds = [], []
+        for train, test in KFold(10, shuffle=True, random_state=0).split(X):
+            model = quietly_fitted(build(X.shape[1]), X[train], y[train])
+            mean, std = model.predict(X[test], return_std=True)
+            density = mean_log_predictive_density(model, X[test], y[test])
+            scores.append((model.score(X[test], y[test]), density))
+            folds.append((y[test] - mean) / std)
+        errors[name] = np.concatenate(folds)
+        r2, density = np.mean(scores, axis=0)
+        half, most = (coverage(errors[name], level) for level in (0.5, 0.95))
+        print(f"{name:26}{r2:7.3f}{density:13.3f}{half:12.0%} {most:12.0%}")
+    return errors
+
+
+def gaussian_process(n_features: int) -> Any:
+    kernel = ConstantKernel() * RBF(np.ones(n_features)) + WhiteKernel()
+    process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+    return make_pipeline(StandardScaler(), process)
+
+
+PEERS = {
+    "skgen, default": lambda _: BayesianBasisRegressor(),
+    "BayesianRidge": lambda _: make_pipeline(StandardScaler(), BayesianRidge()),
+    "GaussianProcessRegressor": gaussian_process,
+}
+
+
+def quietly_fitted(model: Any, X: np.ndarray, y: np.ndarray) -> Any:
+    with warnings.catch_warnings():  # a Gaussian process' length scales run into their bounds
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(X, y)
+
+
+def coverage(errors: np.ndarray, level: float) -> float:
+    """Share of standardised errors inside the central interval of probability ``level``."""
+    return float(np.mean(np.abs(errors) <= norm.ppf((1 + level) / 2)))
+
+
+def draw(
+    model: Any, scores: list[float], errors: dict[str, np.ndarray], X: Any, y: Any, path: Path
+) -> None:
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
+    draw_intervals(axes[0], model, X, y)
+    draw_stream(axes[1], scores, mean_log_predictive_density(model, X, y))
+    draw_coverage(axes[2], errors)
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, facecolor="white")
+    plt.close(figure)
+
+
+def draw_intervals(axis: Any, model: Any, X: np.ndarray, y: np.ndarray) -> None:
+    mean, std = model.predict(X, return_std=True)
+    order = np.argsort(mean)
+    rank = np.arange(len(order))
+    for level, alpha in ((0.95, 0.2), (0.5, 0.4)):
+        half = norm.ppf((1 + level) / 2) * std[order]
+        low, high = mean[order] - half, mean[order] + half
+        axis.fill_between(
+            rank, low, high, color=COLORS[0], alpha=alpha, lw=0, label=f"{level:.0%} interval"
+        )
+    axis.plot(rank, mean[order], color=COLORS[0], label="mean")
+    axis.plot(rank, y[order], ".", color="black", ms=4, label="held-out patient")
+    axis.set(
+        title="Every prediction has an interval",
+        xlabel="held-out patients, by predicted mean",
+        ylabel="disease progression",
+    )
+    axis.legend(frameon=False, fontsize=8, loc="upper left")
+
+
+def draw_stream(axis: Any, scores: list[float], whole: float) -> None:
+    rows = BATCH * np.arange(1, len(scores) + 1)
+    axis.plot(rows, scores, "o-", ms=4, color=COLORS[0], label="batch by batch")
+    axis.axhline(whole, color="black", ls="--", lw=1, label="all at once")
+    axis.set(
+        title="The posterior is the next prior",
+        xlabel="patients seen",
+        ylabel="held-out log density (nats a row)",
+    )
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
+
+
+def draw_coverage(axis: Any, errors: dict[str, np.ndarray]) -> None:
+    levels = np.linspace(0.02, 0.98, 49)
+    axis.plot([0, 1], [0, 1], color="grey", lw=1)
+    for (name, values), style, color in zip(errors.items(), ("-", "--", ":"), COLORS, strict=True):
+        shares = [coverage(values, level) for level in levels]
+        axis.plot(levels, shares, style, color=color, label=name)
+    axis.set(
+        title="Intervals that mean what they say",
+        xlabel="probability of the interval",
+        ylabel="share of patients inside",
+    )
+    axis.legend(frameon=False, fontsize=8, loc="upper left")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("quickstart.png"))
+    options = parser.parse_args()
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
+
+    best = choose_basis(X_train, y_train).best_estimator_
+    scores = learn_from_batches(best, X_train, y_train, X_test, y_test)
+    errors = compare(X, y)
+    draw(best, scores, errors, X_test, y_test, options.output)
+    print(f"\nPicture: {options.output.resolve()}")
+
+
+if __name__ == "__main__":
+    main()
