@@ -232,22 +232,26 @@ class Stream:
         return self._posteriors
 
     def wait(self, rows: Rows) -> None:
-        """Take at most QR_ROWS rows of weight 1, on which the basis is surely finite, for later."""
+        """Take at most QR_ROWS rows, on which the basis is surely finite, for later."""
         if self._waiting is None:
             n_features, n_outputs = rows.X.shape[1], rows.Y.shape[1]
-            self._waiting = Rows(np.empty((QR_ROWS, n_features)), np.empty((QR_ROWS, n_outputs)))
+            self._waiting = Rows(
+                np.empty((QR_ROWS, n_features)), np.empty((QR_ROWS, n_outputs)), np.empty(QR_ROWS)
+            )
         if self._seen[1] + len(rows) > QR_ROWS:
             _ = self.statistic
         statistic, start = self._seen
         stop = start + len(rows)
         self._waiting.X[start:stop] = rows.X
         self._waiting.Y[start:stop] = rows.Y
+        assert self._waiting.weights is not None
+        self._waiting.weights[start:stop] = 1.0 if rows.weights is None else rows.weights
         self._seen = (statistic, stop)
         self._posteriors = None
 
     def extended(self, rows: Rows, prior: Prior, forgetting: float) -> Stream:
         """The stream with ``rows`` seen too, older ones discounted row by row."""
-        if forgetting == 1 and rows.weights is None and len(rows) <= QR_ROWS // 2:
+        if forgetting == 1 and len(rows) <= QR_ROWS // 2:
             _check_size(self.design.rows(rows.X))
             successor = Stream(self.design, prior, self._seen[0])
             successor._waiting, successor._seen = self._waiting, self._seen

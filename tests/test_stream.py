@@ -1,0 +1,106 @@
+"""Streams: rows that come one at a time give the posterior of the batch, however many they are."""
+
+import mpmath
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from skgen import BayesianBasisRegressor, GaussianBasis
+
+Array = NDArray[np.float64]
+
+ALPHA, BETA = 2.0, 25.0
+
+
+@pytest.mark.parametrize("n_rows", [3000, pytest.param(10**6, marks=pytest.mark.slow)])
+def test_single_rows_keep_13_digits(n_rows: int, rng: np.random.Generator) -> None:
+    """Nine Gaussians and intercept, row by row, against the batch and against exact arithmetic.
+
+    Digits are those of the error's Euclidean (Frobenius) norm relative to that of the reference.
+    """
+    X = rng.uniform(size=(n_rows, 1))
+    y = np.sin(2 * np.pi * X[:, 0]) + rng.normal(scale=0.2, size=n_rows)
+    grid = np.linspace(0, 1, 101)[:, None]
+    basis = GaussianBasis(9, domain=(0, 1))
+    settings = {"prior_precision": ALPHA, "noise_precision": BETA}
+    stream = BayesianBasisRegressor(basis, **settings)
+    for row in range(n_rows):
+        stream.partial_fit(X[row : row + 1], y[row : row + 1])
+    batch = BayesianBasisRegressor(basis, **settings, solver="qr").fit(X, y)
+
+    assert stream.n_samples_seen_ == n_rows
+    exact = exact_posterior(design(stream, X), y, design(stream, grid))
+    for name, found in posterior(stream, grid).items():
+        assert relative_error(found, posterior(batch, grid)[name]) < 1e-13, name
+        assert relative_error(found, exact[name]) < 1e-13, name
+
+
+def design(model: BayesianBasisRegressor, X: Array) -> Array:
+    return np.column_stack([np.ones(len(X)), model.basis_.transform(X)])
+
+
+def posterior(model: BayesianBasisRegressor, grid: Array) -> dict[str, Array]:
+    mean, std = model.predict(grid, return_std=True)
+    return {
+        "weights": np.r_[model.intercept_, model.coef_],
+        "covariance": model.covariance_,
+        "predictive mean": mean,
+        "predictive standard deviation": std,
+        "log evidence": np.array([model.log_marginal_likelihood_]),
+    }
+
+
+def relative_error(found: Array, reference: Array) -> float:
+    return float(np.linalg.norm(found - reference) / np.linalg.norm(reference))
+
+
+def exact_posterior(Phi: Array, y: Array, grid: Array) -> dict[str, Array]:
+    """The same quantities by the normal equations (Bishop eqs 3.53, 3.54, 3.59, 3.86)."""
+    n_rows, n_columns = Phi.shape
+    with mpmath.workdps(50):
+        gram = BETA * exact_gram(np.column_stack([Phi, y]))
+        precision = gram[:n_columns, :n_columns] + ALPHA * mpmath.eye(n_columns)
+        covariance = precision**-1
+        weights = covariance * gram[:n_columns, n_columns]
+        rows = mpmath.matrix(grid.tolist())
+        shape = rows * covariance
+        variances = [
+            1 / mpmath.mpf(BETA) + mpmath.fdot(shape[row, :], rows[row, :])
+            for row in range(len(grid))
+        ]
+        energy = gram[n_columns, n_columns] - (weights.T * precision * weights)[0]
+        log_evidence = 0.5 * (
+            n_columns * mpmath.log(ALPHA) - mpmath.log(mpmath.det(precision))
+            + n_rows * mpmath.log(BETA / (2 * mpmath.pi)) - energy
+        )  # fmt: skip
+        return {
+            "weights": as_floats(weights),
+            "covariance": as_floats(covariance).reshape(n_columns, n_columns),
+            "predictive mean": as_floats(rows * weights),
+            "predictive standard deviation": as_floats(map(mpmath.sqrt, variances)),
+            "log evidence": as_floats([log_evidence]),
+        }
+
+
+def exact_gram(table: Array) -> mpmath.matrix:
+    """``table' table`` without rounding, but for entries below 2^-58 of the columns of ``table``.
+
+    Three integers of 20 bits make a number; products of 1024 rows of them are exact in floats.
+    """
+    assert np.abs(table).max() < 4
+    n_columns = table.shape[1]
+    total = np.zeros((3 * n_columns, 3 * n_columns), dtype=np.int64)
+    for start in range(0, len(table), 1024):
+        rest, digits = table[start : start + 1024] / 4, []
+        for _ in range(3):
+            digits.append(np.rint(rest * 2.0**20))
+            rest = rest * 2.0**20 - digits[-1]
+        block = np.hstack(digits)
+        total += (block.T @ block).astype(np.int64)
+    parts = total.astype(object).reshape(3, n_columns, 3, n_columns)
+    gram = sum(parts[i, :, j] * 2 ** (20 * (4 - i - j)) for i in range(3) for j in range(3))
+    return mpmath.matrix(gram.tolist()) * mpmath.mpf(2) ** (4 - 120)
+
+
+def as_floats(numbers: object) -> Array:
+    return np.array([float(number) for number in numbers])
