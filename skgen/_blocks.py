@@ -6,12 +6,11 @@ ufuncs release the interpreter lock: whole blocks side by side keep every core b
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -44,29 +43,10 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-_lock = threading.Lock()
-_inside = 0
-_limit: Any = None
-_n_threads = 1
-
-
 @contextmanager
 def one_blas_thread() -> Iterator[int]:
-    """Keep BLAS and OpenMP to one thread inside; yields the number that BLAS had before.
-
-    The limit belongs to the process, so the first thread in sets it and the last one out lifts it.
-    """
-    global _inside, _limit, _n_threads
-    with _lock:
-        if _inside == 0:
-            blas = _controller().select(user_api="blas").lib_controllers
-            _n_threads = min((library.num_threads for library in blas), default=1)
-            _limit = _controller().limit(limits=1)
-        _inside += 1
-    try:
-        yield _n_threads
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _limit.restore_original_limits()
+    """Keep BLAS and OpenMP to one thread inside; yields the number that BLAS had before."""
+    blas = _controller().select(user_api="blas").lib_controllers
+    n_threads = min((library.num_threads for library in blas), default=1)
+    with _controller().limit(limits=1):
+        yield n_threads

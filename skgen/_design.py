@@ -36,13 +36,13 @@ class Design:
     @classmethod
     def of(cls, basis: Any, X: FloatArray, fit_intercept: bool) -> Design:
         """The design of a fitted basis, whose outputs are counted on the first row of X."""
-        n_basis = basis.transform(X[:1]).shape[1]
-        if n_basis == 0:
+        shape = np.shape(basis.transform(X[:1]))
+        if len(shape) != 2 or shape[1] == 0:
             raise ValueError(
-                f"`basis` must give at least one basis function; got none from {basis!r}. "
-                "Choose another."
+                f"`basis` must map a row of X to a row of basis functions; got shape {shape} from "
+                f"{basis!r}. Choose another."
             )
-        return cls(basis, n_basis, fit_intercept)
+        return cls(basis, shape[1], fit_intercept)
 
     @property
     def n_columns(self) -> int:
@@ -128,14 +128,15 @@ def _by_gram(design: Design, rows: Rows) -> Statistic | None:
     def gram_of(group: slice) -> FloatArray:
         gram, product = np.zeros((2, len(shift), len(shift)))
         buffer = Buffer(len(shift))
-        for part in row_blocks(group.start, group.stop):
-            block = rows[part]
-            table = buffer.table(len(block))
-            design.rows(block.X, table[:, :n_columns])
-            table[:, n_columns:] = block.Y
-            table -= shift
-            block.weighted(table)
-            gram += np.matmul(table.T, table, out=product)
+        with np.errstate(all="ignore"):  # here, because threads do not inherit it
+            for part in row_blocks(group.start, group.stop):
+                block = rows[part]
+                table = buffer.table(len(block))
+                design.rows(block.X, table[:, :n_columns])
+                table[:, n_columns:] = block.Y
+                table -= shift
+                block.weighted(table)
+                gram += np.matmul(table.T, table, out=product)
         return gram
 
     # As many groups on any number of threads, so that the sums round alike.
@@ -187,12 +188,18 @@ def evaluate_rows(
     leverage = np.empty((len(X), len(posteriors)))
 
     def fill(block: slice) -> None:
-        Phi = design.rows(X[block])
-        values[block] = Phi @ weights
-        for column, posterior in enumerate(posteriors):
-            leverage[block, column] = posterior.leverage(Phi)
+        with np.errstate(all="ignore"):  # here, because threads do not inherit it
+            Phi = design.rows(X[block])
+            values[block] = Phi @ weights
+            for column, posterior in enumerate(posteriors):
+                leverage[block, column] = posterior.leverage(Phi)
 
     in_threads(fill, list(row_blocks(0, len(X))))
+    if not (np.all(np.isfinite(values)) and np.all(np.isfinite(leverage))):
+        raise ValueError(
+            f"`X` must lie where the basis functions and their squares are finite; got values of "
+            f"up to {np.abs(X).max():g}. Rescale X, or leave such rows out."
+        )
     return values, leverage
 
 
@@ -251,13 +258,13 @@ class Stream:
 
     def extended(self, rows: Rows, prior: Prior, forgetting: float) -> Stream:
         """The stream with ``rows`` seen too, older ones discounted row by row."""
+        successor = Stream(self.design, prior, self._seen[0])
+        successor._waiting, successor._seen = self._waiting, self._seen
         if forgetting == 1 and len(rows) <= QR_ROWS // 2:
-            _check_size(self.design.rows(rows.X))
-            successor = Stream(self.design, prior, self._seen[0])
-            successor._waiting, successor._seen = self._waiting, self._seen
+            _check_size(rows.weighted(self.design.rows(rows.X)))
             successor.wait(rows)
             return successor
-        statistic = self.statistic
+        statistic = successor.statistic  # not ours, which stays as it is if what follows raises
         if forgetting < 1:
             weights = np.power(forgetting, np.arange(len(rows))[::-1])
             if rows.weights is not None:

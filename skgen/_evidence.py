@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy.linalg import lapack
-from scipy.optimize import brentq, minimize
+from scipy.optimize import OptimizeResult, brentq, minimize
 
 from ._posterior import Gamma, Posterior, Statistic, condition
 from ._validation import FloatArray
@@ -27,7 +27,8 @@ from ._validation import FloatArray
 # Beyond these multiples of the largest eigenvalue of Phi' Phi the prior is nothing or everything.
 SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
 GRID_POINTS = 120
-WELL_CONDITIONED = 1e3
+WELL_CONDITIONED = 100
+SHIFTS, TRIAL_STEPS = (-12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0), 100
 
 FitTerm = Callable[[Any, Any, Any], tuple[Any, Any]]
 """(energy, its derivative, log ratio) -> the evidence's data term and its derivative."""
@@ -155,7 +156,8 @@ class _Spectrum:
     def best_variance(self, weight: float) -> float:
         """Noise variance of largest evidence when the prior precision is 1."""
         total = self.residual + float(self.components.sum())
-        smallest = 1e-3 * self.residual / weight
+        largest = float(self.values.max(initial=0.0))
+        smallest = max(1e-3 * self.residual / weight, largest * SMALLEST_RATIO)
 
         def fit(energy: Any, energy_slope: Any, log_variance: Any) -> tuple[Any, Any]:
             precision = np.exp(-log_variance)
@@ -164,7 +166,7 @@ class _Spectrum:
                 -0.5 * (weight + (energy_slope - energy) * precision),
             )
 
-        return self._maximise(fit, smallest, 1e3 * total)
+        return self._maximise(fit, smallest, max(1e3 * total, 10 * smallest))
 
     def _maximise(self, fit: FitTerm, low: float, high: float) -> float:
         def evidence(log_ratio: Any) -> tuple[Any, Any]:
@@ -216,12 +218,18 @@ def _relevances(data: _Data, start: FloatArray, fit: FitTerm) -> FloatArray:
         log_det = 0.5 * log_precision.sum() - np.log(np.diag(upper)).sum()
         return -float(value + log_det), -(slope + 0.5 - 0.5 * precision * np.diag(inverse))
 
-    log_start = np.log(start / scale**2)
     # Unit columns: 1e-10 is as good as flat, and a weight a million times tighter than the data is
     # as good as zero.
-    bounds = [(np.log(1e-10), np.log(1e6) + max(0.0, float(log_start.max())))] * len(start)
-    found = minimize(
-        loss, np.clip(log_start, *bounds[0]), jac=True, method="L-BFGS-B", bounds=bounds,
-        options={"maxiter": 1000, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-6},
-    )  # fmt: skip
-    return np.exp(found.x) * scale**2
+    common = np.log(start / scale**2)
+    bounds = [(np.log(1e-10), np.log(1e6) + max(0.0, float(common.max())))] * len(start)
+
+    def climbed(log_precision: FloatArray, n_steps: int) -> OptimizeResult:
+        return minimize(
+            loss, np.clip(log_precision, *bounds[0]), jac=True, method="L-BFGS-B", bounds=bounds,
+            options={"maxiter": n_steps, "maxcor": 20, "ftol": 0.0, "gtol": 1e-9},
+        )  # fmt: skip
+
+    if len(start) > data.weight / 2:  # so many weights for the data that there are several maxima
+        tries = [climbed(common + shift, TRIAL_STEPS) for shift in SHIFTS]
+        common = min(tries, key=lambda result: float(result.fun)).x
+    return np.exp(climbed(common, 2000).x) * scale**2

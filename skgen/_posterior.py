@@ -224,7 +224,7 @@ def condition(
     if condition_number(factor) * n_columns * np.finfo(float).eps > 1:
         raise UndeterminedError(
             f"`prior_precision` must be > 0 for weights that the data do not determine; got a flat "
-            f"prior, rows of total weight {statistic.weight:g} and {n_columns} weights whose "
+            f"prior, n_samples={statistic.weight:g} by weight, and {n_columns} weights whose "
             "columns of the design matrix are linearly dependent to rounding. Give more rows, "
             "fewer basis functions, or a positive `prior_precision`."
         )
@@ -244,7 +244,7 @@ def condition(
         if shape <= 0:
             raise UndeterminedError(
                 f"`noise_shape` must be > 0 for noise that the data do not determine; got "
-                f"noise_shape={noise.shape:g}, rows of total weight {statistic.weight:g} and "
+                f"noise_shape={noise.shape:g} and n_samples={statistic.weight:g} by weight, for "
                 f"{n_columns - np.count_nonzero(proper)} weights with a flat prior. Give more "
                 "rows, or a positive `noise_shape` and `noise_rate`."
             )

@@ -301,7 +301,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         stream = self._stream
         return (
             joblib.hash(self.basis_), stream.design.n_columns, stream.design.fit_intercept,
-            self._is_1d, stream.statistic.targets.shape,
+            self._is_1d, stream.n_outputs,
         )  # fmt: skip
 
     def _learnt(self, stream: Stream, n_samples_seen: int) -> None:
@@ -318,8 +318,8 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             and type(X) is np.ndarray is type(y)
             and X.dtype is FLOAT64 is y.dtype
             and X.shape[1:] == (self.n_features_in_,)
-            and 0 < len(X) == len(y) <= QR_ROWS
-            and y.shape[1:] == (() if self._is_1d else (stream.n_outputs,))
+            and 0 < len(X) <= QR_ROWS
+            and y.shape == (len(X), *(() if self._is_1d else (stream.n_outputs,)))
             and "feature_names_in_" not in vars(self)
             and all(map(operator.is_, self._settings(), self._seen_settings))
             and self.forgetting == 1
@@ -429,6 +429,12 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         if design.fit_intercept:
             precisions[0] = self._known_intercept_precision()
+        smallest = precisions[precisions > 0].min(initial=LARGEST)
+        if smallest < 1 / LARGEST:
+            raise ValueError(
+                f"`prior_precision` and `intercept_precision` must be 0 or at least {1 / LARGEST:g}"
+                f"; got {smallest:g}. Give 0 for a flat prior."
+            )
         return Prior(precisions, means, noise)
 
     def _noise(self) -> float | Gamma | Literal["evidence"]:
@@ -509,7 +515,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         stream, X = self._readable(X)
         posteriors = self._posteriors()
         mean, leverage = evaluate_rows(
-            stream.design, self._weights().T, posteriors if return_std else [], X
+            stream.design, self._weights().T, posteriors if return_std or return_cov else [], X
         )
         if return_std:
             return self._shaped(mean), self._shaped(_std(posteriors, leverage))
@@ -560,8 +566,9 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         rng = generator(random_state)
         n_samples = check_number(
-            n_samples, "n_samples", low=1, integer=True, remedy="Give the number of draws."
-        )
+            n_samples, "n_samples", low=1, high=1e9, integer=True,
+            remedy="Give the number of draws.",
+        )  # fmt: skip
         if self.__sklearn_is_fitted__():
             stream, X = self._readable(X)
             design, posteriors, is_1d = stream.design, self._posteriors(), self._is_1d
@@ -579,9 +586,8 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _before_data(self, X: Any) -> tuple[Design, list[Posterior], FloatArray]:
         """The prior as a posterior of no rows, with X checked on a copy."""
-        check_numeric(X, "X")
-        X = check_array(X, dtype=np.float64, input_name="X", estimator=self)
         blank = clone(self)
+        X = blank._validated_features(X, reset=True)
         design = blank._fitted_design(Rows(X, np.zeros((len(X), 1))))
         if depends_on_data(design.basis, X):
             raise NotFittedError(
@@ -642,6 +648,11 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             ``log p(y | X)`` in nats, summed over outputs (Bishop eq. 3.86).
         """
         check_is_fitted(self)
+        if noise_precision is not None:
+            check_number(
+                noise_precision, "noise_precision", low=1 / LARGEST, high=LARGEST,
+                remedy="Give a positive number, or None for the fitted one.",
+            )  # fmt: skip
         stream = self._stream
         total = 0.0
         for index, (posterior, variance) in enumerate(_each_output(stream.posteriors)):

@@ -69,8 +69,11 @@ def check_number(
 
 def shape_of(value: Any) -> tuple[int, ...]:
     """The shape of an array-like; a ragged list counts as a vector."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return shape
     try:
-        return np.shape(value)
+        return np.asarray(value).shape
     except ValueError:
         return (len(value),)
 
@@ -145,10 +148,10 @@ UNFIT_KINDS = {
 
 # The dtypes of pandas, pyarrow and polars have no numpy dtype, but their names say enough.
 UNFIT_NAMES = {
+    ("interval", "list", "large_list", "array(", "struct", "map"): "nested values",
     ("str", "utf8", "large_string", "binary"): "text",
     ("categor", "enum", "dictionary"): "categories",
     ("date", "time", "duration", "period"): "dates or durations",
-    ("interval", "list", "large_list", "array(", "struct", "map"): "nested values",
     ("sparse",): "sparse columns",
 }
 

@@ -45,13 +45,14 @@ LECTURE_COUNT = 9
 """Basis functions for one feature, as in the figures of Bishop's chapter 3."""
 DEFAULT_COUNT = 300
 MOST = 1_000_000
+SMALLEST = 1e-290  # as a scale: well above the numbers that lose their digits
 ROWS_PER_CENTER, FEWEST_ROWS, K_MEANS_ROUNDS = 10, 1000, 5
 
 
 def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
     """Write the basis functions of the rows of X, already validated, into ``out``."""
     if isinstance(basis, _Basis):
-        if not np.abs(X).max() <= basis._reach:
+        if not float(np.abs(X).max()) <= basis._reach:
             raise ValueError(
                 f"`X` must lie within {basis._reach:g} of zero for this basis; got "
                 f"{np.abs(X).max():g}. Rescale X, or leave such rows out."
@@ -236,16 +237,19 @@ class GaussianBasis(_Basis):
         how = self._center_rule(n_features)
         self.linear_, n_centers = self._share_out(how, n_features)
         rows = _distinct_rows(X, max(FEWEST_ROWS, ROWS_PER_CENTER * n_centers))
-        if self.domain is None:
-            self.location_, self.scale_ = _location_and_scale(rows)
-        else:
+        if self.domain is not None:
             low, high = _range(X, self.domain)
             self.location_, self.scale_ = (low + high) / 2, (high - low) / np.sqrt(12)
+        elif how == "given" and self.width is not None and not self.linear_:
+            self.location_, self.scale_ = np.zeros(n_features), np.ones(n_features)
+        else:
+            self.location_, self.scale_ = _location_and_scale(rows)
         if how == "given":
             self.centers_ = _check_centers(self.centers, n_features)
         elif how == "kmeans":
-            standard = np.unique((rows - self.location_) / self.scale_, axis=0)
-            self.centers_ = self.location_ + self.scale_ * _k_means(standard, n_centers)
+            standard = (rows - self.location_) / self.scale_
+            _, distinct = np.unique(np.round(standard, 6), axis=0, return_index=True)
+            self.centers_ = self.location_ + self.scale_ * _k_means(standard[distinct], n_centers)
         elif how == "quantile":
             self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
         else:
@@ -309,6 +313,7 @@ class GaussianBasis(_Basis):
             [(centers / relative_width).T, np.full(len(centers), -0.5), -0.5 * squares]
         )
         self._sharpness = relative_width**-2
+        self._cancels = squares.max() > 1e12  # widths so small that the exponent may round above 0
         self._reach = LARGEST * min(1.0, self.width_.min(), self.scale_.min())
         self._n_features_out = len(centers) + self.linear_ * len(self.width_)
 
@@ -326,6 +331,8 @@ class GaussianBasis(_Basis):
             standard /= self.scale_
             np.matmul(standard * standard, self._sharpness, out=extended[:, n_features])
             np.matmul(extended, self._exponent, out=bumps)
+            if self._cancels:
+                np.minimum(bumps, 0.0, out=bumps)
             linear[...] = standard[:, : linear.shape[1]]
         np.exp(bumps, out=bumps)
         if n_features == 1 and self.linear_:
@@ -402,7 +409,7 @@ class SigmoidBasis(_Basis):
         self.centers_ = self._placed_centers(X, low, high)
         if self.width is None:
             overlap = _check_overlap(self.overlap)
-            scale = np.where(high > low, high - low, 1.0)
+            scale = np.where(high - low > SMALLEST, high - low, 1.0)
             gaps = [_neighbour_distance(row[:, None] / unit) for row, unit in
                     zip(self.centers_, scale, strict=True)]  # fmt: skip
             self.width_ = overlap * scale * np.array(gaps)
@@ -515,25 +522,26 @@ class FourierBasis(_Basis):
         else:
             self.location_ = np.zeros(n_features)
             self.length_scale_ = _check_lengths(self.length_scale, "length_scale", n_features)
+        check_choice(self.kernel, "kernel", ("rbf", "matern32", "matern52"))  # before any draw
         uniform = self._uniform(n_basis // 2, n_features + 1)
         self.frequencies_ = self._spectral(uniform).T / self.length_scale_[:, None]
-        self._reach = 1e8 * self.length_scale_.min()  # beyond, a phase has no digits left
+        self._reach = LARGEST * min(1.0, self.length_scale_.min())
         self._n_features_out = n_basis
 
     def _uniform(self, n_rows: int, n_columns: int) -> FloatArray:
+        sampling = check_choice(self.sampling, "sampling", ("halton", "random"))
         rng = generator(self.random_state)
-        if check_choice(self.sampling, "sampling", ("halton", "random")) == "random":
+        if sampling == "random":
             return rng.random((n_rows, n_columns))
         points: FloatArray = qmc.Halton(n_columns, rng=rng).random(n_rows)
         return points
 
     def _spectral(self, uniform: FloatArray) -> FloatArray:
         """Frequencies of unit length scale: normal, or Student-t with 2 nu degrees of freedom."""
-        kernel = check_choice(self.kernel, "kernel", ("rbf", "matern32", "matern52"))
         normal: FloatArray = ndtri(uniform[:, :-1])
-        if kernel == "rbf":
+        if self.kernel == "rbf":
             return normal
-        df = {"matern32": 3, "matern52": 5}[kernel]
+        df = {"matern32": 3, "matern52": 5}[self.kernel]
         return normal * np.sqrt(df / chi2.ppf(uniform[:, -1:], df))
 
     def _write(self, X: FloatArray, out: FloatArray) -> None:
@@ -586,7 +594,8 @@ def _location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     location, scale = rows.mean(axis=0), rows.std(axis=0)
     magnitude = np.abs(location)
     rounding = np.maximum(10 * np.finfo(float).eps * magnitude, 1 / LARGEST)
-    return location, np.where(scale > rounding, scale, np.where(magnitude > 0, magnitude, 1.0))
+    constant = np.where(magnitude > SMALLEST, magnitude, 1.0)
+    return location, np.where(scale > rounding, scale, constant)
 
 
 def _evenly(n_points: int, n_features: int) -> FloatArray:
@@ -613,7 +622,8 @@ def _neighbour_distance(centers: FloatArray) -> float:
     if len(distinct) == 1:
         return 1.0
     distances, _ = cKDTree(distinct).query(distinct, k=2)
-    return float(np.median(distances[:, 1]))
+    median = float(np.median(distances[:, 1]))
+    return median if median > 1 / LARGEST else 1.0
 
 
 def _range(X: FloatArray, domain: Any) -> tuple[FloatArray, FloatArray]:
@@ -642,7 +652,7 @@ def _check_centers(centers: Any, n_features: int) -> FloatArray:
 
 def _check_overlap(overlap: Any) -> float:
     remedy = "0.5 to 3 suits most data."
-    checked: float = check_number(overlap, "overlap", low=0, open_low=True, remedy=remedy)
+    checked: float = check_number(overlap, "overlap", low=1e-6, high=1e6, remedy=remedy)
     return checked
 
 
@@ -651,5 +661,5 @@ def _check_lengths(value: Any, name: str, n_features: int) -> FloatArray:
     shape = (n_features,) if shape_of(value) else ()
     lengths = check_vector(value, name, shape, remedy=remedy)
     if not np.all(lengths > 1 / LARGEST):
-        raise ValueError(f"`{name}` must be > 0; got {name}={shown(value)}. {remedy}")
+        raise ValueError(f"`{name}` must be > {1 / LARGEST:g}; got {name}={shown(value)}. {remedy}")
     return np.broadcast_to(lengths, (n_features,)).copy()
