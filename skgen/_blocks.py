@@ -17,8 +17,8 @@ from threadpoolctl import ThreadpoolController
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-BLOCK_ROWS = 512
-"""Rows of a block of the design matrix: it stays in cache from the basis to the product."""
+BLOCK_ROWS = 2000
+"""Rows of a block of the design matrix; a power of two would let its columns collide in cache."""
 
 
 def row_blocks(start: int, stop: int) -> Iterator[slice]:

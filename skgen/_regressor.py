@@ -68,7 +68,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             default="evidence"
         Prior precision of the weights, at least 0: one for all or one a basis function; 0 is the
         flat prior, for weights that the data determine. "evidence" finds one for all weights,
-        "ard" one for each, which switches off the irrelevant.
+        "ard" one for each, which switches off the irrelevant; its maximum is a local one.
     noise_precision : {"evidence", "gamma"} or float, default="evidence"
         Precision of the noise, in units of 1 / y^2. "gamma" integrates it out under a Gamma prior,
         which makes the predictive distribution a Student-t; ``prior_precision`` is then in units

@@ -593,8 +593,12 @@ def peer_data(name):
     return StandardScaler().fit_transform(X), y
 
 
-@pytest.mark.parametrize("data", ["small", "wide", "tall", "diabetes"])
-@pytest.mark.parametrize("rule", ["evidence", "ard"])
+# With more weights than rows, "ard" has many maxima, and either library may find the better one.
+@pytest.mark.parametrize(
+    ("rule", "data"),
+    [("evidence", data) for data in ("small", "wide", "tall", "diabetes")]
+    + [("ard", data) for data in ("small", "tall", "diabetes")],
+)
 def test_scikit_learns_precisions_have_no_more_evidence(rule, data):
     X, y = peer_data(data)
     peer = {
