@@ -27,7 +27,6 @@ REGRESSORS = {
     **{shortcut: BayesianBasisRegressor(shortcut) for shortcut in SHORTCUTS},
     "SplineTransformer": BayesianBasisRegressor(SplineTransformer()),
     "Nystroem": BayesianBasisRegressor(Nystroem(random_state=0)),
-    "ard": BayesianBasisRegressor(prior_precision="ard"),
     "gamma": BayesianBasisRegressor(noise_precision="gamma"),
     "numbers": BayesianBasisRegressor(prior_precision=2.0, noise_precision=25.0),
     "numbers, gamma": BayesianBasisRegressor(
