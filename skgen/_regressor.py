@@ -319,7 +319,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             and X.dtype is FLOAT64 is y.dtype
             and X.shape[1:] == (self.n_features_in_,)
             and 0 < len(X) <= QR_ROWS
-            and y.shape == (len(X), *(() if self._is_1d else (stream.n_outputs,)))
+            and y.shape == (X.shape[:1] if self._is_1d else (len(X), stream.n_outputs))
             and "feature_names_in_" not in vars(self)
             and all(map(operator.is_, self._settings(), self._seen_settings))
             and self.forgetting == 1
@@ -625,7 +625,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         mean, leverage = evaluate_rows(stream.design, self._weights().T, posteriors, X)
         scale = _std(posteriors, leverage, with_tails=False)
         df = np.array([posterior.df for posterior, _ in _each_output(posteriors)])
-        log_density: FloatArray = student_t.logpdf(Y, df, mean, scale).sum(axis=1)
+        log_density: FloatArray = np.sum(student_t.logpdf(Y, df, mean, scale), axis=1)
         return log_density
 
     def log_marginal_likelihood(
