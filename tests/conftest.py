@@ -27,3 +27,13 @@ def _global_random_state_is_left_alone(request: pytest.FixtureRequest) -> Iterat
     if request.node.get_closest_marker("draws_globally") is None:
         same = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
         assert same, "the test changed numpy's global random state"
+
+
+def assert_digits(actual, expected, digits=12):
+    """Equal to so many digits of the largest element of ``expected``."""
+    np.testing.assert_allclose(
+        np.asarray(actual, float),
+        expected := np.asarray(expected, float),
+        rtol=0,
+        atol=10.0**-digits * max(np.abs(expected).max(), 1e-300),
+    )

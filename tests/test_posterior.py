@@ -3,6 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
+from conftest import assert_digits
 from scipy import stats
 
 from skgen._posterior import (
@@ -30,16 +31,6 @@ NOISES = {
     "most evident": None,
 }
 MEANS = {"zero": np.zeros(N_COLUMNS), "given": np.array([1.0, -2.0, 0.5, 3.0])}
-
-
-def assert_digits(actual, expected, digits=12):
-    """Equal to so many digits of the largest element of ``expected``."""
-    np.testing.assert_allclose(
-        np.asarray(actual, float),
-        expected := np.asarray(expected, float),
-        rtol=0,
-        atol=10.0**-digits * max(np.abs(expected).max(), 1e-300),
-    )
 
 
 def data(rng, n_rows=N_ROWS, n_columns=N_COLUMNS, n_outputs=1):

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from conftest import assert_digits
 from scipy import integrate, optimize, stats
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
@@ -153,16 +154,6 @@ def prior_of(model):
         own = 0.0 if isinstance(model.prior_precision, str) else model.prior_precision
         own = own if np.ndim(own) == 0 else 0.0
     return np.r_[own, precision], np.r_[0.0, mean]
-
-
-def assert_digits(actual, expected, digits=12):
-    """Equal to so many digits of the largest element of ``expected``."""
-    np.testing.assert_allclose(
-        np.asarray(actual, float),
-        expected := np.asarray(expected, float),
-        rtol=0,
-        atol=10.0**-digits * max(np.abs(expected).max(), 1e-300),
-    )
 
 
 def assert_same_model(model, other, X, digits=12, seen=True):
