@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._regressor import BayesianBasisRegressor
+    from ._vae import VAETransformer
     from .bases import FourierBasis, GaussianBasis, SigmoidBasis
     from .metrics import mean_log_predictive_density
 
@@ -18,6 +19,7 @@ _HOMES = {
     "FourierBasis": "bases",
     "GaussianBasis": "bases",
     "SigmoidBasis": "bases",
+    "VAETransformer": "_vae",
     "mean_log_predictive_density": "metrics",
 }
 
@@ -26,6 +28,7 @@ __all__ = [
     "FourierBasis",
     "GaussianBasis",
     "SigmoidBasis",
+    "VAETransformer",
     "mean_log_predictive_density",
 ]
 

@@ -32,6 +32,7 @@ from ._validation import (
     FloatArray,
     RandomState,
     check_choice,
+    check_flag,
     check_number,
     check_numeric,
     check_size,
@@ -395,18 +396,14 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return Y
 
     def _fitted_design(self, rows: Rows) -> Design:
-        if not isinstance(self.fit_intercept, bool | np.bool_):
-            raise TypeError(
-                f"`fit_intercept` must be a bool; got fit_intercept={self.fit_intercept!r}. "
-                "Give True or False."
-            )
+        fit_intercept = check_flag(self.fit_intercept, "fit_intercept")
         basis = resolve_basis(self.basis)
         y = rows.Y[:, 0] if rows.Y.shape[1] == 1 else rows.Y
         if rows.weights is not None and has_fit_parameter(basis, "sample_weight"):
             basis.fit(rows.X, y, sample_weight=rows.weights)
         else:
             basis.fit(rows.X, y)
-        return Design.of(basis, rows.X, bool(self.fit_intercept))
+        return Design.of(basis, rows.X, fit_intercept)
 
     def _prior(self, design: Design) -> Prior:
         """The prior that the parameters describe, for the columns of a design matrix."""

@@ -67,6 +67,13 @@ def check_number(
     return number
 
 
+def check_flag(value: Any, name: str) -> bool:
+    """Return ``value`` if it is a bool, else raise."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"`{name}` must be a bool; got {name}={shown(value)}. Give True or False.")
+    return bool(value)
+
+
 def shape_of(value: Any) -> tuple[int, ...]:
     """The shape of an array-like; a ragged list counts as a vector."""
     shape = getattr(value, "shape", None)

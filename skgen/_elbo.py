@@ -1,0 +1,217 @@
+"""The variational autoencoder as a torch module, and its bounds on log p(x), in nats a row.
+
+z ~ N(0, I),  x ~ p(x | z)                      the model, p(x | z) by decoder and likelihood
+q(z | x) = N(mean(x), diag(std(x)^2))           the encoder
+log p(x) >= E_q log p(x | z) - KL(q || prior)   the ELBO (Kingma and Welling 2013, eq. 3)
+log p(x) >= E log 1/S sum_s w_s,  w = p(x, z_s) / q(z_s | x)
+                                                the importance-weighted bound (Burda, Grosse
+                                                and Salakhutdinov 2016, eq. 8)
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any, Self
+
+import numpy.typing as npt
+import torch
+import torch.distributions as td
+from torch import Tensor, nn
+
+from .likelihoods import Likelihood
+from .networks import Builder, seeded
+
+State = dict[str, npt.NDArray[Any]]
+
+LEAST_LOG_VARIANCE, GREATEST_LOG_VARIANCE = -20.0, 10.0
+
+
+class VAE(nn.Module):
+    """Encoder, prior and decoder.
+
+    Parameters
+    ----------
+    encoder, decoder : builder
+        From n_features to 2 * n_components values, the latent means and log variances, and from
+        n_components to the likelihood's n_heads * n_features.
+    likelihood : Likelihood
+        What the decoder's outputs say of x.
+    n_features, n_components : int
+        Dimensions of x and z.
+    """
+
+    def __init__(
+        self,
+        encoder: Builder,
+        decoder: Builder,
+        likelihood: Likelihood,
+        n_features: int,
+        n_components: int,
+    ) -> None:
+        super().__init__()
+        self.architecture = (encoder, decoder, likelihood, n_features, n_components)
+        n_outputs = likelihood.n_heads * n_features
+        self.encoder = built(encoder, "encoder", n_features, 2 * n_components)
+        self.decoder = built(decoder, "decoder", n_components, n_outputs)
+        self.free = nn.Parameter(torch.zeros(likelihood.n_free(n_features)))
+        if not ends_in_bias(self.decoder, n_outputs):
+            self.decoder = Shifted(self.decoder, n_outputs)
+        self.likelihood = likelihood
+        self.n_components = n_components
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as numpy arrays and how to build it again, so that no device is needed."""
+        state = {name: value.cpu().numpy() for name, value in self.state_dict().items()}
+        return restored, (self.architecture, state)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
+        return twin
+
+    @property
+    def device(self) -> torch.device:
+        return self.free.device
+
+    @property
+    def prior(self) -> td.Normal:
+        """p(z)."""
+        return td.Normal(self.free.new_zeros(self.n_components), 1.0)
+
+    def encode(self, x: Tensor) -> td.Normal:
+        """q(z | x)."""
+        mean, log_variance = self.moments(x)
+        return td.Normal(mean, torch.exp(0.5 * log_variance), validate_args=False)
+
+    def decode(self, z: Tensor) -> td.Distribution:
+        """p(x | z), feature by feature."""
+        return self.likelihood.distribution(self.outputs(z), self.free)
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Latent means and log variances, each of shape (n_samples, n_components)."""
+        mean, log_variance = self.encoder(x).chunk(2, -1)
+        return mean, log_variance.clamp(LEAST_LOG_VARIANCE, GREATEST_LOG_VARIANCE)
+
+    def outputs(self, z: Tensor) -> Tensor:
+        """The decoder's outputs for z of shape (..., n_components)."""
+        if z.ndim == 2:
+            outputs: Tensor = self.decoder(z)
+            return outputs
+        return self.decoder(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
+
+    def kl(self, x: Tensor) -> Tensor:
+        """KL(q(z | x) || p(z)) of each row and latent dimension (Kingma and Welling, app. B)."""
+        mean, log_variance = self.moments(x)
+        return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+
+    def elbo(self, x: Tensor, noise: Tensor, beta: float = 1.0, free_bits: float = 0.0) -> Tensor:
+        """Mean over rows of the ELBO, its expectation by one draw a row.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Data.
+        noise : Tensor of shape (n_samples, n_components)
+            Standard normal numbers.
+        beta : float
+            Weight of the KL term.
+        free_bits : float
+            Nats of KL a latent dimension, on average over the rows, that cost no more than these.
+        """
+        mean, log_variance = self.moments(x)
+        std = torch.exp(0.5 * log_variance)
+        z = torch.addcmul(mean, std, noise)  # the reparameterisation (Kingma and Welling, sec. 2.4)
+        doubled = mean.square() + std.square() - log_variance  # 2 KL + 1, as in `kl`
+        if free_bits:
+            cost = (0.5 * (doubled.mean(0) - 1)).clamp(min=free_bits).sum()
+        else:
+            cost = 0.5 / len(x) * doubled.sum() - 0.5 * self.n_components
+        fit = self.likelihood.mean_log_prob(x, self.outputs(z), self.free)
+        return fit - (cost if beta == 1 else beta * cost)
+
+    def log_weights(self, x: Tensor, noise: Tensor, beta: float = 1.0) -> Tensor:
+        """log w = log p(x | z) + beta (log p(z) - log q(z | x)).
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Data.
+        noise : Tensor of shape (n_importance_samples, n_samples, n_components)
+            Standard normal numbers.
+        beta : float
+            Weight of the latter two terms.
+
+        Returns
+        -------
+        log_weights : Tensor of shape (n_importance_samples, n_samples)
+            The logarithms of the importance weights.
+        """
+        mean, log_variance = self.moments(x)
+        z = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
+        log_ratio = 0.5 * (noise.square() - z.square() + log_variance).sum(-1)
+        return self.likelihood.log_prob(x, self.outputs(z), self.free) + beta * log_ratio
+
+    def bound(self, x: Tensor, noise: Tensor, beta: float = 1.0) -> Tensor:
+        """The importance-weighted bound of each row; shapes as in `log_weights`."""
+        log_weights = self.log_weights(x, noise, beta)
+        return torch.logsumexp(log_weights, 0) - math.log(len(noise))
+
+
+class Shifted(nn.Module):
+    """A module, plus a learnt constant."""
+
+    def __init__(self, module: nn.Module, n_outputs: int) -> None:
+        super().__init__()
+        self.module = module
+        self.bias = nn.Parameter(torch.zeros(n_outputs))
+
+    def forward(self, z: Tensor) -> Tensor:
+        outputs: Tensor = self.module(z) + self.bias
+        return outputs
+
+
+def last_module(network: nn.Module) -> nn.Module:
+    *_, last = network.modules()
+    return network if isinstance(network, Shifted) else last
+
+
+def ends_in_bias(network: nn.Module, n_outputs: int) -> bool:
+    """Whether the network's last layer is linear, with a bias to which each output is equal."""
+    last = last_module(network)
+    return isinstance(last, nn.Linear) and last.bias is not None and len(last.bias) == n_outputs
+
+
+def start_at(vae: VAE, outputs: Tensor) -> None:
+    """Let the decoder's outputs start around ``outputs``."""
+    bias = last_module(vae.decoder).bias
+    with torch.no_grad():
+        bias.copy_(outputs)  # type: ignore[operator]
+
+
+def restored(architecture: tuple[Any, ...], state: State) -> VAE:
+    """The VAE of an architecture, with a state that was pickled."""
+    with seeded(0):  # the weights drawn are overwritten
+        vae = VAE(*architecture)
+    vae.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})
+    return vae.eval()
+
+
+def built(builder: Builder, name: str, n_inputs: int, n_outputs: int) -> nn.Module:
+    """The module that a builder builds, if it does what a builder must."""
+    module = builder(n_inputs, n_outputs)
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"`{name}` must be a callable(n_inputs, n_outputs) that returns a torch module; got "
+            f"one that returns a {type(module).__name__}. Return torch.nn.Sequential(...)."
+        )
+    module.eval()
+    with torch.no_grad():
+        reached = tuple(module(torch.zeros(2, n_inputs)).shape)
+    module.train()
+    if reached != (2, n_outputs):
+        raise ValueError(
+            f"`{name}` must map shape (n, {n_inputs}) to (n, {n_outputs}); got shape {reached} for "
+            f"n=2. Its builder is called with n_inputs={n_inputs}, n_outputs={n_outputs}."
+        )
+    return module

@@ -1,0 +1,308 @@
+"""Training: the only room that knows skorch.
+
+skorch gives the optimiser, the callbacks and the history; the loop over batches is our own: one
+permutation an epoch, slices of whole batches, no collation of single rows.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+from tqdm.auto import tqdm
+
+from ._elbo import VAE
+from ._validation import shown
+from .likelihoods import binarized
+from .networks import seeded
+
+WARM_UP = 0.3
+"""Share of a one-cycle schedule in which the learning rate rises."""
+FIRST_RATE, LAST_RATE = 1 / 25, 1 / 1e4
+"""Learning rates at both ends of the cycle, in units of its peak."""
+EVALUATED_ROWS = 4096
+SKORCHS_OWN = {"batches", "epoch", "train_loss_best", "valid_loss_best"}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is maximised: the ELBO or the importance-weighted bound, and the weight of its KL."""
+
+    beta: float = 1.0
+    kl_warmup: int = 0
+    free_bits: float = 0.0
+    n_importance_samples: int = 1
+
+    def weight(self, epoch: int) -> float:
+        """Weight of the KL term in an epoch, counted from 0."""
+        return self.beta * min(1.0, (epoch + 1) / (self.kl_warmup + 1))
+
+    def value(self, vae: VAE, x: Tensor, weight: float, generator: torch.Generator) -> Tensor:
+        """The objective, a mean over the rows of x."""
+        shape = (len(x), vae.n_components)
+        if self.n_importance_samples == 1:
+            noise = torch.randn(shape, generator=generator).to(x.device)
+            return vae.elbo(x, noise, weight, self.free_bits)
+        noise = torch.randn((self.n_importance_samples, *shape), generator=generator)
+        return vae.bound(x, noise.to(x.device), weight).mean()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train."""
+
+    objective: Objective
+    max_iter: int
+    batch_size: int
+    learning_rate: float
+    one_cycle: bool
+    stops_early: bool = False
+    n_iter_no_change: int = 10
+    tol: float = 0.0
+    callbacks: Sequence[Any] = ()
+    verbose: int = 0
+    device: str = "cpu"
+
+
+@dataclass
+class EarlyStopping:
+    """Rows held out, and the patience with them."""
+
+    X: Tensor
+    tol: float
+    n_iter_no_change: int
+    best: float = math.inf
+    n_stale: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+    def heed(self, loss: float, module: nn.Module) -> None:
+        """Take note of the loss of an epoch; keep the weights if they are the best so far."""
+        self.n_stale = 0 if loss < self.best - self.tol else self.n_stale + 1
+        if loss < self.best:
+            self.best = loss
+            self.state = {name: value.clone() for name, value in module.state_dict().items()}
+
+    @property
+    def is_over(self) -> bool:
+        return self.n_stale >= self.n_iter_no_change
+
+
+@dataclass
+class Course:
+    """What came of a training."""
+
+    history: dict[str, list[Any]]
+    optimizer_state: dict[str, Any]
+    interrupted: bool
+
+    @property
+    def n_epochs(self) -> int:
+        return len(self.history["train_loss"])
+
+
+def train(
+    vae: VAE,
+    X: Tensor,
+    settings: Settings,
+    generator: torch.Generator,
+    early_stopping: EarlyStopping | None = None,
+    optimizer_state: dict[str, Any] | None = None,
+) -> Course:
+    """Train ``vae`` in place on the rows of X, float32 and standardised.
+
+    Ctrl-C ends the training early, and the course says so. A loss that is no number any more
+    raises a ValueError.
+    """
+    net = _Net(vae, settings, generator).initialize()
+    if optimizer_state:
+        net.optimizer_.load_state_dict(optimizer_state)
+        net.optimizer_.param_groups[0]["lr"] = settings.learning_rate
+    interrupted = False
+    vae.train()
+    net.notify("on_train_begin", X=X, y=None)
+    draws = any(isinstance(module, _DropoutNd) for module in vae.modules())
+    seed = int(torch.randint(2**62, (), generator=generator))
+    try:
+        with seeded(seed) if draws else nullcontext():
+            net.run(X, early_stopping)
+    except KeyboardInterrupt:
+        interrupted = True
+    net.notify("on_train_end", X=X, y=None)
+    vae.eval()
+    if early_stopping is not None and early_stopping.state:
+        vae.load_state_dict(early_stopping.state)
+    return Course(net.epochs(), net.optimizer_.state_dict(), interrupted)
+
+
+class _Net(NeuralNet):
+    """skorch's net, over slices of whole batches, with a generator of its own."""
+
+    def __init__(self, vae: VAE, settings: Settings, generator: torch.Generator) -> None:
+        super().__init__(
+            vae,
+            criterion=nn.Identity,
+            optimizer=torch.optim.Adam,
+            optimizer__fused=True,
+            optimizer__maximize=True,
+            lr=settings.learning_rate,
+            max_epochs=settings.max_iter,
+            batch_size=settings.batch_size,
+            train_split=None,
+            callbacks=list(settings.callbacks) or "disable",
+            verbose=settings.verbose,
+            device=settings.device,
+        )
+        self.settings = settings
+        self.generator = generator
+
+    def get_default_callbacks(self) -> list[Any]:
+        return []
+
+    def run(self, X: Tensor, early_stopping: EarlyStopping | None) -> None:
+        """Train for all epochs, or until early stopping or a callback ends it."""
+        n_epochs = self.settings.max_iter
+        data = {"dataset_train": X, "dataset_valid": early_stopping and early_stopping.X}
+        validation_seed = int(torch.randint(2**62, (), generator=self.generator))
+        with tqdm(total=n_epochs, unit="epoch", disable=not self.settings.verbose) as bar:
+            for epoch in range(n_epochs):
+                start = time.perf_counter()
+                self.notify("on_epoch_begin", **data)
+                self._record("train_loss", self._train_epoch(X, epoch))
+                if early_stopping is not None:
+                    valid_loss = self._loss_of(early_stopping.X, validation_seed)
+                    self._record("valid_loss", valid_loss)
+                    early_stopping.heed(valid_loss, self.module_)
+                self.history.record("dur", time.perf_counter() - start)
+                bar.set_postfix(loss=self.history[-1, "train_loss"], refresh=False)
+                bar.update()
+                if not self._callbacks_go_on(data) or (early_stopping and early_stopping.is_over):
+                    break
+
+    def epochs(self) -> dict[str, list[Any]]:
+        """What was recorded of each completed epoch."""
+        completed = [epoch for epoch in self.history if "dur" in epoch]
+        names = {name: None for epoch in completed for name in epoch if name not in SKORCHS_OWN}
+        return {
+            name: [epoch.get(name) for epoch in completed] for name in {"train_loss": None, **names}
+        }
+
+    def _train_epoch(self, X: Tensor, epoch: int) -> float:
+        """One pass over the rows in random order; returns their mean loss."""
+        objective, n_epochs = self.settings.objective, self.settings.max_iter
+        weight = objective.weight(epoch)
+        batches = torch.randperm(len(X), generator=self.generator).split(self.batch_size)
+        parameters = list(self.module_.parameters())
+        hooks = [callback for _, callback in self.callbacks_ if _minds_batches(callback)]
+        values = []
+        for index, rows in enumerate(batches):
+            if self.settings.one_cycle:
+                self._set_rate((epoch + index / len(batches)) / n_epochs)
+            x = self._observed(X.index_select(0, rows), self.generator)
+            for callback in hooks:
+                callback.on_batch_begin(self, batch=x, training=True)
+            for parameter in parameters:
+                parameter.grad = None
+            value = objective.value(self.module_, x, weight, self.generator)
+            value.backward()
+            for callback in hooks:
+                named = self.module_.named_parameters()
+                callback.on_grad_computed(self, named_parameters=named, batch=x, training=True)
+            self.optimizer_.step()
+            values.append(value.detach())
+            for callback in hooks:
+                callback.on_batch_end(self, batch=x, training=True, loss=-values[-1])
+        sizes = torch.tensor([len(rows) for rows in batches], dtype=torch.float64)
+        mean = -float(torch.stack(values).cpu().double() @ sizes) / len(X)
+        if not math.isfinite(mean):
+            raise ValueError(
+                f"The loss became {mean} in epoch {epoch + 1}. Most likely `learning_rate_init` "
+                f"(={self.settings.learning_rate:g}) is too large: divide it by ten. Other causes "
+                "are outliers in `X`, or an `encoder` or `decoder` that returns nan."
+            )
+        return mean
+
+    def _set_rate(self, progress: float) -> None:
+        """The learning rate of a one-cycle schedule (Smith and Topin 2018), cosine up and down."""
+        if progress < WARM_UP:
+            start, end, share = FIRST_RATE, 1.0, progress / WARM_UP
+        else:
+            start, end, share = 1.0, LAST_RATE, (progress - WARM_UP) / (1 - WARM_UP)
+        factor = end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+        self.optimizer_.param_groups[0]["lr"] = factor * self.settings.learning_rate
+
+    def _loss_of(self, X: Tensor, seed: int) -> float:
+        """Loss of rows held out, by the same random numbers at each epoch."""
+        generator = torch.Generator().manual_seed(seed)
+        objective = self.settings.objective
+        self.module_.eval()
+        total = 0.0
+        with torch.no_grad():
+            for rows in X.split(EVALUATED_ROWS):
+                x = self._observed(rows, generator)
+                value = objective.value(self.module_, x, objective.beta, generator)
+                total -= float(value) * len(x)
+        self.module_.train()
+        return total / len(X)
+
+    def _observed(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        if self.module_.likelihood.binary:
+            x = binarized(x, generator)
+        return x.to(self.device)
+
+    def _record(self, name: str, loss: float) -> None:
+        best = min((epoch[name] for epoch in self.history[:-1]), default=math.inf)
+        self.history.record(name, loss)
+        self.history.record(f"{name}_best", loss < best)
+
+    def _callbacks_go_on(self, data: dict[str, Any]) -> bool:
+        """Tell callbacks of the epoch's end; False if one of them asks to stop."""
+        try:
+            self.notify("on_epoch_end", **data)
+        except KeyboardInterrupt:  # skorch's way to ask for it
+            return False
+        return True
+
+
+def _minds_batches(callback: Callback) -> bool:
+    names = ("on_batch_begin", "on_grad_computed", "on_batch_end")
+    return any(getattr(type(callback), name) is not getattr(Callback, name) for name in names)
+
+
+def checked_callbacks(callbacks: Any) -> tuple[Any, ...]:
+    """The callbacks, if skorch can call them, else a TypeError."""
+    if callbacks is None:
+        return ()
+    listed = isinstance(callbacks, list | tuple)
+    for named in callbacks if listed else [None]:
+        callback = named[-1] if isinstance(named, tuple) and named else named
+        if not isinstance(callback, Callback) and not (
+            isinstance(callback, type) and issubclass(callback, Callback)
+        ):
+            raise TypeError(
+                "`callbacks` must be a list of skorch callbacks; got "
+                f"callbacks={shown(callbacks)}. Derive them from skorch.callbacks.Callback."
+            )
+    return tuple(callbacks)
+
+
+def checked_device(device: Any) -> str:
+    """``device``, if torch can compute there, else an error."""
+    remedy = "Give 'cpu', or the name of a device that this machine has, such as 'cuda'."
+    if not isinstance(device, str | torch.device):
+        raise TypeError(f"`device` must be a str; got device={shown(device)}. {remedy}")
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"`device` must be a device at hand; got device={shown(device)}. {remedy}"
+        ) from error
+    return str(device)

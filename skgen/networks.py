@@ -1,0 +1,338 @@
+"""Encoder and decoder bodies.
+
+A builder is any callable ``builder(n_inputs, n_outputs)`` that returns a torch module from rows of
+n_inputs to rows of n_outputs values: an object of this module, a function, or a module class such
+as ``torch.nn.Linear``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ._validation import check_choice, check_number, shown
+
+__all__ = ["MLP", "ConvolutionalDecoder", "ConvolutionalEncoder"]
+
+Builder = Callable[[int, int], nn.Module]
+
+MOST_UNITS = 1_000_000
+
+_drawing = threading.RLock()
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "identity": nn.Identity,
+    "logistic": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+}
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's global generator seeded for the block, and afterwards as it was.
+
+    Modules draw their first weights, and their dropout, from it; a lock keeps threads apart.
+    """
+    with _drawing, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Builder of a multilayer perceptron.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default=(256,)
+        Number of units of each hidden layer; the empty tuple gives a linear map.
+    activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
+        Activation function after each hidden layer.
+
+    See Also
+    --------
+    ConvolutionalEncoder, ConvolutionalDecoder : For images.
+
+    Examples
+    --------
+    >>> from skgen.networks import MLP
+    >>> MLP((32,), "relu")(64, 2)
+    Sequential(
+      (0): Linear(in_features=64, out_features=32, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=32, out_features=2, bias=True)
+    )
+    """
+
+    hidden_layer_sizes: Sequence[int] = (256,)
+    activation: str = "silu"
+
+    def __post_init__(self) -> None:
+        check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
+        check_choice(self.activation, "activation", tuple(ACTIVATIONS))
+
+    def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
+        """Build the network.
+
+        Parameters
+        ----------
+        n_inputs, n_outputs : int
+            Widths of its first and last layer.
+
+        Returns
+        -------
+        network : torch.nn.Sequential
+            From (..., n_inputs) to (..., n_outputs).
+        """
+        layers: list[nn.Module] = []
+        for size in self.hidden_layer_sizes:
+            layers += [nn.Linear(n_inputs, size), ACTIVATIONS[self.activation]()]
+            n_inputs = size
+        return nn.Sequential(*layers, nn.Linear(n_inputs, n_outputs))
+
+
+@dataclass(frozen=True)
+class ConvolutionalEncoder:
+    """Builder of a small convolutional encoder of images given as flat rows.
+
+    Parameters
+    ----------
+    image_shape : tuple (height, width) or (height, width, channels)
+        Shape of the images.
+    n_filters : tuple of int, default=(32, 64)
+        Number of filters of each 3 x 3 convolution, each of which halves height and width.
+    activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
+        Activation function after each convolution.
+
+    See Also
+    --------
+    ConvolutionalDecoder : The way back.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skgen.networks import ConvolutionalEncoder
+    >>> ConvolutionalEncoder((8, 8))(64, 2)(torch.zeros(5, 64)).shape
+    torch.Size([5, 2])
+    """
+
+    image_shape: tuple[int, ...]
+    n_filters: Sequence[int] = (32, 64)
+    activation: str = "silu"
+
+    def __post_init__(self) -> None:
+        check_image_network(self)
+
+    def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
+        """Build the network.
+
+        Parameters
+        ----------
+        n_inputs : int
+            Number of values of an image.
+        n_outputs : int
+            Width of the last layer.
+
+        Returns
+        -------
+        network : torch.nn.Sequential
+            From (n_samples, n_inputs) to (n_samples, n_outputs).
+        """
+        height, width, channels = checked_shape(self.image_shape, n_inputs)
+        layers: list[nn.Module] = [_ToImages((height, width, channels))]
+        for n_filters in self.n_filters:
+            convolution = nn.Conv2d(channels, n_filters, 3, stride=2, padding=1)
+            layers += [convolution, ACTIVATIONS[self.activation]()]
+            height, width, channels = half(height), half(width), n_filters
+        n_units = height * width * channels
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(n_units, n_outputs))
+
+
+@dataclass(frozen=True)
+class ConvolutionalDecoder:
+    """Builder of a small convolutional decoder to images as flat rows.
+
+    Parameters
+    ----------
+    image_shape : tuple (height, width) or (height, width, channels)
+        Shape of the images.
+    n_filters : tuple of int, default=(32, 64)
+        Number of filters before each 3 x 3 transposed convolution, last first, each of which
+        doubles height and width.
+    activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
+        Activation function between the layers.
+
+    See Also
+    --------
+    ConvolutionalEncoder : The way there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skgen.networks import ConvolutionalDecoder
+    >>> ConvolutionalDecoder((8, 8))(2, 64)(torch.zeros(5, 2)).shape
+    torch.Size([5, 64])
+    """
+
+    image_shape: tuple[int, ...]
+    n_filters: Sequence[int] = (32, 64)
+    activation: str = "silu"
+
+    def __post_init__(self) -> None:
+        check_image_network(self)
+
+    def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
+        """Build the network.
+
+        Parameters
+        ----------
+        n_inputs : int
+            Width of the first layer.
+        n_outputs : int
+            Number of values of an image, or a multiple of it: one image a head.
+
+        Returns
+        -------
+        network : torch.nn.Sequential
+            From (n_samples, n_inputs) to (n_samples, n_outputs).
+        """
+        n_heads = max(1, n_outputs // prod(self.image_shape))
+        height, width, channels = checked_shape(self.image_shape, n_outputs // n_heads)
+        sizes = [(height, width)]
+        for _ in self.n_filters:
+            sizes.append((half(sizes[-1][0]), half(sizes[-1][1])))
+        n_maps = [n_heads * channels, *self.n_filters]
+        smallest = (n_maps[-1], *sizes[-1])
+        layers: list[nn.Module] = [nn.Linear(n_inputs, prod(smallest)), nn.Unflatten(1, smallest)]
+        for level in range(len(self.n_filters), 0, -1):
+            # From ceil(size / 2) a stride of 2 leads to an odd size; padding adds the last line.
+            height, width = sizes[level - 1]
+            padding = (1 - height % 2, 1 - width % 2)
+            layers += [
+                ACTIVATIONS[self.activation](),
+                nn.ConvTranspose2d(
+                    n_maps[level], n_maps[level - 1], 3, stride=2, padding=1, output_padding=padding
+                ),
+            ]
+        return nn.Sequential(*layers, _ToRows(n_heads))
+
+
+class _ToImages(nn.Module):
+    """Flat rows to images, channels first."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, self.shape).movedim(-1, -3)  # (n, c, h, w)
+
+
+class _ToRows(nn.Module):
+    """Images of several heads, channels first, to flat rows, head after head."""
+
+    def __init__(self, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+
+    def forward(self, images: Tensor) -> Tensor:
+        heads = images.unflatten(-3, (self.n_heads, -1))  # (n, heads, c, h, w)
+        return heads.movedim(-3, -1).flatten(1)
+
+
+def half(size: int) -> int:
+    """What a convolution of stride 2 leaves of a length."""
+    return (size + 1) // 2
+
+
+def guessed_shape(n_values: int) -> tuple[int, int]:
+    """A square, if ``n_values`` is one, else a strip of height 1."""
+    side = round(n_values**0.5)
+    return (side, side) if side * side == n_values else (1, n_values)
+
+
+def checked_shape(image_shape: tuple[int, ...], n_values: int) -> tuple[int, int, int]:
+    """(height, width, channels) of images of ``n_values`` values."""
+    if prod(image_shape) != n_values:
+        raise ValueError(
+            f"`image_shape` must have as many values as X has features ({n_values}); got "
+            f"image_shape={image_shape} with {prod(image_shape)}. Give (height, width) or "
+            "(height, width, channels) of the images that are the rows of X."
+        )
+    height, width, *channels = image_shape
+    return height, width, channels[0] if channels else 1
+
+
+def check_sizes(sizes: Any, name: str, *, lengths: Sequence[int] | None = None) -> None:
+    """Raise unless ``sizes`` is a sequence of positive ints, of one of ``lengths`` if given."""
+    remedy = "Give a tuple of positive ints."
+    if isinstance(sizes, str) or not hasattr(sizes, "__len__") or not hasattr(sizes, "__iter__"):
+        raise TypeError(f"`{name}` must be a tuple of ints; got {name}={shown(sizes)}. {remedy}")
+    for size in sizes:
+        check_number(size, name, low=1, high=MOST_UNITS, integer=True, remedy=remedy)
+    if lengths is not None and len(sizes) not in lengths:
+        raise ValueError(
+            f"`{name}` must have {' or '.join(map(str, lengths))} elements; got "
+            f"{name}={shown(sizes)}. {remedy}"
+        )
+
+
+def check_image_network(builder: ConvolutionalEncoder | ConvolutionalDecoder) -> None:
+    check_sizes(builder.image_shape, "image_shape", lengths=(2, 3))
+    check_sizes(builder.n_filters, "n_filters")
+    check_choice(builder.activation, "activation", tuple(ACTIVATIONS))
+
+
+def resolve_builders(
+    encoder: Any,
+    decoder: Any,
+    hidden_layer_sizes: Any,
+    activation: Any,
+    image_shape: Any,
+    n_features: int,
+) -> tuple[Builder, Builder]:
+    """Builders of encoder and decoder that parameters of the estimator stand for."""
+    check_choice(activation, "activation", tuple(ACTIVATIONS))
+    check_sizes(hidden_layer_sizes, "hidden_layer_sizes")
+    sizes = tuple(hidden_layer_sizes)
+    if image_shape is None:
+        shape = guessed_shape(n_features)
+    else:
+        check_sizes(image_shape, "image_shape", lengths=(2, 3))
+        shape = tuple(image_shape)
+    shortcuts: dict[str, dict[str, Builder]] = {
+        "mlp": {"encoder": MLP(sizes, activation), "decoder": MLP(sizes[::-1], activation)},
+        "convolutional": {
+            "encoder": ConvolutionalEncoder(shape, activation=activation),
+            "decoder": ConvolutionalDecoder(shape, activation=activation),
+        },
+    }
+    default = "mlp" if image_shape is None else "convolutional"
+    return (
+        _resolved(encoder, "encoder", default, shortcuts),
+        _resolved(decoder, "decoder", default, shortcuts),
+    )
+
+
+def _resolved(
+    builder: Any, name: str, default: str, shortcuts: dict[str, dict[str, Builder]]
+) -> Builder:
+    if builder is None:
+        builder = default
+    if isinstance(builder, str):
+        return shortcuts[check_choice(builder, name, tuple(shortcuts))][name]
+    if not callable(builder) or isinstance(builder, nn.Module):
+        raise TypeError(
+            f"`{name}` must be a str or a callable(n_inputs, n_outputs) that returns a module; got "
+            f"{name}={shown(builder)}. Pass a function or a class, not a module already built."
+        )
+    return builder
