@@ -70,6 +70,10 @@ class VAE(nn.Module):
         twin.__dict__ = copy.deepcopy(self.__dict__, memo)
         return twin
 
+    def twin(self) -> Self:
+        """A copy with parameters of its own, built by the same builders."""
+        return copy.deepcopy(self, {id(self.architecture): self.architecture})
+
     @property
     def device(self) -> torch.device:
         return self.free.device

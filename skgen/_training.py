@@ -137,7 +137,7 @@ def train(
     except KeyboardInterrupt:
         interrupted = True
     net.notify("on_train_end", X=X, y=None)
-    vae.eval()
+    vae.eval().zero_grad()
     if early_stopping is not None and early_stopping.state:
         vae.load_state_dict(early_stopping.state)
     return Course(net.epochs(), net.optimizer_.state_dict(), interrupted)

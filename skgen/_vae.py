@@ -6,7 +6,6 @@ checked and standardised, and what was learnt goes out in the data's own units.
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -339,7 +338,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if not again:
             vae = self._new_module(architecture, table, rng)
         elif architecture == self.module_.architecture:
-            vae = copy.deepcopy(self.module_)
+            vae = self.module_.twin()
         else:
             raise ValueError(
                 "`n_components`, `likelihood` and the networks must be as in the last fit to go on "
@@ -711,7 +710,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """The networks in the precision of the data: rows then count alike in any company."""
         if dtype == np.float32:
             return self.module_
-        return copy.deepcopy(self.module_).double()
+        return self.module_.twin().double()
 
     def _moments(self, X: Any) -> tuple[FloatArray, FloatArray]:
         """Latent means and log variances."""
