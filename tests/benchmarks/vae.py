@@ -1,0 +1,329 @@
+"""Speed and quality of VAETransformer.
+
+    python tests/benchmarks/vae.py speed [--mnist FILE] [--threads 1 2] [--rounds 5] [--peers]
+    python tests/benchmarks/vae.py quality --mnist FILE [--long]
+    python tests/benchmarks/vae.py digits
+
+FILE is an npz with x_train and x_test, arrays of 28 x 28 grey levels from 0 to 255.
+
+speed: seconds in units of the best loop that we can write by hand for the same networks (one
+permutation an epoch, slices, fused Adam). Each round measures everything in turn, in one process;
+printed is the median over rounds of each round's ratio, and its range. The floor is the matrix
+products alone. --peers adds pythae and pyod where installed.
+
+quality: negative log likelihood of test images in nats, importance-weighted with 500 draws, after
+binarising them once with seed 0. --long trains for 100 epochs and takes all test images.
+
+digits: held-out log likelihood and reconstruction error of each likelihood, beside PCA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits, load_iris
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+from skorch import NeuralNet
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+
+from skgen import VAETransformer
+from skgen.likelihoods import Gaussian
+
+BATCH, RATE = 128, 1e-3
+
+
+# -- speed ---------------------------------------------------------------------------------------
+
+
+class Plain(nn.Module):
+    """The networks of the comparison, and minus their ELBO as people write it by hand."""
+
+    def __init__(self, n_features: int, n_hidden: int, n_components: int) -> None:
+        super().__init__()
+        sizes = (n_features, n_hidden, n_components)
+        self.encoder = nn.Sequential(
+            nn.Linear(sizes[0], sizes[1]), nn.SiLU(), nn.Linear(sizes[1], 2 * sizes[2])
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(sizes[2], sizes[1]), nn.SiLU(), nn.Linear(sizes[1], sizes[0])
+        )
+
+    def forward(self, probabilities: Tensor) -> Tensor:
+        x = (torch.rand_like(probabilities) < probabilities).float()
+        mean, log_variance = self.encoder(x).chunk(2, 1)
+        z = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
+        misfit = functional.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum")
+        kl = 0.5 * (mean * mean + log_variance.exp() - 1 - log_variance).sum()
+        return (misfit + kl) / len(x)
+
+
+def train_on(module: Plain, batches: Callable[[], Iterator[Tensor]], n_epochs: int) -> None:
+    optimizer = torch.optim.Adam(module.parameters(), lr=RATE, fused=True)
+    for _ in range(n_epochs):
+        for x in batches():
+            optimizer.zero_grad()
+            loss = module(x)
+            loss.backward()
+            optimizer.step()
+
+
+def loop(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
+    def batches() -> Iterator[Tensor]:
+        order = torch.randperm(len(X))
+        for start in range(0, len(X), BATCH):
+            yield X[order[start : start + BATCH]]
+
+    train_on(Plain(X.shape[1], *sizes), batches, n_epochs)
+
+
+def loader_loop(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
+    loader = DataLoader(TensorDataset(X), batch_size=BATCH, shuffle=True)
+    train_on(Plain(X.shape[1], *sizes), lambda: (x for (x,) in loader), n_epochs)
+
+
+class SkorchNet(NeuralNet):
+    def get_loss(self, y_pred: Tensor, *_: Any, **__: Any) -> Tensor:
+        return y_pred
+
+
+def skorch_defaults(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
+    net = SkorchNet(
+        Plain(X.shape[1], *sizes), nn.Identity, optimizer=torch.optim.Adam, lr=RATE,
+        max_epochs=n_epochs, batch_size=BATCH, train_split=None, verbose=0,
+        iterator_train__shuffle=True,
+    )  # fmt: skip
+    net.fit(X)
+
+
+def ours(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> VAETransformer:
+    n_hidden, n_components = sizes
+    return VAETransformer(
+        n_components, likelihood="bernoulli", hidden_layer_sizes=(n_hidden,), max_iter=n_epochs,
+        batch_size=BATCH, random_state=0,
+    ).fit(X.numpy())  # fmt: skip
+
+
+def floor(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
+    """The matrix products of all layers, forward and backward, and nothing else."""
+    n_hidden, n_components = sizes
+    shapes = [
+        (X.shape[1], n_hidden), (n_hidden, 2 * n_components), (n_components, n_hidden),
+        (n_hidden, X.shape[1]),
+    ]  # fmt: skip
+    inputs = [torch.randn(BATCH, shape[0]) for shape in shapes]
+    weights = [torch.randn(shape[1], shape[0]) for shape in shapes]
+    outputs = [torch.randn(BATCH, shape[1]) for shape in shapes]
+    for _ in range(n_epochs * -(-len(X) // BATCH)):
+        for layer, (x, weight, output) in enumerate(zip(inputs, weights, outputs, strict=True)):
+            x @ weight.T
+            output.T @ x
+            if layer:
+                output @ weight
+
+
+def pythae_fit(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    logging.disable(logging.INFO)
+    plain = Plain(X.shape[1], *sizes)
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = plain.encoder
+
+        def forward(self, x: Tensor) -> Any:
+            mean, log_variance = self.body(x).chunk(2, 1)
+            return ModelOutput(embedding=mean, log_covariance=log_variance)
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = plain.decoder
+
+        def forward(self, z: Tensor) -> Any:
+            return ModelOutput(reconstruction=torch.sigmoid(self.body(z)))
+
+    config = VAEConfig(
+        input_dim=(X.shape[1],), latent_dim=sizes[1], reconstruction_loss="bce",
+    )  # fmt: skip
+    training = BaseTrainerConfig(
+        output_dir=None, num_epochs=n_epochs, per_device_train_batch_size=BATCH,
+        learning_rate=RATE, no_cuda=True,
+    )  # fmt: skip
+    trainer = BaseTrainer(VAE(config, Encoder(), Decoder()), _as_dataset(X), None, training)
+    trainer.prepare_training()
+    with redirect_stderr(io.StringIO()):  # its progress bars
+        for epoch in range(1, n_epochs + 1):  # without the checkpoints that train() writes
+            trainer.train_step(epoch)
+
+
+def _as_dataset(X: Tensor) -> Any:
+    from pythae.data.datasets import BaseDataset
+
+    return BaseDataset(X, torch.zeros(len(X)))
+
+
+def pyod_fit(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
+    from pyod.models.vae import VAE
+
+    n_hidden, n_components = sizes
+    VAE(
+        preprocessing=False, epoch_num=n_epochs, batch_size=BATCH, lr=RATE, device="cpu", verbose=0,
+        encoder_neuron_list=[n_hidden], decoder_neuron_list=[n_hidden], latent_dim=n_components,
+        dropout_rate=0.0, capacity=1e9,
+    ).fit(X.numpy())  # fmt: skip
+
+
+def report(title: str, numerator: np.ndarray, denominator: np.ndarray) -> None:
+    ratio = numerator / denominator
+    print(f"  {title:44} {np.median(ratio):6.2f}   ({ratio.min():.2f} to {ratio.max():.2f})")
+
+
+def in_turns(tasks: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
+    """Seconds of each task in each round, the first of which does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(rounds + 1):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            model = task()
+            whole = time.perf_counter() - start
+            seconds[name].append(whole)
+            if isinstance(model, VAETransformer):
+                seconds.setdefault(f"{name}, epochs alone", []).append(sum(model.history_["dur"]))
+    return {name: np.array(values[1:]) for name, values in seconds.items()}
+
+
+def compare(
+    title: str, X: Tensor, sizes: tuple[int, int], n_epochs: int, options: argparse.Namespace
+) -> None:
+    runs: dict[str, Callable[..., Any]] = {
+        "floor: matrix products alone": floor,
+        "loop by hand": loop,
+        "skgen, fit": ours,
+        "loop over a DataLoader": loader_loop,
+        "skorch, its defaults": skorch_defaults,
+    }
+    if options.peers:
+        runs |= {"pythae": pythae_fit, "pyod": pyod_fit}
+    tasks = {name: (lambda run=run: run(X, sizes, n_epochs)) for name, run in runs.items()}
+    times = in_turns(tasks, options.rounds)
+    base = times["loop by hand"]
+    ours_alone = times["skgen, fit, epochs alone"]
+    print(f" {title}: the loop takes {np.median(base) * 1e3:.0f} ms")
+    for name, values in times.items():
+        report(f"{name} / loop", values, base)
+    for name in runs.keys() - {"floor: matrix products alone", "loop by hand", "skgen, fit"}:
+        report(f"{name} / skgen", times[name], ours_alone if n_epochs == 1 else times["skgen, fit"])
+
+
+def overhead(rounds: int) -> None:
+    X = load_iris().data
+    beyond = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        model = VAETransformer(max_iter=10, random_state=0).fit(X)
+        beyond.append(time.perf_counter() - start - sum(model.history_["dur"]))
+    print(f" iris: fit takes {np.median(beyond[1:]) * 1e3:.1f} ms beyond its epochs")
+
+
+def speed(options: argparse.Namespace) -> None:
+    digits = torch.tensor(load_digits().data / 16, dtype=torch.float32)
+    for threads in options.threads:
+        torch.set_num_threads(threads)
+        print(f"{threads} thread(s), medians over {options.rounds} rounds (range)")
+        compare("digits 64-64-8, 10 epochs, construction included", digits, (64, 8), 10, options)
+        overhead(options.rounds)
+        if options.mnist:
+            X = torch.from_numpy(images(options.mnist, "x_train")[: options.rows])
+            compare(f"MNIST 784-500-20, {len(X)} rows, 1 epoch", X, (500, 20), 1, options)
+
+
+# -- quality -------------------------------------------------------------------------------------
+
+
+def images(path: Path, name: str) -> np.ndarray:
+    if not path.exists():
+        raise SystemExit(f"{path} is missing: give an npz file with x_train and x_test.")
+    grey: np.ndarray = np.load(path)[name]
+    return grey.reshape(len(grey), -1) / np.float32(255)
+
+
+def quality(options: argparse.Namespace) -> None:
+    X, grey = images(options.mnist, "x_train"), images(options.mnist, "x_test")
+    test = (np.random.default_rng(0).random(grey.shape) < grey).astype(np.float32)
+    settings: list[dict[str, Any]] = [
+        {"n_components": 20, "hidden_layer_sizes": (500,), "max_iter": 10},
+        {"n_components": 20, "hidden_layer_sizes": (500,), "max_iter": 20},
+    ]
+    if options.long:
+        settings = [{"n_components": 40, "hidden_layer_sizes": (500, 500), "max_iter": 100}]
+    else:
+        test = test[:2000]
+    for setting in settings:
+        start = time.perf_counter()
+        model = VAETransformer(likelihood="bernoulli", random_state=0, verbose=1, **setting).fit(X)
+        seconds = time.perf_counter() - start
+        scores = model.score_samples(test, 500)
+        error = scores.std() / np.sqrt(len(scores))
+        print(
+            f"{setting}: NLL {-scores.mean():.2f} +- {error:.2f} nats on {len(test)} test images, "
+            f"fit in {seconds:.0f} s with {torch.get_num_threads()} threads",
+            flush=True,
+        )
+
+
+def digits(_: argparse.Namespace) -> None:
+    X, X_test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
+    print("digits, 8 latent dimensions       log likelihood (nats a row)   reconstruction (RMS)")
+    pca = PCA(8).fit(X)
+    restored = pca.inverse_transform(pca.transform(X_test))
+    report_digits("PCA, as a density", pca.score(X_test), restored, X_test)
+    for likelihood in (
+        "gaussian", Gaussian("feature"), Gaussian("row"), "continuous_bernoulli", "bernoulli",
+    ):  # fmt: skip
+        model = VAETransformer(8, likelihood=likelihood, random_state=0).fit(X)
+        report_digits(str(likelihood), model.score(X_test), model.reconstruct(X_test), X_test)
+    print(
+        "bernoulli's is a probability of binarised digits, the others are densities of grey levels"
+    )
+
+
+def report_digits(name: str, score: float, restored: np.ndarray, X: np.ndarray) -> None:
+    print(f"  {name:40} {score:14.2f} {np.sqrt(np.mean((restored - X) ** 2)):22.4f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("what", choices=("speed", "quality", "digits"))
+    parser.add_argument("--mnist", type=Path)
+    parser.add_argument("--rows", type=int, default=60_000, help="MNIST rows of an epoch")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--long", action="store_true")
+    options = parser.parse_args()
+    if options.what == "quality" and not options.mnist:
+        parser.error("quality needs --mnist FILE")
+    {"speed": speed, "quality": quality, "digits": digits}[options.what](options)
+
+
+if __name__ == "__main__":
+    main()
