@@ -163,6 +163,7 @@ class _Net(NeuralNet):
         )
         self.settings = settings
         self.generator = generator
+        self.best: dict[str, float] = {}
 
     def get_default_callbacks(self) -> list[Any]:
         return []
@@ -259,9 +260,9 @@ class _Net(NeuralNet):
         return x.to(self.device)
 
     def _record(self, name: str, loss: float) -> None:
-        best = min((epoch[name] for epoch in self.history[:-1]), default=math.inf)
         self.history.record(name, loss)
-        self.history.record(f"{name}_best", loss < best)
+        self.history.record(f"{name}_best", loss < self.best.get(name, math.inf))
+        self.best[name] = min(loss, self.best.get(name, math.inf))
 
     def _callbacks_go_on(self, data: dict[str, Any]) -> bool:
         """Tell callbacks of the epoch's end; False if one of them asks to stop."""

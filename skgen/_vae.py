@@ -53,6 +53,8 @@ KL_ROWS = 10_000
 """Training rows from which `explained_kl_` is taken, at most."""
 COLLAPSED = 0.01
 """Nats below which a latent dimension says nothing of the data."""
+ANOTHER = np.uint64(0x5DEECE66D)
+"""Turns a row's key into one for numbers that have nothing to do with the first."""
 FARTHEST = {torch.float32: 1e15, torch.float64: 1e100}
 """Largest standardised value that networks of each precision are given."""
 
@@ -662,20 +664,21 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             n_importance_samples, "n_importance_samples", low=1, high=MOST, integer=True,
             remedy="Give a number of draws a row.",
         )  # fmt: skip
-        keys = row_keys(table, int(generator(self.random_state).integers(2**63)))
+        seed = int(generator(self.random_state).integers(2**63))
         n_components = self._n_features_out
-        chance = uniforms(keys, n_components + (x.shape[1] if module.likelihood.binary else 0))
-        if module.likelihood.binary:
-            x = (as_tensor(chance[:, n_components:]).to(x.device) < x).to(x.dtype)
         base = as_tensor(points(n_points, n_components))[:, None]
 
-        def bound(x: Tensor, shift: Tensor) -> Tensor:
+        def bound(x: Tensor, rows: FloatArray) -> Tensor:
+            keys = row_keys(rows, seed)
+            shift = as_tensor(uniforms(keys, n_components))
+            if module.likelihood.binary:
+                chance = as_tensor(uniforms(keys ^ ANOTHER, x.shape[1]))
+                x = (chance.to(x.device) < x).to(x.dtype)
             uniform = ((base + shift) % 1).clamp(1e-16, 1 - 1e-16)
             return module.bound(x, torch.special.ndtri(uniform).to(x))
 
-        shifts = as_tensor(chance[:, :n_components])
-        bounds = in_blocks(bound, x, shifts, n_rows=max(1, EVALUATED_ROWS // n_points))
-        return bounds - x.numpy().dtype.type(self._log_volume)
+        bounds = in_blocks(bound, x, table, n_rows=max(1, EVALUATED_ROWS // n_points))
+        return bounds - bounds.dtype.type(self._log_volume)
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:
         """Mean over rows of `score_samples`: the greater the better.
@@ -756,10 +759,11 @@ def as_tensor(table: npt.NDArray[Any]) -> Tensor:
 
 
 def in_blocks(
-    function: Callable[..., Tensor], *tables: Tensor, n_rows: int = EVALUATED_ROWS
+    function: Callable[..., Tensor], *tables: Any, n_rows: int = EVALUATED_ROWS
 ) -> FloatArray:
     """``function`` of blocks of rows of the tables, put together again."""
+    blocks = [slice(start, start + n_rows) for start in range(0, len(tables[0]), n_rows)]
     with torch.no_grad():
-        blocks = zip(*(table.split(n_rows) for table in tables), strict=True)
-        found: FloatArray = torch.cat([function(*rows) for rows in blocks]).cpu().numpy()
-    return found
+        found = [function(*(table[block] for table in tables)) for block in blocks]
+        together: FloatArray = torch.cat(found).cpu().numpy()
+    return together

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from sklearn.utils.validation import check_is_fitted
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 EXAMPLES = re.findall(r"^## (.+?)\n.*?^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -13,8 +14,10 @@ EXAMPLES = re.findall(r"^## (.+?)\n.*?^```python\n(.*?)^```", README, re.MULTILI
 def test_example_runs(title: str, code: str) -> None:
     names: dict[str, object] = {}
     exec(compile(code, f"README.md, {title}", "exec"), names)
-    assert hasattr(names.get("model", names.get("search")), "predict")
+    check_is_fitted(names.get("model", names.get("search")))
 
 
 def test_there_is_an_example_for_each_promise() -> None:
-    assert [title for title, _ in EXAMPLES] == ["Regression", "Sequential updates", "Grid search"]
+    assert [title for title, _ in EXAMPLES] == [
+        "Regression", "Sequential updates", "Grid search", "Latent space and new data",
+    ]  # fmt: skip
