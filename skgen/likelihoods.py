@@ -352,7 +352,8 @@ class Bernoulli(_OnUnitInterval):
         return (x * outputs - functional.softplus(outputs)).sum(-1)
 
     def mean_log_prob(self, x: Tensor, outputs: Tensor, free: Tensor) -> Tensor:
-        return -functional.binary_cross_entropy_with_logits(outputs, x, reduction="sum") / len(x)
+        nats = functional.binary_cross_entropy_with_logits(outputs, x, reduction="sum")
+        return nats * (-1 / len(x))
 
     def draw(self, outputs: Tensor, free: Tensor, generator: torch.Generator) -> Tensor:
         return binarized(torch.sigmoid(outputs), generator)

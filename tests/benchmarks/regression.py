@@ -23,6 +23,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.linear_model import ARDRegression, BayesianRidge
 from threadpoolctl import threadpool_limits
+from turns import in_turns, report
 
 from skgen import BayesianBasisRegressor, GaussianBasis
 from skgen._blocks import in_threads, row_blocks
@@ -30,8 +31,6 @@ from skgen._blocks import in_threads, row_blocks
 N_ROWS, N_FEATURES, BATCH = 100_000, 10, 100
 SIZES = (100, 300, 500)
 FEW_ROWS = 2000  # for the peers that cost O(n_rows^3), or a day
-
-Timings = dict[str, np.ndarray]
 
 
 def data(n_rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,25 +43,6 @@ def data(n_rows: int) -> tuple[np.ndarray, np.ndarray]:
 def known(n_basis: int) -> BayesianBasisRegressor:
     basis = GaussianBasis(n_basis)
     return BayesianBasisRegressor(basis, prior_precision=1.0, noise_precision=25.0)
-
-
-def in_turns(tasks: dict[str, Callable[[], Any]], rounds: int) -> Timings:
-    """Seconds of each task in each round, the first of which does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    for _ in range(rounds + 1):
-        for name, task in tasks.items():
-            start = time.perf_counter()
-            task()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: np.array(values[1:]) for name, values in seconds.items()}
-
-
-def report(title: str, numerator: np.ndarray, denominator: np.ndarray) -> None:
-    ratio = numerator / denominator
-    print(
-        f"  {title:58} {np.median(ratio):8.2f}   ({ratio.min():.2f} to {ratio.max():.2f})",
-        flush=True,
-    )
 
 
 def limit_of(Phi: np.ndarray) -> Callable[[], Any]:

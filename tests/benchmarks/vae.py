@@ -25,6 +25,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
+from turns import in_turns, report
 
 from skgen import VAETransformer
 from skgen.likelihoods import Gaussian
@@ -190,25 +192,6 @@ def pyod_fit(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
     ).fit(X.numpy())  # fmt: skip
 
 
-def report(title: str, numerator: np.ndarray, denominator: np.ndarray) -> None:
-    ratio = numerator / denominator
-    print(f"  {title:44} {np.median(ratio):6.2f}   ({ratio.min():.2f} to {ratio.max():.2f})")
-
-
-def in_turns(tasks: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of each task in each round, the first of which does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    for _ in range(rounds + 1):
-        for name, task in tasks.items():
-            start = time.perf_counter()
-            model = task()
-            whole = time.perf_counter() - start
-            seconds[name].append(whole)
-            if isinstance(model, VAETransformer):
-                seconds.setdefault(f"{name}, epochs alone", []).append(sum(model.history_["dur"]))
-    return {name: np.array(values[1:]) for name, values in seconds.items()}
-
-
 def compare(
     title: str, X: Tensor, sizes: tuple[int, int], n_epochs: int, options: argparse.Namespace
 ) -> None:
@@ -221,15 +204,22 @@ def compare(
     }
     if options.peers:
         runs |= {"pythae": pythae_fit, "pyod": pyod_fit}
-    tasks = {name: (lambda run=run: run(X, sizes, n_epochs)) for name, run in runs.items()}
-    times = in_turns(tasks, options.rounds)
+    alone: list[float] = []  # the seconds of our epochs, without what fit does beside them
+
+    def task(name: str) -> None:
+        model = runs[name](X, sizes, n_epochs)
+        if isinstance(model, VAETransformer):
+            alone.append(sum(model.history_["dur"]))
+
+    times = in_turns({name: partial(task, name) for name in runs}, options.rounds)
+    epochs = np.array(alone[1:])
     base = times["loop by hand"]
-    ours_alone = times["skgen, fit, epochs alone"]
-    print(f" {title}: the loop takes {np.median(base) * 1e3:.0f} ms")
+    print(f" {title}: the loop takes {np.median(base) * 1e3:.0f} ms", flush=True)
     for name, values in times.items():
         report(f"{name} / loop", values, base)
-    for name in runs.keys() - {"floor: matrix products alone", "loop by hand", "skgen, fit"}:
-        report(f"{name} / skgen", times[name], ours_alone if n_epochs == 1 else times["skgen, fit"])
+    report("skgen, epochs of fit / loop", epochs, base)
+    for name in list(runs)[3:]:
+        report(f"{name} / skgen, fit", times[name], times["skgen, fit"])
 
 
 def overhead(rounds: int) -> None:
