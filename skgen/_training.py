@@ -6,6 +6,7 @@ permutation an epoch, slices of whole batches, no collation of single rows.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ WARM_UP = 0.3
 FIRST_RATE, LAST_RATE = 1 / 25, 1 / 1e4
 """Learning rates at both ends of the cycle, in units of its peak."""
 EVALUATED_ROWS = 4096
+CHECKED_ROWS = 1000
 SKORCHS_OWN = {"batches", "epoch", "train_loss_best", "valid_loss_best"}
 
 
@@ -124,7 +126,7 @@ def train(
     """
     net = _Net(vae, settings, generator).initialize()
     if optimizer_state:
-        net.optimizer_.load_state_dict(optimizer_state)
+        net.optimizer_.load_state_dict(copy.deepcopy(optimizer_state))
         net.optimizer_.param_groups[0]["lr"] = settings.learning_rate
     interrupted = False
     vae.train()
@@ -137,9 +139,10 @@ def train(
     except KeyboardInterrupt:
         interrupted = True
     net.notify("on_train_end", X=X, y=None)
-    vae.eval().zero_grad()
     if early_stopping is not None and early_stopping.state:
         vae.load_state_dict(early_stopping.state)
+    net.check_finite(net.loss_of(X[:CHECKED_ROWS], seed), "after the last step")
+    vae.eval().zero_grad()
     return Course(net.epochs(), net.optimizer_.state_dict(), interrupted)
 
 
@@ -179,7 +182,7 @@ class _Net(NeuralNet):
                 self.notify("on_epoch_begin", **data)
                 self._record("train_loss", self._train_epoch(X, epoch))
                 if early_stopping is not None:
-                    valid_loss = self._loss_of(early_stopping.X, validation_seed)
+                    valid_loss = self.loss_of(early_stopping.X, validation_seed)
                     self._record("valid_loss", valid_loss)
                     early_stopping.heed(valid_loss, self.module_)
                 self.history.record("dur", time.perf_counter() - start)
@@ -223,13 +226,16 @@ class _Net(NeuralNet):
                 callback.on_batch_end(self, batch=x, training=True, loss=-values[-1])
         sizes = torch.tensor([len(rows) for rows in batches], dtype=torch.float64)
         mean = -float(torch.stack(values).cpu().double() @ sizes) / len(X)
-        if not math.isfinite(mean):
+        self.check_finite(mean, f"in epoch {epoch + 1}")
+        return mean
+
+    def check_finite(self, loss: float, when: str) -> None:
+        if not math.isfinite(loss):
             raise ValueError(
-                f"The loss became {mean} in epoch {epoch + 1}. Most likely `learning_rate_init` "
+                f"The loss became {loss} {when}. Most likely `learning_rate_init` "
                 f"(={self.settings.learning_rate:g}) is too large: divide it by ten. Other causes "
                 "are outliers in `X`, or an `encoder` or `decoder` that returns nan."
             )
-        return mean
 
     def _set_rate(self, progress: float) -> None:
         """The learning rate of a one-cycle schedule (Smith and Topin 2018), cosine up and down."""
@@ -240,7 +246,7 @@ class _Net(NeuralNet):
         factor = end + (start - end) * (1 + math.cos(math.pi * share)) / 2
         self.optimizer_.param_groups[0]["lr"] = factor * self.settings.learning_rate
 
-    def _loss_of(self, X: Tensor, seed: int) -> float:
+    def loss_of(self, X: Tensor, seed: int) -> float:
         """Loss of rows held out, by the same random numbers at each epoch."""
         generator = torch.Generator().manual_seed(seed)
         objective = self.settings.objective

@@ -434,6 +434,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     @property
     def loss_curve_(self) -> list[float]:
+        """Minus the objective of each epoch, in nats a row and in the data's own units."""
         check_is_fitted(self)
         return self.history_["train_loss"]
 
@@ -510,7 +511,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def transform(
         self, X: npt.ArrayLike, return_std: bool = False
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
-        """Means of q(z | x), the latent codes.
+        """Latent means: those of q(z | x).
 
         Parameters
         ----------
@@ -535,7 +536,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return (mean, np.exp(0.5 * log_variance)) if return_std else mean
 
     def inverse_transform(self, Z: npt.ArrayLike) -> FloatArray:
-        """Means of p(x | z), in the units of the data.
+        """Decoder means: those of p(x | z), in the units of the data.
 
         Parameters
         ----------

@@ -60,10 +60,12 @@ class Likelihood(ABC):
 
     @property
     def n_heads(self) -> int:
+        """Number of decoder outputs for each feature."""
         return 1
 
     @property
     def positive_only(self) -> bool:
+        """Whether negative values are an error."""
         return False
 
     def n_free(self, n_features: int) -> int:
@@ -157,7 +159,7 @@ class Likelihood(ABC):
         """
 
     def starting_outputs(self, mean: FloatArray) -> FloatArray:
-        """Outputs at which the distribution has a given mean, where a decoder should start.
+        """Find outputs at which the distribution has a given mean: where a decoder starts.
 
         Parameters
         ----------
@@ -412,7 +414,7 @@ class ContinuousBernoulli(_OnUnitInterval):
         return x
 
     def starting_outputs(self, mean: FloatArray) -> FloatArray:
-        """The logits, by bisection of the mean, which rises with them."""
+        # By bisection: the mean rises with the logit.
         low, high = np.full(len(mean), -30.0), np.full(len(mean), 30.0)
         for _ in range(50):
             middle = (low + high) / 2
