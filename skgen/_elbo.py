@@ -102,7 +102,7 @@ class VAE(nn.Module):
         if z.ndim == 2:
             outputs: Tensor = self.decoder(z)
             return outputs
-        return self.decoder(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
+        return self.decoder(z.reshape(-1, z.shape[-1])).reshape(*z.shape[:-1], -1)
 
     def kl(self, x: Tensor) -> Tensor:
         """KL(q(z | x) || p(z)) of each row and latent dimension (Kingma and Welling, app. B)."""
@@ -197,6 +197,7 @@ def restored(architecture: tuple[Any, ...], state: State) -> VAE:
     """The VAE of an architecture, with a state that was pickled."""
     with seeded(0):  # the weights drawn are overwritten
         vae = VAE(*architecture)
+    vae.to(torch.from_numpy(state["free"]).dtype)
     vae.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})
     return vae.eval()
 
@@ -210,12 +211,19 @@ def built(builder: Builder, name: str, n_inputs: int, n_outputs: int) -> nn.Modu
             f"one that returns a {type(module).__name__}. Return torch.nn.Sequential(...)."
         )
     module.eval()
-    with torch.no_grad():
-        reached = tuple(module(torch.zeros(2, n_inputs)).shape)
+    try:
+        with torch.no_grad():
+            reached = getattr(module(torch.zeros(2, n_inputs)), "shape", None)
+    except RuntimeError as error:
+        raise ValueError(
+            f"`{name}` must map float32 of shape (n, {n_inputs}) to (n, {n_outputs}); it failed "
+            f"({error}). Its builder is called with n_inputs={n_inputs}, n_outputs={n_outputs}."
+        ) from error
     module.train()
     if reached != (2, n_outputs):
+        shape = "no tensor" if reached is None else f"shape {tuple(reached)}"
         raise ValueError(
-            f"`{name}` must map shape (n, {n_inputs}) to (n, {n_outputs}); got shape {reached} for "
+            f"`{name}` must map shape (n, {n_inputs}) to (n, {n_outputs}); got {shape} for "
             f"n=2. Its builder is called with n_inputs={n_inputs}, n_outputs={n_outputs}."
         )
     return module

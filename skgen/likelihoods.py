@@ -403,7 +403,7 @@ class ContinuousBernoulli(_OnUnitInterval):
     """
 
     def distribution(self, outputs: Tensor, free: Tensor) -> td.ContinuousBernoulli:
-        return td.ContinuousBernoulli(logits=outputs, validate_args=False)
+        return _ContinuousBernoulli(logits=outputs, validate_args=False)
 
     def log_prob(self, x: Tensor, outputs: Tensor, free: Tensor) -> Tensor:
         return (x * outputs - log_normalizer(outputs)).sum(-1)
@@ -426,17 +426,65 @@ class ContinuousBernoulli(_OnUnitInterval):
         return (low + high) / 2
 
 
+class _ContinuousBernoulli(td.ContinuousBernoulli):
+    """torch's, by formulas in the logits: its own hold probabilities off 0 and 1, and so off 1/2.
+
+    With a = |logit|, what is said below is of logit -a; of logit a it holds for 1 - x.
+    """
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> _ContinuousBernoulli:
+        return _ContinuousBernoulli(self.logits.expand(batch_shape), validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        size = self.logits.abs()
+        small = size < 0.3
+        safe, square = torch.where(small, 1.0, size), torch.where(small, size, 0.0).square()
+        # 1 / a - 1 / (exp(a) - 1), by its series where that would cancel.
+        series = 1 / 12 - square * (1 / 720 - square * (1 / 30240 - square / 1209600))
+        mean = torch.where(small, 0.5 - size * series, 1 / safe - 1 / torch.expm1(safe))
+        return torch.where(self.logits > 0, 1 - mean, mean)
+
+    @property
+    def variance(self) -> Tensor:
+        size = self.logits.abs()
+        small = size < 0.6
+        safe, square = torch.where(small, 1.0, size), torch.where(small, size, 0.0).square()
+        # 1 / a^2 - 1 / (4 sinh(a / 2)^2), likewise.
+        series = 1 / 172800 - square * (1 / 5322240 - square * 691 / 118879488000)
+        series = 1 / 12 - square * (1 / 240 - square * (1 / 6048 - square * series))
+        return torch.where(small, series, safe**-2 - (-safe).exp() / torch.expm1(-safe).square())
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return value * self.logits - log_normalizer(self.logits)
+
+    def entropy(self) -> Tensor:
+        return log_normalizer(self.logits) - self.logits * self.mean
+
+    def cdf(self, value: Tensor) -> Tensor:
+        size, rises = self.logits.abs(), self.logits > 0
+        x = torch.where(rises, 1 - value, value).clamp(0, 1)
+        safe = torch.where(size == 0, 1.0, size)
+        chance = torch.where(size == 0, x, torch.expm1(-safe * x) / torch.expm1(-safe))
+        return torch.where(rises, 1 - chance, chance)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        size, rises = self.logits.abs(), self.logits > 0
+        chance = torch.where(rises, 1 - value, value)
+        safe = torch.where(size == 0, 1.0, size)
+        x = torch.where(size == 0, chance, -torch.log1p(chance * torch.expm1(-safe)) / safe)
+        return torch.where(rises, 1 - x, x)
+
+
 def log_normalizer(logits: Tensor) -> Tensor:
     """log of the integral over x in [0, 1] of exp(x * logit): log((exp(logit) - 1) / logit)."""
-    half = logits / 2
-    magnitude = half.abs()
-    small = magnitude < 0.1
-    safe = torch.where(small, 1.0, magnitude)
-    # log(sinh(h) / h): by its series where the quotient would cancel (error below h^8 / 3e4).
-    square = half * half
+    size = logits.abs()
+    small = size < 0.2
+    safe, square = torch.where(small, 1.0, size), torch.where(small, logits, 0.0).square() / 4
+    # log(sinh(h) / h) with h = logit / 2: by its series where the quotient would cancel.
     series = square / 6 - square * square / 180 + square**3 / 2835
-    direct = safe + torch.log(-torch.expm1(-2 * safe)) - torch.log(2 * safe)
-    return half + torch.where(small, series, direct)
+    direct = logits.clamp(min=0) + torch.log(-torch.expm1(-safe)) - torch.log(safe)
+    return torch.where(small, logits / 2 + series, direct)
 
 
 def binarized(probabilities: Tensor, generator: torch.Generator) -> Tensor:

@@ -43,7 +43,7 @@ def seeded(seed: int) -> Iterator[None]:
     Modules draw their first weights, and their dropout, from it; a lock keeps threads apart.
     """
     with _drawing, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds every device
         yield
 
 
@@ -78,6 +78,7 @@ class MLP:
 
     def __post_init__(self) -> None:
         check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
+        object.__setattr__(self, "hidden_layer_sizes", tuple(self.hidden_layer_sizes))
         check_choice(self.activation, "activation", tuple(ACTIVATIONS))
 
     def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
@@ -205,8 +206,9 @@ class ConvolutionalDecoder:
         network : torch.nn.Sequential
             From (n_samples, n_inputs) to (n_samples, n_outputs).
         """
-        n_heads = max(1, n_outputs // prod(self.image_shape))
-        height, width, channels = checked_shape(self.image_shape, n_outputs // n_heads)
+        n_heads, rest = divmod(n_outputs, prod(self.image_shape))
+        n_values = n_outputs if rest or not n_heads else n_outputs // n_heads
+        height, width, channels = checked_shape(self.image_shape, n_values)
         sizes = [(height, width)]
         for _ in self.n_filters:
             sizes.append((half(sizes[-1][0]), half(sizes[-1][1])))
@@ -275,7 +277,8 @@ def checked_shape(image_shape: tuple[int, ...], n_values: int) -> tuple[int, int
 def check_sizes(sizes: Any, name: str, *, lengths: Sequence[int] | None = None) -> None:
     """Raise unless ``sizes`` is a sequence of positive ints, of one of ``lengths`` if given."""
     remedy = "Give a tuple of positive ints."
-    if isinstance(sizes, str) or not hasattr(sizes, "__len__") or not hasattr(sizes, "__iter__"):
+    unordered = isinstance(sizes, str | bytes | dict | set | frozenset)
+    if unordered or not hasattr(sizes, "__len__") or not hasattr(sizes, "__iter__"):
         raise TypeError(f"`{name}` must be a tuple of ints; got {name}={shown(sizes)}. {remedy}")
     for size in sizes:
         check_number(size, name, low=1, high=MOST_UNITS, integer=True, remedy=remedy)
@@ -289,6 +292,8 @@ def check_sizes(sizes: Any, name: str, *, lengths: Sequence[int] | None = None) 
 def check_image_network(builder: ConvolutionalEncoder | ConvolutionalDecoder) -> None:
     check_sizes(builder.image_shape, "image_shape", lengths=(2, 3))
     check_sizes(builder.n_filters, "n_filters")
+    for name in ("image_shape", "n_filters"):  # tuples compare and hash
+        object.__setattr__(builder, name, tuple(getattr(builder, name)))
     check_choice(builder.activation, "activation", tuple(ACTIVATIONS))
 
 
@@ -309,6 +314,7 @@ def resolve_builders(
     else:
         check_sizes(image_shape, "image_shape", lengths=(2, 3))
         shape = tuple(image_shape)
+        checked_shape(shape, n_features)
     shortcuts: dict[str, dict[str, Builder]] = {
         "mlp": {"encoder": MLP(sizes, activation), "decoder": MLP(sizes[::-1], activation)},
         "convolutional": {

@@ -29,6 +29,14 @@ def _global_random_state_is_left_alone(request: pytest.FixtureRequest) -> Iterat
         assert same, "the test changed numpy's global random state"
 
 
+@pytest.fixture(scope="session")
+def one_torch_thread() -> None:
+    """One thread for torch, here and in all tests that follow: small networks lose by more."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def assert_digits(actual, expected, digits=12):
     """Equal to so many digits of the largest element of ``expected``."""
     np.testing.assert_allclose(

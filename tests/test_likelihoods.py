@@ -1,0 +1,423 @@
+"""Likelihoods: densities by quadrature and by torch's distributions, draws by their moments."""
+
+import copy
+import pickle
+from dataclasses import FrozenInstanceError
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+import torch.distributions as td
+from scipy import integrate, stats
+
+from skgen import VAETransformer
+from skgen._elbo import VAE
+from skgen.likelihoods import (
+    SHORTCUTS,
+    Bernoulli,
+    ContinuousBernoulli,
+    Gaussian,
+    Likelihood,
+    log_normalizer,
+    resolve_likelihood,
+)
+from skgen.networks import MLP, seeded
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+N_FEATURES = 3
+
+MEMBERS = {
+    "gaussian, shared": Gaussian(),
+    "gaussian, feature": Gaussian("feature"),
+    "gaussian, row": Gaussian("row"),
+    "gaussian, floored": Gaussian("feature", min_scale=0.5),
+    "bernoulli": Bernoulli(),
+    "continuous bernoulli": ContinuousBernoulli(),
+}
+ON_UNIT_INTERVAL = [Bernoulli, ContinuousBernoulli]
+
+LOGITS = [0.0, 1e-3, -1e-3, 0.19, -0.21, 0.5, -0.5, 8.0, -8.0, 30.0, -30.0, 100.0]
+# Of one feature: the likelihood, a decoder's outputs and the free parameters.
+ONE_FEATURE = [
+    (Gaussian(), [0.3], [-1.0]),
+    (Gaussian(), [-40.0], [3.0]),
+    (Gaussian(min_scale=0.5), [0.3], [-1.0]),
+    (Gaussian("feature"), [2.0], [-5.0]),
+    (Gaussian("row"), [0.3, -1.0], []),
+    (Gaussian("row"), [-2.0, -50.0], []),
+    *[(Bernoulli(), [logit], []) for logit in LOGITS],
+    *[(ContinuousBernoulli(), [logit], []) for logit in LOGITS],
+]
+FAR_OUT = [
+    (likelihood, [logit], [])
+    for likelihood in (Bernoulli(), ContinuousBernoulli())
+    for logit in (-100.0, -30.0, 30.0, 100.0)
+]
+
+FEW = 4.5
+"""Standard errors that a mean of draws is allowed: by chance it strays farther once in 150 000."""
+
+
+def doubles(values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def seed(number):
+    return torch.Generator().manual_seed(number)
+
+
+def example(likelihood, rng, n_rows=7, n_before=()):
+    """Data that the likelihood draws itself, outputs and free parameters, all of them random."""
+    n_outputs = likelihood.n_heads * N_FEATURES
+    outputs = doubles(rng.normal(size=(*n_before, n_rows, n_outputs)))
+    free = doubles(rng.normal(size=likelihood.n_free(N_FEATURES)))
+    x = likelihood.draw(doubles(rng.normal(size=(n_rows, n_outputs))), free, seed(0))
+    return x, outputs, free
+
+
+def expectation(function, likelihood, outputs, free):
+    """E of function(x) under exp(log_prob), of one feature, by a sum or by quadrature."""
+
+    def integrand(x):
+        rows = doubles(outputs).expand(len(x), -1)
+        log_prob = likelihood.log_prob(torch.from_numpy(x)[:, None], rows, doubles(free))
+        return function(x) * log_prob.exp().numpy()
+
+    if likelihood.binary:
+        return integrand(np.array([0.0, 1.0])).sum()
+    low, high = 0.0, 1.0
+    if isinstance(likelihood, Gaussian):
+        log_variance = [*outputs[1:], *free][0]
+        scale = np.sqrt(np.exp(log_variance) + likelihood.min_scale**2)
+        low, high = outputs[0] - 12 * scale, outputs[0] + 12 * scale
+    return integrate.fixed_quad(integrand, low, high, n=100)[0]
+
+
+@pytest.mark.parametrize(("likelihood", "outputs", "free"), ONE_FEATURE + FAR_OUT, ids=str)
+def test_the_density_integrates_to_1(likelihood, outputs, free):
+    assert expectation(np.ones_like, likelihood, outputs, free) == pytest.approx(1, rel=1e-11)
+
+
+@pytest.mark.parametrize(("likelihood", "outputs", "free"), ONE_FEATURE, ids=str)
+def test_the_moments_of_the_distribution_are_those_of_the_density(likelihood, outputs, free):
+    distribution = likelihood.distribution(doubles([outputs]), doubles(free))
+    mean = expectation(lambda x: x, likelihood, outputs, free)
+    variance = expectation(lambda x: (x - mean) ** 2, likelihood, outputs, free)
+    assert distribution.mean.item() == pytest.approx(mean, rel=1e-9)
+    assert distribution.variance.item() == pytest.approx(variance, rel=1e-9)
+
+
+@pytest.mark.parametrize("n_before", [(), (4,), (2, 3)])
+@pytest.mark.parametrize("name", MEMBERS)
+def test_the_log_density_is_that_of_the_distribution(name, n_before, rng):
+    likelihood = MEMBERS[name]
+    x, outputs, free = example(likelihood, rng, n_before=n_before)
+    log_prob = likelihood.log_prob(x, outputs, free)
+    assert log_prob.shape == (*n_before, 7)
+    expected = likelihood.distribution(outputs, free).log_prob(x).sum(-1)
+    torch.testing.assert_close(log_prob, expected, rtol=1e-10, atol=1e-10)
+    assert likelihood.distribution(outputs, free).batch_shape == (*n_before, 7, N_FEATURES)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_the_mean_log_density_and_its_gradient_are_those_of_the_mean(name, rng):
+    likelihood = MEMBERS[name]
+    x, outputs, free = example(likelihood, rng)
+    variables = [variable for variable in (outputs, free) if variable.numel()]
+    for variable in variables:
+        variable.requires_grad_()
+    mean = likelihood.mean_log_prob(x, outputs, free)
+    expected = likelihood.log_prob(x, outputs, free).mean()
+    assert mean.shape == ()
+    torch.testing.assert_close(mean, expected, rtol=1e-13, atol=0)
+    for one, other in zip(
+        torch.autograd.grad(mean, variables), torch.autograd.grad(expected, variables), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_log_densities_have_right_gradients(name, rng):
+    likelihood = MEMBERS[name]
+    x, outputs, free = example(likelihood, rng)
+    assert torch.autograd.gradcheck(
+        lambda outputs, free: likelihood.log_prob(x, outputs, free),
+        (outputs.requires_grad_(), free.requires_grad_()),
+    )
+
+
+def margins(draws, mean):
+    """How many standard errors the mean of draws lies from what it should be, by column."""
+    return (draws.mean(0) - mean).abs() / (draws.std(0) / len(draws) ** 0.5)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_draws_have_the_moments_of_the_distribution(name, rng):
+    likelihood = MEMBERS[name]
+    _, outputs, free = example(likelihood, rng, n_rows=1)
+    distribution = likelihood.distribution(outputs, free)
+    draws = likelihood.draw(outputs.expand(40_000, -1), free, seed(1))
+    assert margins(draws, distribution.mean).max() < FEW
+    squares = (draws - distribution.mean).square()
+    assert margins(squares, distribution.variance).max() < FEW
+    products = torch.stack([squares[:, 0] / squares[:, 0].mean(), squares[:, 1]], 1).prod(1)
+    assert margins(products[:, None], distribution.variance[:, 1]).max() < FEW
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", MEMBERS)
+def test_draws_repeat_with_the_seed_and_leave_torchs_generator_alone(name, dtype, rng):
+    likelihood = MEMBERS[name]
+    _, outputs, free = (values.to(dtype) for values in example(likelihood, rng))
+    before = torch.get_rng_state()
+    one, same, other = (likelihood.draw(outputs, free, seed(number)) for number in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert one.shape == (7, N_FEATURES)
+    assert one.dtype == dtype
+
+
+MEANS = {
+    Gaussian: [-2.0, 0.0, 0.3],
+    Bernoulli: [0.002, 0.3, 0.99],
+    ContinuousBernoulli: [0.04, 0.5, 0.93],
+}
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_at_the_starting_outputs_the_distribution_has_the_given_mean(name):
+    likelihood = MEMBERS[name]
+    mean = np.array(MEANS[type(likelihood)])
+    outputs = likelihood.starting_outputs(mean)
+    assert outputs.shape == (likelihood.n_heads * N_FEATURES,)
+    free = torch.zeros(likelihood.n_free(N_FEATURES))
+    reached = likelihood.distribution(torch.from_numpy(outputs)[None], free).mean[0]
+    np.testing.assert_allclose(reached, mean, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("likelihood", ON_UNIT_INTERVAL)
+def test_features_that_are_always_0_or_1_have_finite_starting_outputs(likelihood):
+    low, high = likelihood().starting_outputs(np.array([0.0, 1.0]))
+    assert -100 < low < -5
+    assert 5 < high < 100
+
+
+def test_starting_outputs_follow_the_mean_from_0_to_1():
+    grid = np.linspace(0, 1, 101)
+    for likelihood in ON_UNIT_INTERVAL:
+        outputs = likelihood().starting_outputs(grid)
+        assert np.all(np.diff(outputs) >= 0)
+        np.testing.assert_allclose(outputs, -outputs[::-1], rtol=1e-11, atol=1e-9)
+
+
+@pytest.mark.parametrize("min_scale", [1e-6, 1e-3, 1.0])
+@pytest.mark.parametrize("scale", ["shared", "feature", "row"])
+def test_the_standard_deviation_of_a_gaussian_has_a_floor(scale, min_scale):
+    likelihood = Gaussian(scale, min_scale)
+    outputs = torch.full((1, likelihood.n_heads), -1e4, dtype=torch.float64).requires_grad_()
+    free = torch.full((likelihood.n_free(1),), -1e4, dtype=torch.float64).requires_grad_()
+    assert likelihood.distribution(outputs, free).stddev.item() == pytest.approx(min_scale)
+    highest = likelihood.log_prob(doubles([[-1e4]]), outputs, free)
+    assert highest.item() == pytest.approx(-np.log(min_scale) - np.log(2 * np.pi) / 2)
+    highest.sum().backward()
+    assert outputs.grad.isfinite().all()
+
+
+def test_the_floor_adds_to_the_variance():
+    distribution = Gaussian(min_scale=0.5).distribution(torch.zeros(1, 1), torch.zeros(1))
+    assert distribution.variance.item() == pytest.approx(1.25)
+
+
+@pytest.mark.parametrize("log_variance", [20.0, 1e4, 1e30])
+def test_the_variance_of_a_gaussian_by_row_stays_finite(log_variance):
+    outputs = torch.tensor([[0.0, log_variance]])
+    assert 1e3 < Gaussian("row").distribution(outputs, torch.zeros(0)).stddev.item() < 1e4
+
+
+def test_the_log_density_of_one_bernoulli_is_finite_at_any_logit():
+    outputs = torch.tensor([[1e4], [-1e4]])
+    log_prob = Bernoulli().log_prob(torch.tensor([[1.0], [1.0]]), outputs, torch.zeros(0))
+    torch.testing.assert_close(log_prob, torch.tensor([0.0, -1e4]))
+
+
+def exact_log_normalizer(logit):
+    with mpmath.workdps(50):
+        logit = mpmath.mpf(float(logit))
+        return float(mpmath.log(mpmath.expm1(logit) / logit)) if logit else 0.0
+
+
+def exact_mean(logit):
+    """The derivative of the log normalizer."""
+    with mpmath.workdps(50):
+        logit = mpmath.mpf(float(logit))
+        return float(1 / (1 - mpmath.exp(-logit)) - 1 / logit) if logit else 0.5
+
+
+MAGNITUDES = [*np.geomspace(1e-12, 700, 80), *np.linspace(0.19, 0.21, 21), 0.2]
+MANY_LOGITS = np.concatenate([np.negative(MAGNITUDES), [-0.0, 0.0], MAGNITUDES])
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_the_log_normalizer_is_that_of_50_digits(dtype, tolerance):
+    logits = torch.tensor(MANY_LOGITS, dtype=dtype)
+    found = log_normalizer(logits).double()
+    exact = doubles([exact_log_normalizer(logit) for logit in logits])
+    assert ((found - exact).abs() / exact.abs().clamp(min=1)).max() < tolerance
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+def test_the_gradient_of_the_log_normalizer_is_the_mean(dtype, tolerance):
+    logits = torch.tensor(MANY_LOGITS, dtype=dtype).requires_grad_()
+    (gradient,) = torch.autograd.grad(log_normalizer(logits).sum(), logits)
+    exact = doubles([exact_mean(logit) for logit in logits.detach()])
+    assert (gradient.double() - exact).abs().max() < tolerance
+
+
+def test_the_log_normalizer_has_right_gradients():
+    logits = doubles([0.0, 1e-8, -1e-3, 0.15, 0.25, -0.25, 1.0, -8.0, 40.0])
+    assert torch.autograd.gradcheck(log_normalizer, logits.requires_grad_())
+
+
+@pytest.mark.parametrize("likelihood", ON_UNIT_INTERVAL)
+@pytest.mark.parametrize(
+    ("X", "values"), [([[-0.25, 1.0]], "-0.25 to 1"), ([[0.0, 2.0], [7.0, 255.0]], "0 to 255")]
+)
+def test_values_outside_the_unit_interval_are_an_error_with_a_remedy(likelihood, X, values):
+    with pytest.raises(ValueError, match=r"`X` must hold values in \[0, 1\]") as error:
+        likelihood().prepared(np.array(X))
+    for part in (values, f"{likelihood.__name__}(clip=False)", "X / 255", "clip=True"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("likelihood", ON_UNIT_INTERVAL)
+def test_clip_takes_values_outside_for_0_and_1(likelihood):
+    X = np.array([[-0.25, 0.5, 255.0]])
+    assert np.array_equal(likelihood(clip=True).prepared(X), [[0.0, 0.5, 1.0]])
+    assert X[0, 0] == -0.25
+    assert not likelihood(clip=True).positive_only
+    assert likelihood().positive_only
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_data_within_the_support_is_taken_as_it_is(name):
+    X = np.array([[0.0, 0.5, 1.0]])
+    assert MEMBERS[name].prepared(X) is X
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: Gaussian("rows"), ValueError, "`scale` .* 'shared', 'feature', 'row'.*'rows'"),
+        (lambda: Gaussian(1.0), TypeError, r"`scale` must be a str; got scale=1\.0"),
+        (lambda: Gaussian(min_scale=0), ValueError, "`min_scale` .* >= 1e-06 .* min_scale=0"),
+        (lambda: Gaussian(min_scale=2.0), ValueError, r"`min_scale` .* <= 1; got min_scale=2\.0"),
+        (lambda: Gaussian(min_scale=np.nan), ValueError, "`min_scale` .* min_scale=nan"),
+        (lambda: Gaussian(min_scale="0.1"), TypeError, "`min_scale` .* min_scale='0.1'"),
+        (lambda: Bernoulli(clip=1), TypeError, "`clip` must be a bool; got clip=1"),
+        (lambda: ContinuousBernoulli("yes"), TypeError, "`clip` must be a bool; got clip='yes'"),
+        (lambda: resolve_likelihood("poisson"), ValueError, "`likelihood` .* likelihood='poisson'"),
+        (lambda: resolve_likelihood(None), TypeError, "`likelihood` .*; got likelihood=None"),
+        (lambda: resolve_likelihood(Gaussian), TypeError, r"`likelihood` .*Gaussian\('feature'\)"),
+    ],
+)
+def test_errors_name_argument_condition_and_value(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize("name", SHORTCUTS)
+def test_a_shortcut_stands_for_a_likelihood_with_its_defaults(name):
+    assert resolve_likelihood(name) == SHORTCUTS[name]()
+    assert name == repr(SHORTCUTS[name]()).split("(")[0].replace("sB", "s_B").lower()
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_likelihood_is_a_value(name):
+    likelihood = MEMBERS[name]
+    assert resolve_likelihood(likelihood) is likelihood
+    for twin in (pickle.loads(pickle.dumps(likelihood)), copy.deepcopy(likelihood)):
+        assert twin == likelihood
+        assert hash(twin) == hash(likelihood)
+    assert [other for other in MEMBERS.values() if other == likelihood] == [likelihood]
+    with pytest.raises(FrozenInstanceError):
+        likelihood.clip = True
+
+
+class Laplace(Likelihood):
+    """A likelihood of one's own: no more than must be, on standardised data."""
+
+    standardized = True
+
+    def distribution(self, outputs, free):
+        return td.Laplace(outputs, 1.0)
+
+    def draw(self, outputs, free, generator):
+        uniform = torch.rand(outputs.shape, generator=generator, dtype=outputs.dtype)
+        return self.distribution(outputs, free).icdf(uniform)
+
+
+class Poisson(Likelihood):
+    """Counts, with a free factor for each feature."""
+
+    def n_free(self, n_features):
+        return n_features
+
+    def distribution(self, outputs, free):
+        return td.Poisson((outputs + free).exp())
+
+    def draw(self, outputs, free, generator):
+        return torch.poisson((outputs + free).exp(), generator)
+
+    def starting_outputs(self, mean):
+        return np.log(mean)
+
+
+@pytest.mark.parametrize("likelihood", [Laplace(), Poisson()])
+def test_a_likelihood_of_ones_own_has_an_elbo(likelihood, rng):
+    with seeded(0), torch.no_grad():
+        vae = VAE(MLP((4,)), MLP((4,)), likelihood, N_FEATURES, 2).double()
+        vae.free.copy_(doubles(rng.normal(size=len(vae.free))))
+    x, noise = doubles(rng.poisson(2.0, (5, N_FEATURES))), doubles(rng.normal(size=(5, 2)))
+    q = vae.encode(x)
+    expected = vae.decode(q.mean + q.stddev * noise).log_prob(x).sum(-1)
+    expected = expected - td.kl_divergence(q, vae.prior).sum(-1)
+    torch.testing.assert_close(vae.elbo(x, noise), expected.mean(), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("likelihood", [Laplace(), Poisson()])
+def test_a_likelihood_of_ones_own_goes_through_the_estimator(likelihood, rng):
+    X = 1.0 * rng.poisson(np.exp(rng.normal(size=(60, 1))) * [1, 2, 3])
+    vae = VAETransformer(1, likelihood=likelihood, max_iter=2, batch_size=20, random_state=0)
+    again = pickle.loads(pickle.dumps(vae.fit(X)))
+    assert np.isfinite(vae.score(X))
+    assert np.array_equal(again.score_samples(X), vae.score_samples(X))
+    draws = vae.sample(200, random_state=0)
+    assert draws.shape == (200, N_FEATURES)
+    assert np.all(draws == draws.round()) == isinstance(likelihood, Poisson)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_continuous_bernoulli_holds_at_any_logit(dtype):
+    logits = torch.tensor(MANY_LOGITS, dtype=dtype)
+    distribution = ContinuousBernoulli().distribution(logits[:, None], torch.zeros(0))
+    eps = torch.finfo(dtype).eps
+    exact = doubles([exact_mean(logit) for logit in logits])
+    torch.testing.assert_close(distribution.mean[:, 0].double(), exact, rtol=1e4 * eps, atol=0)
+    chance = torch.tensor([[0.01, 0.3, 0.5, 0.99]], dtype=dtype).expand(len(logits), -1)
+    x = distribution.icdf(chance)
+    torch.testing.assert_close(distribution.cdf(x), chance, rtol=0, atol=1e3 * eps)
+    log_prob = ContinuousBernoulli().log_prob(x[..., None], logits[:, None, None], torch.zeros(0))
+    torch.testing.assert_close(distribution.log_prob(x), log_prob)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("logit", [-1000.0, -50.0, -0.005, 0.005, 20.0, 1000.0])
+def test_draws_of_the_continuous_bernoulli_follow_its_density(logit, dtype):
+    outputs = torch.full((20_000, 1), logit, dtype=dtype)
+    draws = ContinuousBernoulli().draw(outputs, torch.zeros(0), seed(0))[:, 0].double()
+    tail = draws if logit < 0 else 1 - draws
+    cdf = lambda x: np.expm1(-abs(logit) * x) / np.expm1(-abs(logit))
+    assert stats.kstest(tail, cdf).pvalue > 1e-4
