@@ -127,7 +127,7 @@ class VAE(nn.Module):
         std = torch.exp(0.5 * log_variance)
         z = torch.addcmul(mean, std, noise)  # the reparameterisation (Kingma and Welling, sec. 2.4)
         fit = self.likelihood.mean_log_prob(x, self.outputs(z), self.free)
-        doubled = mean.square() + std.square() - log_variance  # 2 KL + 1, as in `kl`
+        doubled = mean.square() + log_variance.exp() - log_variance  # 2 KL + 1, as in `kl`
         if free_bits:
             return fit - beta * (0.5 * (doubled.mean(0) - 1)).clamp(min=free_bits).sum()
         # As few operations as can be: in small networks they take as long as the products.

@@ -31,7 +31,7 @@ WARM_UP = 0.3
 FIRST_RATE, LAST_RATE = 1 / 25, 1 / 1e4
 """Learning rates at both ends of the cycle, in units of its peak."""
 EVALUATED_ROWS = 4096
-CHECKED_ROWS = 1000
+CHECKED_ROWS = 100
 SKORCHS_OWN = {"batches", "epoch", "train_loss_best", "valid_loss_best"}
 
 

@@ -419,5 +419,8 @@ def test_draws_of_the_continuous_bernoulli_follow_its_density(logit, dtype):
     outputs = torch.full((20_000, 1), logit, dtype=dtype)
     draws = ContinuousBernoulli().draw(outputs, torch.zeros(0), seed(0))[:, 0].double()
     tail = draws if logit < 0 else 1 - draws
-    cdf = lambda x: np.expm1(-abs(logit) * x) / np.expm1(-abs(logit))
+
+    def cdf(x):
+        return np.expm1(-abs(logit) * x) / np.expm1(-abs(logit))
+
     assert stats.kstest(tail, cdf).pvalue > 1e-4
