@@ -1,6 +1,7 @@
 """What every test shares: a generator of its own, and the promise to leave the global one alone."""
 
 import os
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -35,6 +36,11 @@ def one_torch_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def without_addresses(value: object) -> str:
+    """A name for a case that is the same in every process."""
+    return re.sub(r" at 0x\w+", "", str(value))
 
 
 def assert_digits(actual, expected, digits=12):

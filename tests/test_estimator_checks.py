@@ -12,15 +12,26 @@ from sklearn.preprocessing import SplineTransformer
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
-from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis, SigmoidBasis
+from skgen import (
+    BayesianBasisRegressor,
+    FourierBasis,
+    GaussianBasis,
+    SigmoidBasis,
+    VAETransformer,
+)
 from skgen.bases import SHORTCUTS
+from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 
 # scikit-learn draws from numpy's global generator in its checks.
 pytestmark = [
     pytest.mark.draws_globally,
+    pytest.mark.usefixtures("one_torch_thread"),
     pytest.mark.filterwarnings("ignore:n_components > n_samples:UserWarning"),  # Nystroem's own
     # Some checks fit on a frame and transform its numbers, or the other way round.
     pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:All latent dimensions have collapsed:sklearn.exceptions.ConvergenceWarning"
+    ),
 ]
 
 REGRESSORS = {
@@ -45,6 +56,23 @@ BASES = {
         20, kernel="matern32", sampling="random", random_state=0
     ),
 }
+VAE_RULES = {
+    "gaussian": {},
+    "Gaussian by feature": {"likelihood": Gaussian("feature")},
+    "Gaussian by row": {"likelihood": Gaussian("row")},
+    "Bernoulli": {"likelihood": Bernoulli(clip=True)},
+    "ContinuousBernoulli": {"likelihood": ContinuousBernoulli(clip=True)},
+    "convolutional": {"encoder": "convolutional", "decoder": "convolutional"},
+    "importance-weighted": {"n_importance_samples": 3},
+    "stopping early": {"early_stopping": True},
+}
+VAES = {
+    f"{name}, batches of {batch_size}": VAETransformer(**rules, batch_size=batch_size, max_iter=5)
+    for name, rules in VAE_RULES.items()
+    for batch_size in (128, 8)
+}
+AT_LENGTH = {"VAETransformer": VAETransformer()}
+ESTIMATORS = REGRESSORS | BASES | VAES
 FURTHER = (
     "check_dataframe_column_names_consistency",
     "check_readonly_memmap_input",
@@ -61,9 +89,9 @@ FURTHER_OF_TRANSFORMERS = (
 )
 
 
-@pytest.mark.parametrize("name", REGRESSORS | BASES)
+@pytest.mark.parametrize("name", ESTIMATORS | AT_LENGTH)
 def test_check_estimator(name):
-    results = check_estimator(clone((REGRESSORS | BASES)[name]), on_fail=None)
+    results = check_estimator(clone((ESTIMATORS | AT_LENGTH)[name]), on_fail=None)
     failed = [result for result in results if result["status"] not in ("passed", "skipped")]
     assert not failed, [(result["check_name"], result["exception"]) for result in failed]
     skipped = {result["check_name"] for result in results if result["status"] == "skipped"}
@@ -72,30 +100,33 @@ def test_check_estimator(name):
 
 
 @pytest.mark.parametrize("check", FURTHER)
-@pytest.mark.parametrize("name", REGRESSORS | BASES)
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_further_checks(name, check):
-    estimator = clone((REGRESSORS | BASES)[name])
+    estimator = clone(ESTIMATORS[name])
     getattr(estimator_checks, check)(type(estimator).__name__, estimator)
 
 
 @pytest.mark.parametrize("check", FURTHER_OF_TRANSFORMERS)
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("name", BASES | VAES)
 def test_further_checks_of_transformers(name, check):
-    estimator = clone(BASES[name])
+    estimator = clone(ESTIMATORS[name])
     getattr(estimator_checks, check)(type(estimator).__name__, estimator)
 
 
-@pytest.mark.parametrize("estimator", ["BayesianBasisRegressor()", "GaussianBasis()"])
+@pytest.mark.parametrize(
+    "estimator", ["BayesianBasisRegressor()", "GaussianBasis()", "VAETransformer(max_iter=2)"]
+)
 def test_with_the_array_api_no_check_is_skipped(estimator):
     code = (
         "from sklearn.utils.estimator_checks import check_estimator\n"
-        "from skgen import BayesianBasisRegressor, GaussianBasis\n"
-        f"results = check_estimator({estimator}, on_skip=None)\n"
+        "import skgen\n"
+        f"results = check_estimator(skgen.{estimator}, on_skip=None)\n"
         "assert {result['status'] for result in results} == {'passed'}\n"
         "assert 'check_array_api_input' in {result['check_name'] for result in results}\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        [sys.executable, "-c", code],
+        env={**os.environ, "SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
