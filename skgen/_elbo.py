@@ -204,26 +204,39 @@ def restored(architecture: tuple[Any, ...], state: State) -> VAE:
 
 def built(builder: Builder, name: str, n_inputs: int, n_outputs: int) -> nn.Module:
     """The module that a builder builds, if it does what a builder must."""
-    module = builder(n_inputs, n_outputs)
+    try:
+        module = builder(n_inputs, n_outputs)
+    except Exception as error:
+        raise TypeError(
+            f"`{name}` must be a callable(n_inputs, n_outputs) that returns a torch module; got "
+            f"{type(error).__name__} ({error}) for n_inputs={n_inputs}, n_outputs={n_outputs}. "
+            "Return torch.nn.Sequential(...)."
+        ) from error
     if not isinstance(module, nn.Module):
         raise TypeError(
             f"`{name}` must be a callable(n_inputs, n_outputs) that returns a torch module; got "
             f"one that returns a {type(module).__name__}. Return torch.nn.Sequential(...)."
         )
     module.eval()
-    try:
-        with torch.no_grad():
-            reached = getattr(module(torch.zeros(2, n_inputs)), "shape", None)
-    except RuntimeError as error:
-        raise ValueError(
-            f"`{name}` must map float32 of shape (n, {n_inputs}) to (n, {n_outputs}); it failed "
-            f"({error}). Its builder is called with n_inputs={n_inputs}, n_outputs={n_outputs}."
-        ) from error
+    with torch.no_grad():
+        try:
+            outputs = module(torch.zeros(2, n_inputs))
+        except Exception as error:
+            raise ValueError(
+                f"`{name}` must map shape (n, {n_inputs}) to (n, {n_outputs}); got "
+                f"{type(error).__name__} ({error}). Its builder is called with "
+                f"n_inputs={n_inputs}, n_outputs={n_outputs}."
+            ) from error
     module.train()
+    if not isinstance(outputs, Tensor) or outputs.dtype != torch.float32:
+        raise TypeError(
+            f"`{name}` must return a float32 tensor; got {getattr(outputs, 'dtype', type(outputs))}"
+            ". Return torch.nn.Sequential(...)."
+        )
+    reached = tuple(outputs.shape)
     if reached != (2, n_outputs):
-        shape = "no tensor" if reached is None else f"shape {tuple(reached)}"
         raise ValueError(
-            f"`{name}` must map shape (n, {n_inputs}) to (n, {n_outputs}); got {shape} for "
+            f"`{name}` must map shape (n, {n_inputs}) to (n, {n_outputs}); got shape {reached} for "
             f"n=2. Its builder is called with n_inputs={n_inputs}, n_outputs={n_outputs}."
         )
     return module

@@ -18,13 +18,12 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
-from torch.nn.modules.dropout import _DropoutNd
 from tqdm.auto import tqdm
 
 from ._elbo import VAE
 from ._validation import shown
 from .likelihoods import binarized
-from .networks import seeded
+from .networks import OURS, seeded
 
 WARM_UP = 0.3
 """Share of a one-cycle schedule in which the learning rate rises."""
@@ -67,6 +66,8 @@ class Settings:
     batch_size: int
     learning_rate: float
     one_cycle: bool
+    log_volume: float = 0.0
+    """What is added to recorded losses, for units in which the data is not standardised."""
     stops_early: bool = False
     n_iter_no_change: int = 10
     tol: float = 0.0
@@ -131,10 +132,10 @@ def train(
     interrupted = False
     vae.train()
     net.notify("on_train_begin", X=X, y=None)
-    draws = any(isinstance(module, _DropoutNd) for module in vae.modules())
     seed = int(torch.randint(2**62, (), generator=generator))
+    ours = all(isinstance(builder, OURS) for builder in vae.architecture[:2])
     try:
-        with seeded(seed) if draws else nullcontext():
+        with nullcontext() if ours else seeded(seed):  # others may draw: dropout
             net.run(X, early_stopping)
     except KeyboardInterrupt:
         interrupted = True
@@ -205,29 +206,38 @@ class _Net(NeuralNet):
         weight = objective.weight(epoch)
         batches = torch.randperm(len(X), generator=self.generator).split(self.batch_size)
         parameters = list(self.module_.parameters())
-        hooks = [callback for _, callback in self.callbacks_ if _minds_batches(callback)]
+        watched = any(_minds_batches(callback) for _, callback in self.callbacks_)
         values = []
         for index, rows in enumerate(batches):
             if self.settings.one_cycle:
                 self._set_rate((epoch + index / len(batches)) / n_epochs)
             x = self._observed(X.index_select(0, rows), self.generator)
-            for callback in hooks:
-                callback.on_batch_begin(self, batch=x, training=True)
+            if watched:
+                self.notify("on_batch_begin", batch=(x, None), training=True)
             for parameter in parameters:
                 parameter.grad = None
             value = objective.value(self.module_, x, weight, self.generator)
             value.backward()
-            for callback in hooks:
-                named = self.module_.named_parameters()
-                callback.on_grad_computed(self, named_parameters=named, batch=x, training=True)
+            if watched:
+                named = list(self.module_.named_parameters())
+                self.notify(
+                    "on_grad_computed", named_parameters=named, batch=(x, None), training=True
+                )
             self.optimizer_.step()
             values.append(value.detach())
-            for callback in hooks:
-                callback.on_batch_end(self, batch=x, training=True, loss=-values[-1])
+            if watched:
+                self._end_batch(x, -values[-1])
+        if not watched:
+            self.history.new_batch()  # Checkpoint asks for the last one
         sizes = torch.tensor([len(rows) for rows in batches], dtype=torch.float64)
         mean = -float(torch.stack(values).cpu().double() @ sizes) / len(X)
         self.check_finite(mean, f"in epoch {epoch + 1}")
         return mean
+
+    def _end_batch(self, x: Tensor, loss: Tensor) -> None:
+        self.history.record_batch("train_loss", float(loss) + self.settings.log_volume)
+        self.history.record_batch("train_batch_size", len(x))
+        self.notify("on_batch_end", batch=(x, None), training=True, loss=loss, y_pred=None)
 
     def check_finite(self, loss: float, when: str) -> None:
         if not math.isfinite(loss):
@@ -266,6 +276,7 @@ class _Net(NeuralNet):
         return x.to(self.device)
 
     def _record(self, name: str, loss: float) -> None:
+        loss += self.settings.log_volume
         self.history.record(name, loss)
         self.history.record(f"{name}_best", loss < self.best.get(name, math.inf))
         self.best[name] = min(loss, self.best.get(name, math.inf))
@@ -288,16 +299,19 @@ def checked_callbacks(callbacks: Any) -> tuple[Any, ...]:
     """The callbacks, if skorch can call them, else a TypeError."""
     if callbacks is None:
         return ()
-    listed = isinstance(callbacks, list | tuple)
-    for named in callbacks if listed else [None]:
-        callback = named[-1] if isinstance(named, tuple) and named else named
-        if not isinstance(callback, Callback) and not (
-            isinstance(callback, type) and issubclass(callback, Callback)
-        ):
+    listed: Any = callbacks if isinstance(callbacks, list | tuple) else [None]
+    for named in listed:
+        paired = isinstance(named, tuple) and len(named) == 2 and isinstance(named[0], str)
+        if not isinstance(named[1] if paired else named, Callback):
             raise TypeError(
-                "`callbacks` must be a list of skorch callbacks; got "
+                "`callbacks` must be a list of skorch callbacks, or of pairs (name, callback); got "
                 f"callbacks={shown(callbacks)}. Derive them from skorch.callbacks.Callback."
             )
+    names = [named[0] for named in callbacks if isinstance(named, tuple)]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"`callbacks` must have names of their own; got {shown(names)}. Leave names out."
+        )
     return tuple(callbacks)
 
 
@@ -308,7 +322,7 @@ def checked_device(device: Any) -> str:
         raise TypeError(f"`device` must be a str; got device={shown(device)}. {remedy}")
     try:
         torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except Exception as error:  # whatever torch's backends raise where they are not at hand
         raise ValueError(
             f"`device` must be a device at hand; got device={shown(device)}. {remedy}"
         ) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -39,8 +40,10 @@ from ._validation import (
     check_flag,
     check_number,
     check_numeric,
+    check_seed,
     check_size,
     generator,
+    shown,
     unchanged_on_error,
 )
 from .likelihoods import Likelihood, resolve_likelihood
@@ -342,10 +345,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         elif architecture == self.module_.architecture:
             vae = self.module_.twin()
         else:
-            raise ValueError(
-                "`n_components`, `likelihood` and the networks must be as in the last fit to go on "
-                "learning; got other ones. Call fit with warm_start=False to start anew."
-            )
+            raise _other_architecture(self.module_.architecture, architecture)
         rows = self._standardized(table, torch.float32)
         stopping = None
         if settings.stops_early:
@@ -355,7 +355,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         course = train(
             vae,
             rows,
-            settings,
+            replace(settings, log_volume=self._log_volume),
             torch.Generator().manual_seed(int(rng.integers(2**63))),
             stopping,
             vars(self).get("_optimizer_state") if again and not settings.one_cycle else None,
@@ -412,15 +412,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _take_over(self, vae: VAE, course: Course, again: bool) -> None:
         before = self.history_ if again else {}
         n_before = self.n_iter_ if again else 0
-        in_units = {
-            name: [loss + self._log_volume for loss in values]
-            if name in ("train_loss", "valid_loss")
-            else values
-            for name, values in course.history.items()
-        }
         self.history_ = {
-            name: before.get(name, [None] * n_before) + in_units.get(name, [None] * course.n_epochs)
-            for name in {**before, **in_units}
+            name: before.get(name, [None] * n_before)
+            + course.history.get(name, [None] * course.n_epochs)
+            for name in {**before, **course.history}
         }
         self.module_ = vae
         self.n_iter_ = n_before + course.n_epochs
@@ -442,6 +437,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _settings(self, *, one_pass: bool = False) -> Settings:
         """How to train, by the parameters, all of them checked."""
+        check_seed(self.random_state)
         schedule = check_choice(self.learning_rate, "learning_rate", ("one-cycle", "constant"))
         stops_early = check_flag(self.early_stopping, "early_stopping")
         patience = self._number("n_iter_no_change", low=1, integer=True, remedy="10 is usual.")
@@ -532,6 +528,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ValueError, TypeError
             If X is unfit.
         """
+        return_std = check_flag(return_std, "return_std")
         mean, log_variance = self._moments(X)
         return (mean, np.exp(0.5 * log_variance)) if return_std else mean
 
@@ -555,7 +552,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         check_is_fitted(self)
         check_numeric(Z, "Z")
-        codes = check_array(Z, dtype=[np.float64, np.float32], input_name="Z", estimator=self)
+        with np.errstate(all="ignore"):
+            codes = check_array(Z, dtype=[np.float64, np.float32], input_name="Z", estimator=self)
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
                 f"`Z` must have one column for each of the {self._n_features_out} latent "
@@ -725,7 +723,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return mean, log_variance
 
     def _in_units(self, X: FloatArray) -> FloatArray:
-        return (X * self.scale_ + self.location_).astype(X.dtype, copy=False)
+        with np.errstate(over="ignore"):
+            values: FloatArray = (X * self.scale_ + self.location_).astype(X.dtype, copy=False)
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"`X` must be within {X.dtype}; got decoder means beyond it. Give float64, or "
+                "rescale the data."
+            )
+        return values
 
     @property
     def _log_volume(self) -> float:
@@ -752,6 +757,17 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Without the optimiser's state: after unpickling, partial_fit starts Adam anew."""
         state: dict[str, Any] = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_optimizer_state"}
+
+
+def _other_architecture(before: tuple[Any, ...], now: tuple[Any, ...]) -> ValueError:
+    names = ("encoder", "decoder", "likelihood", "n_features", "n_components")
+    name, old, new = next(
+        (name, old, new) for name, old, new in zip(names, before, now, strict=True) if old != new
+    )
+    return ValueError(
+        f"`{name}` must be as in the last fit to go on learning; got {name}={shown(new)} after "
+        f"{shown(old)}. Call fit with warm_start=False to start anew."
+    )
 
 
 def as_tensor(table: npt.NDArray[Any]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import numbers
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ RandomState = int | np.random.Generator | np.random.RandomState | None
 LARGEST = 1e100
 """Largest magnitude of a value that a model takes in: its square, summed, still is a float."""
 
+RANDOM = (np.random.Generator, np.random.RandomState)
 DATES = (np.datetime64, np.timedelta64, dt.date, dt.time, dt.timedelta)
 
 
@@ -24,11 +26,17 @@ DATES = (np.datetime64, np.timedelta64, dt.date, dt.time, dt.timedelta)
 def unchanged_on_error(estimator: object) -> Iterator[None]:
     """Put every attribute of ``estimator`` back as it was if the block raises."""
     before = dict(vars(estimator))
+    drawn_from = before.get("random_state")
+    unmoved: Any = copy.deepcopy(drawn_from) if isinstance(drawn_from, RANDOM) else None
     try:
         yield
     except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)
+        if isinstance(drawn_from, np.random.Generator):
+            drawn_from.bit_generator.state = unmoved.bit_generator.state
+        elif isinstance(drawn_from, np.random.RandomState):
+            drawn_from.set_state(unmoved.get_state())
         raise
 
 
@@ -219,9 +227,13 @@ def generator(random_state: RandomState) -> np.random.Generator:
     """A numpy Generator; ``None`` gives a fresh one, and no global state is touched."""
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31 - 1))
-    if random_state is None or isinstance(random_state, np.random.Generator):
-        return np.random.default_rng(random_state)
-    seed = check_number(
+    return np.random.default_rng(check_seed(random_state))
+
+
+def check_seed(random_state: RandomState) -> Any:
+    """Raise unless ``random_state`` is one; nothing is drawn from it."""
+    if random_state is None or isinstance(random_state, RANDOM):
+        return random_state
+    return check_number(
         random_state, "random_state", low=0, integer=True, remedy="Give an int, or None."
     )
-    return np.random.default_rng(seed)

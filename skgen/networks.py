@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ._validation import check_choice, check_number, shown
+from ._validation import check_choice, check_number, shape_of, shown
 
 __all__ = ["MLP", "ConvolutionalDecoder", "ConvolutionalEncoder"]
 
@@ -228,6 +228,10 @@ class ConvolutionalDecoder:
         return nn.Sequential(*layers, _ToRows(n_heads))
 
 
+OURS = (MLP, ConvolutionalEncoder, ConvolutionalDecoder)
+"""Builders of networks that draw nothing once they are built."""
+
+
 class _ToImages(nn.Module):
     """Flat rows to images, channels first."""
 
@@ -270,7 +274,7 @@ def checked_shape(image_shape: tuple[int, ...], n_values: int) -> tuple[int, int
             f"image_shape={image_shape} with {prod(image_shape)}. Give (height, width) or "
             "(height, width, channels) of the images that are the rows of X."
         )
-    height, width, *channels = image_shape
+    height, width, *channels = map(int, image_shape)
     return height, width, channels[0] if channels else 1
 
 
@@ -278,7 +282,7 @@ def check_sizes(sizes: Any, name: str, *, lengths: Sequence[int] | None = None) 
     """Raise unless ``sizes`` is a sequence of positive ints, of one of ``lengths`` if given."""
     remedy = "Give a tuple of positive ints."
     unordered = isinstance(sizes, str | bytes | dict | set | frozenset)
-    if unordered or not hasattr(sizes, "__len__") or not hasattr(sizes, "__iter__"):
+    if unordered or isinstance(sizes, type) or len(shape_of(sizes)) != 1:
         raise TypeError(f"`{name}` must be a tuple of ints; got {name}={shown(sizes)}. {remedy}")
     for size in sizes:
         check_number(size, name, low=1, high=MOST_UNITS, integer=True, remedy=remedy)

@@ -78,7 +78,7 @@ class Recorder(Callback):
     def on_batch_end(self, net, batch, training, loss, **kwargs):
         assert training
         self.events.append("batch ends")
-        self.batches.append(batch.clone())
+        self.batches.append(batch[0].clone())
         self.losses.append(float(loss))
         self.rates.append(net.optimizer_.param_groups[0]["lr"])
 
@@ -329,9 +329,9 @@ def test_callbacks_are_told_of_everything_in_order(X):
     assert seen.rows_held_out is None
 
 
-def test_callbacks_come_as_objects_classes_or_named(X):
+def test_callbacks_come_as_objects_or_named(X):
     given = Recorder()
-    course_of(X, given, EpochTimer, ("named", other := Recorder()))
+    course_of(X, given, EpochTimer(), ("named", other := Recorder()))
     assert len(given.batches) == len(other.batches) == 12
 
 
@@ -633,17 +633,17 @@ def test_training_with_rows_held_out_ends_with_the_best_weights(X):
 
 @pytest.mark.parametrize(
     "callbacks",
-    [Recorder(), "early", [None], [Recorder(), 3], [("name", None)], {"a": Recorder()}, [print]],
+    [Recorder(), "early", [None], [Recorder(), 3], [("name", None)], {"a": Recorder()}, [Recorder]],
     ids=without_addresses,
 )
 def test_callbacks_that_skorch_could_not_call_are_an_error(callbacks):
-    with pytest.raises(TypeError, match=r"`callbacks` must be a list of skorch callbacks; got"):
+    with pytest.raises(TypeError, match=r"`callbacks` must be a list of skorch callbacks, .*; got"):
         checked_callbacks(callbacks)
 
 
 def test_callbacks_that_skorch_can_call_are_taken():
     assert checked_callbacks(None) == ()
-    listed = [Recorder(), Recorder, ("named", EpochTimer())]
+    listed = [Recorder(), Recorder(), ("named", EpochTimer())]
     assert checked_callbacks(listed) == tuple(listed)
 
 
