@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 import math
+import signal
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,22 +131,40 @@ def train(
     if optimizer_state:
         net.optimizer_.load_state_dict(copy.deepcopy(optimizer_state))
         net.optimizer_.param_groups[0]["lr"] = settings.learning_rate
-    interrupted = False
     vae.train()
     net.notify("on_train_begin", X=X, y=None)
     seed = int(torch.randint(2**62, (), generator=generator))
     ours = all(isinstance(builder, OURS) for builder in vae.architecture[:2])
-    try:
-        with nullcontext() if ours else seeded(seed):  # others may draw: dropout
-            net.run(X, early_stopping)
-    except KeyboardInterrupt:
-        interrupted = True
-    net.notify("on_train_end", X=X, y=None)
-    if early_stopping is not None and early_stopping.state:
-        vae.load_state_dict(early_stopping.state)
-    net.check_finite(net.loss_of(X[:CHECKED_ROWS], seed), "after the last step")
+    with nullcontext() if ours else seeded(seed):  # others may draw: dropout
+        interrupted = net.run(X, early_stopping)
+        net.notify("on_train_end", X=X, y=None)
+        if early_stopping is not None and early_stopping.state:
+            vae.load_state_dict(early_stopping.state)
+        last_loss = net.loss_of(X[:CHECKED_ROWS], seed)
+    net.check_finite(last_loss, "after the last step")
     vae.eval().zero_grad()
+    vae.requires_grad_(True)  # whatever callbacks have frozen
     return Course(net.epochs(), net.optimizer_.state_dict(), interrupted)
+
+
+@contextmanager
+def ctrl_c() -> Iterator[list[bool]]:
+    """A list that is no longer empty after Ctrl-C, which a callback's KeyboardInterrupt is not."""
+    pressed: list[bool] = []
+
+    def press(*_: Any) -> None:
+        pressed.append(True)
+        raise KeyboardInterrupt
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield pressed
+        return
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Net(NeuralNet):
@@ -172,8 +192,18 @@ class _Net(NeuralNet):
     def get_default_callbacks(self) -> list[Any]:
         return []
 
-    def run(self, X: Tensor, early_stopping: EarlyStopping | None) -> None:
-        """Train for all epochs, or until early stopping or a callback ends it."""
+    def run(self, X: Tensor, early_stopping: EarlyStopping | None) -> bool:
+        """Train until the last epoch, early stopping, a callback or Ctrl-C; True if the latter."""
+        with ctrl_c() as pressed:
+            try:
+                self._train_epochs(X, early_stopping, pressed)
+            except KeyboardInterrupt:
+                return True
+        return False
+
+    def _train_epochs(
+        self, X: Tensor, early_stopping: EarlyStopping | None, pressed: list[bool]
+    ) -> None:
         n_epochs = self.settings.max_iter
         data = {"dataset_train": X, "dataset_valid": early_stopping and early_stopping.X}
         validation_seed = int(torch.randint(2**62, (), generator=self.generator))
@@ -189,7 +219,9 @@ class _Net(NeuralNet):
                 self.history.record("dur", time.perf_counter() - start)
                 bar.set_postfix(loss=self.history[-1, "train_loss"], refresh=False)
                 bar.update()
-                if not self._callbacks_go_on(data) or (early_stopping and early_stopping.is_over):
+                if not self._callbacks_go_on(data, pressed) or (
+                    early_stopping and early_stopping.is_over
+                ):
                     break
 
     def epochs(self) -> dict[str, list[Any]]:
@@ -281,11 +313,13 @@ class _Net(NeuralNet):
         self.history.record(f"{name}_best", loss < self.best.get(name, math.inf))
         self.best[name] = min(loss, self.best.get(name, math.inf))
 
-    def _callbacks_go_on(self, data: dict[str, Any]) -> bool:
+    def _callbacks_go_on(self, data: dict[str, Any], pressed: list[bool]) -> bool:
         """Tell callbacks of the epoch's end; False if one of them asks to stop."""
         try:
             self.notify("on_epoch_end", **data)
         except KeyboardInterrupt:  # skorch's way to ask for it
+            if pressed:
+                raise
             return False
         return True
 

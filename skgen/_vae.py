@@ -200,6 +200,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     n_iter_: int
     n_features_in_: int
     _seed: int
+    _split_seed: int
 
     def __init__(
         self,
@@ -349,7 +350,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         rows = self._standardized(table, torch.float32)
         stopping = None
         if settings.stops_early:
-            held_out, kept = self._split(len(rows), rng)
+            if not again or "_split_seed" not in vars(self):
+                self._split_seed = int(rng.integers(2**63))
+            held_out, kept = self._split(len(rows))
             stopping = EarlyStopping(rows[held_out], settings.tol, settings.n_iter_no_change)
             rows = rows[kept]
         course = train(
@@ -392,10 +395,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         start_at(vae, torch.from_numpy(vae.likelihood.starting_outputs(mean)))
         return vae
 
-    def _split(
-        self, n_rows: int, rng: np.random.Generator
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Indices of rows held out, and of those kept."""
+    def _split(self, n_rows: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Indices of rows held out, and of those kept: the same for fits that go on."""
         fraction = check_number(
             self.validation_fraction, "validation_fraction", low=0, high=0.99, open_low=True,
             remedy="0.1 suits most data.",
@@ -406,7 +407,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 f"`X` must have at least 2 rows for early stopping; got n_samples={n_rows}. Give "
                 "more rows, or early_stopping=False."
             )
-        held_out, kept = np.split(rng.permutation(n_rows), [n_held_out])
+        order = np.random.default_rng(self._split_seed).permutation(n_rows)
+        held_out, kept = np.split(order, [n_held_out])
         return held_out, kept
 
     def _take_over(self, vae: VAE, course: Course, again: bool) -> None:
@@ -565,7 +567,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 f"{np.abs(codes).max():g}. Most latent codes lie within 4 of zero."
             )
         module = self._module(codes.dtype)
-        return self._in_units(in_blocks(lambda z: module.decode(z).mean, as_tensor(codes)))
+        z = as_tensor(codes).to(module.device)
+        return self._in_units(in_blocks(lambda rows: module.decode(rows).mean, z))
 
     def reconstruct(self, X: npt.ArrayLike) -> FloatArray:
         """What comes back of X from its latent means.

@@ -225,7 +225,7 @@ class Gaussian(Likelihood):
     -----
     With one shared standard deviation and a linear decoder, the model is probabilistic principal
     component analysis; with one for each feature, it is factor analysis. With one for each row the
-    gradients are wilder: a ``learning_rate_init`` of 0.001 is better than the default.
+    gradients are wilder: ``min_scale=0.01`` and a ``learning_rate_init`` of 0.001 tame them.
 
     Examples
     --------

@@ -286,9 +286,9 @@ def digits(_: argparse.Namespace) -> None:
     restored = pca.inverse_transform(pca.transform(X_test))
     report_digits("PCA, as a density", pca.score(X_test), restored, X_test)
     for likelihood in (
-        "gaussian", Gaussian("feature"), Gaussian("row"), "continuous_bernoulli", "bernoulli",
+        "gaussian", Gaussian("feature"), Gaussian("row", 0.01), "continuous_bernoulli", "bernoulli",
     ):  # fmt: skip
-        rate = 1e-3 if likelihood == Gaussian("row") else 4e-3  # as its docstring advises
+        rate = 1e-3 if likelihood == Gaussian("row", 0.01) else 4e-3  # as its docstring advises
         model = VAETransformer(
             8, likelihood=likelihood, learning_rate_init=rate, random_state=0
         ).fit(X)
