@@ -648,8 +648,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         X : array-like of shape (n_samples, n_features)
             Data.
         n_importance_samples : int, default=100
-            Number of draws of z for each row. They follow from ``random_state`` and from the row
-            itself, not from its place among the others.
+            Number of draws of z for each row, a tenth of them from a distribution wider than
+            q(z | x). They follow from ``random_state`` and from the row itself, not from its place
+            among the others.
 
         Returns
         -------
@@ -677,7 +678,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 chance = as_tensor(uniforms(keys ^ ANOTHER, x.shape[1]))
                 x = (chance.to(x.device) < x).to(x.dtype)
             uniform = ((base + shift) % 1).clamp(1e-16, 1 - 1e-16)
-            return module.bound(x, torch.special.ndtri(uniform).to(x))
+            return module.estimate(x, torch.special.ndtri(uniform).to(x), n_points // 10)
 
         bounds = in_blocks(bound, x, table, n_rows=max(1, EVALUATED_ROWS // n_points))
         return bounds - bounds.dtype.type(self._log_volume)

@@ -439,3 +439,17 @@ def test_networks_for_double_precision_stay_single_themselves():
     vae = VAE(BODY, BODY, Gaussian(), 3, 2)
     assert vae.twin().double().free.dtype == torch.float64
     assert vae.free.dtype == torch.float32
+
+
+@pytest.mark.parametrize("n_components", [1, 2])
+def test_draws_from_a_wider_distribution_leave_the_weights_unbiased(n_components):
+    with seeded(0):
+        vae = VAE(MLP((3,)), MLP((3,)), Gaussian(), 2, n_components).double()
+    x = torch.tensor([[0.5, -1.0]], dtype=torch.float64)
+    noise = torch.randn((40, 2000, n_components), generator=torch.Generator().manual_seed(0))
+    rows = x.expand(2000, 2)
+    with torch.no_grad():
+        mixed, plain = (vae.estimate(rows, noise.double(), n_wide).exp() for n_wide in (8, 0))
+        torch.testing.assert_close(plain.log(), vae.bound(rows, noise.double()))
+    error = (mixed.var() / len(mixed) + plain.var() / len(plain)).sqrt()
+    assert abs(mixed.mean() - plain.mean()) < 4.5 * error
