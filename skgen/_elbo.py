@@ -19,6 +19,7 @@ import torch
 import torch.distributions as td
 from torch import Tensor, nn
 
+from ._noise import points
 from .likelihoods import Likelihood
 from .networks import Builder, seeded
 
@@ -26,7 +27,9 @@ State = dict[str, npt.NDArray[Any]]
 
 LEAST_LOG_VARIANCE, GREATEST_LOG_VARIANCE = -20.0, 10.0
 WIDER = 4.0
-"""How much wider than q(z | x) the distribution of some draws of `VAE.estimate` is."""
+"""How much wider than the others' the distribution of some draws of `VAE.estimate` is."""
+SPREAD = 2.0
+"""Standard deviation of the scouts of `VAE.estimate`: codes may lie far out in the prior."""
 
 
 class VAE(nn.Module):
@@ -155,19 +158,33 @@ class VAE(nn.Module):
         """
         mean, log_variance = self.moments(x)
         z = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
-        log_ratio = 0.5 * (noise.square() - z.square() + log_variance).sum(-1)
-        return self.likelihood.log_prob(x, self.outputs(z), self.free) + beta * log_ratio
+        log_q = -0.5 * (noise.square() + log_variance).sum(-1)
+        return self.weighed(x, z, self.outputs(z), log_q, beta)
+
+    def weighed(
+        self, x: Tensor, z: Tensor, outputs: Tensor, log_q: Tensor, beta: float = 1.0
+    ) -> Tensor:
+        """log w of codes z, by the decoder's outputs for them and the density they are drawn from.
+
+        ``log_q`` leaves out the constant that log p(z) has too: -1/2 log(2 pi) a dimension.
+        """
+        log_ratio = -0.5 * z.square().sum(-1) - log_q
+        return self.likelihood.log_prob(x, outputs, self.free) + beta * log_ratio
 
     def bound(self, x: Tensor, noise: Tensor, beta: float = 1.0) -> Tensor:
         """The importance-weighted bound of each row; shapes as in `log_weights`."""
         log_weights = self.log_weights(x, noise, beta)
         return torch.logsumexp(log_weights, 0) - math.log(len(noise))
 
-    def estimate(self, x: Tensor, noise: Tensor, n_wide: int) -> Tensor:
-        """As `bound`, but some draws are from a wider q(z | x), lest its tails be too thin.
+    def estimate(
+        self, x: Tensor, noise: Tensor, n_wide: int, scouts: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """As `bound`, but the draws are from where the posterior is, for rows the encoder misses.
 
-        The weights are those of draws from the mixture of both (the balance heuristic of Veach and
-        Guibas 1995), so this too is a lower bound of log p(x) in expectation.
+        They are from N(mean, std^2) by `posterior`, some from a wider one, lest its tails be too
+        thin. The weights are those of draws from the mixture of both (the balance heuristic of
+        Veach and Guibas 1995), and the mixture follows from x alone, not from the draws, so this
+        too is a lower bound of log p(x) in expectation.
 
         Parameters
         ----------
@@ -176,25 +193,77 @@ class VAE(nn.Module):
         noise : Tensor of shape (n_importance_samples, n_samples, n_components)
             Standard normal numbers.
         n_wide : int
-            Number of draws from the wider distribution.
+            Number of draws from the wider distribution, at least 1 and less than all.
+        scouts : tuple of Tensor
+            What `scouts` returns.
 
         Returns
         -------
         estimate : Tensor of shape (n_samples,)
             Estimates of log p(x).
         """
-        mean, log_variance = self.moments(x)
+        mean, std = self.posterior(x, scouts)
         steps = noise.clone()
         steps[:n_wide] *= WIDER
-        z = torch.addcmul(mean, torch.exp(0.5 * log_variance), steps)
-        log_q = -0.5 * steps.square().sum(-1)  # but for a constant and log std, which come below
-        if n_wide:
-            share = n_wide / len(noise)
-            log_wide = log_q / WIDER**2 - self.n_components * math.log(WIDER)
-            log_q = torch.logaddexp(log_q + math.log1p(-share), log_wide + math.log(share))
-        log_ratio = 0.5 * (log_variance - z.square()).sum(-1) - log_q
-        log_weights = self.likelihood.log_prob(x, self.outputs(z), self.free) + log_ratio
+        z = torch.addcmul(mean, std, steps)
+        share = n_wide / len(noise)
+        log_narrow = -0.5 * steps.square().sum(-1)  # but for log std, which comes below
+        log_wide = log_narrow / WIDER**2 - self.n_components * math.log(WIDER)
+        log_mixture = torch.logaddexp(log_narrow + math.log1p(-share), log_wide + math.log(share))
+        log_weights = self.weighed(x, z, self.outputs(z), log_mixture - std.log().sum(-1))
         return torch.logsumexp(log_weights, 0) - math.log(len(noise))
+
+    @torch.no_grad()
+    def scouts(self, n_scouts: int) -> tuple[Tensor, Tensor]:
+        """Codes all over the prior, the same for all rows, and the decoder's outputs for them.
+
+        Returns
+        -------
+        z : Tensor of shape (n_scouts, n_components)
+            The first points of a low-discrepancy sequence of N(0, SPREAD^2).
+        outputs : Tensor of shape (n_scouts, n_heads * n_features)
+            What the decoder makes of them.
+        """
+        uniform = torch.from_numpy(points(n_scouts + 1, self.n_components)[1:])  # the first is 0
+        z = SPREAD * torch.special.ndtri(uniform).to(self.free)
+        return z, self.outputs(z)
+
+    def posterior(self, x: Tensor, scouts: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of p(z | x), as the scouts and the encoder see it.
+
+        Moments of the encoder's mean and the scouts, by the importance weights of draws from
+        N(0, SPREAD^2); each stands for its surroundings, as wide as q(z | x). Where no scout comes
+        near the posterior, as in many dimensions, q(z | x) is what is left.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Data.
+        scouts : tuple of Tensor
+            What `scouts` returns.
+
+        Returns
+        -------
+        mean, std : Tensor of shape (n_samples, n_components)
+            The moments.
+        """
+        q = self.encode(x)
+        codes, outputs = scouts
+        z = torch.cat([q.mean[None], codes[:, None].expand(-1, *q.mean.shape)])
+        log_spread = -0.5 * (z / SPREAD).square().sum(-1)
+        log_weights = torch.cat(
+            [
+                self.weighed(x, z[:1], self.outputs(z[:1]), log_spread[:1]),
+                # Outputs of shape (n_scouts, 1, ...): decoded once, they serve all rows.
+                self.weighed(x, z[1:], outputs[:, None], log_spread[1:]),
+            ]
+        )
+        # Far from all data a decoder may overflow: such a scout has seen nothing.
+        worst = torch.finfo(x.dtype).min
+        weights = torch.softmax(log_weights.nan_to_num(nan=worst), 0)[..., None]
+        mean = (weights * z).sum(0)
+        variance = (weights * (z - mean).square()).sum(0)
+        return mean, (variance + q.variance).sqrt()
 
 
 class Shifted(nn.Module):

@@ -170,6 +170,117 @@ def test_the_elbo_and_the_bound_have_right_gradients(vae, x, rng):
         assert torch.autograd.gradcheck(of_parameters, parameters)
 
 
+# -- the estimate --------------------------------------------------------------------------------
+
+
+def estimates(vae, x, n_draws, rng, n_repeats=1, n_scouts=200):
+    """Of each row, again and again: shape (n_repeats, N_ROWS)."""
+    noise = normal(rng, n_draws, n_repeats * N_ROWS, vae.n_components)
+    with torch.no_grad():
+        found = vae.estimate(x.repeat(n_repeats, 1), noise, n_draws // 10, vae.scouts(n_scouts))
+    return found.view(n_repeats, N_ROWS)
+
+
+def mislead(vae):
+    """Let the encoder be sure of codes that are far from the posterior."""
+    with torch.no_grad():
+        vae.encoder[-1].bias[: vae.n_components] += 6
+        vae.encoder[-1].bias[vae.n_components :] -= 3
+
+
+@pytest.mark.parametrize("misled", [False, True])
+def test_the_mean_of_the_estimated_densities_is_the_density(misled, vae, x, rng):
+    """So the mean of their logarithms, the estimates, is a lower bound."""
+    if misled:
+        mislead(vae)
+    ratios = (estimates(vae, x, 20, rng, n_repeats=2000) - log_marginal(vae, x)).exp()
+    error = ratios.std(0) / len(ratios) ** 0.5
+    assert error.max() < 0.1
+    assert ((ratios.mean(0) - 1).abs() / error).max() < FEW
+
+
+def test_the_estimate_finds_what_the_encoder_misses(vae, x, rng):
+    mislead(vae)
+    expected = log_marginal(vae, x)
+    noise = normal(rng, 500, N_ROWS, vae.n_components)
+    with torch.no_grad():
+        assert (vae.bound(x, noise) - expected).mean() < -1
+    assert (estimates(vae, x, 500, rng) - expected).abs().max() < 0.2
+
+
+def test_scouts_see_the_moments_of_the_posterior(vae, x):
+    z, log_weight = grid(vae.n_components, 9, {1: 1001, 2: 151}[vae.n_components])
+    prior = td.Normal(0.0, 1.0).log_prob(z).sum(-1)
+    with torch.no_grad():
+        log_p = vae.decode(z[:, None]).log_prob(x).sum(-1) + prior[:, None] + log_weight
+        weights = torch.softmax(log_p, 0)[..., None]
+        expected = (weights * z[:, None]).sum(0)
+        variance = (weights * (z[:, None] - expected).square()).sum(0)
+        mean, std = vae.posterior(x, vae.scouts(4096))
+        own = vae.encode(x).variance
+    torch.testing.assert_close(mean, expected, rtol=0, atol=0.02)
+    torch.testing.assert_close(std.square() - own, variance, rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 20_000])
+def test_scouts_are_spread_evenly_whatever_the_seed(n_components):
+    vae = VAE(nn.Linear, MLP(()), Gaussian(), N_FEATURES, n_components).double()
+    generator = torch.get_rng_state()
+    z, outputs = vae.scouts(255)
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert torch.equal(outputs, vae.outputs(z))
+    assert z.isfinite().all()
+    torch.testing.assert_close(z.mean(0), torch.zeros_like(z[0]), rtol=0, atol=0.1)
+    torch.testing.assert_close(z.std(0), torch.full_like(z[0], 2), rtol=0, atol=0.1)
+
+
+class Undefined(nn.Module):
+    """nan for large codes."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.linear = nn.Linear(n_inputs, n_outputs)
+
+    def forward(self, z):
+        return self.linear(z) + 0 * torch.log(4 - z.abs().sum(-1, keepdim=True))
+
+
+def test_scouts_that_see_nothing_count_for_nothing(rng):
+    vae = VAE(BODY, Undefined, Gaussian(), N_FEATURES, 2).double()
+    x = normal(rng, N_ROWS, N_FEATURES)
+    codes, outputs = vae.scouts(50)
+    assert 0 < outputs.isnan().any(-1).sum() < 50
+    with torch.no_grad():
+        defined = outputs.isfinite().all(-1)
+        some = vae.posterior(x, (codes[defined], outputs[defined]))
+        torch.testing.assert_close(vae.posterior(x, (codes, outputs)), some)
+        q = vae.encode(x)
+        blind = vae.posterior(x, (codes, torch.full_like(outputs, torch.nan)))
+    torch.testing.assert_close(blind, (q.mean, q.stddev))
+
+
+@pytest.mark.parametrize("n_components", [8, 50])
+def test_in_many_dimensions_a_good_encoder_is_left_alone(n_components, rng):
+    n_features, variance = 2 * n_components, 0.01 + 1e-6
+    W = torch.linalg.qr(normal(rng, n_features, n_components)).Q  # then q(z | x) can be exact
+    vae = VAE(MLP(()), MLP(()), Gaussian(), n_features, n_components).double()
+    with torch.no_grad():
+        vae.free.fill_(log(0.01))
+        vae.decoder[0].weight.copy_(W)
+        vae.decoder[0].bias.zero_()
+        vae.encoder[0].weight.copy_(torch.cat([W.T / (1 + variance), torch.zeros_like(W.T)]))
+        vae.encoder[0].bias[:n_components] = 0
+        vae.encoder[0].bias[n_components:] = log(variance / (1 + variance))
+    x = normal(rng, N_ROWS, n_components) @ W.T + 0.1 * normal(rng, N_ROWS, n_features)
+    with torch.no_grad():
+        mean, std = vae.posterior(x, vae.scouts(500))
+        q = vae.encode(x)
+    torch.testing.assert_close((mean, std), (q.mean, q.stddev))
+    covariance = (W @ W.T).numpy() + variance * np.eye(n_features)
+    log_p = stats.multivariate_normal(np.zeros(n_features), covariance).logpdf(x.numpy())
+    np.testing.assert_allclose(estimates(vae, x, 500, rng)[0], log_p, atol=0.3)
+
+
 # -- the parts of the bounds ---------------------------------------------------------------------
 
 
@@ -439,17 +550,3 @@ def test_networks_for_double_precision_stay_single_themselves():
     vae = VAE(BODY, BODY, Gaussian(), 3, 2)
     assert vae.twin().double().free.dtype == torch.float64
     assert vae.free.dtype == torch.float32
-
-
-@pytest.mark.parametrize("n_components", [1, 2])
-def test_draws_from_a_wider_distribution_leave_the_weights_unbiased(n_components):
-    with seeded(0):
-        vae = VAE(MLP((3,)), MLP((3,)), Gaussian(), 2, n_components).double()
-    x = torch.tensor([[0.5, -1.0]], dtype=torch.float64)
-    noise = torch.randn((40, 2000, n_components), generator=torch.Generator().manual_seed(0))
-    rows = x.expand(2000, 2)
-    with torch.no_grad():
-        mixed, plain = (vae.estimate(rows, noise.double(), n_wide).exp() for n_wide in (8, 0))
-        torch.testing.assert_close(plain.log(), vae.bound(rows, noise.double()))
-    error = (mixed.var() / len(mixed) + plain.var() / len(plain)).sqrt()
-    assert abs(mixed.mean() - plain.mean()) < 4.5 * error
