@@ -30,8 +30,8 @@ GRID_POINTS = 120
 WELL_CONDITIONED = 100
 SHIFTS, TRIAL_STEPS = (-12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0), 100
 
-FitTerm = Callable[[Any, Any, Any], tuple[Any, Any]]
-"""(energy, its derivative, log ratio) -> the evidence's data term and its derivative."""
+FitTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
+"""(energy, log ratio) -> the evidence's data term, and its derivatives by these two."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +71,8 @@ class Prior:
             return self._learnt_noise(statistic, self.precision)
         weighting = np.ones(len(self.mean))
         weighting[0] = 0.0 if self.flat_first else 1.0
-        data = _Data.of(statistic, weighting, self.mean)
-        fit = _fit_term(self.noise, data.weight)
+        data = Data.of(statistic, weighting, self.mean)
+        fit = fit_term(self.noise, data.weight)
         precision = data.spectrum().best_ratio(fit) * weighting
         if self.precision == "ard":
             precision[weighting > 0] = _relevances(data, precision[weighting > 0], fit)
@@ -84,15 +84,15 @@ class Prior:
     def _learnt_noise(self, statistic: Statistic, precision: FloatArray) -> Posterior:
         if not np.any(precision):
             return condition(statistic, precision, self.mean, None)
-        data = _Data.of(statistic, precision, self.mean)
+        data = Data.of(statistic, precision, self.mean)
         if data.weight <= 0:
             return self._given(statistic, precision, float(1 / statistic.mean_square[0]))
-        variance = data.spectrum().best_variance(data.weight)
+        variance = data.spectrum().best_variance(unit_prior_term(data.weight), data.weight)
         return self._given(statistic, precision, 1 / variance)
 
 
 @dataclass(frozen=True, eq=False)
-class _Data:
+class Data:
     """One output's statistic with flat columns projected out and the others scaled and shifted.
 
     The prior of what is left is N(0, 1 / ratio) for every weight.
@@ -104,7 +104,7 @@ class _Data:
     weight: float  # degrees of freedom that the flat columns leave
 
     @classmethod
-    def of(cls, statistic: Statistic, weighting: FloatArray, mean: FloatArray) -> _Data:
+    def of(cls, statistic: Statistic, weighting: FloatArray, mean: FloatArray) -> Data:
         flat = weighting == 0
         n_flat = int(flat.sum())
         factor, target = statistic.factor, statistic.targets[:, 0] - statistic.factor @ mean
@@ -153,26 +153,18 @@ class _Spectrum:
             return 1.0
         return self._maximise(fit, largest * SMALLEST_RATIO, largest * LARGEST_RATIO)
 
-    def best_variance(self, weight: float) -> float:
+    def best_variance(self, fit: FitTerm, weight: float) -> float:
         """Noise variance of largest evidence when the prior precision is 1."""
         total = self.residual + float(self.components.sum())
         largest = float(self.values.max(initial=0.0))
         smallest = max(1e-3 * self.residual / weight, largest * SMALLEST_RATIO)
-
-        def fit(energy: Any, energy_slope: Any, log_variance: Any) -> tuple[Any, Any]:
-            precision = np.exp(-log_variance)
-            return (
-                -0.5 * (weight * log_variance + energy * precision),
-                -0.5 * (weight + (energy_slope - energy) * precision),
-            )
-
         return self._maximise(fit, smallest, max(1e3 * total, 10 * smallest))
 
     def _maximise(self, fit: FitTerm, low: float, high: float) -> float:
         def evidence(log_ratio: Any) -> tuple[Any, Any]:
             energy, energy_slope, log_det, log_det_slope = self.terms(log_ratio)
-            value, slope = fit(energy, energy_slope, log_ratio)
-            return value + log_det, slope + log_det_slope
+            value, by_energy, by_ratio = fit(energy, log_ratio)
+            return value + log_det, by_energy * energy_slope + by_ratio + log_det_slope
 
         grid = np.linspace(np.log(low), np.log(high), GRID_POINTS)
         best = int(np.argmax(evidence(grid)[0]))
@@ -183,23 +175,30 @@ class _Spectrum:
         return float(np.exp(grid[best]))
 
 
-def _fit_term(noise: float | Gamma | str, weight: float) -> FitTerm:
+def fit_term(noise: float | Gamma | str, weight: float) -> FitTerm:
     """The evidence's data term as a function of the energy, noise profiled or integrated out."""
     if isinstance(noise, Gamma):
         shape, rate = noise.shape + weight / 2, noise.rate
-        return lambda energy, slope, _: (
-            -shape * np.log(rate + energy / 2),
-            -shape * slope / (2 * rate + energy),
-        )
+        return lambda energy, _: (
+            -shape * np.log(rate + energy / 2), -shape / (2 * rate + energy), 0.0
+        )  # fmt: skip
     if isinstance(noise, float):
-        return lambda energy, slope, _: (-noise * energy / 2, -noise * slope / 2)
-    return lambda energy, slope, _: (
-        -0.5 * weight * np.log(energy),
-        -0.5 * weight * slope / energy,
-    )
+        return lambda energy, _: (-noise * energy / 2, -noise / 2, 0.0)
+    return lambda energy, _: (-0.5 * weight * np.log(energy), -0.5 * weight / energy, 0.0)
 
 
-def _relevances(data: _Data, start: FloatArray, fit: FitTerm) -> FloatArray:
+def unit_prior_term(weight: float) -> FitTerm:
+    """The same if the prior precision is 1, so that the ratio is the noise variance."""
+
+    def fit(energy: Any, log_variance: Any) -> tuple[Any, Any, Any]:
+        scaled = energy * np.exp(-log_variance)
+        by_energy = -0.5 * np.exp(-log_variance)
+        return -0.5 * (weight * log_variance + scaled), by_energy, -0.5 * (weight - scaled)
+
+    return fit
+
+
+def _relevances(data: Data, start: FloatArray, fit: FitTerm) -> FloatArray:
     """One relative precision a weight, from a common one (Bishop section 7.2.1)."""
     lengths = np.linalg.norm(data.factor, axis=0)
     scale = np.where(lengths > 0, lengths, 1.0)
@@ -214,9 +213,11 @@ def _relevances(data: _Data, start: FloatArray, fit: FitTerm) -> FloatArray:
         misfit = data.target - factor @ mean
         shares = precision * mean**2
         energy = data.residual + misfit @ misfit + shares.sum()
-        value, slope = fit(energy, shares, 0.0)
+        value, by_energy, _ = fit(energy, 0.0)
         log_det = 0.5 * log_precision.sum() - np.log(np.diag(upper)).sum()
-        return -float(value + log_det), -(slope + 0.5 - 0.5 * precision * np.diag(inverse))
+        return -float(value + log_det), -(
+            by_energy * shares + 0.5 - 0.5 * precision * np.diag(inverse)
+        )
 
     # Unit columns: 1e-10 is as good as flat, and a weight a million times tighter than the data is
     # as good as zero.

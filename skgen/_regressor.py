@@ -24,6 +24,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ._adaptation import adapt
 from ._design import QR_ROWS, Design, Rows, Stream, evaluate_rows, summarise
 from ._evidence import Prior
 from ._posterior import Gamma, Posterior, Statistic
@@ -59,12 +60,14 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    basis : {"gaussian", "polynomial", "sigmoid", "fourier", "identity"} or transformer, \
-            default="gaussian"
+    basis : {"auto", "gaussian", "polynomial", "sigmoid", "fourier", "identity"} or transformer, \
+            default="auto"
         Basis functions: `GaussianBasis`, scikit-learn's PolynomialFeatures of degree 2,
         `SigmoidBasis`, `FourierBasis` with a fixed seed, the features as they are, or any
-        scikit-learn transformer. It is cloned, and learnt at ``fit`` or at the first
-        ``partial_fit``; sklearn.frozen.FrozenEstimator passes on a fitted one.
+        scikit-learn transformer. "auto" is "gaussian" for one feature, and for several
+        ``FourierBasis(ranks=True, random_state=0)``. It is cloned, and learnt at ``fit`` or at the
+        first ``partial_fit``, its length scales from the evidence if it has a ``theta_``;
+        sklearn.frozen.FrozenEstimator passes on a fitted one.
     prior_precision : {"evidence", "ard"}, float or array-like of shape (n_basis,), \
             default="evidence"
         Prior precision of the weights, at least 0: one for all or one a basis function; 0 is the
@@ -156,7 +159,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        basis: Any = "gaussian",
+        basis: Any = "auto",
         *,
         prior_precision: float | npt.ArrayLike | Literal["evidence", "ard"] = "evidence",
         noise_precision: float | Literal["evidence", "gamma"] = "evidence",
@@ -212,6 +215,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             prior = self._prior(design)
             solver = check_choice(self.solver, "solver", ("auto", "qr", "cholesky"))
             self._checked_forgetting()
+            adapt(design, rows, prior)
             stream = Stream(design, prior, summarise(design, rows, solver))
             _ = stream.posteriors  # what they have to complain of belongs to this call
             self._learnt(stream, len(rows))
@@ -255,6 +259,8 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             design = self._fitted_design(rows) if first else self._stream.design
             prior = self._prior(design)
             forgetting = self._checked_forgetting()
+            if first:
+                adapt(design, rows, prior)
             empty = Statistic.empty(design.n_columns, rows.Y.shape[1])
             before = Stream(design, prior, empty) if first else self._stream
             seen = 0 if first else self.n_samples_seen_
@@ -397,7 +403,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _fitted_design(self, rows: Rows) -> Design:
         fit_intercept = check_flag(self.fit_intercept, "fit_intercept")
-        basis = resolve_basis(self.basis)
+        basis = resolve_basis(self.basis, rows.X.shape[1])
         y = rows.Y[:, 0] if rows.Y.shape[1] == 1 else rows.Y
         if rows.weights is not None and has_fit_parameter(basis, "sample_weight"):
             basis.fit(rows.X, y, sample_weight=rows.weights)

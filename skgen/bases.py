@@ -7,6 +7,7 @@ an integer sample weight mean the same, and they are the same at every fit.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -15,20 +16,33 @@ from typing import Any, Literal, Self
 import joblib
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 from scipy.special import expit, ndtri
 from scipy.stats import chi2, qmc
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
-from sklearn.cluster import KMeans
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._blocks import one_blas_thread
+from ._placement import (
+    SMALLEST,
+    Ranks,
+    check_centers,
+    check_lengths,
+    check_overlap,
+    distinct_rows,
+    evenly,
+    k_means,
+    location_and_scale,
+    neighbour_distance,
+    span,
+)
 from ._validation import (
     LARGEST,
     FloatArray,
     RandomState,
     check_choice,
+    check_flag,
     check_number,
     check_numeric,
     check_size,
@@ -45,8 +59,7 @@ LECTURE_COUNT = 9
 """Basis functions for one feature, as in the figures of Bishop's chapter 3."""
 DEFAULT_COUNT = 300
 MOST = 1_000_000
-SMALLEST = 1e-290  # as a scale: well above the numbers that lose their digits
-ROWS_PER_CENTER, FEWEST_ROWS, K_MEANS_ROUNDS = 10, 1000, 5
+ROWS_PER_CENTER, FEWEST_ROWS = 10, 1000
 
 
 def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
@@ -67,6 +80,11 @@ def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
             f"array of shape {Phi.shape}. Use a transformer with a fixed number of outputs."
         )
     out[...] = Phi
+
+
+def understudy(basis: Any) -> Any:
+    """A copy of a fitted basis to search with; random basis functions are drawn anew."""
+    return basis._redrawn() if isinstance(basis, _Basis) else copy.deepcopy(basis)
 
 
 def is_total(basis: Any, X: FloatArray) -> bool:
@@ -137,6 +155,9 @@ class _Basis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
             rows: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
         return rows
 
+    def _redrawn(self) -> Self:
+        return copy.deepcopy(self)
+
     @abstractmethod
     def _place(self, X: FloatArray) -> None:
         """Set the fitted attributes, ``_reach`` and ``_n_features_out`` from rows X."""
@@ -163,11 +184,12 @@ class GaussianBasis(_Basis):
         Halton sequence), at quantiles (one feature only), at k-means centers, or at the rows of an
         array of shape (n_centers, n_features). "auto" is "kmeans" for several features without a
         ``domain``, else "even".
-    width : float or array-like of shape (n_features,), default=None
-        Standard deviations s_d of the Gaussians, in the units of X. None takes ``overlap``.
+    width : float, array-like of shape (n_features,) or "evidence", default=None
+        Standard deviations s_d of the Gaussians, in the units of X. None takes ``overlap``;
+        "evidence" starts there, and BayesianBasisRegressor learns one width a feature.
     overlap : float, default=None
         Width in units of the median distance between neighbouring centers, used if ``width`` is
-        None. None is 1 for one feature, as in Bishop's figures, and 2 for several.
+        not a number. None is 1 for one feature, as in Bishop's figures, and 2 for several.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
         Range of X over which the centers are spread. None takes the range of the data. A basis
         with a domain depends on no data, so it suits streams, merging, and draws from the prior.
@@ -188,6 +210,10 @@ class GaussianBasis(_Basis):
         Unit of the linear terms.
     linear_ : bool
         Whether the last n_features columns are linear terms.
+    relevance_ : ndarray of shape (n_features,)
+        Spread of each feature over its width: near 0, the Gaussians do not depend on it.
+    theta_ : ndarray of shape (n_features,) or (0,)
+        What the evidence may choose: logarithms of the widths over ``scale_``, or nothing.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -221,7 +247,7 @@ class GaussianBasis(_Basis):
         n_basis: int | None = None,
         *,
         centers: Literal["auto", "even", "quantile", "kmeans"] | npt.ArrayLike = "auto",
-        width: float | npt.ArrayLike | None = None,
+        width: float | npt.ArrayLike | Literal["evidence"] | None = None,
         overlap: float | None = None,
         domain: npt.ArrayLike | None = None,
         linear: Literal["auto"] | bool = "auto",
@@ -237,25 +263,25 @@ class GaussianBasis(_Basis):
         n_features = X.shape[1]
         how = self._center_rule(n_features)
         self.linear_, n_centers = self._share_out(how, n_features)
-        rows = _distinct_rows(X, max(FEWEST_ROWS, ROWS_PER_CENTER * n_centers))
+        rows = distinct_rows(X, max(FEWEST_ROWS, ROWS_PER_CENTER * n_centers))
         if self.domain is not None:
-            low, high = _range(X, self.domain)
+            low, high = span(X, self.domain)
             self.location_, self.scale_ = (low + high) / 2, (high - low) / np.sqrt(12)
-        elif how == "given" and self.width is not None and not self.linear_:
+        elif how == "given" and not self._is_rule() and not self.linear_:
             self.location_, self.scale_ = np.zeros(n_features), np.ones(n_features)
         else:
-            self.location_, self.scale_ = _location_and_scale(rows)
+            self.location_, self.scale_ = location_and_scale(rows)
         if how == "given":
-            self.centers_ = _check_centers(self.centers, n_features)
+            self.centers_ = check_centers(self.centers, n_features)
         elif how == "kmeans":
             standard = (rows - self.location_) / self.scale_
             _, distinct = np.unique(np.round(standard, 6), axis=0, return_index=True)
-            self.centers_ = self.location_ + self.scale_ * _k_means(standard[distinct], n_centers)
+            self.centers_ = self.location_ + self.scale_ * k_means(standard[distinct], n_centers)
         elif how == "quantile":
             self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
         else:
-            low, high = _range(X, self.domain)
-            self.centers_ = low + (high - low) * _evenly(n_centers, n_features)
+            low, high = span(X, self.domain)
+            self.centers_ = low + (high - low) * evenly(n_centers, n_features)
         self.width_ = self._chosen_width(n_features)
         self._compile()
 
@@ -296,14 +322,62 @@ class GaussianBasis(_Basis):
             )
         return linear, n_centers
 
+    def _is_rule(self) -> bool:
+        """Whether ``width`` is not a number."""
+        if isinstance(self.width, str):
+            check_choice(self.width, "width", ("evidence",))
+        return self.width is None or isinstance(self.width, str)
+
     def _chosen_width(self, n_features: int) -> FloatArray:
-        if self.width is None:
+        if self._is_rule():
             overlap = 1.0 if n_features == 1 else 2.0
             if self.overlap is not None:
-                overlap = _check_overlap(self.overlap)
+                overlap = check_overlap(self.overlap)
             standard = (self.centers_ - self.location_) / self.scale_
-            return overlap * _neighbour_distance(standard) * self.scale_
-        return _check_lengths(self.width, "width", n_features)
+            return overlap * neighbour_distance(standard) * self.scale_
+        return check_lengths(self.width, "width", n_features)
+
+    @property
+    def relevance_(self) -> FloatArray:
+        """Spread of each feature over its width."""
+        check_is_fitted(self)
+        return self.scale_ / self.width_
+
+    @property
+    def theta_(self) -> FloatArray:
+        """Logarithms of the widths over ``scale_``, if they may be learnt."""
+        check_is_fitted(self)
+        return np.log(self.width_ / self.scale_) if isinstance(self.width, str) else np.empty(0)
+
+    @theta_.setter
+    def theta_(self, theta: FloatArray) -> None:
+        self.width_ = self.scale_ * np.exp(theta)
+        self._compile()
+
+    def pull_back(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
+        """Gradient by ``theta_`` of ``sum(gradient * Phi)``.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Rows.
+        Phi : ndarray of shape (n_samples, n_features_out)
+            Their basis functions, ``transform(X)``.
+        gradient : ndarray of shape (n_samples, n_features_out)
+            Weight of each of these.
+
+        Returns
+        -------
+        pulled : ndarray of shape (n_features,)
+            The gradient.
+        """
+        n_centers = len(self.centers_)
+        share = gradient[:, :n_centers] * Phi[:, :n_centers]
+        standard = (X - self.location_) / self.width_
+        centers = (self.centers_ - self.location_) / self.width_
+        squares = share.sum(axis=1) @ standard**2 + share.sum(axis=0) @ centers**2
+        pulled: FloatArray = squares - 2 * np.einsum("id,id->d", standard, share @ centers)
+        return pulled
 
     def _compile(self) -> None:
         """Prepare the exponent as one matrix product of ``[z, |z / s|^2, 1]``, z standardised."""
@@ -406,16 +480,16 @@ class SigmoidBasis(_Basis):
 
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
-        low, high = _range(X, self.domain)
+        low, high = span(X, self.domain)
         self.centers_ = self._placed_centers(X, low, high)
         if self.width is None:
-            overlap = _check_overlap(self.overlap)
+            overlap = check_overlap(self.overlap)
             scale = np.where(high - low > SMALLEST, high - low, 1.0)
-            gaps = [_neighbour_distance(row[:, None] / unit) for row, unit in
+            gaps = [neighbour_distance(row[:, None] / unit) for row, unit in
                     zip(self.centers_, scale, strict=True)]  # fmt: skip
             self.width_ = overlap * scale * np.array(gaps)
         else:
-            self.width_ = _check_lengths(self.width, "width", n_features)
+            self.width_ = check_lengths(self.width, "width", n_features)
         self._reach = LARGEST * min(1.0, self.width_.min())
         self._n_features_out = self.centers_.size
 
@@ -431,7 +505,7 @@ class SigmoidBasis(_Basis):
             remedy="Give the number of sigmoids.",
         )  # fmt: skip
         if check_choice(self.centers, "centers", ("even", "quantile")) == "even":
-            return low[:, None] + np.outer(high - low, _evenly(n_basis, 1))
+            return low[:, None] + np.outer(high - low, evenly(n_basis, 1))
         probabilities = np.linspace(0, 1, n_basis)
         return np.stack([np.quantile(np.unique(column), probabilities) for column in X.T])
 
@@ -452,13 +526,18 @@ class FourierBasis(_Basis):
 
     Parameters
     ----------
-    n_basis : int, default=200
+    n_basis : int, default=600
         Number of basis functions, even: a cosine and a sine for each frequency.
     kernel : {"rbf", "matern32", "matern52"}, default="rbf"
         The kernel: squared exponential, or Matern with smoothness 3/2 or 5/2.
-    length_scale : float or array-like of shape (n_features,), default=None
-        Length scales of the kernel in the units of X. None takes ``sqrt(n_features)`` standard
-        deviations of each feature.
+    length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
+        Length scales of the kernel in the units of X. "evidence" starts at
+        ``sqrt(n_inputs)`` standard deviations of each feature, and BayesianBasisRegressor learns
+        one a feature; None stays at the start.
+    ranks : bool, default=False
+        Whether each feature enters twice, as it is and as its rank among the rows that the basis
+        is fitted on (from 0 to 1), each with a length scale of its own. Then a skewed feature needs
+        no transformation: the evidence chooses.
     sampling : {"halton", "random"}, default="halton"
         Frequencies from a scrambled Halton sequence, whose kernel error falls nearly as
         1 / n_basis, or independent draws, whose error falls as 1 / sqrt(n_basis).
@@ -471,8 +550,18 @@ class FourierBasis(_Basis):
         Angular frequencies, in radians per unit of X.
     length_scale_ : ndarray of shape (n_features,)
         Length scales, in the units of X.
+    rank_length_scale_ : ndarray of shape (n_features,)
+        Length scales of the ranks, with ``ranks=True``.
+    relevance_ : ndarray of shape (n_features,)
+        ``scale_`` over the length scale of each feature, and the same of its rank, as a root sum of
+        squares: near 0, the basis functions do not depend on that feature.
+    theta_ : ndarray of shape (n_inputs,) or (0,)
+        What the evidence may choose: logarithms of the length scales over the spreads of the
+        features, and of their ranks, or nothing.
     location_ : ndarray of shape (n_features,)
         Where all phases are zero.
+    scale_ : ndarray of shape (n_features,)
+        Spreads of the features, or the length scales if they are given.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -482,6 +571,12 @@ class FourierBasis(_Basis):
     --------
     sklearn.kernel_approximation.RBFSampler : Random features with random phases.
     GaussianBasis : Local bumps, whose uncertainty does not grow away from the data.
+
+    Notes
+    -----
+    While the length scales are learnt, the frequencies are others than those of the fitted basis
+    (with the same ``random_state`` they are the same at every fit, too), so that they do not fit
+    what is particular to one draw.
 
     References
     ----------
@@ -496,16 +591,18 @@ class FourierBasis(_Basis):
 
     def __init__(
         self,
-        n_basis: int = 200,
+        n_basis: int = 600,
         *,
         kernel: Literal["rbf", "matern32", "matern52"] = "rbf",
-        length_scale: float | npt.ArrayLike | None = None,
+        length_scale: float | npt.ArrayLike | Literal["evidence"] | None = "evidence",
+        ranks: bool = False,
         sampling: Literal["halton", "random"] = "halton",
         random_state: RandomState = None,
     ) -> None:
         self.n_basis = n_basis
         self.kernel = kernel
         self.length_scale = length_scale
+        self.ranks = ranks
         self.sampling = sampling
         self.random_state = random_state
 
@@ -517,25 +614,33 @@ class FourierBasis(_Basis):
         )
         if n_basis % 2:
             raise ValueError(f"`n_basis` must be even; got n_basis={n_basis}. {remedy}")
-        if self.length_scale is None:
-            self.location_, scale = _location_and_scale(_distinct_rows(X, FEWEST_ROWS))
-            self.length_scale_ = np.sqrt(n_features) * scale
-        else:
-            self.location_ = np.zeros(n_features)
-            self.length_scale_ = _check_lengths(self.length_scale, "length_scale", n_features)
+        rows = distinct_rows(X, FEWEST_ROWS)
+        self._ranks = Ranks.of(rows) if check_flag(self.ranks, "ranks") else None
+        n_inputs = n_features * (1 if self._ranks is None else 2)
+        self.location_, self.scale_ = location_and_scale(rows)
+        relative = np.full(n_inputs, np.sqrt(n_inputs))
+        if isinstance(self.length_scale, str):
+            check_choice(self.length_scale, "length_scale", ("evidence",))
+        elif self.length_scale is not None:
+            lengths = check_lengths(self.length_scale, "length_scale", n_features)
+            self.location_, self.scale_ = np.zeros(n_features), lengths
+            relative[:n_features] = 1.0
         check_choice(self.kernel, "kernel", ("rbf", "matern32", "matern52"))  # before any draw
-        uniform = self._uniform(n_basis // 2, n_features + 1)
-        self.frequencies_ = self._spectral(uniform).T / self.length_scale_[:, None]
-        self._reach = LARGEST * min(1.0, self.length_scale_.min())
+        check_choice(self.sampling, "sampling", ("halton", "random"))
+        self._seed = int(generator(self.random_state).integers(2**63))
         self._n_features_out = n_basis
+        self._relative = relative
+        self._draw(self._seed)
 
-    def _uniform(self, n_rows: int, n_columns: int) -> FloatArray:
-        sampling = check_choice(self.sampling, "sampling", ("halton", "random"))
-        rng = generator(self.random_state)
-        if sampling == "random":
-            return rng.random((n_rows, n_columns))
-        points: FloatArray = qmc.Halton(n_columns, rng=rng).random(n_rows)
-        return points
+    def _draw(self, seed: int) -> None:
+        n_draws, n_inputs = self._n_features_out // 2, len(self._relative)
+        rng = np.random.default_rng(seed)
+        if self.sampling == "random":
+            uniform = rng.random((n_draws, n_inputs + 1))
+        else:
+            uniform = qmc.Halton(n_inputs + 1, rng=rng).random(n_draws)
+        self._spectrum = self._spectral(uniform).T
+        self._stretch()
 
     def _spectral(self, uniform: FloatArray) -> FloatArray:
         """Frequencies of unit length scale: normal, or Student-t with 2 nu degrees of freedom."""
@@ -545,9 +650,74 @@ class FourierBasis(_Basis):
         df = {"matern32": 3, "matern52": 5}[self.kernel]
         return normal * np.sqrt(df / chi2.ppf(uniform[:, -1:], df))
 
+    def _stretch(self) -> None:
+        """Set what follows from draws and length scales."""
+        n_features = len(self.scale_)
+        self.length_scale_ = self.scale_ * self._relative[:n_features]
+        self.frequencies_ = self._spectrum[:n_features] / self.length_scale_[:, None]
+        if self._ranks is not None:
+            self.rank_length_scale_ = self._ranks.scale * self._relative[n_features:]
+            self._rank_frequencies = self._spectrum[n_features:] / self.rank_length_scale_[:, None]
+        self._reach = LARGEST * min(1.0, self.length_scale_.min())
+
+    def _redrawn(self) -> Self:
+        other = copy.deepcopy(self)
+        other._draw(self._seed + 1)
+        return other
+
+    @property
+    def relevance_(self) -> FloatArray:
+        """Spread over length scale, of each feature and its rank."""
+        check_is_fitted(self)
+        squares = self._relative.reshape(-1, len(self.scale_)) ** -2.0
+        return np.sqrt(squares.sum(axis=0))
+
+    @property
+    def theta_(self) -> FloatArray:
+        """Logarithms of the length scales over the spreads, if they may be learnt."""
+        check_is_fitted(self)
+        return np.log(self._relative) if isinstance(self.length_scale, str) else np.empty(0)
+
+    @theta_.setter
+    def theta_(self, theta: FloatArray) -> None:
+        self._relative = np.exp(theta)
+        self._stretch()
+
+    def pull_back(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
+        """Gradient by ``theta_`` of ``sum(gradient * Phi)``.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Rows.
+        Phi : ndarray of shape (n_samples, n_features_out)
+            Their basis functions, ``transform(X)``.
+        gradient : ndarray of shape (n_samples, n_features_out)
+            Weight of each of these.
+
+        Returns
+        -------
+        pulled : ndarray of shape (n_inputs,)
+            The gradient.
+        """
+        half = self._spectrum.shape[1]
+        by_phase = gradient[:, half:] * Phi[:, :half]
+        by_phase -= gradient[:, :half] * Phi[:, half:]
+        pulled: FloatArray = -np.einsum("df,df->d", self._inputs(X).T @ by_phase, self._spectrum)
+        return pulled / self._relative
+
+    def _inputs(self, X: FloatArray) -> FloatArray:
+        """Features, and ranks, in units of their spreads."""
+        values = (X - self.location_) / self.scale_
+        if self._ranks is None:
+            return values
+        return np.hstack([values, self._ranks.of_rows(X) / self._ranks.scale])
+
     def _write(self, X: FloatArray, out: FloatArray) -> None:
-        half = self.frequencies_.shape[1]
+        half = self._spectrum.shape[1]
         phase = (X - self.location_) @ self.frequencies_
+        if self._ranks is not None:
+            phase += self._ranks.of_rows(X) @ self._rank_frequencies
         np.cos(phase, out=out[:, :half])
         np.sin(phase, out=out[:, half:])
         out *= np.sqrt(1 / half)
@@ -562,10 +732,12 @@ SHORTCUTS: dict[str, Callable[[], Any]] = {
 }
 
 
-def resolve_basis(basis: Any) -> Any:
+def resolve_basis(basis: Any, n_features: int) -> Any:
     """An unfitted copy of the basis that ``basis``, a shortcut or a transformer, stands for."""
     if isinstance(basis, str):
-        return SHORTCUTS[check_choice(basis, "basis", tuple(SHORTCUTS))]()
+        if check_choice(basis, "basis", ("auto", *SHORTCUTS)) == "auto":
+            return GaussianBasis() if n_features == 1 else FourierBasis(ranks=True, random_state=0)
+        return SHORTCUTS[basis]()
     needed = ("fit", "transform", "get_params")
     if isinstance(basis, type) or not all(hasattr(basis, method) for method in needed):
         raise TypeError(
@@ -578,89 +750,14 @@ def resolve_basis(basis: Any) -> Any:
 
 def depends_on_data(basis: Any, X: FloatArray) -> bool:
     """Whether a fit of ``basis`` to other rows of the same width gives another basis."""
-    return bool(
-        joblib.hash(clone(basis).fit(X, None)) != joblib.hash(clone(basis).fit(2 * X + 1, None))
-    )
+    fitted, other = clone(basis).fit(X, None), clone(basis).fit(2 * X + 1, None)
+    return is_learnable(fitted) or joblib.hash(fitted) != joblib.hash(other)
 
 
-def _distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
-    """The set of rows of X, or of evenly chosen ones if they are more than ``n_most``."""
-    if len(X) > n_most:
-        X = X[np.linspace(0, len(X) - 1, n_most).astype(int)]
-    return np.unique(np.asarray(X, dtype=np.float64), axis=0)
-
-
-def _location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Means and standard deviations; a constant feature gets its magnitude, or 1, for a scale."""
-    location, scale = rows.mean(axis=0), rows.std(axis=0)
-    magnitude = np.abs(location)
-    rounding = np.maximum(10 * np.finfo(float).eps * magnitude, 1 / LARGEST)
-    constant = np.where(magnitude > SMALLEST, magnitude, 1.0)
-    return location, np.where(scale > rounding, scale, constant)
-
-
-def _evenly(n_points: int, n_features: int) -> FloatArray:
-    """Points spread over the unit cube, shape (n_points, n_features), ends included for one."""
-    if n_features == 1:
-        return np.linspace(0, 1, n_points)[:, None] if n_points > 1 else np.full((1, 1), 0.5)
-    points: FloatArray = qmc.Halton(n_features, scramble=False).random(n_points + 1)[1:]
-    return points
-
-
-def _k_means(rows: FloatArray, n_centers: int) -> FloatArray:
-    if n_centers >= len(rows):
-        return rows
-    start = rows[np.linspace(0, len(rows) - 1, n_centers).astype(int)]
-    with one_blas_thread():  # else the order of the threads would be in the last digits
-        found = KMeans(n_centers, init=start, n_init=1, max_iter=K_MEANS_ROUNDS, tol=0.0).fit(rows)
-    centers: FloatArray = found.cluster_centers_
-    return centers
-
-
-def _neighbour_distance(centers: FloatArray) -> float:
-    """Median distance of a center to the nearest other one; 1 if all coincide."""
-    distinct = np.unique(centers, axis=0)
-    if len(distinct) == 1:
-        return 1.0
-    nearest, _ = cKDTree(distinct).query(distinct, k=[2])
-    median = float(np.median(nearest))
-    return median if median > 1 / LARGEST else 1.0
-
-
-def _range(X: FloatArray, domain: Any) -> tuple[FloatArray, FloatArray]:
-    """Low and high end of each feature: the domain's, or the data's."""
-    if domain is None:
-        return np.asarray(X.min(axis=0), float), np.asarray(X.max(axis=0), float)
-    return _check_domain(domain, X.shape[1])
-
-
-def _check_domain(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray]:
-    remedy = "Give (low, high), or one such pair a feature."
-    pairs = len(shape_of(domain)) == 2
-    shape = (n_features, 2) if pairs else (2,)
-    bounds = check_vector(domain, "domain", shape, remedy=remedy)
-    low, high = np.broadcast_to(bounds.T[:, None] if not pairs else bounds.T, (2, n_features))
-    if not np.all(low < high):
-        raise ValueError(f"`domain` must have low < high; got domain={shown(domain)}. {remedy}")
-    return low, high
-
-
-def _check_centers(centers: Any, n_features: int) -> FloatArray:
-    remedy = "Give one row a center and one column a feature."
-    n_centers = max([1, *shape_of(centers)[:1]])
-    return check_vector(centers, "centers", (n_centers, n_features), remedy=remedy)
-
-
-def _check_overlap(overlap: Any) -> float:
-    remedy = "0.5 to 3 suits most data."
-    checked: float = check_number(overlap, "overlap", low=1e-6, high=1e6, remedy=remedy)
-    return checked
-
-
-def _check_lengths(value: Any, name: str, n_features: int) -> FloatArray:
-    remedy = "Give a positive length in the units of X, or one a feature."
-    shape = (n_features,) if shape_of(value) else ()
-    lengths = check_vector(value, name, shape, remedy=remedy)
-    if not np.all(lengths > 1 / LARGEST):
-        raise ValueError(f"`{name}` must be > {1 / LARGEST:g}; got {name}={shown(value)}. {remedy}")
-    return np.broadcast_to(lengths, (n_features,)).copy()
+def is_learnable(basis: Any) -> bool:
+    """Whether a fitted basis, or the last step of a pipeline, has parameters to be learnt."""
+    if isinstance(basis, Pipeline):
+        return is_learnable(basis[-1])
+    if isinstance(basis, FrozenEstimator) or not hasattr(basis, "pull_back"):
+        return False
+    return np.size(basis.theta_) > 0

@@ -108,7 +108,7 @@ class Likelihood(ABC):
         x : Tensor of shape (n_samples, n_features)
             Data.
         outputs : Tensor of shape (..., n_samples, n_heads * n_features)
-            A decoder's outputs.
+            A decoder's outputs; or of one row, shape (..., 1, n_heads * n_features), for all.
         free : Tensor of shape (n_free,)
             Free parameters.
 

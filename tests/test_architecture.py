@@ -15,18 +15,20 @@ ROOT = Path(__file__).parents[1]
 MODULES = {path.stem: path for path in sorted((ROOT / "skgen").glob("**/*.py"))}
 
 RANK = {
-    "__init__": 6,
-    "plotting": 5,
-    "metrics": 5,
-    "_regressor": 4,
-    "_vae": 4,
+    "__init__": 7,
+    "plotting": 6,
+    "metrics": 6,
+    "_regressor": 5,
+    "_vae": 5,
+    "_adaptation": 4,
+    "_training": 4,
     "_design": 3,
-    "_training": 3,
     "_evidence": 2,
     "bases": 2,
     "_elbo": 2,
+    "_placement": 1,
     "_posterior": 1,
-    "_blocks": 1,
+    "_blocks": 0,
     "_noise": 1,
     "likelihoods": 1,
     "networks": 1,
@@ -34,6 +36,8 @@ RANK = {
 }
 
 NUMPY_SIDE = {
+    "_adaptation",
+    "_placement",
     "_blocks",
     "_design",
     "_evidence",

@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize, stats
 
 from skgen import _evidence
-from skgen._evidence import Prior, _Data, _fit_term
+from skgen._evidence import Prior, Data, fit_term
 from skgen._posterior import Gamma, Statistic, condition
 
 NOISES = {"known": 4.0, "gamma": Gamma(2.0, 3.0), "jeffreys": Gamma(0.0, 0.0), "learnt": "evidence"}
@@ -54,13 +54,13 @@ def log_evidence(Phi, y, precision, mean, noise):
 
 def objective(data, noise, weighting, mean):
     """The evidence that the maximiser climbs, and its slope, by the log ratio of precisions."""
-    terms = _Data.of(statistic_of(*data), weighting, mean)
-    spectrum, fit = terms.spectrum(), _fit_term(noise, terms.weight)
+    terms = Data.of(statistic_of(*data), weighting, mean)
+    spectrum, fit = terms.spectrum(), fit_term(noise, terms.weight)
 
     def evidence(log_ratio):
         energy, energy_slope, log_det, log_det_slope = spectrum.terms(log_ratio)
-        value, slope = fit(energy, energy_slope, log_ratio)
-        return value + log_det, slope + log_det_slope
+        value, by_energy, by_ratio = fit(energy, log_ratio)
+        return value + log_det, by_energy * energy_slope + by_ratio + log_det_slope
 
     return evidence
 

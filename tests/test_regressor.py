@@ -63,7 +63,7 @@ FOLLOWING = {
     "default": "gaussian",
     "gaussian following": GaussianBasis(15),
     "sigmoid following": "sigmoid",
-    "fourier following": FourierBasis(20, random_state=0),
+    "fourier following": FourierBasis(20, length_scale=None, random_state=0),
     "sparse spline": SplineTransformer(sparse_output=True),
     "nystroem": Nystroem(n_components=12, random_state=0),
     "standardised": make_pipeline(StandardScaler(), RBFSampler(n_components=20, random_state=0)),
