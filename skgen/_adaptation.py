@@ -18,7 +18,6 @@ read and set, and a method ``pull_back(X, Phi, gradient)``, the gradient by ``th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import lapack
@@ -26,7 +25,7 @@ from scipy.optimize import OptimizeResult, minimize
 from sklearn.pipeline import Pipeline
 
 from ._blocks import in_threads, row_blocks
-from ._design import GRAM_GROUPS, Design, Rows, summarise
+from ._design import Design, Rows
 from ._evidence import Data, FitTerm, Prior, fit_term, unit_prior_term
 from ._validation import FloatArray
 from .bases import is_learnable, understudy
@@ -53,11 +52,11 @@ def adapt(design: Design, rows: Rows, prior: Prior) -> None:
     if rows.weight <= design.fit_intercept + 1:
         return
     start, trial = basis.theta_, understudy(basis)
-    search = _Search(replace(design, basis=trial), rows, prior)
+    search = Search(replace(design, basis=trial), rows, prior)
     found = search.climbed(start, start)
     # Random basis functions are searched with other draws than they are used with, lest the length
     # scales fit the draw; which is why what was found is compared with the start once more.
-    final = _Search(replace(design, basis=basis), rows, prior)
+    final = Search(replace(design, basis=basis), rows, prior)
     learnt, initial = (final.best(theta) for theta in (found.x[:-1], start))
     basis.theta_ = found.x[:-1] if learnt > initial else start
 
@@ -79,44 +78,31 @@ def distinct(rows: Rows) -> Rows:
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """What the evidence at one ratio of precisions says of the weights."""
+    """What the evidence at one ratio of precisions says, in the units of `Data`."""
 
     value: float
     by_ratio: float
-    mean: FloatArray  # (n_columns,), in the units of `Data`
+    mean: FloatArray  # (n_columns,)
     noise: float
-    inverse: FloatArray  # inv(F'F + ratio I), or inv(FF' + ratio I) F if F has fewer rows
+    spread: FloatArray  # F inv(F'F + ratio I), shape (n_rows, n_columns)
 
 
-class _Search:
-    """The log evidence as a function of the parameters of a basis, and of the log ratio."""
+class Search:
+    """The log evidence as a function of the parameters of a basis, and of the log ratio.
+
+    It sets ``theta_`` of the basis of ``design``.
+    """
 
     def __init__(self, design: Design, rows: Rows, prior: Prior) -> None:
-        self.design, self.rows, self.prior = design, rows, prior
-        self.is_flat = bool(design.fit_intercept)
-        self.weighting = np.ones(design.n_columns)
-        self.is_free = True  # whether the ratio is
-        weight = rows.weight
-        if isinstance(prior.precision, str):
-            self.weighting[0] = 0.0 if prior.flat_first else 1.0
-            self.is_flat = prior.flat_first
-            self.fit = fit_term(prior.noise, weight - self.is_flat)
-            return
-        self.weighting = prior.precision
-        self.is_flat = bool(design.fit_intercept and self.weighting[0] == 0)
-        if not np.all(self.weighting[self.is_flat :] > 0):
-            raise ValueError(
-                "`prior_precision` must be > 0 for a basis whose parameters are learnt; got a flat "
-                "prior, which has no evidence to compare bases by. Give a positive number or "
-                "'evidence', or a basis with fixed lengths."
-            )
-        if prior.noise == "evidence":
-            self.fit = unit_prior_term(weight - self.is_flat)
-            return
-        self.is_free = False
-        if isinstance(prior.noise, float):
-            self.weighting = self.weighting / prior.noise
-        self.fit = fit_term(prior.noise, weight - self.is_flat)
+        self.design, self.prior = design, prior
+        self.X, self.Y = rows.X, rows.Y
+        self.weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+        self.weighting, self.is_free = _relative_precisions(prior, design)
+        self.n_flat = int(self.weighting[0] == 0)
+        self.weight = float(self.weights.sum()) - self.n_flat
+        given = not isinstance(prior.precision, str)
+        absolute = given and prior.noise == "evidence"  # then the ratio is the noise variance
+        self.fit = unit_prior_term(self.weight) if absolute else fit_term(prior.noise, self.weight)
 
     def climbed(self, theta: FloatArray, center: FloatArray, fixed: bool = False) -> OptimizeResult:
         """Parameters and log ratio of largest evidence and prior, from ``theta`` on."""
@@ -156,85 +142,79 @@ class _Search:
         """The log evidence but for a constant, and its gradient by theta and the log ratio."""
         self.design.basis.theta_ = theta
         with np.errstate(all="ignore"):
-            few = len(self.rows) <= self.design.n_columns
-            value, slope = self._of_few_rows(log_ratio) if few else self._of_many_rows(log_ratio)
+            table = self._table()
+            points, gradient = self._by_columns(table, log_ratio)
+            value = float(sum(point.value for point in points))
+            first = int(self.design.fit_intercept)
+            by_theta = self.design.basis.pull_back(
+                self.X, table[:, first:], gradient[:, first - self.n_flat :]
+            )
+            slope = np.append(by_theta, sum(point.by_ratio for point in points))
         if not (np.isfinite(value) and np.all(np.isfinite(slope))):
             return -HOPELESS, np.zeros(len(theta) + 1)
         return value, slope
 
-    def _of_many_rows(self, log_ratio: float) -> tuple[float, FloatArray]:
-        """From the statistic of all rows, and then from their blocks once more."""
-        rows, flat = self.rows, int(self.is_flat)
-        statistic = summarise(self.design, rows, "cholesky")
-        outputs = [statistic.output(index) for index in range(rows.Y.shape[1])]
-        data = [Data.of(output, self.weighting, self.prior.mean) for output in outputs]
-        points = [_point(one, self.fit, log_ratio) for one in data]
-        units = np.sqrt(self.weighting[flat:])
-        means = np.stack([point.mean / units for point in points], axis=1)
-        means += self.prior.mean[flat:, None]
-        covariance = sum(point.inverse for point in points) / np.outer(units, units)
-        noise = np.array([point.noise for point in points])
-        column_means, target_means = np.zeros(len(units)), np.zeros(len(outputs))
-        if flat:
-            column_means = statistic.factor[0, 1:] / statistic.factor[0, 0]
-            target_means = statistic.targets[0] / statistic.factor[0, 0]
+    def _table(self) -> FloatArray:
+        """The design matrix of all rows, of which there are few enough to hold it whole."""
+        table = np.empty((len(self.X), self.design.n_columns), order="F")
 
-        def pulled_back(group: slice) -> FloatArray:
-            total = np.zeros(len(self.design.basis.theta_))
+        def fill(part: slice) -> None:
             with np.errstate(all="ignore"):  # here, because threads do not inherit it
-                for part in row_blocks(group.start, group.stop):
-                    block = rows[part]
-                    table = self.design.rows(block.X)
-                    Phi = table[:, flat:] - column_means
-                    residuals = block.Y - target_means - Phi @ means
-                    gradient = (residuals * noise) @ means.T - Phi @ covariance
-                    if block.weights is not None:
-                        gradient *= block.weights[:, None]
-                    total += self._pull_back(block.X, table, gradient)
-            return total
+                self.design.rows(self.X[part], table[part])
 
-        edges = np.linspace(0, len(rows), GRAM_GROUPS + 1).astype(int)
-        groups = [slice(start, stop) for start, stop in pairwise(edges)]
-        return _summed(points, np.sum(in_threads(pulled_back, groups), axis=0))
+        in_threads(fill, list(row_blocks(0, len(table))))
+        return table
 
-    def _of_few_rows(self, log_ratio: float) -> tuple[float, FloatArray]:
-        """From a matrix of as many rows and columns as there are rows of data."""
-        rows, flat = self.rows, int(self.is_flat)
-        weights = np.ones(len(rows)) if rows.weights is None else rows.weights
-        roots, units = np.sqrt(weights)[:, None], np.sqrt(self.weighting[flat:])
-        table = self.design.rows(rows.X)
-        Phi, Y = table[:, flat:], rows.Y
-        if flat:
-            Phi = Phi - np.average(Phi, axis=0, weights=weights)
-            Y = Y - np.average(Y, axis=0, weights=weights)
-        factor, mean = roots * Phi / units, self.prior.mean[flat:]
-        points, gradient = [], np.zeros_like(Phi)
-        for target in ((Y - (Phi @ mean)[:, None]) * roots).T:
-            data = Data(factor, target, 1e-200, rows.weight - flat)
-            point = _point(data, self.fit, log_ratio)
+    def _by_columns(self, table: FloatArray, log_ratio: float) -> tuple[list[_Point], FloatArray]:
+        """Each output's point, and the sum of their gradients by the columns that are not flat."""
+        Phi, Y = table[:, self.n_flat :], self.Y
+        prior_mean, units = self.prior.mean[self.n_flat :], np.sqrt(self.weighting[self.n_flat :])
+        roots = np.sqrt(self.weights)[:, None]
+        if self.n_flat:
+            shares = self.weights / self.weights.sum()
+            Phi, Y = Phi - shares @ Phi, Y - shares @ Y
+        factor = Phi * roots
+        factor /= units
+        gradient = np.zeros_like(factor)
+        points = []
+        for y in (Y * roots).T:
+            target = y - factor @ (prior_mean * units)
+            negligible = np.finfo(float).eps ** 2 * float(y @ y) + 1e-200
+            point = _point(Data(factor, target, negligible, self.weight), self.fit, log_ratio)
             residual = point.noise * (target - factor @ point.mean)
-            gradient += np.outer(residual, point.mean / units + mean) - point.inverse / units
+            gradient += np.outer(residual, point.mean / units + prior_mean)
+            gradient -= point.spread / units
             points.append(point)
-        return _summed(points, self._pull_back(rows.X, table, roots * gradient))
-
-    def _pull_back(self, X: FloatArray, table: FloatArray, gradient: FloatArray) -> FloatArray:
-        """The basis' own gradient, from that by the columns of the design matrix."""
-        first = self.design.fit_intercept
-        pulled: FloatArray = self.design.basis.pull_back(
-            X, table[:, first:], gradient[:, first - self.is_flat :]
-        )
-        return pulled
+        gradient *= roots
+        return points, gradient
 
     def _size(self, theta: FloatArray) -> float:
         """Mean square of a row of the design matrix about its mean, in units of the prior."""
         self.design.basis.theta_ = theta
-        Phi = self.design.rows(self.rows.X)[:, self.is_flat :]
-        square = float((Phi.var(axis=0) / self.weighting[self.is_flat :]).sum())
+        columns = self._table()[:, self.n_flat :]
+        square = float((columns.var(axis=0) / self.weighting[self.n_flat :]).sum())
         return square if square > 0 and np.isfinite(square) else 1.0
 
 
+def _relative_precisions(prior: Prior, design: Design) -> tuple[FloatArray, bool]:
+    """Prior precisions of the columns but for a common factor, and whether that is to be found."""
+    if isinstance(prior.precision, str):
+        weighting = np.ones(design.n_columns)
+        weighting[0] = 0.0 if prior.flat_first else 1.0
+        return weighting, True
+    if not np.all(prior.precision[int(design.fit_intercept) :] > 0):
+        raise ValueError(
+            "`prior_precision` must be > 0 for a basis whose parameters are learnt; got a flat "
+            "prior, under which the evidence cannot compare bases. Give a positive number or "
+            "'evidence', or a basis with fixed lengths."
+        )
+    if isinstance(prior.noise, float):
+        return prior.precision / prior.noise, False
+    return prior.precision, prior.noise == "evidence"
+
+
 def _point(data: Data, fit: FitTerm, log_ratio: float) -> _Point:
-    """The evidence of one output; an inverse of the smaller of the two possible sizes."""
+    """The evidence of one output, by a matrix of the smaller of the two possible sizes."""
     factor, ratio = data.factor, np.exp(log_ratio)
     few = len(factor) < factor.shape[1]
     gram = factor @ factor.T if few else factor.T @ factor
@@ -253,10 +233,5 @@ def _point(data: Data, fit: FitTerm, log_ratio: float) -> _Point:
     value, by_energy, by_ratio = fit(energy, log_ratio)
     value += 0.5 * len(gram) * log_ratio - np.log(np.diag(upper)).sum()
     by_ratio += by_energy * ratio * (mean @ mean) + 0.5 * (len(gram) - ratio * np.trace(inverse))
-    return _Point(value, by_ratio, mean, -2 * by_energy, inverse @ factor if few else inverse)
-
-
-def _summed(points: list[_Point], by_theta: FloatArray) -> tuple[float, FloatArray]:
-    """Value and gradient of the sum over outputs."""
-    value = float(sum(point.value for point in points))
-    return value, np.append(by_theta, sum(point.by_ratio for point in points))
+    spread = inverse @ factor if few else factor @ inverse
+    return _Point(value, by_ratio, mean, -2 * by_energy, spread)

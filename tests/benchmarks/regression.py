@@ -19,14 +19,17 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import blas, lapack
+from sklearn.base import clone
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.linear_model import ARDRegression, BayesianRidge
 from threadpoolctl import threadpool_limits
 from turns import in_turns, report
 
-from skgen import BayesianBasisRegressor, GaussianBasis
+from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
+from skgen._adaptation import Search
 from skgen._blocks import in_threads, row_blocks
+from skgen._design import Design, Rows
 
 N_ROWS, N_FEATURES, BATCH = 100_000, 10, 100
 SIZES = (100, 300, 500)
@@ -82,6 +85,26 @@ def batch_fits(rounds: int) -> None:
         report(
             "predict(return_std), basis excluded / limit", times["predict"] - times["basis"], limit
         )
+
+
+def gradients(rounds: int, n_rows: int = 10_000) -> None:
+    """One evaluation of the evidence and its gradient by the length scales."""
+    X, y = data(n_rows)
+    print(f" {n_rows} rows")
+    for basis in (FourierBasis(600, random_state=0), GaussianBasis(600, width="evidence")):
+        model = BayesianBasisRegressor(basis)
+        design = Design.of(clone(basis).fit(X), X, fit_intercept=True)
+        search = Search(design, Rows(X, y[:, None]), model._prior(design))
+        Phi, theta = design.basis.transform(X), design.basis.theta_
+        times = in_turns(
+            {
+                "dsyrk": lambda Phi=Phi: blas.dsyrk(1.0, Phi.T),
+                "gradient": lambda search=search, theta=theta: search.evaluate(theta, -1.0),
+            },
+            rounds,
+        )
+        name = type(basis).__name__
+        report(f"{name}(600): evidence and gradient / dsyrk", times["gradient"], times["dsyrk"])
 
 
 def streams(rounds: int, n_basis: int = 300, n_rows: int = 10_000) -> None:
@@ -235,6 +258,7 @@ def main() -> None:
         with threadpool_limits(threads):
             print(f"BLAS and OpenMP threads: {threads}; medians of {options.rounds} ratios (range)")
             batch_fits(options.rounds)
+            gradients(options.rounds)
             streams(options.rounds)
             if options.peers:
                 peers(options.rounds)
