@@ -32,7 +32,7 @@ from .bases import is_learnable, understudy
 
 SEARCH_ROWS = 4000
 """Rows that the search looks at: length scales need no more, and the posterior gets all."""
-MOST_STEPS = 100
+MOST_STEPS = 40
 FARTHEST = 5.0
 ENOUGH = 1e-5  # relative gain of log evidence: a hundredth of a nat for a thousand rows
 SIGNAL_TO_NOISE = 20.0

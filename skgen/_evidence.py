@@ -14,12 +14,13 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from scipy.linalg import lapack
 from scipy.optimize import OptimizeResult, brentq, minimize
+from scipy.special import softmax
 
 from ._posterior import Gamma, Posterior, Statistic, condition
 from ._validation import FloatArray
@@ -27,11 +28,15 @@ from ._validation import FloatArray
 # Beyond these multiples of the largest eigenvalue of Phi' Phi the prior is nothing or everything.
 SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
 GRID_POINTS = 120
+NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions counts for nothing
 WELL_CONDITIONED = 100
 SHIFTS, TRIAL_STEPS = (-12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0), 100
 
 FitTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
 """(energy, log ratio) -> the evidence's data term, and its derivatives by these two."""
+
+NoiseTerm = Callable[[FloatArray, FloatArray], FloatArray]
+"""(energies, log ratios) -> the expected noise variances."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +77,23 @@ class Prior:
         weighting = np.ones(len(self.mean))
         weighting[0] = 0.0 if self.flat_first else 1.0
         data = Data.of(statistic, weighting, self.mean)
-        fit = fit_term(self.noise, data.weight)
-        precision = data.spectrum().best_ratio(fit) * weighting
+        fit, spectrum = fit_term(self.noise, data.weight), data.spectrum()
+        best = spectrum.best(fit, spectrum.ratio_limits())
+        precision = best * weighting
         if self.precision == "ard":
             precision[weighting > 0] = _relevances(data, precision[weighting > 0], fit)
+            weighting, best = precision, 1.0
+            spectrum = Data.of(statistic, weighting, self.mean).spectrum()
         if isinstance(self.noise, float):
-            return condition(statistic, precision, self.mean, np.array([self.noise]))
-        noise = self.noise if isinstance(self.noise, Gamma) else None
-        return condition(statistic, precision, self.mean, noise)
+            posterior = condition(statistic, precision, self.mean, np.array([self.noise]))
+        else:
+            noise = self.noise if isinstance(self.noise, Gamma) else None
+            posterior = condition(statistic, precision, self.mean, noise)
+        if data.weight <= 0:
+            return posterior
+        noise_variance = noise_term(self.noise, data.weight)
+        averages = spectrum.averages(fit, spectrum.ratio_limits(), best, noise_variance)
+        return widened(posterior, statistic, weighting, averages)
 
     def _learnt_noise(self, statistic: Statistic, precision: FloatArray) -> Posterior:
         if not np.any(precision):
@@ -87,8 +101,14 @@ class Prior:
         data = Data.of(statistic, precision, self.mean)
         if data.weight <= 0:
             return self._given(statistic, precision, float(1 / statistic.mean_square[0]))
-        variance = data.spectrum().best_variance(unit_prior_term(data.weight), data.weight)
-        return self._given(statistic, precision, 1 / variance)
+        spectrum, fit = data.spectrum(), unit_prior_term(data.weight)
+        limits = spectrum.variance_limits(data.weight)
+        variance = spectrum.best(fit, limits)
+        posterior = self._given(statistic, precision, 1 / variance)
+        if not np.all(precision[1:] > 0):
+            return posterior
+        averages = spectrum.averages(fit, limits, variance, lambda _, u: np.exp(u))
+        return widened(posterior, statistic, precision, averages)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,58 +141,128 @@ class Data:
         )
 
     def spectrum(self) -> _Spectrum:
-        """Squared singular values of the factor, and the target's squared components."""
+        """The singular value decomposition of the factor."""
         inverse_condition, _ = lapack.dtrcon(self.factor)
         if inverse_condition * WELL_CONDITIONED > 1:
             values, vectors = np.linalg.eigh(self.factor.T @ self.factor)
             components = vectors.T @ (self.factor.T @ self.target) / np.sqrt(values)
         else:  # twice the digits for the small ones
-            left, singular, _ = np.linalg.svd(self.factor)
-            values, components = singular**2, left.T @ self.target
-        return _Spectrum(values, components**2, self.residual)
+            left, singular, right = np.linalg.svd(self.factor)
+            values, vectors, components = singular**2, right.T, left.T @ self.target
+        return _Spectrum(values, vectors, components, self.residual)
+
+
+@dataclass(frozen=True, eq=False)
+class _Averages:
+    """Moments of weights and noise over the posterior of the ratio of precisions.
+
+    The weights are those of `Data`, along the right singular vectors of the factor.
+    """
+
+    vectors: FloatArray  # (n_proper, n_proper)
+    noise_variance: float
+    variances: FloatArray  # (n_proper,), expected ones
+    shifts: FloatArray  # (n_proper, n_ratios), away from the mean at the best ratio
 
 
 @dataclass(frozen=True, eq=False)
 class _Spectrum:
-    values: FloatArray
-    components: FloatArray
+    values: FloatArray  # squared singular values of the factor
+    vectors: FloatArray  # right singular vectors, in columns
+    components: FloatArray  # of the target along the left ones
     residual: float
 
     def terms(self, log_ratio: Any) -> tuple[Any, Any, Any, Any]:
         """Energy and log determinant, each followed by its derivative by the log ratio."""
         ratio = np.exp(np.asarray(log_ratio))[..., None]
         shrinkage = ratio / (ratio + self.values)
-        energy = self.residual + (self.components * shrinkage).sum(-1)
-        energy_slope = (self.components * shrinkage * (1 - shrinkage)).sum(-1)
+        squares = self.components**2
+        energy = self.residual + (squares * shrinkage).sum(-1)
+        energy_slope = (squares * shrinkage * (1 - shrinkage)).sum(-1)
         return energy, energy_slope, 0.5 * np.log(shrinkage).sum(-1), 0.5 * (1 - shrinkage).sum(-1)
 
-    def best_ratio(self, fit: FitTerm) -> float:
-        """Ratio of prior to noise precision of largest evidence."""
+    def ratio_limits(self) -> tuple[float, float]:
+        """Logarithms of the least and the greatest ratio of prior to noise precision."""
         largest = float(self.values.max(initial=0.0))
         if largest == 0:
-            return 1.0
-        return self._maximise(fit, largest * SMALLEST_RATIO, largest * LARGEST_RATIO)
+            return 0.0, 0.0
+        return float(np.log(largest * SMALLEST_RATIO)), float(np.log(largest * LARGEST_RATIO))
 
-    def best_variance(self, fit: FitTerm, weight: float) -> float:
-        """Noise variance of largest evidence when the prior precision is 1."""
-        total = self.residual + float(self.components.sum())
+    def variance_limits(self, weight: float) -> tuple[float, float]:
+        """Logarithms of the least and the greatest noise variance for a prior precision of 1."""
+        total = self.residual + float((self.components**2).sum())
         largest = float(self.values.max(initial=0.0))
         smallest = max(1e-3 * self.residual / weight, largest * SMALLEST_RATIO)
-        return self._maximise(fit, smallest, max(1e3 * total, 10 * smallest))
+        return float(np.log(smallest)), float(np.log(max(1e3 * total, 10 * smallest)))
 
-    def _maximise(self, fit: FitTerm, low: float, high: float) -> float:
-        def evidence(log_ratio: Any) -> tuple[Any, Any]:
-            energy, energy_slope, log_det, log_det_slope = self.terms(log_ratio)
-            value, by_energy, by_ratio = fit(energy, log_ratio)
-            return value + log_det, by_energy * energy_slope + by_ratio + log_det_slope
-
-        grid = np.linspace(np.log(low), np.log(high), GRID_POINTS)
-        best = int(np.argmax(evidence(grid)[0]))
+    def best(self, fit: FitTerm, limits: tuple[float, float]) -> float:
+        """The ratio of largest evidence."""
+        grid = np.linspace(*limits, GRID_POINTS)
+        best = int(np.argmax(self._evidence(fit, grid)[0]))
         left, right = grid[max(best - 1, 0)], grid[min(best + 1, GRID_POINTS - 1)]
+
+        def slope(log_ratio: float) -> float:
+            return float(self._evidence(fit, log_ratio)[1])
+
         # The root of the derivative, since a maximum itself is known to half the digits only.
-        if evidence(left)[1] > 0 > evidence(right)[1]:
-            return float(np.exp(brentq(lambda u: evidence(u)[1], left, right, xtol=1e-15)))
+        if slope(left) > 0 > slope(right):
+            return float(np.exp(brentq(slope, left, right, xtol=1e-15)))
         return float(np.exp(grid[best]))
+
+    def averages(
+        self, fit: FitTerm, limits: tuple[float, float], best: float, noise_variance: NoiseTerm
+    ) -> _Averages:
+        """Moments over the posterior of the log ratio, whose prior is uniform in the limits."""
+        grid = np.linspace(*limits, GRID_POINTS)
+        evidence = self._evidence(fit, grid)[0]
+        likely = np.flatnonzero(evidence > evidence.max() - NEGLIGIBLE)
+        first, last = max(likely[0] - 1, 0), min(likely[-1] + 1, GRID_POINTS - 1)
+        log_ratios = np.linspace(grid[first], grid[last], GRID_POINTS)
+        evidence = self._evidence(fit, log_ratios)[0]
+        evidence[[0, -1]] -= np.log(2)  # the trapezoidal rule
+        shares = softmax(evidence)
+        variances = noise_variance(self.terms(log_ratios)[0], log_ratios)
+        precisions = self.values[:, None] + np.exp(log_ratios)
+        means = (np.sqrt(self.values) * self.components)[:, None] / precisions
+        mean = np.sqrt(self.values) * self.components / (self.values + best)
+        return _Averages(
+            self.vectors,
+            float(shares @ variances),
+            (variances / precisions) @ shares,
+            (means - mean[:, None]) * np.sqrt(shares),
+        )
+
+    def _evidence(self, fit: FitTerm, log_ratio: Any) -> tuple[Any, Any]:
+        """The log evidence but for a constant, and its derivative."""
+        energy, energy_slope, log_det, log_det_slope = self.terms(log_ratio)
+        value, by_energy, by_ratio = fit(energy, log_ratio)
+        return value + log_det, by_energy * energy_slope + by_ratio + log_det_slope
+
+
+def widened(
+    posterior: Posterior, statistic: Statistic, weighting: FloatArray, averages: _Averages
+) -> Posterior:
+    """``posterior``, at the best precisions, with the spread that their uncertainty adds.
+
+    Mean and noise precision stay as they are. The degrees of freedom are such that the variance of
+    the noise is the expected one.
+    """
+    excess = averages.noise_variance / float(posterior.noise_variance[0])
+    df = 2 * excess / (excess - 1) if excess > 1 + 1e-12 else np.inf
+    proper = weighting > 0
+    deviations = np.hstack(
+        [averages.vectors * np.sqrt(averages.variances), averages.vectors @ averages.shifts]
+    )
+    deviations /= np.sqrt(weighting[proper])[:, None]
+    if not proper[0]:  # the intercept, given the other weights
+        corner, row = statistic.factor[0, 0], statistic.factor[:1, 1:]
+        own = np.zeros((len(weighting), 1))
+        own[0] = np.sqrt(averages.noise_variance) / corner
+        deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
+    wide = replace(posterior, df=df)
+    reverse: FloatArray = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
+    root = np.asfortranarray(reverse.T[::-1, ::-1]) / np.sqrt(wide.spread[0])
+    return replace(wide, wide_root=root)
 
 
 def fit_term(noise: float | Gamma | str, weight: float) -> FitTerm:
@@ -185,6 +275,18 @@ def fit_term(noise: float | Gamma | str, weight: float) -> FitTerm:
     if isinstance(noise, float):
         return lambda energy, _: (-noise * energy / 2, -noise / 2, 0.0)
     return lambda energy, _: (-0.5 * weight * np.log(energy), -0.5 * weight / energy, 0.0)
+
+
+def noise_term(noise: float | Gamma | str, weight: float) -> NoiseTerm:
+    """The expected noise variance, in the posterior of the noise precision under Jeffreys' prior.
+
+    Fewer than three degrees of freedom, which leave it next to undetermined, count as three.
+    """
+    if isinstance(noise, float):
+        return lambda energy, _: np.full_like(energy, 1 / noise)
+    prior = noise if isinstance(noise, Gamma) else Gamma(0.0, 0.0)
+    df = 2 * prior.shape + weight
+    return lambda energy, _: (2 * prior.rate + energy) / max(df - 2, df / 3)
 
 
 def unit_prior_term(weight: float) -> FitTerm:

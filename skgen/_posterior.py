@@ -154,7 +154,9 @@ class Posterior:
 
     Output k has weights ``t(df_k, mean[:, k], noise_variance_k * root root')`` and a new
     observation at phi has ``t(df_k, phi' mean[:, k], noise_variance_k * (1 + |root' phi|^2))``;
-    infinite degrees of freedom make them normal (eqs 3.49 and 3.58 of Bishop).
+    infinite degrees of freedom make them normal (eqs 3.49 and 3.58 of Bishop). Where precisions are
+    learnt, ``root`` is that for the best ones, and ``wide_root`` and ``df`` say how uncertain they
+    leave the rest: it takes the place of ``root`` in all that is said of the weights.
     """
 
     mean: FloatArray  # (n_columns, n_outputs)
@@ -163,6 +165,12 @@ class Posterior:
     df: float
     precision: FloatArray  # (n_columns,), relative to the noise precision
     log_evidence: FloatArray  # (n_outputs,)
+    wide_root: FloatArray | None = None
+
+    @property
+    def shape_root(self) -> FloatArray:
+        """The root of the shape of the weights' distribution."""
+        return self.root if self.wide_root is None else self.wide_root
 
     @property
     def spread(self) -> FloatArray:
@@ -174,7 +182,7 @@ class Posterior:
     @property
     def covariance(self) -> FloatArray:
         """Covariance of each output's weights, shape (n_outputs, n_columns, n_columns)."""
-        covariance: FloatArray = self.spread[:, None, None] * (self.root @ self.root.T)
+        covariance: FloatArray = self.spread[:, None, None] * (self.shape_root @ self.shape_root.T)
         return covariance
 
     @property
@@ -184,14 +192,14 @@ class Posterior:
         return float(len(self.mean) - self.precision @ variances)
 
     def leverage(self, Phi: FloatArray) -> FloatArray:
-        """``|root' phi|^2`` for each row phi of ``Phi``, shape (n_rows,)."""
-        leverage = np.zeros(len(Phi))
+        """``|shape_root' phi|^2`` for each row phi of ``Phi``, shape (n_rows,)."""
+        leverage, root = np.zeros(len(Phi)), self.shape_root
         n_columns = Phi.shape[1]
         # Panels skip most of the triangle's zeros, and unlike dtrmm the products run unlocked.
         panel = max(32, -(-n_columns // 8))
         for start in range(0, n_columns, panel):
             stop = min(start + panel, n_columns)
-            product = Phi[:, :stop] @ self.root[:stop, start:stop]
+            product = Phi[:, :stop] @ root[:stop, start:stop]
             leverage += np.einsum("ij,ij->i", product, product)
         return leverage
 
@@ -203,7 +211,7 @@ class Posterior:
             mixing = self.df / rng.chisquare(self.df, size=(n_outputs, n_draws))
         scale = np.sqrt(self.noise_variance[:, None] * mixing)
         normal = rng.standard_normal((n_columns, n_outputs * n_draws))
-        deviation = (self.root @ normal).reshape(n_columns, n_outputs, n_draws)
+        deviation = (self.shape_root @ normal).reshape(n_columns, n_outputs, n_draws)
         return self.mean[:, :, None] + scale * deviation, scale
 
 

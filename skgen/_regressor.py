@@ -54,9 +54,11 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ``y = w0 + w' phi(x) + noise``, with noise ``N(0, 1 / noise_precision)`` (Bishop [1]_
     eqs 3.8, 3.48). The posterior of the weights is normal (eqs 3.50-3.51), it is the prior for the
     next batch, and the predictive distribution (eqs 3.57-3.59) says how sure it is. Precisions
-    that are not given are those of largest evidence (section 3.5).
+    that are not given are those of largest evidence (section 3.5); how uncertain they are widens
+    the predictive distribution, which then is a Student-t.
 
-    Several outputs are independent given X: a fit of each alone gives the same.
+    Several outputs are independent given X: with the same basis functions, a fit of each alone
+    gives the same. Length scales are learnt from all outputs together.
 
     Parameters
     ----------
@@ -75,8 +77,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "ard" one for each, which switches off the irrelevant; its maximum is a local one.
     noise_precision : {"evidence", "gamma"} or float, default="evidence"
         Precision of the noise, in units of 1 / y^2. "gamma" integrates it out under a Gamma prior,
-        which makes the predictive distribution a Student-t; ``prior_precision`` is then in units
-        of the noise precision, the conjugate form (Bishop exercise 3.12).
+        and ``prior_precision`` is then in units of the noise precision, the conjugate form (Bishop exercise 3.12).
     prior_mean : float or array-like of shape (n_basis,), default=0.0
         Prior mean of the weights; the intercept's is 0.
     fit_intercept : bool, default=True
@@ -113,6 +114,8 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Noise precision, given or learnt; with "gamma" its posterior mean.
     log_marginal_likelihood_ : float
         Logarithm of the evidence, in nats, summed over outputs. A flat prior counts with density 1.
+    degrees_of_freedom_ : float or ndarray of shape (n_outputs,)
+        Degrees of freedom of the predictive Student-t distribution; infinite where it is normal.
     n_effective_params_ : float or ndarray of shape (n_outputs,)
         Number of weights, the intercept included, that the data determine (Bishop eq. 3.91).
     n_samples_seen_ : int
@@ -136,6 +139,11 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     What is kept of the data is the triangular factor of a QR decomposition of the design matrix,
     so that a fit costs O(n_samples n_basis^2) time and O(n_basis^2) memory beside the data, and
     batches, streams and merged models give the same posterior. A row of weight k counts as k rows.
+
+    Where precisions are learnt, the mean is that of the best ones, and spreads are averaged over
+    the posterior of the ratio of prior to noise precision, uniform beforehand in its logarithm, by
+    quadrature, with Jeffreys' prior of the noise: the average of ``(y - mean)^2`` has no plug-in.
+    The Student-t has that variance. Fewer than three degrees of freedom count as three.
 
     References
     ----------
@@ -525,7 +533,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not return_cov:
             return self._shaped(mean)
         Phi = stream.design.rows(X)
-        shapes = [posterior.root.T @ Phi.T for posterior in posteriors]
+        shapes = [posterior.shape_root.T @ Phi.T for posterior in posteriors]
         covariances = [
             spread * (np.eye(len(X)) + shape.T @ shape)
             for posterior, shape in zip(posteriors, shapes, strict=True)
@@ -619,8 +627,8 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            Log densities in nats, summed over outputs: normal, or Student-t with
-            ``noise_precision="gamma"``.
+            Log densities in nats, summed over outputs: Student-t, or normal where all precisions
+            are given.
         """
         stream, X = self._readable(X)
         Y = self._validated_targets(y, len(X), reset=False)
@@ -760,6 +768,13 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def log_marginal_likelihood_(self) -> float:
         """Logarithm of the evidence, in nats."""
         return float(sum(posterior.log_evidence.sum() for posterior in self._posteriors()))
+
+    @property
+    def degrees_of_freedom_(self) -> float | FloatArray:
+        """Degrees of freedom of the predictive distribution."""
+        df = [posterior.df for posterior, _ in _each_output(self._posteriors())]
+        degrees: float | FloatArray = self._per_output(np.array(df))
+        return degrees
 
     @property
     def n_effective_params_(self) -> float | FloatArray:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
-from skgen import _evidence
-from skgen._evidence import Prior, Data, fit_term
+from skgen import BayesianBasisRegressor, _evidence
+from skgen._evidence import Data, Prior, fit_term
 from skgen._posterior import Gamma, Statistic, condition
 
 NOISES = {"known": 4.0, "gamma": Gamma(2.0, 3.0), "jeffreys": Gamma(0.0, 0.0), "learnt": "evidence"}
@@ -255,3 +255,49 @@ def test_outputs_are_learnt_each_alone(case, data, rng):
             posterior.mean, alone.mean, rtol=0, atol=digits * np.abs(alone.mean).max()
         )
         assert posterior.log_evidence[0] == pytest.approx(alone.log_evidence[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("noise", ["evidence", "gamma", "known"])
+@pytest.mark.parametrize("n_rows", [4, 8, 40])
+def test_spreads_are_averages_over_the_posterior_of_the_precisions(n_rows, noise, rng):
+    """Against sums over a fine grid of log ratios, each with its posterior in closed form."""
+    X = rng.normal(size=(n_rows, 3))
+    y = X @ [1.0, -0.5, 0.2] + 3 + 0.7 * rng.normal(size=n_rows)
+    parameters = {
+        "evidence": {},
+        "gamma": {"noise_precision": "gamma", "noise_shape": 2.0, "noise_rate": 1.0},
+        "known": {"noise_precision": 2.0},
+    }[noise]
+    shape, rate = {"gamma": (2.0, 1.0)}.get(noise, (0.0, 0.0))
+    model = BayesianBasisRegressor("identity", **parameters).fit(X, y)
+    x = rng.normal(size=(5, 3))
+    mean, std = model.predict(x, return_std=True)
+
+    Z, target = X - X.mean(axis=0), y - y.mean()
+    rows, df = x - X.mean(axis=0), n_rows - 1
+    largest = np.linalg.eigvalsh(Z.T @ Z).max()
+    log_weights, squares = [], []
+    for ratio in largest * np.logspace(-14, 8, 4000):
+        covariance = np.linalg.inv(Z.T @ Z + ratio * np.eye(3))
+        weights = covariance @ Z.T @ target
+        energy = target @ (target - Z @ weights)
+        log_det = 0.5 * (3 * np.log(ratio) + np.linalg.slogdet(covariance)[1])
+        if noise == "known":
+            log_weights.append(log_det - energy)
+            variance = 0.5
+        else:
+            log_weights.append(log_det - (shape + df / 2) * np.log(rate + energy / 2))
+            degrees = 2 * shape + df
+            variance = (2 * rate + energy) / max(degrees - 2, degrees / 3)
+        leverage = 1 / n_rows + np.einsum("ij,jk,ik->i", rows, covariance, rows)
+        squares.append(variance * (1 + leverage) + (y.mean() + rows @ weights - mean) ** 2)
+    expected = np.average(squares, axis=0, weights=special.softmax(log_weights))
+    np.testing.assert_allclose(std**2, expected, rtol=2e-3)
+    if noise == "evidence":
+        plug_in = BayesianBasisRegressor(
+            "identity", prior_precision=model.prior_precision_, intercept_precision=0.0,
+            noise_precision=model.noise_precision_,
+        ).fit(X, y)  # fmt: skip
+        plug_in_mean, plug_in_std = plug_in.predict(x, return_std=True)
+        np.testing.assert_allclose(mean, plug_in_mean)
+        assert np.all(std > plug_in_std)

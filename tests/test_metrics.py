@@ -13,7 +13,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from skgen import BayesianBasisRegressor, GaussianBasis, mean_log_predictive_density
 
 NORMAL = {
-    "ours": BayesianBasisRegressor(),
+    "ours": BayesianBasisRegressor("gaussian", prior_precision=1.0, noise_precision=10.0),
     "BayesianRidge": BayesianRidge(),
     "GaussianProcessRegressor": GaussianProcessRegressor(
         RBF(1.0, "fixed") + WhiteKernel(0.1, "fixed"), optimizer=None
