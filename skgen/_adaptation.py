@@ -21,44 +21,57 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import lapack
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import minimize
 from sklearn.pipeline import Pipeline
 
 from ._blocks import in_threads, row_blocks
-from ._design import Design, Rows
+from ._design import Design, Rows, summarise
 from ._evidence import Data, FitTerm, Prior, fit_term, unit_prior_term
+from ._posterior import Posterior
 from ._validation import FloatArray
 from .bases import is_learnable, understudy
 
 SEARCH_ROWS = 4000
 """Rows that the search looks at: length scales need no more, and the posterior gets all."""
 MOST_STEPS = 40
-FARTHEST = 5.0
-ENOUGH = 1e-5  # relative gain of log evidence: a hundredth of a nat for a thousand rows
 SIGNAL_TO_NOISE = 20.0
-SMALLEST_RATIO, LARGEST_RATIO = 1e-12, 1e6
+FARTHEST, FARTHEST_RATIO = 5.0, 15.0  # from the start, for theta and the log ratio
+ENOUGH = 1e-6  # of the gain so far: a thousandth of a nat where that is a nat a row
 HOPELESS = 1e100
 
 
 def adapt(design: Design, rows: Rows, prior: Prior) -> None:
     """Give the basis of ``design`` the parameters of largest evidence, if it has any to learn."""
     basis = design.basis
-    if isinstance(basis, Pipeline):
-        rows = replace(rows, X=np.asarray(basis[:-1].transform(rows.X), dtype=np.float64))
-        basis = basis[-1]
     if not is_learnable(basis):
         return
+    while isinstance(basis, Pipeline):
+        if len(basis) > 1:
+            X = np.asarray(basis[:-1].transform(rows.X), dtype=np.float64)
+            rows = replace(rows, X=X)
+        basis = basis[-1]
     rows = distinct(rows)
     if rows.weight <= design.fit_intercept + 1:
         return
-    start, trial = basis.theta_, understudy(basis)
-    search = Search(replace(design, basis=trial), rows, prior)
-    found = search.climbed(start, start)
+    if isinstance(prior.precision, str):  # one a weight would be a search in each step of this one
+        prior = replace(prior, precision="evidence")
+    final, trial = replace(design, basis=basis), replace(design, basis=understudy(basis))
+    start, posteriors = basis.theta_, _posteriors(final, rows, prior)
+    learnt = Search(trial, rows, prior).climbed(start, posteriors)
     # Random basis functions are searched with other draws than they are used with, lest the length
     # scales fit the draw; which is why what was found is compared with the start once more.
-    final = Search(replace(design, basis=basis), rows, prior)
-    learnt, initial = (final.best(theta) for theta in (found.x[:-1], start))
-    basis.theta_ = found.x[:-1] if learnt > initial else start
+    basis.theta_ = learnt
+    if not _log_evidence(_posteriors(final, rows, prior)) > _log_evidence(posteriors):
+        basis.theta_ = start
+
+
+def _posteriors(design: Design, rows: Rows, prior: Prior) -> list[Posterior]:
+    with np.errstate(all="ignore"):
+        return prior.posteriors(summarise(design, rows, "auto"))
+
+
+def _log_evidence(posteriors: list[Posterior]) -> float:
+    return float(sum(posterior.log_evidence.sum() for posterior in posteriors))
 
 
 def distinct(rows: Rows) -> Rows:
@@ -101,48 +114,52 @@ class Search:
         self.n_flat = int(self.weighting[0] == 0)
         self.weight = float(self.weights.sum()) - self.n_flat
         given = not isinstance(prior.precision, str)
-        absolute = given and prior.noise == "evidence"  # then the ratio is the noise variance
-        self.fit = unit_prior_term(self.weight) if absolute else fit_term(prior.noise, self.weight)
+        self.is_absolute = given and self.is_free  # then the ratio is the noise variance
+        term = fit_term(prior.noise, self.weight)
+        self.fit = unit_prior_term(self.weight) if self.is_absolute else term
 
-    def climbed(self, theta: FloatArray, center: FloatArray, fixed: bool = False) -> OptimizeResult:
-        """Parameters and log ratio of largest evidence and prior, from ``theta`` on."""
-        size = self._size(theta)
-        log_ratio, ratio_bounds = 0.0, (0.0, 0.0)
+    def climbed(self, start: FloatArray, posteriors: list[Posterior]) -> FloatArray:
+        """Parameters of largest evidence and prior, from ``start`` and its posteriors on."""
+        self.design.basis.theta_ = start
+        log_ratio, limits = self._log_ratio(posteriors), (0.0, 0.0)
         if self.is_free:
-            log_ratio = float(np.log(size / SIGNAL_TO_NOISE))
-            ratio_bounds = tuple(np.log([size * SMALLEST_RATIO, size * LARGEST_RATIO]))
-        reach = 0.0 if fixed else FARTHEST
-        bounds = [(value - reach, value + reach) for value in theta] + [ratio_bounds]
-
-        start = np.append(theta, log_ratio)
-        reference, _ = self.evaluate(theta, log_ratio)  # else the unit of y would set the precision
+            limits = (log_ratio - FARTHEST_RATIO, log_ratio + FARTHEST_RATIO)
+        bounds = [(value - FARTHEST, value + FARTHEST) for value in start] + [limits]
+        reference, _ = self.evaluate(start, log_ratio)  # else the unit of y would set the precision
 
         def loss(position: FloatArray) -> tuple[float, FloatArray]:
-            theta = position[:-1]
-            value, slope = self.evaluate(theta, position[-1])
-            if fixed:
-                slope[:-1] = 0.0
-            off = theta - center
+            value, slope = self.evaluate(position[:-1], position[-1])
+            off = position[:-1] - start
             slope[:-1] -= off
             return 0.5 * float(off @ off) - (value - reference), -slope
 
-        return minimize(
-            loss, start, jac=True, method="L-BFGS-B", bounds=bounds,
+        found = minimize(
+            loss, np.append(start, log_ratio), jac=True, method="L-BFGS-B", bounds=bounds,
             options={"maxiter": MOST_STEPS, "maxcor": 20, "ftol": ENOUGH, "gtol": 1e-6},
         )  # fmt: skip
+        theta: FloatArray = found.x[:-1]
+        return theta
 
-    def best(self, theta: FloatArray) -> float:
-        """The log evidence at theta and its best ratio, but for a constant."""
-        if self.is_free:
-            theta_and_ratio = self.climbed(theta, theta, fixed=True).x
-            return self.evaluate(theta, theta_and_ratio[-1])[0]
-        return self.evaluate(theta, 0.0)[0]
+    def _log_ratio(self, posteriors: list[Posterior]) -> float:
+        """Where the search starts: a signal to be explained, lest all be taken for noise."""
+        if not self.is_free:
+            return 0.0
+        if self.is_absolute:  # in the unit of y
+            variances = np.concatenate([posterior.noise_variance for posterior in posteriors])
+            return float(np.log(variances).mean())
+        columns = self._table()[:, self.n_flat :]
+        square = float((columns.var(axis=0) / self.weighting[self.n_flat :]).sum())
+        return float(np.log((square if square > 0 else 1.0) / SIGNAL_TO_NOISE))
 
     def evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[float, FloatArray]:
         """The log evidence but for a constant, and its gradient by theta and the log ratio."""
+        hopeless = -HOPELESS, np.zeros(len(theta) + 1)
         self.design.basis.theta_ = theta
         with np.errstate(all="ignore"):
-            table = self._table()
+            try:
+                table = self._table()
+            except ValueError:  # lengths so short that X is out of reach
+                return hopeless
             points, gradient = self._by_columns(table, log_ratio)
             value = float(sum(point.value for point in points))
             first = int(self.design.fit_intercept)
@@ -150,9 +167,7 @@ class Search:
                 self.X, table[:, first:], gradient[:, first - self.n_flat :]
             )
             slope = np.append(by_theta, sum(point.by_ratio for point in points))
-        if not (np.isfinite(value) and np.all(np.isfinite(slope))):
-            return -HOPELESS, np.zeros(len(theta) + 1)
-        return value, slope
+        return (value, slope) if np.isfinite(value) and np.isfinite(slope).all() else hopeless
 
     def _table(self) -> FloatArray:
         """The design matrix of all rows, of which there are few enough to hold it whole."""
@@ -187,13 +202,6 @@ class Search:
             points.append(point)
         gradient *= roots
         return points, gradient
-
-    def _size(self, theta: FloatArray) -> float:
-        """Mean square of a row of the design matrix about its mean, in units of the prior."""
-        self.design.basis.theta_ = theta
-        columns = self._table()[:, self.n_flat :]
-        square = float((columns.var(axis=0) / self.weighting[self.n_flat :]).sum())
-        return square if square > 0 and np.isfinite(square) else 1.0
 
 
 def _relative_precisions(prior: Prior, design: Design) -> tuple[FloatArray, bool]:

@@ -3,7 +3,8 @@
 Given the ratio of prior to noise precision, the best noise precision is known in closed form, so
 every isotropic choice is a smooth problem in one unknown, and one singular value decomposition
 makes each evaluation O(n_columns) [1]_ (section 3.5), [2]_. One precision a weight (automatic
-relevance determination, [1]_ section 7.2) is maximised by L-BFGS.
+relevance determination, [1]_ section 7.2) is maximised by L-BFGS. The best precisions give the
+posterior mean; its spread is averaged over the posterior of their ratio and of the noise.
 
 References
 ----------
@@ -215,7 +216,7 @@ class _Spectrum:
         """Moments over the posterior of the log ratio, whose prior is uniform in the limits."""
         grid = np.linspace(*limits, GRID_POINTS)
         evidence = self._evidence(fit, grid)[0]
-        likely = np.flatnonzero(evidence > evidence.max() - NEGLIGIBLE)
+        likely = np.flatnonzero(evidence >= evidence.max() - NEGLIGIBLE)
         first, last = max(likely[0] - 1, 0), min(likely[-1] + 1, GRID_POINTS - 1)
         log_ratios = np.linspace(grid[first], grid[last], GRID_POINTS)
         evidence = self._evidence(fit, log_ratios)[0]

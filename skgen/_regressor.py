@@ -77,7 +77,8 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "ard" one for each, which switches off the irrelevant; its maximum is a local one.
     noise_precision : {"evidence", "gamma"} or float, default="evidence"
         Precision of the noise, in units of 1 / y^2. "gamma" integrates it out under a Gamma prior,
-        and ``prior_precision`` is then in units of the noise precision, the conjugate form (Bishop exercise 3.12).
+        and ``prior_precision`` is then in units of the noise precision, the conjugate form (Bishop
+        exercise 3.12).
     prior_mean : float or array-like of shape (n_basis,), default=0.0
         Prior mean of the weights; the intercept's is 0.
     fit_intercept : bool, default=True

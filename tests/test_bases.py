@@ -40,12 +40,22 @@ FOLLOWING = {
     "gaussian, few": GaussianBasis(20),
     "gaussian, even": GaussianBasis(15, centers="even"),
     "gaussian without linear": GaussianBasis(15, linear=False),
+    "gaussian, to be learnt": GaussianBasis(15, width="evidence", overlap=1.5),
     "sigmoid": SigmoidBasis(),
     "sigmoid, quantile": SigmoidBasis(5, centers="quantile"),
     "fourier": FourierBasis(20, random_state=0),
     "fourier, matern": FourierBasis(20, kernel="matern32", sampling="random", random_state=0),
+    "fourier, fixed": FourierBasis(20, length_scale=None, random_state=0),
+    "fourier, ranks": FourierBasis(20, ranks=True, random_state=0),
 }
-ALL = {f"{name}, data-free": basis for name, basis in DATA_FREE.items()} | FOLLOWING
+PARTLY_FOLLOWING = {
+    "fourier, given, ranks": FourierBasis(20, length_scale=[1.0, 9.0], ranks=True, random_state=0),
+}
+ALL = (
+    {f"{name}, data-free": basis for name, basis in DATA_FREE.items()}
+    | FOLLOWING
+    | PARTLY_FOLLOWING
+)
 
 
 @pytest.fixture
@@ -85,12 +95,14 @@ def sigmoid(basis, X):
 
 
 def fourier(basis, X):
+    """Rahimi and Recht's features, wave by wave; ranks are further features."""
+    X, frequencies = X - basis.location_, basis.frequencies_
+    if basis.ranks:
+        X = np.hstack([X, basis._ranks.of_rows(X + basis.location_)])
+        frequencies = np.vstack([frequencies, basis._rank_frequencies])
     rows = []
     for x in X:
-        phases = [
-            sum(w * (a - m) for w, a, m in zip(column, x, basis.location_, strict=True))
-            for column in basis.frequencies_.T
-        ]
+        phases = [sum(w * a for w, a in zip(column, x, strict=True)) for column in frequencies.T]
         waves = [math.cos(p) for p in phases] + [math.sin(p) for p in phases]
         rows.append([math.sqrt(2 / len(waves)) * wave for wave in waves])
     return rows
@@ -178,7 +190,9 @@ def test_what_does_not_follow_the_data_is_known(basis, X):
     assert not depends_on_data(basis, X)
 
 
-@pytest.mark.parametrize("basis", [*FOLLOWING.values(), *SKLEARN_FOLLOWING], ids=str)
+@pytest.mark.parametrize(
+    "basis", [*FOLLOWING.values(), *PARTLY_FOLLOWING.values(), *SKLEARN_FOLLOWING], ids=str
+)
 def test_what_follows_the_data_is_known(basis, X):
     assert depends_on_data(basis, X)
 
@@ -347,10 +361,13 @@ def test_fourier_features_have_length_1(X):
     np.testing.assert_allclose(np.linalg.norm(Phi, axis=1), 1, rtol=1e-13)
 
 
-def test_fourier_length_scales_are_roots_of_n_features_standard_deviations(X):
-    np.testing.assert_allclose(
-        FourierBasis(random_state=0).fit(X).length_scale_, np.sqrt(2) * X.std(axis=0), rtol=1e-13
-    )
+@pytest.mark.parametrize("length_scale", ["evidence", None])
+@pytest.mark.parametrize(("ranks", "n_inputs"), [(False, 2), (True, 4)])
+def test_the_first_length_scales_are_roots_of_n_inputs_standard_deviations(
+    ranks, n_inputs, length_scale, X
+):
+    basis = FourierBasis(8, length_scale=length_scale, ranks=ranks, random_state=0).fit(X)
+    np.testing.assert_allclose(basis.length_scale_, np.sqrt(n_inputs) * X.std(axis=0), rtol=1e-13)
 
 
 def test_frequencies_repeat_by_seed_and_differ_without():
@@ -414,6 +431,17 @@ def test_shortcuts_are_the_documented_bases():
         assert np.allclose(resolve_basis(shortcut, 1).fit_transform(x), Phi, rtol=1e-15)
 
 
+def test_the_automatic_basis_is_the_documented_one():
+    for n_features, expected in (
+        (1, GaussianBasis()),
+        (2, FourierBasis(ranks=True, random_state=0)),
+        (50, FourierBasis(ranks=True, random_state=0)),
+    ):
+        found = resolve_basis("auto", n_features)
+        assert type(found) is type(expected)
+        assert found.get_params() == expected.get_params()
+
+
 def test_a_given_basis_is_cloned_unless_frozen():
     basis = GaussianBasis().fit([[0.0], [1.0]])
     assert resolve_basis(basis, 1) is not basis
@@ -436,17 +464,29 @@ IMPOSSIBLE = [
     (GaussianBasis(centers=[[1.0]]), ValueError, "centers"),
     (GaussianBasis(width=0.0), ValueError, "width"),
     (GaussianBasis(width=[1.0, 2.0, 3.0]), ValueError, "width"),
+    (GaussianBasis(width="nonsense"), ValueError, "width"),
+    (GaussianBasis(width=["evidence", 1.0]), ValueError, "width"),
+    (GaussianBasis(width="evidence", overlap=-1.0), ValueError, "overlap"),
     (GaussianBasis(overlap=0), ValueError, "overlap"),
+    (GaussianBasis(overlap="evidence"), TypeError, "overlap"),
     (GaussianBasis(domain=(1, 0)), ValueError, "domain"),
     (GaussianBasis(domain=[(0, 1)]), ValueError, "domain"),
     (GaussianBasis(linear="yes"), ValueError, "linear"),
     (SigmoidBasis(0), ValueError, "n_basis"),
     (SigmoidBasis(width=-1.0), ValueError, "width"),
+    (SigmoidBasis(width="evidence"), ValueError, "width"),
     (SigmoidBasis(centers="kmeans"), ValueError, "centers"),
     (FourierBasis(3), ValueError, "n_basis"),
     (FourierBasis(kernel="cubic"), ValueError, "kernel"),
     (FourierBasis(sampling="sobol"), ValueError, "sampling"),
     (FourierBasis(length_scale=np.nan), ValueError, "length_scale"),
+    (FourierBasis(length_scale="nonsense"), ValueError, "length_scale"),
+    (FourierBasis(length_scale=0.0), ValueError, "length_scale"),
+    (FourierBasis(length_scale=[1.0, 2.0, 3.0]), ValueError, "length_scale"),
+    (FourierBasis(length_scale=[1.0, 2.0, 3.0, 4.0], ranks=True), ValueError, "length_scale"),
+    (FourierBasis(ranks="yes"), TypeError, "ranks"),
+    (FourierBasis(ranks=None), TypeError, "ranks"),
+    (FourierBasis(ranks=2), TypeError, "ranks"),
     (FourierBasis(random_state=-1), ValueError, "random_state"),
     (FourierBasis(random_state="seed"), TypeError, "random_state"),
 ]

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
+from sklearn.linear_model import BayesianRidge
 
 import skgen._evidence
 import skgen._regressor
@@ -311,3 +312,23 @@ def test_predictions_raise_the_alarm(
 ) -> None:
     fault(monkeypatch)
     assert alarms(prediction_p_values(WORLDS[world], n_sets, rng))
+
+
+def coverage_at_eight_rows(estimator: Any, noise: float, n_sets: int) -> float:
+    """Share of new observations in intervals of 1.96 standard deviations: 8 rows, 4 weights."""
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(n_sets):
+        X = rng.normal(size=(18, 3))
+        y = rng.normal() + X @ rng.normal(size=3) + noise * rng.normal(size=18)
+        mean, std = estimator.fit(X[:8], y[:8]).predict(X[8:], return_std=True)
+        covered.append(np.abs(y[8:] - mean) < stats.norm.ppf(0.975) * std)
+    return float(np.mean(covered))
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.3, 1.0, 3.0])
+def test_intervals_cover_at_eight_rows(noise):
+    assert 0.93 < coverage_at_eight_rows(BayesianBasisRegressor("identity"), noise, 2000) < 0.97
+
+
+def test_precisions_plugged_in_would_not_cover_at_eight_rows():
+    assert coverage_at_eight_rows(BayesianRidge(), 0.3, 300) < 0.88

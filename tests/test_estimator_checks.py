@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.kernel_approximation import Nystroem
-from sklearn.preprocessing import SplineTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer, StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -34,14 +35,21 @@ pytestmark = [
     ),
 ]
 
+LEARNT = FourierBasis(20, ranks=True, random_state=0)
 REGRESSORS = {
+    "auto": BayesianBasisRegressor(),
     **{shortcut: BayesianBasisRegressor(shortcut) for shortcut in SHORTCUTS},
     "SplineTransformer": BayesianBasisRegressor(SplineTransformer()),
     "Nystroem": BayesianBasisRegressor(Nystroem(random_state=0)),
-    "gamma": BayesianBasisRegressor(noise_precision="gamma"),
-    "numbers": BayesianBasisRegressor(prior_precision=2.0, noise_precision=25.0),
+    "FourierBasis, learnt": BayesianBasisRegressor(LEARNT),
+    "GaussianBasis, learnt": BayesianBasisRegressor(GaussianBasis(10, width="evidence")),
+    "the last step, learnt": BayesianBasisRegressor(make_pipeline(StandardScaler(), LEARNT)),
+    "ard": BayesianBasisRegressor(GaussianBasis(10, width="evidence"), prior_precision="ard"),
+    "gamma": BayesianBasisRegressor(LEARNT, noise_precision="gamma"),
+    "prior known": BayesianBasisRegressor(LEARNT, prior_precision=2.0),
+    "numbers": BayesianBasisRegressor(LEARNT, prior_precision=2.0, noise_precision=25.0),
     "numbers, gamma": BayesianBasisRegressor(
-        prior_precision=2.0, noise_precision="gamma", noise_shape=1.0, noise_rate=1.0
+        LEARNT, prior_precision=2.0, noise_precision="gamma", noise_shape=1.0, noise_rate=1.0
     ),
     "forgetful": BayesianBasisRegressor("identity", forgetting=0.99),
     "without intercept": BayesianBasisRegressor("sigmoid", fit_intercept=False, solver="qr"),
@@ -49,12 +57,14 @@ REGRESSORS = {
 BASES = {
     "GaussianBasis": GaussianBasis(),
     "GaussianBasis with a domain": GaussianBasis(20, domain=(-5, 5), linear=True),
+    "GaussianBasis to be learnt": GaussianBasis(10, width="evidence"),
     "SigmoidBasis": SigmoidBasis(),
     "SigmoidBasis at quantiles": SigmoidBasis(5, centers="quantile"),
     "FourierBasis": FourierBasis(random_state=0),
     "FourierBasis of Matern": FourierBasis(
         20, kernel="matern32", sampling="random", random_state=0
     ),
+    "FourierBasis of ranks": LEARNT,
 }
 VAE_RULES = {
     "gaussian": {},
@@ -114,7 +124,13 @@ def test_further_checks_of_transformers(name, check):
 
 
 @pytest.mark.parametrize(
-    "estimator", ["BayesianBasisRegressor()", "GaussianBasis()", "VAETransformer(max_iter=2)"]
+    "estimator",
+    [
+        "BayesianBasisRegressor(skgen.FourierBasis(20, ranks=True, random_state=0))",
+        "GaussianBasis()",
+        "FourierBasis(20, ranks=True, random_state=0)",
+        "VAETransformer(max_iter=2)",
+    ],
 )
 def test_with_the_array_api_no_check_is_skipped(estimator):
     code = (
