@@ -118,7 +118,7 @@ def draw(pits: dict[str, np.ndarray], path: Path) -> None:
     for axis, (name, pit) in zip(axes, pits.items(), strict=True):
         axis.hist(pit, bins=20, range=(0, 1), density=True, color="#0072b2")
         axis.axhline(1, color="#d55e00")
-        axis.set(title=name, xlabel="PIT", xlim=(0, 1))
+        axis.set(title=name, xlabel="PIT", xlim=(0, 1), xticks=(0, 0.5, 1))
     axes[0].set_ylabel("density")
     figure.savefig(path, dpi=150)
 
