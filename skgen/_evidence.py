@@ -24,7 +24,7 @@ from scipy.optimize import OptimizeResult, brentq, minimize
 from scipy.special import softmax
 
 from ._posterior import Gamma, Posterior, Statistic, condition
-from ._validation import FloatArray
+from ._validation import LARGEST, FloatArray
 
 # Beyond these multiples of the largest eigenvalue of Phi' Phi the prior is nothing or everything.
 SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
@@ -83,15 +83,16 @@ class Prior:
         precision = best * weighting
         if self.precision == "ard":
             precision[weighting > 0] = _relevances(data, precision[weighting > 0], fit)
-            weighting, best = precision, 1.0
-            spectrum = Data.of(statistic, weighting, self.mean).spectrum()
         if isinstance(self.noise, float):
             posterior = condition(statistic, precision, self.mean, np.array([self.noise]))
         else:
             noise = self.noise if isinstance(self.noise, Gamma) else None
             posterior = condition(statistic, precision, self.mean, noise)
-        if data.weight <= 0:
-            return posterior
+        if data.weight <= 0 or not np.all(precision[weighting > 0] > 1 / LARGEST):
+            return posterior  # nothing to average over
+        if self.precision == "ard":  # all precisions by a common factor
+            weighting, best = precision, 1.0
+            spectrum = Data.of(statistic, weighting, self.mean).spectrum()
         noise_variance = noise_term(self.noise, data.weight)
         averages = spectrum.averages(fit, spectrum.ratio_limits(), best, noise_variance)
         return widened(posterior, statistic, weighting, averages)
