@@ -1,4 +1,7 @@
-"""Carbon dioxide at Mauna Loa: the evidence chooses trend and seasons, and finds the year.
+"""Carbon dioxide at Mauna Loa: the evidence chooses trend and seasons, and finds the year
+=======================================================================================
+
+Run it on the true measurements with a file of them::
 
     python examples/mauna_loa.py [FILE] [--out PICTURE]
 
@@ -271,11 +274,12 @@ def draw(path: Path, model: BayesianBasisRegressor, forecasts: Forecasts, title:
     axes[1].legend(frameon=False, ncols=2, loc="upper left", markerscale=2, fontsize=12)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, facecolor="white")
-    plt.close(figure)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description="The evidence chooses trend and seasons, and finds the year."
+    )
     parser.add_argument("file", type=Path, nargs="?", help="csv with the columns date and co2")
     parser.add_argument("--out", "--output", type=Path, default=Path("mauna_loa.png"))
     options = parser.parse_args()

@@ -1,4 +1,7 @@
-"""Regression that says how sure it is, and digits that nobody wrote, on scikit-learn's data.
+"""Regression that says how sure it is, and digits that nobody wrote
+=================================================================
+
+On scikit-learn's data::
 
     python examples/quickstart.py [--output PICTURE]
 
@@ -179,7 +182,6 @@ def draw(path: Path, *rows: list[Callable[[Any], None]]) -> None:
         panel(axis)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, facecolor="white")
-    plt.close(figure)
 
 
 def draw_intervals(axis: Any, model: Any, X: np.ndarray, y: np.ndarray) -> None:
@@ -285,7 +287,9 @@ def digits() -> list[Callable[[Any], None]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description="Regression that says how sure it is, and digits that nobody wrote."
+    )
     parser.add_argument("--output", type=Path, default=Path("quickstart.png"))
     options = parser.parse_args()
     draw(options.output, diabetes(), digits())

@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._container import ModelFileError
+    from ._files import load, save
     from ._regressor import BayesianBasisRegressor
     from ._vae import VAETransformer
     from .bases import FourierBasis, GaussianBasis, SigmoidBasis
@@ -18,18 +20,24 @@ _HOMES = {
     "BayesianBasisRegressor": "_regressor",
     "FourierBasis": "bases",
     "GaussianBasis": "bases",
+    "ModelFileError": "_container",
     "SigmoidBasis": "bases",
     "VAETransformer": "_vae",
+    "load": "_files",
     "mean_log_predictive_density": "metrics",
+    "save": "_files",
 }
 
 __all__ = [
     "BayesianBasisRegressor",
     "FourierBasis",
     "GaussianBasis",
+    "ModelFileError",
     "SigmoidBasis",
     "VAETransformer",
+    "load",
     "mean_log_predictive_density",
+    "save",
 ]
 
 

@@ -18,6 +18,7 @@ read and set, and a method ``pull_back(X, Phi, gradient)``, the gradient by ``th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from scipy.linalg import lapack
@@ -25,14 +26,12 @@ from scipy.optimize import minimize
 from sklearn.pipeline import Pipeline
 
 from ._blocks import in_threads, row_blocks
-from ._design import Design, Rows, summarise
+from ._design import SEARCH_ROWS, Design, Rows, summarise
 from ._evidence import Data, FitTerm, Prior, fit_term, unit_prior_term
 from ._posterior import Posterior
 from ._validation import FloatArray
 from .bases import is_learnable, understudy
 
-SEARCH_ROWS = 4000
-"""Rows that the search looks at: length scales need no more, and the posterior gets all."""
 MOST_STEPS = 40
 SIGNAL_TO_NOISE = 20.0
 FARTHEST, FARTHEST_RATIO = 5.0, 15.0  # from the start, for theta and the log ratio
@@ -40,11 +39,18 @@ ENOUGH = 1e-6  # of the gain so far: a thousandth of a nat where that is a nat a
 HOPELESS = 1e100
 
 
-def adapt(design: Design, rows: Rows, prior: Prior) -> None:
+class Source(Protocol):
+    """Rows, wherever they are."""
+
+    def chosen(self, n_most: int) -> Rows: ...
+
+
+def adapt(design: Design, source: Source, prior: Prior) -> None:
     """Give the basis of ``design`` the parameters of largest evidence, if it has any to learn."""
     basis = design.basis
     if not is_learnable(basis):
         return
+    rows = source.chosen(SEARCH_ROWS)  # before a pipeline transforms them all
     while isinstance(basis, Pipeline):
         if len(basis) > 1:
             X = np.asarray(basis[:-1].transform(rows.X), dtype=np.float64)
@@ -80,10 +86,10 @@ def distinct(rows: Rows) -> Rows:
     So the search sees the same numbers in the same order whether rows are repeated or weighted,
     and however they are sorted.
     """
-    if len(rows) > SEARCH_ROWS:
-        rows = rows[np.linspace(0, len(rows) - 1, SEARCH_ROWS).astype(int)]
+    rows = rows.chosen(SEARCH_ROWS)
     weights = np.ones(len(rows)) if rows.weights is None else rows.weights
-    table, which = np.unique(np.hstack([rows.X, rows.Y]), axis=0, return_inverse=True)
+    table = np.hstack([rows.X, rows.Y]).astype(np.float64, copy=False)
+    table, which = np.unique(table, axis=0, return_inverse=True)
     n_features = rows.X.shape[1]
     total: FloatArray = np.bincount(which.ravel(), weights=weights).astype(np.float64)
     return Rows(np.ascontiguousarray(table[:, :n_features]), table[:, n_features:], total)

@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import has_fit_parameter
 
 from ._blocks import BLOCK_ROWS, in_threads, row_blocks
 from ._evidence import Prior
@@ -23,6 +25,8 @@ SMALLEST_RESIDUAL = 1e-6
 GRAM_GROUPS = 8
 SHIFT_ROWS = 500
 QR_ROWS = 1024
+SEARCH_ROWS = 4000
+"""Rows that a search for basis parameters looks at: it needs no more, the posterior gets all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,14 @@ class Rows:
     def __len__(self) -> int:
         return len(self.X)
 
+    @property
+    def n_features(self) -> int:
+        return int(self.X.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        return int(self.Y.shape[1])
+
     def __getitem__(self, index: Any) -> Rows:
         weights = None if self.weights is None else self.weights[index]
         return Rows(self.X[index], self.Y[index], weights)
@@ -81,6 +93,37 @@ class Rows:
         if self.weights is not None:
             table *= np.sqrt(self.weights)[:, None]
         return table
+
+    def chosen(self, n_most: int) -> Rows:
+        """At most ``n_most`` of these, spread evenly."""
+        return self if len(self) <= n_most else self[evenly_spread(len(self), n_most)]
+
+    def aged(self, forgetting: float) -> Rows:
+        """These, each discounted once for every row after it."""
+        weights = np.power(forgetting, np.arange(len(self))[::-1])
+        return Rows(self.X, self.Y, weights if self.weights is None else weights * self.weights)
+
+    def design(self, basis: Any, fit_intercept: bool) -> Design:
+        """The design of ``basis``, which is fitted to these rows."""
+        y = self.Y[:, 0] if self.n_outputs == 1 else self.Y
+        if self.weights is not None and has_fit_parameter(basis, "sample_weight"):
+            basis.fit(self.X, y, sample_weight=self.weights)
+        else:
+            basis.fit(self.X, y)
+        return Design.of(basis, self.X, fit_intercept)
+
+    def summarised(self, design: Design, solver: str) -> tuple[Statistic, int]:
+        """Their statistic and their number."""
+        return summarise(design, self, solver), len(self)
+
+    def added(self, stream: Stream, prior: Prior, forgetting: float) -> tuple[Stream, int]:
+        """``stream`` after them, and their number."""
+        return stream.extended(self, prior, forgetting), len(self)
+
+
+def evenly_spread(n_rows: int, n_most: int) -> npt.NDArray[np.intp]:
+    """Indices of all rows, or of ``n_most`` from the first to the last."""
+    return np.linspace(0, n_rows - 1, min(n_rows, n_most)).astype(np.intp)
 
 
 class Buffer:
@@ -121,9 +164,9 @@ def _by_gram(design: Design, rows: Rows) -> Statistic | None:
     n_columns, n_outputs = design.n_columns, rows.Y.shape[1]
     shift = np.zeros(n_columns + n_outputs)
     if design.fit_intercept:  # columns near their means: the same weights, far better conditioned
-        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), SHIFT_ROWS)).astype(int)]
+        sample = rows.chosen(SHIFT_ROWS)
         shift[1:n_columns] = design.rows(sample.X)[:, 1:].mean(axis=0)
-        shift[n_columns:] = sample.Y.mean(axis=0)
+        shift[n_columns:] = sample.Y.mean(axis=0, dtype=np.float64)
 
     def gram_of(group: slice) -> FloatArray:
         gram, product = np.zeros((2, len(shift), len(shift)))
@@ -266,12 +309,14 @@ class Stream:
             return successor
         statistic = successor.statistic  # not ours, which stays as it is if what follows raises
         if forgetting < 1:
-            weights = np.power(forgetting, np.arange(len(rows))[::-1])
-            if rows.weights is not None:
-                weights = weights * rows.weights
-            rows = Rows(rows.X, rows.Y, weights)
+            rows = rows.aged(forgetting)
             statistic = statistic.discounted(forgetting ** len(rows))
         return Stream(self.design, prior, update(statistic, self.design, rows))
+
+    def joined(self, statistic: Statistic, prior: Prior, discount: float = 1.0) -> Stream:
+        """The stream with the rows of ``statistic`` seen too, after a discount of older ones."""
+        older = self.statistic if discount == 1 else self.statistic.discounted(discount)
+        return Stream(self.design, prior, older.merged(statistic))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the buffer: a pickle holds what was seen, once."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy.typing as npt
@@ -114,7 +115,14 @@ class VAE(nn.Module):
         mean, log_variance = self.moments(x)
         return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
-    def elbo(self, x: Tensor, noise: Tensor, beta: float = 1.0, free_bits: float = 0.0) -> Tensor:
+    def elbo(
+        self,
+        x: Tensor,
+        noise: Tensor,
+        beta: float = 1.0,
+        free_bits: float = 0.0,
+        over_batch: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """Mean over rows of the ELBO, its expectation by one draw a row.
 
         Parameters
@@ -126,7 +134,9 @@ class VAE(nn.Module):
         beta : float
             Weight of the KL term.
         free_bits : float
-            Nats of KL a latent dimension, on average over the rows, that cost no more than these.
+            Nats of KL a latent dimension, on average over the batch, that cost no more than these.
+        over_batch : callable, default=None
+            From means over x to means over the batch, if x is a part of one.
         """
         mean, log_variance = self.moments(x)
         std = torch.exp(0.5 * log_variance)
@@ -134,7 +144,9 @@ class VAE(nn.Module):
         fit = self.likelihood.mean_log_prob(x, self.outputs(z), self.free)
         doubled = mean.square() + log_variance.exp() - log_variance  # 2 KL + 1, as in `kl`
         if free_bits:
-            return fit - beta * (0.5 * (doubled.mean(0) - 1)).clamp(min=free_bits).sum()
+            kl = 0.5 * (doubled.mean(0) - 1)
+            costs = (over_batch(kl) if over_batch else kl) >= free_bits
+            return fit - beta * torch.where(costs, kl, free_bits).sum()
         # As few operations as can be: in small networks they take as long as the products.
         half = 0.5 * beta
         return fit.sub(doubled.sum(), alpha=half / len(x)).add(half * self.n_components)

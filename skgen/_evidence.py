@@ -31,6 +31,7 @@ SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
 GRID_POINTS = 120
 NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions counts for nothing
 WELL_CONDITIONED = 100
+NOTHING = 1e-100  # of the largest: far below rounding, and denormal numbers cost a hundredfold
 SHIFTS, TRIAL_STEPS = (-12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0), 100
 
 FitTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
@@ -149,7 +150,9 @@ class Data:
             values, vectors = np.linalg.eigh(self.factor.T @ self.factor)
             components = vectors.T @ (self.factor.T @ self.target) / np.sqrt(values)
         else:  # twice the digits for the small ones
-            left, singular, right = np.linalg.svd(self.factor)
+            size = np.abs(self.factor)
+            normal = np.where(size > size.max() * NOTHING, self.factor, 0.0)
+            left, singular, right = np.linalg.svd(normal)
             values, vectors, components = singular**2, right.T, left.T @ self.target
         return _Spectrum(values, vectors, components, self.residual)
 

@@ -6,8 +6,11 @@ sections 3.3 to 3.5; it lives in ``_posterior`` and ``_evidence``.
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Self
 
 import joblib
@@ -20,12 +23,22 @@ from sklearn.utils.validation import (
     _check_sample_weight,
     check_array,
     check_is_fitted,
-    has_fit_parameter,
     validate_data,
 )
 
 from ._adaptation import adapt
-from ._design import QR_ROWS, Design, Rows, Stream, evaluate_rows, summarise
+from ._dask import (
+    DaskRows,
+    arrays,
+    check_collection,
+    is_dask,
+    lazily,
+    numbered,
+    r2_score,
+    specimen,
+)
+from ._design import QR_ROWS, Design, Rows, Stream, evaluate_rows
+from ._documentation import DocumentationLink
 from ._evidence import Prior
 from ._posterior import Gamma, Posterior, Statistic
 from ._validation import (
@@ -47,7 +60,7 @@ from .bases import depends_on_data, is_total, resolve_basis
 FLOAT64 = np.dtype(np.float64)
 
 
-class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Bayesian linear regression over basis functions.
 
     Weights ``w ~ N(m, diag(1 / prior_precision))`` and observations
@@ -125,7 +138,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         The fitted basis.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, when X has them.
 
     See Also
@@ -140,6 +153,9 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     What is kept of the data is the triangular factor of a QR decomposition of the design matrix,
     so that a fit costs O(n_samples n_basis^2) time and O(n_basis^2) memory beside the data, and
     batches, streams and merged models give the same posterior. A row of weight k counts as k rows.
+
+    X, y and ``sample_weight`` may be dask arrays or data frames: the rows are condensed where they
+    lie, and ``predict``, ``sample_y`` and ``log_predictive_density`` give dask arrays.
 
     Where precisions are learnt, the mean is that of the best ones, and spreads are averaged over
     the posterior of the ratio of prior to noise precision, uniform beforehand in its logarithm, by
@@ -225,9 +241,10 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             solver = check_choice(self.solver, "solver", ("auto", "qr", "cholesky"))
             self._checked_forgetting()
             adapt(design, rows, prior)
-            stream = Stream(design, prior, summarise(design, rows, solver))
+            statistic, n_rows = rows.summarised(design, solver)
+            stream = Stream(design, prior, statistic)
             _ = stream.posteriors  # what they have to complain of belongs to this call
-            self._learnt(stream, len(rows))
+            self._learnt(stream, n_rows)
         return self
 
     def partial_fit(
@@ -270,10 +287,11 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             forgetting = self._checked_forgetting()
             if first:
                 adapt(design, rows, prior)
-            empty = Statistic.empty(design.n_columns, rows.Y.shape[1])
+            empty = Statistic.empty(design.n_columns, rows.n_outputs)
             before = Stream(design, prior, empty) if first else self._stream
             seen = 0 if first else self.n_samples_seen_
-            self._learnt(before.extended(rows, prior, forgetting), seen + len(rows))
+            stream, n_rows = rows.added(before, prior, forgetting)
+            self._learnt(stream, seen + n_rows)
         return self
 
     def merge(self, other: BayesianBasisRegressor) -> Self:
@@ -308,8 +326,7 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "share one by sklearn.frozen.FrozenEstimator(model.basis_)."
             )
         ours = self._stream
-        statistic = ours.statistic.merged(other._stream.statistic)
-        self._stream = Stream(ours.design, ours.prior, statistic)
+        self._stream = ours.joined(other._stream.statistic, ours.prior)
         self.n_samples_seen_ += other.n_samples_seen_
         return self
 
@@ -353,8 +370,26 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     # -- checking --------------------------------------------------------------------------------
 
-    def _validated_rows(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Rows:
+    def _validated_rows(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> Rows | DaskRows:
         """Rows to learn from, those of weight 0 left out; sets what ``reset`` asks for."""
+        if is_dask(X, y, sample_weight):
+            return self._dask_rows(X, y, sample_weight, reset=reset)
+        return self._rows(X, y, sample_weight, reset=reset)
+
+    def _dask_rows(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> DaskRows:
+        for name, value in {"X": X, "y": y, "sample_weight": sample_weight}.items():
+            if is_dask(value) or shape_of(value):  # else None or a number
+                check_collection(value, name)
+        self._rows(*map(specimen, (X, y, sample_weight)), reset=reset)
+        check = partial(type(self)()._rows, reset=True, is_part=True)
+        return DaskRows(X, y, sample_weight, check)
+
+    def _rows(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, is_part: bool = False
+    ) -> Rows:
+        """Rows in memory; those of a part of the data may all weigh nothing."""
         X = self._validated_features(X, reset=reset)
         Y = self._validated_targets(y, len(X), reset=reset)
         if sample_weight is None:
@@ -363,6 +398,8 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_numeric(sample_weight, "sample_weight", remedy=remedy)
         if not shape_of(sample_weight):
             check_number(sample_weight, "sample_weight", low=0, high=LARGEST, remedy=remedy)
+        elif is_part and len(sample_weight) == len(X) and not np.any(sample_weight):
+            return Rows(X[:0], Y[:0], np.empty(0))
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not 0 < weights.max() <= LARGEST:
             raise ValueError(
@@ -390,8 +427,8 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_numeric(y, "y")
         with np.errstate(all="ignore"):
             y = check_array(
-                y, dtype=np.float64, ensure_2d=False, ensure_min_samples=0, input_name="y",
-                estimator=self,
+                y, dtype=[np.float64, np.float32], ensure_2d=False, ensure_min_samples=0,
+                input_name="y", estimator=self,
             )  # fmt: skip
         if y.ndim not in (1, 2) or len(y) != n_samples:
             raise ValueError(
@@ -410,15 +447,9 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         return Y
 
-    def _fitted_design(self, rows: Rows) -> Design:
+    def _fitted_design(self, rows: Rows | DaskRows) -> Design:
         fit_intercept = check_flag(self.fit_intercept, "fit_intercept")
-        basis = resolve_basis(self.basis, rows.X.shape[1])
-        y = rows.Y[:, 0] if rows.Y.shape[1] == 1 else rows.Y
-        if rows.weights is not None and has_fit_parameter(basis, "sample_weight"):
-            basis.fit(rows.X, y, sample_weight=rows.weights)
-        else:
-            basis.fit(rows.X, y)
-        return Design.of(basis, rows.X, fit_intercept)
+        return rows.design(resolve_basis(self.basis, rows.n_features), fit_intercept)
 
     def _prior(self, design: Design) -> Prior:
         """The prior that the parameters describe, for the columns of a design matrix."""
@@ -524,6 +555,8 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "`return_std` and `return_cov` must not both be True; got both. The standard "
                 "deviations are the roots of the covariance's diagonal."
             )
+        if is_dask(X):
+            return self._predicted_lazily(X, return_std, return_cov)
         stream, X = self._readable(X)
         posteriors = self._posteriors()
         mean, leverage = evaluate_rows(
@@ -541,6 +574,20 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             for spread in posterior.spread
         ]
         return self._shaped(mean), self._shaped(np.stack(covariances, axis=-1))
+
+    def _predicted_lazily(self, X: Any, return_std: bool, return_cov: bool) -> Any:
+        if return_cov:
+            raise ValueError(
+                "`return_cov` must be False for dask input, of whose rows the covariance has one "
+                "number a pair; got True. Ask for `return_std`, or for few rows in memory."
+            )
+        model = self._reader(X)
+        trailing = () if self._is_1d else (self._stream.n_outputs,)
+        (X,) = arrays(X)
+        if not return_std:
+            return lazily(_predicted, model, X, trailing=trailing)
+        both = lazily(_predicted_twice, model, X, trailing=(2, *trailing))
+        return both[:, 0], both[:, 1]
 
     def sample_y(
         self,
@@ -581,19 +628,24 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             n_samples, "n_samples", low=1, high=1e9, integer=True,
             remedy="Give the number of draws.",
         )  # fmt: skip
+        shown = specimen(X)
         if self.__sklearn_is_fitted__():
-            stream, X = self._readable(X)
+            stream, shown = self._readable(shown)
             design, posteriors, is_1d = stream.design, self._posteriors(), self._is_1d
         else:
-            design, posteriors, X = self._before_data(X)
+            design, posteriors, shown = self._before_data(shown)
             is_1d = True
         draws = [posterior.draw(n_samples, rng) for posterior in posteriors]
         weights = np.concatenate([weights for weights, _ in draws], axis=1)
-        values, _ = evaluate_rows(design, weights.reshape(len(weights), -1), [], X)
-        samples = values.reshape(len(values), *weights.shape[1:])
-        if observation_noise:
-            scales = np.concatenate([scale for _, scale in draws])
-            samples += scales * rng.standard_normal(samples.shape)
+        scales = np.concatenate([scale for _, scale in draws]) if observation_noise else None
+        function = _Draws(design, weights, scales)
+        if is_dask(X):
+            (X,) = arrays(X)
+            check = partial(type(self)()._validated_features, reset=True)
+            model = (function, check, int(rng.integers(2**63)))
+            samples = lazily(_drawn, model, X, numbered(X), trailing=weights.shape[1:])
+        else:
+            samples = function(shown, rng)
         return samples[:, 0] if is_1d else samples
 
     def _before_data(self, X: Any) -> tuple[Design, list[Posterior], FloatArray]:
@@ -631,6 +683,11 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Log densities in nats, summed over outputs: Student-t, or normal where all precisions
             are given.
         """
+        if is_dask(X, y):
+            model = self._reader(X)
+            self._validated_targets(specimen(y), 1, reset=False)
+            log_densities: FloatArray = lazily(_log_densities, model, *arrays(X, y=y), trailing=())
+            return log_densities
         stream, X = self._readable(X)
         Y = self._validated_targets(y, len(X), reset=False)
         posteriors = self._posteriors()
@@ -639,6 +696,30 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         df = np.array([posterior.df for posterior, _ in _each_output(posteriors)])
         log_density: FloatArray = np.sum(student_t.logpdf(Y, df, mean, scale), axis=1)
         return log_density
+
+    def score(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
+        """Coefficient of determination R² of the predictive means, averaged over outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0; None is 1 for each row.
+
+        Returns
+        -------
+        score : float
+            1 less the mean squared error over the variance of y.
+        """
+        if not is_dask(X, y, sample_weight):
+            return float(super().score(X, y, sample_weight))
+        rows = self._dask_rows(X, y, sample_weight, reset=False)
+        return r2_score(rows, self._reader(X))
 
     def log_marginal_likelihood(
         self,
@@ -695,6 +776,14 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """The stream and the validated features that a prediction needs."""
         check_is_fitted(self)
         return self._stream, self._validated_features(X, reset=False)
+
+    def _reader(self, X: Any) -> Self:
+        """A copy to send to the blocks of X, which have lost the names that X may have."""
+        self._readable(specimen(X))
+        model = copy.deepcopy(self)
+        if hasattr(model, "feature_names_in_"):
+            del model.feature_names_in_
+        return model
 
     def _shaped(self, table: FloatArray) -> FloatArray:
         """``table`` with outputs along the last axis, which a single target's y has not."""
@@ -785,6 +874,23 @@ class BayesianBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return effective
 
 
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """Joint draws: weights (n_columns, n_outputs, n_draws), noise scales (n_outputs, n_draws)."""
+
+    design: Design
+    weights: FloatArray
+    scales: FloatArray | None
+
+    def __call__(self, X: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Draws at the rows of X, (n_rows, n_outputs, n_draws)."""
+        values, _ = evaluate_rows(self.design, self.weights.reshape(len(self.weights), -1), [], X)
+        samples: FloatArray = values.reshape(len(values), *self.weights.shape[1:])
+        if self.scales is not None:
+            samples += self.scales * rng.standard_normal(samples.shape)
+        return samples
+
+
 def _each_output(posteriors: list[Posterior]) -> Iterator[tuple[Posterior, float]]:
     """Each output's posterior and noise variance, in order."""
     for posterior in posteriors:
@@ -802,5 +908,29 @@ def _std(
         )
         for index, posterior in enumerate(posteriors)
     ]
-    std: FloatArray = np.sqrt(np.hstack(columns))
+    variances = np.hstack(columns)
+    std: FloatArray = np.sqrt(variances, out=variances)
     return std
+
+
+# -- what runs on the blocks of dask input -----------------------------------------------------
+
+
+def _predicted(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
+    mean: Any = model.predict(X)
+    return mean
+
+
+def _predicted_twice(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
+    mean, std = model.predict(X, return_std=True)
+    return np.stack([mean, std], axis=1)
+
+
+def _drawn(model: Any, X: FloatArray, number: npt.NDArray[np.intp]) -> FloatArray:
+    draws, check, seed = model
+    samples: FloatArray = draws(check(X), np.random.default_rng([seed, *number]))
+    return samples
+
+
+def _log_densities(model: BayesianBasisRegressor, X: FloatArray, y: FloatArray) -> FloatArray:
+    return model.log_predictive_density(X, y)

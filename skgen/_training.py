@@ -1,7 +1,8 @@
 """Training: the only room that knows skorch.
 
 skorch gives the optimiser, the callbacks and the history; the loop over batches is our own: one
-permutation an epoch, slices of whole batches, no collation of single rows.
+permutation an epoch, slices of whole batches, no collation of single rows. Among the ranks of a
+process group, each takes its share of each batch, and of the noise that is drawn for all of it.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from ._checkpoint import Checkpoint
+from ._distributed import Ranks
 from ._elbo import VAE
+from ._rows import Rows
 from ._validation import shown
 from .likelihoods import binarized
 from .networks import OURS, seeded
@@ -49,14 +55,42 @@ class Objective:
         """Weight of the KL term in an epoch, counted from 0."""
         return self.beta * min(1.0, (epoch + 1) / (self.kl_warmup + 1))
 
-    def value(self, vae: VAE, x: Tensor, weight: float, generator: torch.Generator) -> Tensor:
+    def noise(self, n_rows: int, n_components: int, generator: torch.Generator) -> Tensor:
+        """What the objective of a batch of so many rows takes, rows last but one."""
+        n_draws = self.n_importance_samples
+        shape = (n_rows, n_components) if n_draws == 1 else (n_draws, n_rows, n_components)
+        return torch.randn(shape, generator=generator)
+
+    def value(
+        self,
+        vae: VAE,
+        x: Tensor,
+        noise: Tensor,
+        weight: float,
+        over_batch: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """The objective, a mean over the rows of x."""
-        shape = (len(x), vae.n_components)
         if self.n_importance_samples == 1:
-            noise = torch.randn(shape, generator=generator).to(x.device)
-            return vae.elbo(x, noise, weight, self.free_bits)
-        noise = torch.randn((self.n_importance_samples, *shape), generator=generator)
-        return vae.bound(x, noise.to(x.device), weight).mean()
+            return vae.elbo(x, noise, weight, self.free_bits, over_batch)
+        return vae.bound(x, noise, weight).mean()
+
+
+class Shared(nn.Module):
+    """A rank's part of the objective of a batch: its mean over ranks is that of the batch."""
+
+    def __init__(self, vae: VAE, objective: Objective, ranks: Ranks) -> None:
+        super().__init__()
+        self.vae, self.objective, self.ranks = vae, objective, ranks
+
+    def forward(self, x: Tensor, noise: Tensor, weight: float, n_rows: int) -> Tensor:
+        """The part, by this rank's rows of a batch of ``n_rows``; 0 if the row is a stand-in."""
+        share = self.ranks.n_mine(n_rows) / n_rows
+
+        def over_batch(mean: Tensor) -> Tensor:
+            return self.ranks.sum_on_device(mean.detach() * share)
+
+        value = self.objective.value(self.vae, x, noise, weight, over_batch)
+        return value * (share * self.ranks.size)
 
 
 @dataclass(frozen=True)
@@ -82,7 +116,7 @@ class Settings:
 class EarlyStopping:
     """Rows held out, and the patience with them."""
 
-    X: Tensor
+    X: Tensor | Rows
     tol: float
     n_iter_no_change: int
     best: float = math.inf
@@ -116,26 +150,29 @@ class Course:
 
 def train(
     vae: VAE,
-    X: Tensor,
+    X: Tensor | Rows,
     settings: Settings,
     generator: torch.Generator,
     early_stopping: EarlyStopping | None = None,
     optimizer_state: dict[str, Any] | None = None,
+    ranks: Ranks | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Course:
-    """Train ``vae`` in place on the rows of X, float32 and standardised.
+    """Train ``vae`` in place on the rows of X, in its precision and standardised.
 
-    Ctrl-C ends the training early, and the course says so. A loss that is no number any more
-    raises a ValueError.
+    Ctrl-C ends the training early, and the course says so; among ranks it raises. A loss that is
+    no number any more raises a ValueError. After each epoch but the last the state is written to
+    ``checkpoint``; one that has a state is gone on from.
     """
-    net = _Net(vae, settings, generator).initialize()
+    net = _Net(vae, settings, generator, ranks or Ranks(), checkpoint or Checkpoint()).initialize()
     if optimizer_state:
         net.optimizer_.load_state_dict(copy.deepcopy(optimizer_state))
         net.optimizer_.param_groups[0]["lr"] = settings.learning_rate
     vae.train()
+    net.ranks.meet_on(vae.device)
     net.notify("on_train_begin", X=X, y=None)
     seed = int(torch.randint(2**62, (), generator=generator))
-    ours = all(isinstance(builder, OURS) for builder in vae.architecture[:2])
-    with nullcontext() if ours else seeded(seed):  # others may draw: dropout
+    with seeded(seed + net.ranks.rank) if net.draws else nullcontext():
         interrupted = net.run(X, early_stopping)
         net.notify("on_train_end", X=X, y=None)
         if early_stopping is not None and early_stopping.state:
@@ -170,7 +207,14 @@ def ctrl_c() -> Iterator[list[bool]]:
 class _Net(NeuralNet):
     """skorch's net, over slices of whole batches, with a generator of its own."""
 
-    def __init__(self, vae: VAE, settings: Settings, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        vae: VAE,
+        settings: Settings,
+        generator: torch.Generator,
+        ranks: Ranks,
+        checkpoint: Checkpoint,
+    ) -> None:
         super().__init__(
             vae,
             criterion=nn.Identity,
@@ -182,33 +226,42 @@ class _Net(NeuralNet):
             batch_size=settings.batch_size,
             train_split=None,
             callbacks=list(settings.callbacks) or "disable",
-            verbose=settings.verbose,
+            verbose=settings.verbose if ranks.first else 0,
             device=settings.device,
         )
         self.settings = settings
         self.generator = generator
+        self.ranks = ranks
+        self.checkpoint = checkpoint
+        # Networks of others may draw from torch's global generator: dropout.
+        self.draws = not all(isinstance(builder, OURS) for builder in vae.architecture[:2])
         self.best: dict[str, float] = {}
 
     def get_default_callbacks(self) -> list[Any]:
         return []
 
-    def run(self, X: Tensor, early_stopping: EarlyStopping | None) -> bool:
+    def run(self, X: Tensor | Rows, early_stopping: EarlyStopping | None) -> bool:
         """Train until the last epoch, early stopping, a callback or Ctrl-C; True if the latter."""
         with ctrl_c() as pressed:
             try:
                 self._train_epochs(X, early_stopping, pressed)
             except KeyboardInterrupt:
+                if not self.ranks.alone:  # the others wait
+                    raise
                 return True
         return False
 
     def _train_epochs(
-        self, X: Tensor, early_stopping: EarlyStopping | None, pressed: list[bool]
+        self, X: Tensor | Rows, early_stopping: EarlyStopping | None, pressed: list[bool]
     ) -> None:
         n_epochs = self.settings.max_iter
         data = {"dataset_train": X, "dataset_valid": early_stopping and early_stopping.X}
         validation_seed = int(torch.randint(2**62, (), generator=self.generator))
-        with tqdm(total=n_epochs, unit="epoch", disable=not self.settings.verbose) as bar:
-            for epoch in range(n_epochs):
+        if self.checkpoint.epoch is not None:
+            self._go_on_from(self.checkpoint.epoch, early_stopping)
+        n_before = len(self.history)
+        with tqdm(total=n_epochs, initial=n_before, unit="epoch", disable=not self.verbose) as bar:
+            for epoch in range(n_before, n_epochs):
                 start = time.perf_counter()
                 self.notify("on_epoch_begin", **data)
                 self._record("train_loss", self._train_epoch(X, epoch))
@@ -216,13 +269,52 @@ class _Net(NeuralNet):
                     valid_loss = self.loss_of(early_stopping.X, validation_seed)
                     self._record("valid_loss", valid_loss)
                     early_stopping.heed(valid_loss, self.module_)
-                self.history.record("dur", time.perf_counter() - start)
+                self.history.record("dur", self.ranks.mean(time.perf_counter() - start))
                 bar.set_postfix(loss=self.history[-1, "train_loss"], refresh=False)
                 bar.update()
                 if not self._callbacks_go_on(data, pressed) or (
                     early_stopping and early_stopping.is_over
                 ):
                     break
+                if epoch + 1 < n_epochs and self.ranks.first and self.checkpoint.path:
+                    self.checkpoint.write(self._state(early_stopping))
+
+    def _state(self, early_stopping: EarlyStopping | None) -> dict[str, Any]:
+        """All that the coming epochs depend on."""
+        stopping = early_stopping and (
+            early_stopping.best, early_stopping.n_stale, early_stopping.state
+        )  # fmt: skip
+        return {
+            "weights": self.module_.state_dict(),
+            "optimizer": self.optimizer_.state_dict(),
+            "generator": self.generator.get_state(),
+            "global_generator": torch.get_rng_state() if self.draws else None,
+            "history": [
+                {name: _plain(value) for name, value in epoch.items() if name != "batches"}
+                for epoch in self.history
+            ],
+            "best": self.best,
+            "stopping": stopping,
+        }
+
+    def _go_on_from(self, state: dict[str, Any], early_stopping: EarlyStopping | None) -> None:
+        self.module_.load_state_dict(state["weights"])
+        self.optimizer_.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        if self.draws:
+            torch.set_rng_state(state["global_generator"])
+        for epoch in state["history"]:
+            self.history.new_epoch()
+            for name, value in epoch.items():
+                self.history.record(name, value)
+        self.best = state["best"]
+        if self.callbacks_:
+            warnings.warn(
+                "`callbacks` do not know of the epochs before the checkpoint: they begin anew.",
+                stacklevel=2,
+            )
+        if early_stopping is not None:
+            early_stopping.best, early_stopping.n_stale, early_stopping.state = state["stopping"]
 
     def epochs(self) -> dict[str, list[Any]]:
         """What was recorded of each completed epoch."""
@@ -232,23 +324,29 @@ class _Net(NeuralNet):
             name: [epoch.get(name) for epoch in completed] for name in {"train_loss": None, **names}
         }
 
-    def _train_epoch(self, X: Tensor, epoch: int) -> float:
+    def _train_epoch(self, X: Tensor | Rows, epoch: int) -> float:
         """One pass over the rows in random order; returns their mean loss."""
         objective, n_epochs = self.settings.objective, self.settings.max_iter
         weight = objective.weight(epoch)
         batches = torch.randperm(len(X), generator=self.generator).split(self.batch_size)
         parameters = list(self.module_.parameters())
         watched = any(_minds_batches(callback) for _, callback in self.callbacks_)
-        values = []
+        # Made anew each epoch, because callbacks may have frozen parameters, or freed them.
+        shared = None if self.ranks.alone else self.ranks.parallel(self._shared())
+        # One tensor: small ones, if kept, would pin what is freed between them in the heap.
+        values = self.module_.free.new_empty(len(batches))
         for index, rows in enumerate(batches):
             if self.settings.one_cycle:
                 self._set_rate((epoch + index / len(batches)) / n_epochs)
-            x = self._observed(X.index_select(0, rows), self.generator)
+            x, noise = self._drawn(X, rows, self.generator)
             if watched:
                 self.notify("on_batch_begin", batch=(x, None), training=True)
             for parameter in parameters:
                 parameter.grad = None
-            value = objective.value(self.module_, x, weight, self.generator)
+            if shared is None:
+                value = objective.value(self.module_, x, noise, weight)
+            else:
+                value = shared(x, noise, weight, len(rows))
             value.backward()
             if watched:
                 named = list(self.module_.named_parameters())
@@ -256,13 +354,14 @@ class _Net(NeuralNet):
                     "on_grad_computed", named_parameters=named, batch=(x, None), training=True
                 )
             self.optimizer_.step()
-            values.append(value.detach())
+            values[index] = value.detach()
             if watched:
-                self._end_batch(x, -values[-1])
+                self._end_batch(x, -values[index])
         if not watched:
             self.history.new_batch()  # Checkpoint asks for the last one
         sizes = torch.tensor([len(rows) for rows in batches], dtype=torch.float64)
-        mean = -float(torch.stack(values).cpu().double() @ sizes) / len(X)
+        mean = self.ranks.mean(-float(values.cpu().double() @ sizes) / len(X))
+        self.ranks.align(self.module_)
         self.check_finite(mean, f"in epoch {epoch + 1}")
         return mean
 
@@ -288,24 +387,32 @@ class _Net(NeuralNet):
         factor = end + (start - end) * (1 + math.cos(math.pi * share)) / 2
         self.optimizer_.param_groups[0]["lr"] = factor * self.settings.learning_rate
 
-    def loss_of(self, X: Tensor, seed: int) -> float:
+    def loss_of(self, X: Tensor | Rows, seed: int) -> float:
         """Loss of rows held out, by the same random numbers at each epoch."""
         generator = torch.Generator().manual_seed(seed)
-        objective = self.settings.objective
+        shared, weight = self._shared(), self.settings.objective.beta
         self.module_.eval()
         total = 0.0
         with torch.no_grad():
-            for rows in X.split(EVALUATED_ROWS):
-                x = self._observed(rows, generator)
-                value = objective.value(self.module_, x, objective.beta, generator)
-                total -= float(value) * len(x)
+            for rows in torch.arange(len(X)).split(EVALUATED_ROWS):
+                x, noise = self._drawn(X, rows, generator)
+                total -= float(shared(x, noise, weight, len(rows))) * len(rows)
         self.module_.train()
-        return total / len(X)
+        return self.ranks.mean(total) / len(X)
 
-    def _observed(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def _shared(self) -> Shared:
+        return Shared(self.module_, self.settings.objective, self.ranks)
+
+    def _drawn(
+        self, X: Tensor | Rows, rows: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """This rank's share of a batch of rows, and of the noise drawn for all of it."""
         if self.module_.likelihood.binary:
-            x = binarized(x, generator)
-        return x.to(self.device)
+            x = self.ranks.share(binarized(X.index_select(0, rows), generator))
+        else:
+            x = X.index_select(0, self.ranks.share(rows))
+        noise = self.settings.objective.noise(len(rows), self.module_.n_components, generator)
+        return x.to(self.device), self.ranks.share(noise, dim=-2).to(self.device, x.dtype)
 
     def _record(self, name: str, loss: float) -> None:
         loss += self.settings.log_volume
@@ -314,14 +421,22 @@ class _Net(NeuralNet):
         self.best[name] = min(loss, self.best.get(name, math.inf))
 
     def _callbacks_go_on(self, data: dict[str, Any], pressed: list[bool]) -> bool:
-        """Tell callbacks of the epoch's end; False if one of them asks to stop."""
+        """Tell callbacks of the epoch's end; False if one of them, on any rank, asks to stop."""
+        stops = False
         try:
             self.notify("on_epoch_end", **data)
         except KeyboardInterrupt:  # skorch's way to ask for it
             if pressed:
                 raise
-            return False
-        return True
+            stops = True
+        return self.ranks.mean(stops) == 0
+
+
+def _plain(value: Any) -> Any:
+    """A number or a text that callbacks record, as Python's own; None for what is neither."""
+    if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.numel() == 1):
+        value = value.item()
+    return value if isinstance(value, bool | int | float | str) else None
 
 
 def _minds_batches(callback: Callback) -> bool:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from os import PathLike
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -22,8 +23,12 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
-from ._elbo import VAE, start_at
+from ._checkpoint import Checkpoint, checked_path, digest, identified
+from ._distributed import Ranks, together
+from ._documentation import DocumentationLink
+from ._elbo import VAE, restored, start_at
 from ._noise import points, row_keys, uniforms
+from ._rows import Rows, as_tensor, fingerprint, row_blocks
 from ._training import (
     Course,
     EarlyStopping,
@@ -62,9 +67,13 @@ ANOTHER = np.uint64(0x5DEECE66D)
 """Turns a row's key into one for numbers that have nothing to do with the first."""
 FARTHEST = {torch.float32: 1e15, torch.float64: 1e100}
 """Largest standardised value that networks of each precision are given."""
+NO_MATTER = {"checkpoint", "callbacks", "verbose", "device"}
+"""Parameters of which what is learnt does not depend, or not in a way that can be told."""
 
 
-class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class VAETransformer(
+    DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Variational autoencoder.
 
     Latent codes ``z ~ N(0, I)`` and data ``x ~ p(x | z)``, given by a decoder network and a
@@ -132,6 +141,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     callbacks : list of skorch callbacks, default=None
         They see each epoch, and each batch if they ask. One that raises KeyboardInterrupt, as
         skorch's EarlyStopping does, ends the training.
+    checkpoint : str or path-like, default=None
+        File in which ``fit`` keeps its state after each epoch, lest hours be lost if the process
+        is killed: the same ``fit``, called again, goes on from there and ends bit for bit where it
+        would have ended. The file is deleted when ``fit`` is done. `partial_fit` keeps none.
     verbose : int, default=0
         1 shows a progress bar with the loss.
     device : str, default="cpu"
@@ -161,7 +174,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Number of completed epochs.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, when X has them.
 
     See Also
@@ -176,6 +189,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     -----
     Networks are trained in single precision. What is computed afterwards has the precision of the
     X that is given.
+
+    In an initialised process group of torch.distributed, `fit` and `partial_fit` are to be called
+    by all ranks with the same data, and train one model on all of them; each ends up with it.
 
     Ctrl-C during ``fit`` keeps what was learnt so far, so that the estimator can be used, and
     raises a KeyboardInterrupt that says how far it came.
@@ -228,6 +244,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tol: float = 0.0001,
         warm_start: bool = False,
         callbacks: Sequence[Any] | None = None,
+        checkpoint: str | PathLike[str] | None = None,
         verbose: int = 0,
         device: str = "cpu",
         random_state: RandomState = None,
@@ -253,6 +270,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.tol = tol
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.verbose = verbose
         self.device = device
         self.random_state = random_state
@@ -277,8 +295,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Raises
         ------
         ValueError, TypeError
-            If X or a parameter is unfit, or if the loss becomes nan; the estimator is left as it
-            was.
+            If X or a parameter is unfit, if the loss becomes nan, or if the file ``checkpoint`` is
+            of another fit; the estimator is left as it was.
+        RuntimeError
+            If another rank of the process group fails; the estimator is left as it was.
         KeyboardInterrupt
             After Ctrl-C; the estimator keeps what it has learnt.
 
@@ -287,9 +307,12 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ConvergenceWarning
             If all latent dimensions have collapsed.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), together() as ranks:
             again = check_flag(self.warm_start, "warm_start") and self.__sklearn_is_fitted__()
-            course = self._learn(X, again=again, settings=self._settings())
+            settings = self._settings()
+            path = checked_path(self.checkpoint) if ranks.first else None
+            checkpoint = Checkpoint.at(path)
+            course = self._learn(X, again, settings, ranks, checkpoint)
             if self.explained_kl_.max() < COLLAPSED and not course.interrupted:
                 warnings.warn(
                     "All latent dimensions have collapsed: the latent means say nothing of X "
@@ -298,6 +321,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                     ConvergenceWarning,
                     stacklevel=2,
                 )
+            if not course.interrupted:
+                checkpoint.remove()
         if course.interrupted:
             raise KeyboardInterrupt(
                 f"Training was interrupted after {course.n_epochs} of {self.max_iter} epochs. The "
@@ -328,52 +353,79 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         KeyboardInterrupt
             After Ctrl-C; the estimator keeps what it has learnt.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), together() as ranks:
             again = self.__sklearn_is_fitted__()
-            course = self._learn(X, again=again, settings=self._settings(one_pass=True))
+            settings = self._settings(one_pass=True)
+            course = self._learn(X, again, settings, ranks, Checkpoint())
         if course.interrupted:
             raise KeyboardInterrupt("The pass was interrupted; what it learnt so far is kept.")
         return self
 
-    def _learn(self, X: npt.ArrayLike, *, again: bool, settings: Settings) -> Course:
+    def _learn(
+        self,
+        X: npt.ArrayLike,
+        again: bool,
+        settings: Settings,
+        ranks: Ranks,
+        checkpoint: Checkpoint,
+    ) -> Course:
         """Train a new module, or a copy of the one there is, and take over what came of it."""
         likelihood = resolve_likelihood(self.likelihood)
         table = self._validated(X, likelihood, reset=not again)
         rng = np.random.default_rng(self._seed if again else generator(self.random_state))
+        drawn = rng.integers(2**63, size=4).tolist()
+        checkpoint.seeds, checkpoint.epoch = ranks.of_first(
+            (checkpoint.seeds or drawn, checkpoint.epoch)
+        )
+        seeds = iter(checkpoint.seeds)
         if not again:
             self._standardize(table, likelihood)
         architecture = self._architecture(likelihood, table.shape[1])
         if not again:
-            vae = self._new_module(architecture, table, rng)
+            vae = self._new_module(architecture, table, next(seeds))
         elif architecture == self.module_.architecture:
             vae = self.module_.twin()
         else:
             raise _other_architecture(self.module_.architecture, architecture)
-        rows = self._standardized(table, torch.float32)
-        stopping = None
+        rows, stopping = self._standardized(table, vae.free.dtype), None
         if settings.stops_early:
             if not again or "_split_seed" not in vars(self):
-                self._split_seed = int(rng.integers(2**63))
-            held_out, kept = self._split(len(rows))
-            stopping = EarlyStopping(rows[held_out], settings.tol, settings.n_iter_no_change)
-            rows = rows[kept]
+                self._split_seed = next(seeds)
+            held_out, kept = (rows.only(part).held() for part in self._split(len(rows)))
+            stopping = EarlyStopping(held_out, settings.tol, settings.n_iter_no_change)
+        else:
+            kept = rows.held()
+        if checkpoint.path or not ranks.alone:
+            identity = self._identity(table, vae)
+            ranks.must_agree(identity)
+            checkpoint.must_be_of(identity)
         course = train(
             vae,
-            rows,
+            kept,
             replace(settings, log_volume=self._log_volume),
-            torch.Generator().manual_seed(int(rng.integers(2**63))),
+            torch.Generator().manual_seed(next(seeds)),
             stopping,
             vars(self).get("_optimizer_state") if again and not settings.one_cycle else None,
+            ranks,
+            checkpoint,
         )
         self._take_over(vae, course, again)
-        self.explained_kl_ = self._mean_kl(rows)
-        self._seed = int(rng.integers(2**63))
+        self.explained_kl_ = self._mean_kl(kept)
+        self._seed = next(seeds)
         return course
+
+    def _identity(self, X: FloatArray, vae: VAE) -> dict[str, str]:
+        """What the outcome of a fit depends on, as text."""
+        parameters = self.get_params(deep=False)
+        counted = {name: parameters[name] for name in parameters if name not in NO_MATTER}
+        return {**identified(counted), "X": fingerprint(X), "networks": digest(vae)}
 
     def _standardize(self, X: FloatArray, likelihood: Likelihood) -> None:
         self.location_, self.scale_ = np.zeros(X.shape[1]), np.ones(X.shape[1])
         if likelihood.standardized:
-            scaler = StandardScaler().fit(X)
+            scaler = StandardScaler()
+            for block in row_blocks(*X.shape):
+                scaler.partial_fit(X[block])
             self.location_ = np.asarray(scaler.mean_, dtype=np.float64)
             self.scale_ = np.asarray(scaler.scale_, dtype=np.float64)
 
@@ -388,10 +440,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         )  # fmt: skip
         return (*builders, likelihood, n_features, n_components)
 
-    def _new_module(
-        self, architecture: tuple[Any, ...], X: FloatArray, rng: np.random.Generator
-    ) -> VAE:
-        with seeded(int(rng.integers(2**63))):
+    def _new_module(self, architecture: tuple[Any, ...], X: FloatArray, seed: int) -> VAE:
+        with seeded(seed):
             vae = VAE(*architecture)
         mean = (X.mean(axis=0, dtype=np.float64) - self.location_) / self.scale_
         start_at(vae, torch.from_numpy(vae.likelihood.starting_outputs(mean)))
@@ -425,9 +475,11 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.n_iter_ = n_before + course.n_epochs
         self._optimizer_state = course.optimizer_state
 
-    def _mean_kl(self, rows: Tensor) -> FloatArray:
-        chosen = torch.linspace(0, len(rows) - 1, min(len(rows), KL_ROWS)).long()
-        kl = in_blocks(self.module_.kl, rows[chosen].to(self.module_.device))
+    def _mean_kl(self, X: Tensor | Rows) -> FloatArray:
+        def kl_of(rows: Tensor) -> Tensor:
+            return self.module_.kl(X.index_select(0, rows).to(self.module_.device))
+
+        kl = in_blocks(kl_of, torch.linspace(0, len(X) - 1, min(len(X), KL_ROWS)).long())
         mean: FloatArray = kl.mean(axis=0, dtype=np.float64)
         return mean
 
@@ -494,17 +546,15 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         check_size(table, "X")
         return likelihood.prepared(table)
 
-    def _standardized(self, X: FloatArray, dtype: torch.dtype) -> Tensor:
+    def _standardized(self, X: FloatArray, dtype: torch.dtype) -> Rows:
         """What the networks see of X."""
-        if self.location_.any() or (self.scale_ != 1).any():
-            X = (X - self.location_) / self.scale_
-        farthest = float(np.abs(X).max())
-        if not farthest <= FARTHEST[dtype]:
+        rows = Rows(X, self.location_, self.scale_, dtype)
+        if not (farthest := rows.farthest) <= FARTHEST[dtype]:
             raise ValueError(
                 f"`X` must lie within {FARTHEST[dtype]:g} standard deviations of the data that the "
                 f"model was fitted to; got {farthest:g}. Leave out such rows."
             )
-        return as_tensor(X).to(dtype)
+        return rows
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -641,7 +691,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Importance-weighted estimate of log p(x) for each row, in nats.
 
         Its expectation is a lower bound that rises to log p(x) with the number of draws (Burda,
-        Grosse and Salakhutdinov [3]_ theorem 1); with one draw it is the ELBO. It is the log
+        Grosse and Salakhutdinov 2016, theorem 1); with one draw it is the ELBO. It is the log
         density in the units of the data. For a Bernoulli likelihood, grey levels are binarised
         first.
 
@@ -713,12 +763,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         return float(self.score_samples(X).mean())
 
-    def _readable(self, X: Any) -> tuple[FloatArray, Tensor, VAE]:
+    def _readable(self, X: Any) -> tuple[FloatArray, Rows, VAE]:
         """X validated, what the networks see of it, and the networks in its precision."""
         check_is_fitted(self)
         table = self._validated(X, self.module_.likelihood, reset=False)
         module = self._module(table.dtype)
-        return table, self._standardized(table, module.free.dtype).to(module.device), module
+        rows = replace(self._standardized(table, module.free.dtype), device=module.device)
+        return table, rows, module
 
     def _module(self, dtype: np.dtype[Any]) -> VAE:
         """The networks in the precision of the data: rows then count alike in any company."""
@@ -766,9 +817,20 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the optimiser's state: after unpickling, partial_fit starts Adam anew."""
+        """With the networks as arrays and how to build them; without the optimiser's state.
+
+        So skops meets classes of ours only. After unpickling, partial_fit starts Adam anew.
+        """
         state: dict[str, Any] = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_optimizer_state"}
+        state = {name: value for name, value in state.items() if name != "_optimizer_state"}
+        if "module_" in state:
+            _, state["module_"] = self.module_.__reduce__()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "module_" in state:
+            state = {**state, "module_": restored(*state["module_"])}
+        super().__setstate__(state)
 
 
 def _other_architecture(before: tuple[Any, ...], now: tuple[Any, ...]) -> ValueError:
@@ -780,11 +842,6 @@ def _other_architecture(before: tuple[Any, ...], now: tuple[Any, ...]) -> ValueE
         f"`{name}` must be as in the last fit to go on learning; got {name}={shown(new)} after "
         f"{shown(old)}. Call fit with warm_start=False to start anew."
     )
-
-
-def as_tensor(table: npt.NDArray[Any]) -> Tensor:
-    """A tensor over the array's memory, or over a copy if torch cannot take it."""
-    return torch.from_numpy(np.require(table, requirements=["C", "W"]))
 
 
 def in_blocks(

@@ -24,6 +24,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._documentation import DocumentationLink
 from ._placement import (
     SMALLEST,
     Ranks,
@@ -93,7 +94,9 @@ def is_total(basis: Any, X: FloatArray) -> bool:
     return reach is not None and bool(np.vdot(X, X) <= reach * reach)
 
 
-class _Basis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
+class _Basis(
+    DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC
+):
     """What the bases share; each fills in ``_place`` and ``_write``."""
 
     _reach: float  # largest magnitude of X at which every basis function surely is finite
@@ -216,7 +219,7 @@ class GaussianBasis(_Basis):
         What the evidence may choose: logarithms of the widths over ``scale_``, or nothing.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, when X has them.
 
     See Also
@@ -443,7 +446,7 @@ class SigmoidBasis(_Basis):
         Lengths, in the units of X.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, when X has them.
 
     See Also
@@ -564,7 +567,7 @@ class FourierBasis(_Basis):
         Spreads of the features, or the length scales if they are given.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, when X has them.
 
     See Also

@@ -31,7 +31,7 @@ GREY_MARGIN = 1e-3
 class Likelihood(ABC):
     """What all likelihoods have: the distribution of x given a decoder's outputs.
 
-    A subclass gives `distribution`, and whatever of the rest differs from what is here.
+    A subclass gives `distribution` and `draw`, and whatever of the rest differs from what is here.
 
     Attributes
     ----------

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ._images import checked_shape, guessed_shape
 from ._validation import check_choice, check_number, shape_of, shown
 
 __all__ = ["MLP", "ConvolutionalDecoder", "ConvolutionalEncoder"]
@@ -258,24 +259,6 @@ class _ToRows(nn.Module):
 def half(size: int) -> int:
     """What a convolution of stride 2 leaves of a length."""
     return (size + 1) // 2
-
-
-def guessed_shape(n_values: int) -> tuple[int, int]:
-    """A square, if ``n_values`` is one, else a strip of height 1."""
-    side = round(n_values**0.5)
-    return (side, side) if side * side == n_values else (1, n_values)
-
-
-def checked_shape(image_shape: tuple[int, ...], n_values: int) -> tuple[int, int, int]:
-    """(height, width, channels) of images of ``n_values`` values."""
-    if prod(image_shape) != n_values:
-        raise ValueError(
-            f"`image_shape` must have as many values as X has features ({n_values}); got "
-            f"image_shape={image_shape} with {prod(image_shape)}. Give (height, width) or "
-            "(height, width, channels) of the images that are the rows of X."
-        )
-    height, width, *channels = map(int, image_shape)
-    return height, width, channels[0] if channels else 1
 
 
 def check_sizes(sizes: Any, name: str, *, lengths: Sequence[int] | None = None) -> None:

@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,12 @@ pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),
     pytest.mark.filterwarnings(f"ignore:{COLLAPSE}:sklearn.exceptions.ConvergenceWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _checkpoints_are_written_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
 
 N_FAST = 300
 SEEDS, N_PER_SEED = range(20), 5000
@@ -197,6 +204,10 @@ PARTICULAR: dict[str, tuple[Any, ...]] = {
         [["name", Callback()]], [NeedsArguments], [NeedsArguments(1)], [BreaksEpochs()],
         [BreaksBatches], [BreaksTheEnd()],
         {"name": Callback()}, {Callback}, iter([Callback()]), "early_stopping", [print], [[]],
+    ),
+    "checkpoint": (
+        "file", Path("file"), "", ".", "/", "no/such/folder/file", "file/file", "\0", "a" * 1000,
+        b"file", 1, ["file"], Path,
     ),
     "verbose": (10**9, 10**9 + 1),
     "device": DEVICES,
@@ -469,7 +480,7 @@ LAW = Law(
 
 
 def test_bad_calls():
-    counts, faults = LAW.campaign(made(MAKERS, 1000, N_FAST))
+    counts, faults = LAW.campaign(made(MAKERS, 1003, N_FAST))
     assert not faults, report(faults)
     assert not changed_in_place()
     seldom = {method for method in METHODS if counts[method, "fails"] < 3}
@@ -527,7 +538,7 @@ FAULTS = {
 def test_planted_faults_are_found(fault, monkeypatch):
     monkeypatch.setattr(*FAULTS[fault])
     monkeypatch.setattr(f"{__name__}.LEARNT", {})
-    found = any(fault for _, fault in map(LAW.judge, made(MAKERS, 1000, N_FAST)))
+    found = any(fault for _, fault in map(LAW.judge, made(MAKERS, 1003, N_FAST)))
     assert found or changed_in_place()
 
 

@@ -1,11 +1,38 @@
-"""The examples of the pages in docs/ run as they stand."""
+"""The pages in docs/: their examples run, and the API reference leaves nothing out."""
 
 import doctest
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from sklearn.base import BaseEstimator
+from test_docstrings import public_modules
 
-PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
+import skgen
+from skgen._documentation import SITE
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+LISTED = re.findall(r"^   (skgen\.[\w.]+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
+"""The objects that api.md gives a page each, docs/api/generated/NAME.rst."""
+
+
+def best_address(module: str, name: str) -> str:
+    return f"skgen.{name}" if name in skgen.__all__ else f"{module}.{name}"
+
+
+PUBLIC = {
+    best_address(module.__name__, name): getattr(module, name)
+    for module in public_modules()
+    for name in module.__all__
+}
+ESTIMATORS = {
+    name: obj
+    for name, obj in PUBLIC.items()
+    if isinstance(obj, type) and issubclass(obj, BaseEstimator)
+}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
@@ -16,3 +43,26 @@ def test_page(page: Path) -> None:
 def test_some_page_has_examples() -> None:
     parser = doctest.DocTestParser()
     assert any(parser.get_examples(page.read_text()) for page in PAGES)
+
+
+def test_the_api_page_lists_every_public_object_once() -> None:
+    assert sorted(LISTED) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_the_html_representation_links_to_the_page_of_the_api_reference(name: str) -> None:
+    links = re.findall(r'href="([^"#]*)', ESTIMATORS[name]()._repr_html_())
+    assert f"{SITE}/api/generated/{name}.html" in links
+    assert not [link for link in links if "scikit-learn.org" in link]
+
+
+def test_a_subclass_of_a_user_links_to_no_page_of_ours() -> None:
+    class Mine(skgen.GaussianBasis):
+        pass
+
+    assert SITE not in Mine()._repr_html_()
+
+
+def test_pyproject_names_the_same_site() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["urls"]["Documentation"] == SITE

@@ -90,7 +90,7 @@ def test_numpydoc(name):
 def test_documented_defaults_are_those_of_the_signature(name):
     obj = (PUBLIC | METHODS)[name]
     documented = {
-        parameter: ast.literal_eval(match[1])
+        parameter: np.inf if match[1] == "inf" else ast.literal_eval(match[1])
         for parameter, type_line in section(obj, "Parameters").items()
         if (match := re.search(r"default=(.+)$", type_line))
     }

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from skgen._images import guessed_shape
 from skgen.networks import (
     ACTIVATIONS,
     MLP,
@@ -18,7 +19,6 @@ from skgen.networks import (
     ConvolutionalEncoder,
     _ToImages,
     _ToRows,
-    guessed_shape,
     resolve_builders,
     seeded,
 )

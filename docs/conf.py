@@ -1,0 +1,87 @@
+"""Builds the documentation: python -m sphinx -W --keep-going -b html docs docs/_build/html"""
+
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))  # _gallery and _mathml
+
+from docutils import nodes  # noqa: E402
+
+import skgen  # noqa: E402
+
+project = "skgen"
+author = "the skgen developers"
+copyright = author
+version = release = skgen.__version__
+
+extensions = [
+    "_mathml",
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+
+default_role = "py:obj"
+
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc's Parameters say more
+numpydoc_show_class_members = False  # the class template lists them
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"\.py$",  # all are run
+    "within_subsection_order": "_gallery.Order",
+    "reset_modules": ("_gallery.raise_on_warnings", "matplotlib"),
+    "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_",),  # diagrams of estimators, no addresses of artists
+    "parallel": 2,
+    "doc_module": ("skgen",),
+    "backreferences_dir": "api/generated/backreferences",
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"skgen {release}"
+html_static_path = ["_static"]
+html_css_files = ["skgen.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": "skgen"},
+    "navbar_align": "left",
+    "header_links_before_dropdown": 8,
+    "show_prev_next": False,
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {page: [] for page in ("index", "install", "start", "benchmarks", "changelog")}
+
+
+def leave_to_scikit_learn(app, what, name, obj, skip, options):
+    """Document the methods that skgen writes; those of scikit-learn are documented there."""
+    home = getattr(obj, "__module__", None) or ""
+    return True if callable(obj) and not home.startswith("skgen") else None
+
+
+def end_where_code_ends(app, doctree):
+    """Drop the empty line that a page's doctest needs before the fence."""
+    for block in doctree.findall(nodes.literal_block):
+        block.rawsource = block.astext().rstrip()
+        block.children = [nodes.Text(block.rawsource)]
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", leave_to_scikit_learn)
+    app.connect("doctree-read", end_where_code_ends)

@@ -1,0 +1,64 @@
+"""
+Latent dimensions, one by one
+=============================
+
+With more than two dimensions there is no plane to look at. Instead, vary one dimension at a time,
+walk from one digit to another, and draw new ones.
+"""
+
+# %%
+# Fit
+# ---
+# Twelve dimensions are offered; the KL of each says how many are used.
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+
+from skgen import VAETransformer
+from skgen.plotting import SamplesDisplay, TraversalDisplay
+
+X, y = load_digits(return_X_y=True)
+X = X / 16
+vae = VAETransformer(12, likelihood="continuous_bernoulli", max_iter=80, random_state=0).fit(X)
+print("Nats by dimension:", np.sort(vae.explained_kl_)[::-1].round(2))
+
+# %%
+# Traversal
+# ---------
+# From the code of one digit, a three, each row varies one dimension over the prior. The first rows
+# say most; where the KL is near 0, nothing changes.
+
+three = X[np.flatnonzero(y == 3)[:1]]
+TraversalDisplay.from_estimator(vae, three, n_dimensions=8)
+
+# %%
+# From one digit to another
+# -------------------------
+# Straight lines between latent means pass through digits all the way. Straight lines between
+# pixels, below, are two digits on top of each other.
+
+pairs = [(0, 1), (3, 8), (4, 9), (7, 2)]
+steps = np.linspace(0, 1, 9)[:, None]
+rows = []
+for first, second in pairs:
+    ends = X[[np.flatnonzero(y == first)[1], np.flatnonzero(y == second)[1]]]
+    z_first, z_second = vae.transform(ends)
+    rows.append(vae.inverse_transform((1 - steps) * z_first + steps * z_second))
+    rows.append((1 - steps) * ends[0] + steps * ends[1])
+
+_, ax = plt.subplots(figsize=(7, 6.5), layout="constrained")
+labels = [text for a, b in pairs for text in (f"{a} to {b}, codes", "pixels")]
+SamplesDisplay(images=np.stack(rows), row_labels=labels).plot(ax)
+
+# %%
+# New digits
+# ----------
+# Codes from the prior, decoded: means, and draws of what would be observed, which are binary.
+
+_, axes = plt.subplots(2, 1, figsize=(8, 7), layout="constrained")
+for ax, noise, title in zip(axes, (False, True), ("decoder means", "draws"), strict=True):
+    SamplesDisplay.from_estimator(
+        vae, n_rows=4, n_columns=12, observation_noise=noise, random_state=0, ax=ax
+    )
+    ax.set_title(title)

@@ -1,0 +1,124 @@
+"""
+A stream that drifts, and forgetting
+====================================
+
+``partial_fit`` counts all rows alike, however old. If what they follow changes, old rows mislead.
+With ``forgetting`` below 1 each new row discounts the weight of all rows before it, and the
+intervals tell the truth again. Which value is best, the stream tells itself: each batch is
+predicted before it is learnt.
+"""
+
+# %%
+# A sine that starts to move
+# --------------------------
+# Batches of ten readings. For the first hundred batches they follow one and the same sine; after
+# that it moves, half a period in a hundred batches.
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.stats import t
+
+from skgen import BayesianBasisRegressor, GaussianBasis
+from skgen.plotting import PredictiveDisplay
+
+N_BATCHES, N_ROWS, START = 300, 10, 100
+
+
+def truth(x, batch):
+    moved = np.maximum(0, batch - START) / 200  # periods
+    return np.sin(2 * np.pi * (x - moved))
+
+
+rng = np.random.default_rng(0)
+X = rng.uniform(size=(N_BATCHES, N_ROWS, 1))
+y = np.array([truth(x[:, 0], batch) for batch, x in enumerate(X)])
+y += 0.2 * rng.normal(size=y.shape)
+
+# %%
+# Predict, then learn
+# -------------------
+# Each batch is predicted before it is learnt, so every row is a held-out row. The precisions of
+# prior and noise are learnt along the way.
+
+PLACE = 0.25
+
+
+def run(forgetting):
+    """Learn the stream: the last model, and what it said of each batch before it learnt it."""
+    model = BayesianBasisRegressor(GaussianBasis(9, domain=(0, 1)), forgetting=forgetting)
+    model.partial_fit(X[0], y[0])
+    densities, inside, at_place = [], [], []
+    for rows, targets in zip(X[1:], y[1:], strict=True):
+        densities.append(model.log_predictive_density(rows, targets).sum())
+        df = model.degrees_of_freedom_
+        quantile = np.sqrt(1 - 2 / df) * t.ppf(0.975, df)  # of a Student-t of deviation 1
+        mean, std = model.predict(rows, return_std=True)
+        inside.append(np.abs(targets - mean) < quantile * std)
+        mean, std = model.predict([[PLACE]], return_std=True)
+        at_place.append((mean[0], std[0], df))
+        model.partial_fit(rows, targets)
+    return model, np.array(densities), np.array(inside), np.array(at_place)
+
+
+runs = {forgetting: run(forgetting) for forgetting in (1.0, 0.997, 0.99, 0.98, 0.97, 0.95, 0.9)}
+
+# %%
+# The sum of the log densities of all batches scores a stream. As long as nothing moves, each row
+# that is forgotten is a loss. As soon as it does, forgetting pays: best is here a factor of 0.97,
+# which halves the weight of a row within 23 rows. A model that forgets too much has too few rows
+# for its weights. Coverage alone would not tell: intervals that are wide enough cover anything.
+
+print("            half the     log density (nats)          95 % intervals have")
+print("forgetting  weight in    before drift   in drift     before drift   in drift")
+for forgetting, (_, densities, inside, _) in runs.items():
+    half = f"{np.log(0.5) / np.log(forgetting):.0f} rows" if forgetting < 1 else "never"
+    print(
+        f"{forgetting:10}{half:>11}{densities[:START].sum():15.0f}{densities[START:].sum():12.0f}"
+        f"{inside[:START].mean():15.1%}{inside[START:].mean():13.1%}"
+    )
+best = max(runs, key=lambda forgetting: runs[forgetting][1].sum())
+print(f"largest sum: forgetting={best}")
+
+# %%
+# Through time
+# ------------
+# The intervals at one place. Without forgetting they follow the mean of all sines so far. They
+# widen, since the noise seems to grow, and yet lose the readings.
+
+batches = np.arange(1, N_BATCHES)
+batch, row = np.nonzero(np.abs(X[..., 0] - PLACE) < 0.03)
+figure, axes = plt.subplots(
+    2, 1, figsize=(6.4, 6.6), layout="constrained", sharex=True, sharey=True
+)
+for forgetting, ax in zip((1.0, best), axes, strict=True):
+    mean, std, df = runs[forgetting][3].T
+    PredictiveDisplay(
+        feature_values=batches,
+        mean=mean,
+        std=std,
+        degrees_of_freedom=df,
+        coverage=0.95,
+        x=batch,
+        y=y[batch, row],
+        target_name=f"y at x = {PLACE}",
+    ).plot(ax, scatter_kw={"ms": 2, "label": "readings"})
+    ax.plot(batches, truth(PLACE, batches), "--", color="#009E73", label="truth")
+    ax.set(xlabel="batch" if ax is axes[1] else "", title=f"forgetting = {forgetting}")
+    ax.get_legend().remove()
+_ = figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+
+# %%
+# At the end
+# ----------
+# Both models after the last batch, with the last fifty readings.
+
+grid = np.linspace(0, 1, 200)
+figure, axes = plt.subplots(1, 2, figsize=(7, 3.9), layout="constrained", sharey=True)
+for forgetting, ax in zip((1.0, best), axes, strict=True):
+    PredictiveDisplay.from_estimator(
+        runs[forgetting][0], X[-5:].reshape(-1, 1), y[-5:].ravel(), grid=grid, ax=ax
+    )
+    ax.plot(grid, truth(grid, N_BATCHES), "--", color="#009E73", label="truth")
+    ax.set_title(f"forgetting = {forgetting}")
+    ax.get_legend().remove()
+_ = figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)

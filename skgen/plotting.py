@@ -1,0 +1,25 @@
+"""Displays, in scikit-learn's convention: ``from_estimator``, ``plot(ax=...)``, artists kept.
+
+They need matplotlib (the extra "plot"), and see public methods of fitted estimators only. Colours
+of text and points follow matplotlib's style, so dark backgrounds do.
+"""
+
+from ._latent_displays import (
+    LatentDisplay,
+    ManifoldDisplay,
+    ReconstructionDisplay,
+    SamplesDisplay,
+    TraversalDisplay,
+)
+from ._predictive_displays import CalibrationDisplay, PosteriorDisplay, PredictiveDisplay
+
+__all__ = [
+    "CalibrationDisplay",
+    "LatentDisplay",
+    "ManifoldDisplay",
+    "PosteriorDisplay",
+    "PredictiveDisplay",
+    "ReconstructionDisplay",
+    "SamplesDisplay",
+    "TraversalDisplay",
+]

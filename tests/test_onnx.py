@@ -1,0 +1,382 @@
+"""Exported models, run by onnxruntime, against the estimators that they were made from."""
+
+import sys
+
+import numpy as np
+import onnx.reference
+import onnxruntime
+import pytest
+import skl2onnx
+import torch
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_linnerud,
+    load_wine,
+)
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    PolynomialFeatures,
+    PowerTransformer,
+    SplineTransformer,
+    StandardScaler,
+)
+
+from skgen import (
+    BayesianBasisRegressor,
+    FourierBasis,
+    GaussianBasis,
+    SigmoidBasis,
+    VAETransformer,
+)
+from skgen.likelihoods import Bernoulli, Gaussian
+from skgen.onnx import decoder_to_onnx, register, to_onnx
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+LARGEST_DIFFERENCE = {np.float32: 1e-5, np.float64: 1e-9}
+PRECISIONS = list(LARGEST_DIFFERENCE)
+
+X, y = load_diabetes(return_X_y=True)
+GREY = load_digits().data / 16
+
+
+def run(model, rows):
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    if hasattr(rows, "columns"):
+        return session.run(None, {name: rows[[name]].to_numpy() for name in rows})
+    (only,) = session.get_inputs()
+    return session.run(None, {only.name: rows})
+
+
+def difference(actual, expected):
+    """The largest difference, relative to the largest magnitude of the column that it is in."""
+    expected = expected.reshape(len(expected), -1)
+    assert actual.shape == expected.shape
+    return np.max(np.abs(actual - expected).max(axis=0) / np.abs(expected).max(axis=0))
+
+
+def assert_same(model, rows, expected, largest=None):
+    """The model's outputs, for all rows at once and for one, are of X's precision and as ours."""
+    precision = rows.to_numpy().dtype.type if hasattr(rows, "columns") else rows.dtype.type
+    largest = LARGEST_DIFFERENCE[precision] if largest is None else largest
+    outputs = run(model, rows)
+    assert len(outputs) == len(expected)
+    for output, one_row, ours in zip(outputs, run(model, rows[:1]), expected, strict=True):
+        assert output.dtype == precision
+        assert difference(output, ours) < largest
+        np.testing.assert_allclose(one_row, output[:1], rtol=largest, atol=largest)
+
+
+# -- the regressor -----------------------------------------------------------------------------
+
+BASES = {
+    "auto": "auto",
+    "gaussian": "gaussian",
+    "polynomial": "polynomial",
+    "sigmoid": "sigmoid",
+    "identity": "identity",
+    "fourier": FourierBasis(100, kernel="matern32", length_scale=None, random_state=0),
+    "given scales": FourierBasis(100, length_scale=0.1, ranks=True, random_state=0),
+    "without linear terms": GaussianBasis(30, linear=False),
+    "cubic with bias": PolynomialFeatures(3, interaction_only=True),
+    "pipeline": make_pipeline(StandardScaler(), None, PolynomialFeatures(2)),
+    "pipeline of ours": make_pipeline(MinMaxScaler(), GaussianBasis(50)),
+    "union": FeatureUnion([("linear", StandardScaler()), ("steps", SigmoidBasis(4))]),
+    "columns": ColumnTransformer([("bumps", GaussianBasis(9), [2])], remainder="passthrough"),
+    "frozen": FrozenEstimator(SigmoidBasis(5).fit(X)),
+}
+
+
+@pytest.mark.parametrize("basis", BASES.values(), ids=BASES)
+def test_mean_and_standard_deviation(basis):
+    regressor = BayesianBasisRegressor(basis).fit(X, y)
+    for precision in PRECISIONS:
+        rows = X.astype(precision)
+        # What scikit-learn computes in float32 between, the model does in float64.
+        mean, std = regressor.predict(rows.astype(float), return_std=True)
+        model = to_onnx(regressor, rows, return_std=True)
+        assert [output.name for output in model.graph.output] == ["mean", "std"]
+        assert_same(model, rows, [mean, std])
+        largest = LARGEST_DIFFERENCE[precision]
+        np.testing.assert_allclose(run(model, rows)[1][:, 0], std, rtol=largest)  # no cancellation
+        assert_same(to_onnx(regressor, rows), rows, [mean])
+
+
+@pytest.mark.parametrize(
+    "load", [load_breast_cancer, load_diabetes, load_digits, load_iris, load_linnerud, load_wine]
+)
+def test_default_regressor_on_bundled_data(load):
+    rows, targets = load(return_X_y=True)
+    regressor = BayesianBasisRegressor(FourierBasis(100, ranks=True, random_state=0))
+    regressor.fit(rows[:300], targets[:300])
+    for precision in PRECISIONS:
+        table = rows.astype(precision)
+        model = to_onnx(regressor, table, return_std=True)
+        assert_same(model, table, regressor.predict(table, return_std=True))
+
+
+PRIORS = [
+    {"prior_precision": "ard"},
+    {"noise_precision": "gamma"},
+    {"noise_precision": "gamma", "prior_precision": 2.0, "noise_shape": 1.0, "noise_rate": 1.0},
+    {"noise_precision": 0.01, "prior_precision": 1e-3, "prior_mean": 5.0},
+    {"fit_intercept": False},
+]
+
+
+@pytest.mark.parametrize("prior", PRIORS, ids=str)
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_priors_and_outputs(prior, n_outputs, rng):
+    Y = np.column_stack([y, 100 * X[:, 0] + rng.normal(size=len(X)), 1e6 * y**2])[:, :n_outputs]
+    regressor = BayesianBasisRegressor(GaussianBasis(20), **prior).fit(X, Y)
+    model = to_onnx(regressor, X, return_std=True)
+    assert_same(model, X, regressor.predict(X, return_std=True))
+
+
+def test_one_feature_far_from_all_others():
+    x = 1e6 + np.linspace(0, 1, 30)[:, None]
+    regressor = BayesianBasisRegressor(GaussianBasis(linear=True)).fit(x, np.sin(6 * x[:, 0]))
+    model = to_onnx(regressor, x, return_std=True)
+    assert_same(model, x, regressor.predict(x, return_std=True))
+
+
+def test_ranks_at_between_and_beyond_the_knots(rng):
+    rows = np.column_stack(
+        [
+            rng.exponential(size=64),
+            rng.integers(3, size=64),
+            np.full(64, 7.0),
+            rng.normal(size=64) ** 3,
+        ]
+    )
+    basis = FourierBasis(50, ranks=True, random_state=0).fit(rows)
+    seen = np.concatenate([rows, rows - 1e-9, rows + 1e-9, rng.normal(size=(50, 4)), 100 * rows])
+    (Phi,) = run(to_onnx(basis, seen), seen)
+    np.testing.assert_allclose(Phi, basis.transform(seen), rtol=0, atol=1e-12)
+
+
+def test_integers_and_columns_of_a_data_frame():
+    counts = np.arange(60).reshape(20, 3) % 7
+    regressor = BayesianBasisRegressor("gaussian").fit(counts, counts[:, 0] ** 2)
+    (mean,) = run(to_onnx(regressor, counts), counts)
+    assert difference(mean, regressor.predict(counts)) < 1e-5
+
+    frame = load_diabetes(as_frame=True).data
+    regressor = BayesianBasisRegressor("sigmoid").fit(frame, y)
+    model = to_onnx(regressor, frame, return_std=True)
+    assert [entry.name for entry in model.graph.input] == list(frame.columns)
+    assert_same(model, frame, regressor.predict(frame, return_std=True))
+
+
+# -- the autoencoder -----------------------------------------------------------------------------
+
+
+def network_with_norm(n_inputs, n_outputs):
+    return torch.nn.Sequential(
+        torch.nn.Linear(n_inputs, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(),
+        torch.nn.Dropout(0.5), torch.nn.Linear(8, n_outputs),
+    )  # fmt: skip
+
+
+def deciding_network(n_inputs, n_outputs):
+    class Deciding(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(x) if x.sum() > -1e30 else super().forward(-x)
+
+    return Deciding(n_inputs, n_outputs)
+
+
+AUTOENCODERS = {
+    "iris": (load_iris().data, {"activation": "identity"}),
+    "wine": (load_wine().data, {"encoder": network_with_norm, "activation": "logistic"}),
+    "cancer": (
+        load_breast_cancer().data,
+        {"likelihood": Gaussian("row", min_scale=0.01), "activation": "tanh"},
+    ),
+    "digits": (GREY * 1.5 - 0.2, {"likelihood": Bernoulli(clip=True), "activation": "relu"}),
+}
+SINGLE_AND_DOUBLE = [
+    *((name, np.float32) for name in AUTOENCODERS),
+    *((name, np.float64) for name in ("iris", "cancer")),
+]
+
+
+def fitted(rows, **parameters):
+    max_iter = 1 + 2000 // len(rows)
+    return VAETransformer(2, max_iter=max_iter, random_state=0, **parameters).fit(rows)
+
+
+@pytest.mark.parametrize(("name", "precision"), SINGLE_AND_DOUBLE)
+def test_encoder_and_decoder(name, precision):
+    rows, parameters = AUTOENCODERS[name]
+    vae, rows = fitted(rows, **parameters), rows.astype(precision)
+    Z, Z_std = vae.transform(rows, return_std=True)
+    encoder, decoder = to_onnx(vae, rows, return_std=True), decoder_to_onnx(vae, Z)
+    assert_same(encoder, rows, [Z, Z_std])
+    assert_same(decoder, Z, [vae.inverse_transform(Z)])
+    assert np.array_equal(vae.transform(rows), Z)  # the networks are where and what they were
+    for model in encoder, decoder:
+        assert b".py" not in model.SerializeToString()  # no paths of the machine that made it
+
+
+def test_continuous_bernoulli_whose_constants_the_exporter_rounds():
+    vae = fitted(GREY, likelihood="continuous_bernoulli")
+    for precision, largest in (np.float32, 1e-5), (np.float64, 1e-8):
+        Z = vae.transform(GREY.astype(precision))
+        assert_same(decoder_to_onnx(vae, Z), Z, [vae.inverse_transform(Z)], largest)
+
+
+def test_convolutional_networks():
+    vae, rows = fitted(GREY, image_shape=(8, 8)), GREY.astype(np.float32)
+    Z = vae.transform(rows)
+    assert_same(to_onnx(vae, rows), rows, [Z])
+    assert_same(decoder_to_onnx(vae, Z), Z, [vae.inverse_transform(Z)])
+    # onnxruntime has no convolution of float64 on a CPU; onnx' own interpreter has.
+    Z = vae.transform(GREY[:3])
+    decoder = onnx.reference.ReferenceEvaluator(decoder_to_onnx(vae, Z))
+    assert difference(decoder.run(None, {"Z": Z})[0], vae.inverse_transform(Z)) < 1e-9
+
+
+# -- pipelines -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_pipeline_that_holds_both(precision):
+    frame = load_diabetes(as_frame=True).data.astype(precision)
+    columns = ColumnTransformer(
+        [
+            ("scaled", StandardScaler(), ["age", "bmi"]),
+            ("bumps", GaussianBasis(9), ["bp"]),
+            ("latent", VAETransformer(2, max_iter=5, random_state=0), ["s1", "s2", "s3"]),
+        ],
+        remainder="passthrough",
+    )
+    pipeline = make_pipeline(columns, BayesianBasisRegressor("identity")).fit(frame, y)
+    model = to_onnx(pipeline, frame, return_std=True)
+    assert_same(model, frame, pipeline.predict(frame, return_std=True))
+
+
+def test_classifier_on_latent_means():
+    rows, labels = load_iris(return_X_y=True)
+    vae = VAETransformer(2, max_iter=5, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), vae, LogisticRegression()).fit(rows, labels)
+    found, probabilities = run(to_onnx(pipeline, rows.astype(np.float32)), rows.astype(np.float32))
+    assert np.array_equal(found, pipeline.predict(rows))
+    np.testing.assert_allclose(probabilities, pipeline.predict_proba(rows), rtol=1e-5)
+
+
+def test_basis_before_another_regressor():
+    for basis in GaussianBasis(20), SigmoidBasis(4), FourierBasis(20, random_state=0):
+        pipeline = make_pipeline(MinMaxScaler(), basis, Ridge()).fit(X, y)
+        assert_same(to_onnx(pipeline, X), X, [pipeline.predict(X)])
+
+
+def test_best_of_a_grid():
+    pipeline = make_pipeline(StandardScaler(), BayesianBasisRegressor())
+    grid = {"bayesianbasisregressor__basis": ["identity", "polynomial"]}
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    expected = search.best_estimator_.predict(X, return_std=True)
+    assert_same(to_onnx(search, X, return_std=True), X, expected)
+
+
+def test_skl2onnx_by_itself():
+    register()
+    pipeline = make_pipeline(StandardScaler(), BayesianBasisRegressor("sigmoid")).fit(X, y)
+    assert_same(skl2onnx.to_onnx(pipeline, X[:1]), X, [pipeline.predict(X)])
+    options = {BayesianBasisRegressor: {"return_std": True}}
+    both = skl2onnx.to_onnx(pipeline, X[:1], options=options)
+    assert_same(both, X, pipeline.predict(X, return_std=True))
+
+
+def test_version_of_the_operators():
+    rows = load_iris().data
+    pipeline = make_pipeline(
+        VAETransformer(2, max_iter=5, random_state=0), BayesianBasisRegressor("gaussian")
+    ).fit(rows, rows[:, 0])
+    model = to_onnx(pipeline, rows, target_opset=18)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+    assert_same(model, rows, [pipeline.predict(rows)])
+
+
+# -- what is refused -----------------------------------------------------------------------------
+
+
+class Halving(Gaussian):
+    def prepared(self, X):
+        return X / 2
+
+
+@pytest.mark.parametrize("basis", [FunctionTransformer(np.sin), SplineTransformer()], ids=str)
+def test_transformers_that_skl2onnx_cannot_convert_are_named(basis):
+    for estimator in (
+        BayesianBasisRegressor(basis),
+        make_pipeline(basis, BayesianBasisRegressor("identity")),
+    ):
+        with pytest.raises(ValueError, match=rf"`estimator`.*\(.*{type(basis).__name__}"):
+            to_onnx(estimator.fit(X, y), X)
+
+
+def test_transformers_that_skl2onnx_cannot_convert_in_float64():
+    regressor = BayesianBasisRegressor(PowerTransformer()).fit(X, y)
+    with pytest.raises(ValueError, match=r"`estimator` must .* in the precision of X"):
+        to_onnx(regressor, X)
+
+
+def test_networks_that_cannot_be_exported_are_named():
+    rows = load_iris().data
+    for name in "encoder", "decoder":
+        vae = VAETransformer(2, max_iter=1, random_state=0, **{name: deciding_network}).fit(rows)
+        with pytest.raises(ValueError, match=f"`{name}` must be a network that torch"):
+            to_onnx(vae, rows) if name == "encoder" else decoder_to_onnx(vae, np.zeros((1, 2)))
+
+
+def test_likelihoods_that_prepare_data_in_their_own_way():
+    rows = load_iris().data
+    vae = VAETransformer(2, likelihood=Halving(), max_iter=1, random_state=0).fit(rows)
+    with pytest.raises(TypeError, match=r"`likelihood` must .*Halving"):
+        to_onnx(vae, rows)
+    Z = np.zeros((1, 2))
+    assert_same(decoder_to_onnx(vae, Z), Z, [vae.inverse_transform(Z)])
+
+
+def test_bad_arguments():
+    ridge = Ridge().fit(X, y)
+    regressor = BayesianBasisRegressor("identity").fit(X, y)
+    vae = VAETransformer(2, max_iter=1, random_state=0).fit(load_iris().data)
+    with pytest.raises(TypeError, match="`return_std` must be False for Ridge"):
+        to_onnx(ridge, X, return_std=True)
+    with pytest.raises(TypeError, match="`return_std` must be a bool"):
+        to_onnx(regressor, X, return_std=1)
+    with pytest.raises(ValueError, match="`target_opset` must be an integer >= 18"):
+        to_onnx(regressor, X, target_opset=11)
+    passing = make_pipeline("passthrough", BayesianBasisRegressor("identity")).fit(X, y)
+    with pytest.raises(ValueError, match="`estimator` must be made of"):  # skl2onnx cannot
+        to_onnx(passing, X)
+    for rows in X[0], X[:, :9]:
+        with pytest.raises(ValueError, match=r"`X` must be a table .* of the 10 features"):
+            to_onnx(regressor, rows)
+    with pytest.raises(NotFittedError):
+        to_onnx(BayesianBasisRegressor(), X)
+    with pytest.raises(NotFittedError):
+        decoder_to_onnx(VAETransformer(), np.zeros((1, 2)))
+    with pytest.raises(TypeError, match="`estimator` must be a VAETransformer"):
+        decoder_to_onnx(regressor, np.zeros((1, 2)))
+    with pytest.raises(ValueError, match=r"`Z` must be a table .* of the 2 latent"):
+        decoder_to_onnx(vae, np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("package", ["skl2onnx", "onnxscript"])
+def test_without_the_extra(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=r"extra skgen\[onnx\]"):
+        register()
