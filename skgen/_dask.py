@@ -26,6 +26,9 @@ from .bases import _Basis, depends_on_data
 FAN_IN = 8
 """Results that one task of a tree joins."""
 
+CONSTANT = 1e-14
+"""Spread of y over its root mean square, up to which it is rounding."""
+
 Check = Callable[..., Rows]
 """From the X, y and weights of a block to rows, or to an error."""
 
@@ -372,7 +375,7 @@ def r2_score(rows: DaskRows, model: Any) -> float:
     """R² of the predictions of ``model``, averaged over outputs."""
     level, error = rows.reduced(_errors, _errors_joined, model)
     _some(level.weight)
-    varies = level.residual > level.negligible
+    varies = level.residual > CONSTANT**2 * level.total
     share = error / np.where(varies, level.residual, 1.0)
     return float(np.mean(np.where(varies, 1 - share, error == 0)))
 

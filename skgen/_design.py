@@ -141,7 +141,9 @@ class Buffer:
 
 def summarise(design: Design, rows: Rows, solver: str) -> Statistic:
     """The statistic of ``rows``."""
-    if solver == "cholesky" or (solver == "auto" and len(rows) * design.n_columns**2 > QR_WORK):
+    many = len(rows) >= 2 * design.n_columns  # the Gram matrix of fewer is next to singular
+    by_gram = solver == "cholesky" or len(rows) * design.n_columns**2 > QR_WORK
+    if solver != "qr" and many and by_gram:
         statistic = _by_gram(design, rows)
         if statistic is not None and (solver == "cholesky" or _keeps_its_digits(statistic)):
             return _finite(statistic)

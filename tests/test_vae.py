@@ -1407,8 +1407,12 @@ def test_fits_leave_no_objects_behind():
 
 @pytest.mark.slow
 def test_a_thousand_fits_leak_less_than_a_kibibyte_each():
+    """A leak grows in every round, the allocator's pools in one of them only."""
     fit_often(300)
-    before, n_objects = resident(), len(gc.get_objects())
-    fit_often(1000)
-    assert resident() - before < 1000 * 1024
+    growth, n_objects = [], len(gc.get_objects())
+    for _ in range(3):
+        before = resident()
+        fit_often(1000)
+        growth.append(resident() - before)
+    assert min(growth) < 1000 * 1024
     assert len(gc.get_objects()) - n_objects < 1000
