@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,39 @@ def _split(ax: Any, n_panels: int) -> list[Any]:
         return [ax.inset_axes(box) for box in boxes]
     grid = spec.subgridspec(1, n_panels)
     return [ax.figure.add_subplot(cell) for cell in grid]
+
+
+def make_room(legend: Any, drawn: FloatArray) -> None:
+    """Raise the upper limit until points, shape (2, n), end below a legend at the top."""
+    ax = legend.axes
+    share = legend.get_window_extent().height / ax.get_window_extent().height
+    low, high = drawn[1].min(), drawn[1].max()
+    if share < 0.5:  # else the axes are too small for both
+        ax.update_datalim([(drawn[0, 0], high + (high - low) * share / (1 - share))])
+        ax.autoscale_view()
+
+
+def keep_apart(labels: list[Any], n_rounds: int = 20) -> None:
+    """Push annotations that overlap apart, each pair along the shorter way."""
+    labels[0].figure.canvas.figure.draw_without_rendering()  # places the axes
+    boxes = [label.get_window_extent() for label in labels]
+    sizes = np.array([box.size for box in boxes]) + labels[0].figure.dpi / 24  # 3 points between
+    start = np.array([(box.min + box.max) / 2 for box in boxes])
+    centres = start.copy()
+    for _ in range(n_rounds):
+        before = centres.copy()
+        for i, j in combinations(range(len(labels)), 2):
+            apart = centres[j] - centres[i]
+            overlap = (sizes[i] + sizes[j]) / 2 - np.abs(apart)
+            if (overlap > 0).all():
+                axis = overlap.argmin()
+                step = np.copysign(overlap[axis] / 2, apart[axis])
+                centres[i, axis] -= step
+                centres[j, axis] += step
+        if np.array_equal(centres, before):
+            break
+    for label, shift in zip(labels, centres - start, strict=True):
+        label.xyann = shift * 72 / label.figure.dpi
 
 
 def ink() -> Any:

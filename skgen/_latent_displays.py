@@ -17,6 +17,7 @@ from ._drawing import (
     checked_pair,
     final_step,
     ink,
+    keep_apart,
     panels,
 )
 from ._images import GAP, checked_shape, guessed_shape, tiled
@@ -29,7 +30,7 @@ class LatentDisplay:
     """Latent means in two dimensions, coloured by a label or a number.
 
     Works with any transformer. Classes have a colour and a marker each, and their name at their
-    median. Make it by `from_estimator`.
+    median, or beside it where names would overlap. Make it by `from_estimator`.
 
     Parameters
     ----------
@@ -157,6 +158,8 @@ class LatentDisplay:
         self.figure_ = self.ax_.figure
         self.labels_: list[Any] = []
         self.colorbar_ = None
+        first, second = self.dimensions
+        self.ax_.set(xlabel=f"$z_{{{first}}}$", ylabel=f"$z_{{{second}}}$")
         style = {"s": 10, "alpha": 0.8, "linewidths": 0, **scatter_kw}
         if self.y is None:
             self.scatter_ = [self.ax_.scatter(*self.codes.T, **{"color": COLORS[0], **style})]
@@ -167,8 +170,6 @@ class LatentDisplay:
             self.colorbar_ = self.figure_.colorbar(
                 self.scatter_[0], ax=self.ax_, label=self.name or "y"
             )
-        first, second = self.dimensions
-        self.ax_.set(xlabel=f"$z_{{{first}}}$", ylabel=f"$z_{{{second}}}$")
         return self
 
     def _draw_classes(self, y: npt.NDArray[Any], style: dict[str, Any]) -> None:
@@ -186,10 +187,12 @@ class LatentDisplay:
             self.scatter_.append(self.ax_.scatter(*rows.T, **look))
             self.labels_.append(
                 self.ax_.annotate(
-                    str(label), np.median(rows, axis=0), ha="center", va="center", weight="bold",
-                    color=ink(), path_effects=[withStroke(linewidth=3, foreground=background)],
+                    str(label), np.median(rows, axis=0), (0, 0), textcoords="offset points",
+                    ha="center", va="center", weight="bold", color=ink(),
+                    path_effects=[withStroke(linewidth=3, foreground=background)],
                 )
             )  # fmt: skip
+        keep_apart(self.labels_)
 
 
 class _ImagesDisplay:
@@ -254,7 +257,15 @@ class _ImagesDisplay:
             whole, **{"cmap": cmap, "interpolation": "nearest", **imshow_kw}
         )
         self._label(shape)
+        if ax is None:
+            self._fit_height()
         return self
+
+    def _fit_height(self) -> None:
+        """Cut a new figure to what is drawn in it: images keep their aspect, so room is left."""
+        self.figure_.draw_without_rendering()
+        drawn = self.ax_.get_tightbbox().height / self.figure_.dpi
+        self.figure_.set_figheight(drawn + 0.15)
 
     def _label(self, shape: tuple[int, int, int]) -> None:
         height, width, _ = shape

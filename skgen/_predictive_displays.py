@@ -19,6 +19,7 @@ from ._drawing import (
     final_step,
     ink,
     is_dark,
+    make_room,
     panels,
     target_of,
     varied_rows,
@@ -260,6 +261,7 @@ class PosteriorDisplay:
         peak = posterior.density.pdf(mean) * (1 + 1e-9)
         heights = posterior.density.pdf(np.stack(np.meshgrid(w0, w1), axis=-1))
         self.density_ = ax.contourf(w0, w1, heights, levels=[*edges, peak], cmap=cmap)
+        window = posterior.ellipse(SHADES[-1])
         self.prior_ = []
         if np.isfinite(self.prior_covariance).all():
             prior = _Weights(self.prior_mean, self.prior_covariance)
@@ -267,7 +269,8 @@ class PosteriorDisplay:
             for level, dashes in ((0.5, "--"), (0.95, ":")):
                 label = f"prior, {level:.0%}"
                 self.prior_ += ax.plot(*prior.ellipse(level), dashes, label=label, **style)
-            ax.update_datalim(prior.ellipse(SHADES[-1]).T)  # one window from the prior onward
+            window = prior.ellipse(SHADES[-1])  # the same from the prior onward
+            ax.update_datalim(window.T)
             ax.autoscale_view()
         self.true_weights_ = None
         if self.true_weights is not None:
@@ -278,7 +281,7 @@ class PosteriorDisplay:
         first, second = self.weights
         ax.set(xlabel=f"$w_{{{first}}}$", ylabel=f"$w_{{{second}}}$")
         if ax.get_legend_handles_labels()[0]:
-            ax.legend(fontsize="small", loc="upper right")
+            make_room(ax.legend(fontsize="small", loc="upper right"), window)
 
 
 class _Weights:
@@ -822,7 +825,7 @@ class CalibrationDisplay:
             ylim=(0, 1),
         )
         if self.name is not None:
-            right.legend(fontsize="small", loc="upper left")
+            right.legend(fontsize="small", loc="best")
         return self
 
 

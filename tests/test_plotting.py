@@ -147,6 +147,18 @@ def test_true_weights_are_marked(rng):
     np.testing.assert_array_equal(display.true_weights_.get_xydata(), [[-0.3, 0.5]])
 
 
+def test_the_legend_covers_no_prior(rng):
+    model, X, _ = line(3, rng)
+    for size in ((12, 5), (7, 4)):
+        _, axes = plt.subplots(1, 2, figsize=size, layout="constrained")
+        display = PosteriorDisplay.from_estimator(model, X, true_weights=(0.5, 0.5), ax=axes)
+        display.figure_.draw_without_rendering()
+        legend = display.axes_[0].get_legend().get_window_extent()
+        for drawn in [*display.prior_, display.true_weights_]:
+            points = display.axes_[0].transData.transform(drawn.get_xydata())
+            assert legend.count_contains(points) == 0
+
+
 # -- predictions -----------------------------------------------------------------------------------
 
 
@@ -283,6 +295,23 @@ def test_latent_means_by_number_and_without():
     assert display.colorbar_.ax.get_ylabel() == "petal length (cm)"
     plain = LatentDisplay.from_estimator(pca, IRIS.data)
     np.testing.assert_array_equal(plain.scatter_[0].get_offsets(), pca.transform(IRIS.data))
+
+
+def test_names_of_classes_do_not_overlap(rng):
+    Z = 0.01 * rng.normal(size=(60, 2))
+    names = np.repeat(["setosa", "versicolor", "virginica"], 20)
+    for width in (4, 12):
+        _, ax = plt.subplots(figsize=(width, 3), layout="constrained")
+        display = LatentDisplay(codes=Z, y=names).plot(ax)
+        display.figure_.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in display.labels_]
+        assert [box.count_overlaps(boxes) for box in boxes] == [1, 1, 1]  # itself
+
+
+def test_a_new_figure_is_as_high_as_its_images(rng):
+    display = SamplesDisplay(images=rng.uniform(size=(2, 8, 64))).plot()
+    width, height = display.figure_.get_size_inches()
+    assert height == pytest.approx(width / 4, rel=0.2)
 
 
 def tile(display, row, column, side=8):
