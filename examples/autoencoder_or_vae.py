@@ -51,7 +51,7 @@ for ax, (name, model) in zip(axes, models.items(), strict=True):
 # What draws from the prior decode to. The autoencoder was never asked about that part of its code
 # space, and has one blurred shape for all of it.
 
-figure, axes = plt.subplots(2, 1, figsize=(8, 7), layout="constrained")
+figure, axes = plt.subplots(2, 1, figsize=(8, 6), layout="constrained")
 for ax, (name, model) in zip(axes, models.items(), strict=True):
     SamplesDisplay.from_estimator(model, n_rows=4, n_columns=12, random_state=0, ax=ax)
     ax.set_title(name)

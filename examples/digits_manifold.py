@@ -11,7 +11,6 @@ look alike, and between two kinds of digit there are shapes that are a bit of bo
 # ---
 # Grey levels count as probabilities of ink. Training takes some seconds.
 
-import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -44,5 +43,4 @@ ManifoldDisplay.from_estimator(vae, n_steps=15)
 # --------------
 # Held-out digits, and what comes back of them from two numbers each.
 
-_, ax = plt.subplots(figsize=(8, 2.4), layout="constrained")
-ReconstructionDisplay.from_estimator(vae, X_test[:10], ax=ax)
+ReconstructionDisplay.from_estimator(vae, X_test[:10])

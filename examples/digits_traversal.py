@@ -47,16 +47,15 @@ for first, second in pairs:
     rows.append(vae.inverse_transform((1 - steps) * z_first + steps * z_second))
     rows.append((1 - steps) * ends[0] + steps * ends[1])
 
-_, ax = plt.subplots(figsize=(7, 6.5), layout="constrained")
 labels = [text for a, b in pairs for text in (f"{a} to {b}, codes", "pixels")]
-SamplesDisplay(images=np.stack(rows), row_labels=labels).plot(ax)
+SamplesDisplay(images=np.stack(rows), row_labels=labels).plot()
 
 # %%
 # New digits
 # ----------
 # Codes from the prior, decoded: means, and draws of what would be observed, which are binary.
 
-_, axes = plt.subplots(2, 1, figsize=(8, 7), layout="constrained")
+_, axes = plt.subplots(2, 1, figsize=(8, 6), layout="constrained")
 for ax, noise, title in zip(axes, (False, True), ("decoder means", "draws"), strict=True):
     SamplesDisplay.from_estimator(
         vae, n_rows=4, n_columns=12, observation_noise=noise, random_state=0, ax=ax

@@ -103,7 +103,8 @@ for forgetting, ax in zip((1.0, best), axes, strict=True):
         target_name=f"y at x = {PLACE}",
     ).plot(ax, scatter_kw={"ms": 2, "label": "readings"})
     ax.plot(batches, truth(PLACE, batches), "--", color="#009E73", label="truth")
-    ax.set(xlabel="batch" if ax is axes[1] else "", title=f"forgetting = {forgetting}")
+    ax.set(xlabel="batch", title=f"forgetting = {forgetting}")
+    ax.label_outer()
     ax.get_legend().remove()
 _ = figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
@@ -120,5 +121,6 @@ for forgetting, ax in zip((1.0, best), axes, strict=True):
     )
     ax.plot(grid, truth(grid, N_BATCHES), "--", color="#009E73", label="truth")
     ax.set_title(f"forgetting = {forgetting}")
+    ax.label_outer()
     ax.get_legend().remove()
 _ = figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)

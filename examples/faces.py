@@ -73,8 +73,10 @@ if attribute is not None:
     walks = [vae.inverse_transform(Z[row] - steps[:, None] * direction) for row in with_it]
     rows = np.stack([np.vstack([X[[row]], walk]) for row, walk in zip(with_it, walks, strict=True)])
     labels = ["data", *(f"-{step:.1f}" if step else "code" for step in steps)]
-    _, ax = plt.subplots(figsize=(8, 5.5), layout="constrained")
-    display = SamplesDisplay(images=rows, image_shape=shape, column_labels=labels)
+    _, ax = plt.subplots(figsize=(8, 5.9), layout="constrained")
+    display = SamplesDisplay(
+        images=rows, image_shape=shape, column_labels=labels, xlabel="multiples of the direction"
+    )
     display.plot(ax, vmin=0, vmax=1)
     ax.set_title(f"away from {name}")
 plt.show()

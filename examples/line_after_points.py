@@ -51,8 +51,8 @@ for n_points, row in zip((0, 1, 2, 20), axes, strict=True):
     )
     row[0].set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), xlabel="intercept $w_0$", ylabel="slope $w_1$")
     row[1].set(ylim=(-1.5, 1.5), title=f"{n_points} point" + "s" * (n_points != 1))
-    if n_points:
-        row[0].get_legend().remove()
+    row[0].get_legend().remove()
+_ = figure.legend(*row[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 # %%
 # Left is the density of the two weights, with the true ones as a cross; right are six lines drawn

@@ -43,7 +43,9 @@ _ = ax.set(xlabel="x", ylabel="basis functions")
 
 def draw(**keywords):
     """What is predicted after 1, 2, 4 and 25 points; the model after all of them."""
-    figure, axes = plt.subplots(2, 2, figsize=(7, 6.6), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(
+        2, 2, figsize=(7, 6.6), layout="constrained", sharex=True, sharey=True
+    )
     model = BayesianBasisRegressor(basis, prior_precision=2.0, noise_precision=25.0)
     seen = 0
     for n_points, ax in zip((1, 2, 4, 25), axes.flat, strict=True):
@@ -54,6 +56,7 @@ def draw(**keywords):
         )
         ax.plot(grid, np.sin(2 * np.pi * grid), "--", color="#009E73", label="truth")
         ax.set(title=f"after {n_points}", ylim=(-2.6, 2.6))
+        ax.label_outer()
         ax.get_legend().remove()
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return model

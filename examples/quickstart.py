@@ -44,6 +44,7 @@ from skgen import (
     VAETransformer,
     mean_log_predictive_density,
 )
+from skgen.plotting import LatentDisplay
 
 BATCH = 30
 SIDE = 8  # pixels of a digit
@@ -176,10 +177,11 @@ def classify(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarra
 def draw(path: Path, *rows: list[Callable[[Any], None]]) -> None:
     """A picture of rows of panels."""
     shape = len(rows), len(rows[0])
-    figure, axes = plt.subplots(*shape, figsize=(13, 4.2 * len(rows)), layout="constrained")
+    figure, axes = plt.subplots(*shape, figsize=(11, 3.6 * len(rows)), layout="constrained")
     for axis, panel in zip(axes.flat, chain.from_iterable(rows), strict=True):
         axis.spines[["top", "right"]].set_visible(False)
         panel(axis)
+        axis.title.set_fontsize("medium")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, facecolor="white")
 
@@ -200,8 +202,9 @@ def draw_intervals(axis: Any, model: Any, X: np.ndarray, y: np.ndarray) -> None:
         title="Every prediction has an interval",
         xlabel="held-out patients, by predicted mean",
         ylabel="disease progression",
+        ylim=(None, 1.4 * y.max()),  # room for the legend
     )
-    axis.legend(frameon=False, fontsize=8, loc="upper left")
+    axis.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
 
 
 def draw_stream(axis: Any, distances: list[float], doubts: list[float]) -> None:
@@ -231,28 +234,27 @@ def draw_coverage(axis: Any, errors: dict[str, np.ndarray]) -> None:
     axis.legend(frameon=False, fontsize=8, loc="upper left")
 
 
-def draw_latent_means(axis: Any, Z: np.ndarray, y: np.ndarray) -> None:
-    for digit in range(10):
-        rows = y == digit
-        axis.scatter(*Z[rows].T, s=5, color=plt.get_cmap("tab10")(digit))
-        axis.text(*np.median(Z[rows], axis=0), str(digit), fontsize=13, weight="bold")
-    axis.set(title="Held-out digits by their latent means", xlabel="$z_1$", ylabel="$z_2$")
+def draw_latent_means(axis: Any, plane: Any, X: np.ndarray, y: np.ndarray) -> None:
+    LatentDisplay.from_estimator(plane, X, y, ax=axis)
+    axis.set_title("Held-out digits by their latent means")
 
 
-def draw_images(axis: Any, images: np.ndarray, title: str) -> None:
+def draw_images(
+    axis: Any, images: np.ndarray, title: str, xlabel: str = "", ylabel: str = ""
+) -> None:
     """Images in a square, the first at the lower left."""
     side = int(len(images) ** 0.5)
     tiles = np.pad(images.reshape(side, side, SIDE, SIDE)[::-1], [(0, 0), (0, 0), (1, 1), (1, 1)])
     axis.imshow(tiles.swapaxes(1, 2).reshape(side * (SIDE + 2), -1), cmap="gray_r")
-    axis.set(title=title, xticks=[], yticks=[])
+    axis.set(title=title, xticks=[], yticks=[], xlabel=xlabel, ylabel=ylabel)
     axis.spines[:].set_visible(False)
 
 
 def manifold(vae: VAETransformer, n_steps: int = 12) -> np.ndarray:
-    """Decoder means over a grid of quantiles of the prior, z_1 to the right and z_2 upward."""
+    """Decoder means over a grid of quantiles of the prior, z_0 to the right and z_1 upward."""
     quantiles = norm.ppf(np.linspace(0.03, 0.97, n_steps))
-    z_2, z_1 = np.meshgrid(quantiles, quantiles, indexing="ij")
-    return vae.inverse_transform(np.column_stack([z_1.ravel(), z_2.ravel()]))
+    z_1, z_0 = np.meshgrid(quantiles, quantiles, indexing="ij")
+    return vae.inverse_transform(np.column_stack([z_0.ravel(), z_1.ravel()]))
 
 
 def diabetes() -> list[Callable[[Any], None]]:
@@ -280,8 +282,10 @@ def digits() -> list[Callable[[Any], None]]:
         .sample(144, observation_noise=False, random_state=0)
     )
     return [
-        lambda axis: draw_latent_means(axis, plane.transform(X_test), y_test),
-        lambda axis: draw_images(axis, manifold(plane[-1]), "What lies where in latent space"),
+        lambda axis: draw_latent_means(axis, plane, X_test, y_test),
+        lambda axis: draw_images(
+            axis, manifold(plane[-1]), "What lies where in latent space", "$z_0$", "$z_1$"
+        ),
         lambda axis: draw_images(axis, drawn, f"New digits, {n_components} latent dimensions"),
     ]
 

@@ -85,4 +85,6 @@ for index, ax in zip((0, 2, 3, 7), axes.flat, strict=True):
     rows[:, index] = grid
     ax.plot(grid, friedman(rows), "--", color="#009E73", lw=2, label="truth")
     ax.get_legend().remove()
+for ax in axes[:, 1]:
+    ax.set_ylabel("")  # that of the left column
 _ = figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)

@@ -44,10 +44,11 @@ X_new, y_new = noisy_sine(1000, rng)
 # Degree 1 and 2 take the wave for noise, so their bands are wide. Degree 3 follows it. Degree 9
 # does too, and is a little less sure at the ends.
 
-figure, axes = plt.subplots(2, 2, figsize=(7, 6.4), layout="constrained", sharey=True)
+figure, axes = plt.subplots(2, 2, figsize=(7, 6.4), layout="constrained", sharex=True, sharey=True)
 for degree, ax in zip((1, 2, 3, 9), axes.flat, strict=True):
     PredictiveDisplay.from_estimator(polynomial(degree).fit(X, y), X, y, ax=ax)
-    ax.set_title(f"degree {degree}")
+    ax.set(title=f"degree {degree}", xticks=np.linspace(-0.8, 0.8, 5))
+    ax.label_outer()
     ax.get_legend().remove()
 _ = figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
