@@ -13,6 +13,10 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 UNDERNEATH = {"argmax", "argmin", "inf", "lim", "max", "min", "sup"}
+BREAKS = set("=≈∼<>≤≥+−")
+"""After these a line may end within a formula, as in TeX."""
+LONG = 24
+"""Letters of a formula that a phone's line may not hold."""
 
 
 def mathml(node):
@@ -23,6 +27,11 @@ def mathml(node):
     elements = list(math.iter())
     for element in elements:
         element.text = html.unescape(element.text or "")
+        if element.text == "~":  # the converter's \sim, as if it were a letter
+            element.tag, element.text = "mo", "∼"
+    bars = (element for element in elements if element.text == "|")
+    for bar, form in zip(bars, itertools.cycle(("prefix", "postfix"))):
+        bar.set("form", form)  # else they are spaced like a relation
     for element in elements:
         if not understood(element):
             logger.warning("no MathML for %r in %r", element.text, tex, location=node)
@@ -32,7 +41,24 @@ def mathml(node):
             element.tag = "munder"
         if element.tag in ("math", "mrow", "mtd"):
             space_functions(element)
-    return ElementTree.tostring(math, encoding="unicode")
+    long = not block and len("".join(math.itertext())) > LONG
+    parts = broken(math) if long else [math]
+    return "".join(ElementTree.tostring(part, encoding="unicode") for part in parts)
+
+
+def broken(math):
+    """A formula as several, side by side: browsers break no line within one."""
+    row = list(math[0])
+    parts, start = [], 0
+    for end, (before, sign) in enumerate(itertools.pairwise(row), start=2):
+        if sign.tag == "mo" and sign.text in BREAKS and before.text not in BREAKS:
+            sign.set("form", "infix")  # not the end of anything
+            parts.append(row[start:end])
+            start = end
+    for part in [*parts, row[start:]]:
+        piece = ElementTree.Element("math", math.attrib)
+        ElementTree.SubElement(piece, "mrow").extend(part)
+        yield piece
 
 
 def understood(element):

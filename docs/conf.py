@@ -1,5 +1,6 @@
 """Builds the documentation: python -m sphinx -W --keep-going -b html docs docs/_build/html"""
 
+import re
 import sys
 from pathlib import Path
 
@@ -34,6 +35,7 @@ default_role = "py:obj"
 
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's Parameters say more
+toc_object_entries_show_parents = "hide"  # the page's title names the class
 numpydoc_show_class_members = False  # the class template lists them
 
 sphinx_gallery_conf = {
@@ -82,6 +84,12 @@ def end_where_code_ends(app, doctree):
         block.children = [nodes.Text(block.rawsource)]
 
 
+def keep_initials(app, what, name, obj, options, lines):
+    """Tell docutils that a reference's first author is no item of a list, "A." or "C."."""
+    lines[:] = [re.sub(r"^(\.\. \[\S+\] [A-Z])\. ", r"\1\\. ", line) for line in lines]
+
+
 def setup(app):
     app.connect("autodoc-skip-member", leave_to_scikit_learn)
+    app.connect("autodoc-process-docstring", keep_initials, priority=900)  # after numpydoc
     app.connect("doctree-read", end_where_code_ends)
