@@ -201,7 +201,10 @@ class Schema:
         sizes: Sizes = {}
         for key, check in checks.items():
             if key in values and not check.holds(values[key], sizes):
-                raise TypeError(f"`{key}` of {name} must be {check.words} in a file")
+                raise TypeError(
+                    f"`{key}` of {name} must be {check.words} in a file; got a "
+                    f"{type(values[key]).__name__}. Set it so before you save."
+                )
         if not self.agree(values):
             raise TypeError(f"the parts of {name} do not fit each other")
 
@@ -626,7 +629,7 @@ OURS = {
     "FourierBasis": Schema(
         "skgen",
         {
-            "n_basis": integer(2),
+            "n_basis": NONE | integer(2),
             "kernel": exactly("rbf", "matern32", "matern52"),
             "length_scale": NONE | exactly("evidence") | NUMBERS,
             "ranks": FLAG,
@@ -718,7 +721,12 @@ PARTS = {
     ),
     "Design": Schema(
         "skgen._design",
-        {"basis": transformer(), "n_basis": integer(1), "fit_intercept": FLAG},
+        {
+            "basis": transformer(),
+            "n_basis": integer(1),
+            "fit_intercept": FLAG,
+            "n_learnt": NOT_NEGATIVE,
+        },
     ),
     "Statistic": Schema(
         "skgen._posterior",

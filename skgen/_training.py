@@ -102,6 +102,8 @@ class Settings:
     batch_size: int
     learning_rate: float
     one_cycle: bool
+    n_epochs_before: int = 0
+    """Epochs that the warm-up of the KL counts too."""
     log_volume: float = 0.0
     """What is added to recorded losses, for units in which the data is not standardised."""
     stops_early: bool = False
@@ -257,6 +259,7 @@ class _Net(NeuralNet):
         n_epochs = self.settings.max_iter
         data = {"dataset_train": X, "dataset_valid": early_stopping and early_stopping.X}
         validation_seed = int(torch.randint(2**62, (), generator=self.generator))
+        is_kept = self.ranks.of_first(self.checkpoint.path is not None)
         if self.checkpoint.epoch is not None:
             self._go_on_from(self.checkpoint.epoch, early_stopping)
         n_before = len(self.history)
@@ -276,8 +279,10 @@ class _Net(NeuralNet):
                     early_stopping and early_stopping.is_over
                 ):
                     break
-                if epoch + 1 < n_epochs and self.ranks.first and self.checkpoint.path:
-                    self.checkpoint.write(self._state(early_stopping))
+                if is_kept and epoch + 1 < n_epochs:
+                    state = self._state(early_stopping)
+                    if self.ranks.first:
+                        self.checkpoint.write(state)
 
     def _state(self, early_stopping: EarlyStopping | None) -> dict[str, Any]:
         """All that the coming epochs depend on."""
@@ -288,7 +293,7 @@ class _Net(NeuralNet):
             "weights": self.module_.state_dict(),
             "optimizer": self.optimizer_.state_dict(),
             "generator": self.generator.get_state(),
-            "global_generator": torch.get_rng_state() if self.draws else None,
+            "global_generators": self.ranks.of_all(torch.get_rng_state()) if self.draws else [],
             "history": [
                 {name: _plain(value) for name, value in epoch.items() if name != "batches"}
                 for epoch in self.history
@@ -302,7 +307,8 @@ class _Net(NeuralNet):
         self.optimizer_.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         if self.draws:
-            torch.set_rng_state(state["global_generator"])
+            of_ranks = state["global_generators"]
+            torch.set_rng_state(of_ranks[self.ranks.rank % len(of_ranks)])
         for epoch in state["history"]:
             self.history.new_epoch()
             for name, value in epoch.items():
@@ -327,7 +333,7 @@ class _Net(NeuralNet):
     def _train_epoch(self, X: Tensor | Rows, epoch: int) -> float:
         """One pass over the rows in random order; returns their mean loss."""
         objective, n_epochs = self.settings.objective, self.settings.max_iter
-        weight = objective.weight(epoch)
+        weight = objective.weight(self.settings.n_epochs_before + epoch)
         batches = torch.randperm(len(X), generator=self.generator).split(self.batch_size)
         parameters = list(self.module_.parameters())
         watched = any(_minds_batches(callback) for _, callback in self.callbacks_)

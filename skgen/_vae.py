@@ -112,7 +112,8 @@ class VAETransformer(
         Weight of the KL term; 1 is the ELBO. More presses latent dimensions to be independent and
         few (beta-VAE [2]_), less lets them carry more.
     kl_warmup : int, default=0
-        Number of epochs over which the weight of the KL term rises to ``beta``.
+        Number of epochs over which the weight of the KL term rises to ``beta``; each call of
+        `partial_fit` is one, and all before it count.
     free_bits : float, default=0.0
         Nats of KL for each latent dimension that cost nothing, against dimensions that collapse.
         With ``n_importance_samples=1`` only.
@@ -509,6 +510,7 @@ class VAETransformer(
                 "learning_rate_init", low=0, open_low=True, remedy="0.001 to 0.01 suits most data."
             ),
             one_cycle=schedule == "one-cycle" and not one_pass,
+            n_epochs_before=vars(self).get("n_iter_", 0) if one_pass else 0,
             stops_early=stops_early and not one_pass,
             n_iter_no_change=patience,
             tol=tol,
@@ -849,7 +851,13 @@ def in_blocks(
 ) -> FloatArray:
     """``function`` of blocks of rows of the tables, put together again."""
     blocks = [slice(start, start + n_rows) for start in range(0, len(tables[0]), n_rows)]
+    # One array: small tensors, if kept, would pin what is freed between them in the heap.
+    together: FloatArray | None = None
     with torch.no_grad():
-        found = [function(*(table[block] for table in tables)) for block in blocks]
-        together: FloatArray = torch.cat(found).cpu().numpy()
+        for block in blocks:
+            found = function(*(table[block] for table in tables)).cpu().numpy()
+            if together is None:
+                together = np.empty((len(tables[0]), *found.shape[1:]), found.dtype)
+            together[block] = found
+    assert together is not None  # tables have rows
     return together

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -173,6 +173,11 @@ UNFIT_NAMES = {
 
 def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
     """Raise if ``table`` holds anything but real numbers, which numpy might quietly convert."""
+    if _is_batched(table):
+        raise TypeError(
+            f"`{name}` must be a table; got a {type(table).__name__}, which has to be gone through "
+            "batch by batch. Call `partial_fit` with each batch."
+        )
     try:
         dtypes = _dtypes(table)
     except (TypeError, ValueError) as error:
@@ -185,6 +190,14 @@ def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
             raise ValueError(f"`{name}` must hold numbers; got {found}. {remedy or UNFIT[found]}")
     if any(str(dtype).lower() == "object" for dtype in dtypes):
         _check_items(np.asarray(table, dtype=object), name, remedy)
+
+
+def _is_batched(value: Any) -> bool:
+    """Whether rows come out of ``value`` in batches only: iterators, loaders, sets of files."""
+    if hasattr(value, "shape") or hasattr(value, "__array__"):
+        return False
+    once = isinstance(value, Iterable) and not isinstance(value, Collection)
+    return once or hasattr(value, "to_batches")
 
 
 def _dtypes(table: Any) -> list[Any]:

@@ -46,6 +46,10 @@ class Net(nn.Sequential):
         self.unused = nn.Parameter(torch.zeros(3))
 
 
+def with_dropout(n_inputs: int, n_outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(n_inputs, 8), nn.Dropout(0.2), nn.Linear(8, n_outputs))
+
+
 EXACT: dict[str, dict[str, Any]] = {
     "gaussian": {},
     "bernoulli": {"likelihood": "bernoulli"},
@@ -134,9 +138,14 @@ def learn(folder: Path) -> dict[str, Any]:
     with contextlib.redirect_stderr(io.StringIO()) as shown:
         alike = outcome(model(verbose=1, max_iter=2).fit(data()))
     stopped = outcome(model(callbacks=[At(stop, rank=1)]).fit(data()))
+    whole = outcome(model(decoder=with_dropout).fit(data()))
+    vae = model(decoder=with_dropout, checkpoint=folder / "checkpoint", callbacks=[At(fail)])
+    with pytest.raises(ZeroDivisionError):
+        vae.fit(data())
+    resumed = outcome(vae.set_params(callbacks=None).fit(data()))
     again = outcome(pickle.loads(pickle.dumps(vae)).fit(data()))
     return {"drawn": went_on, "alike": alike, "shown": shown.getvalue(), "stopped": stopped,
-            "again": again}  # fmt: skip
+            "again": again, "whole": whole, "resumed": resumed}  # fmt: skip
 
 
 def error_of(vae: VAETransformer, X: np.ndarray) -> str:
@@ -250,12 +259,13 @@ def test_torchrun_starts_ranks_that_are_one(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert done.returncode == 0, done.stderr
     first, second = reports(2, tmp_path)
-    for name in ("drawn", "stopped", "again", "alike"):
+    for name in ("drawn", "stopped", "again", "alike", "whole", "resumed"):
         assert_same_weights(first[name], second[name], 0.0)
         assert first[name]["history"] == second[name]["history"]
     assert "2/2" in first["shown"]
     assert second["shown"] == ""
     assert len(first["stopped"]["history"]["train_loss"]) == 3
+    assert_same_weights(first["resumed"], first["whole"], 0.0)
     assert_same_weights(first["alike"], outcome(model(max_iter=2).fit(data())), 1e-5)
 
 

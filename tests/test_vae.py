@@ -943,6 +943,16 @@ def test_kl_warmup_raises_the_weight_step_by_step():
     np.testing.assert_allclose(shares, [0.75, 0.5, 0.25, 0, 0, 0], atol=1e-5)
 
 
+def test_kl_warmup_goes_on_from_call_to_call_of_partial_fit():
+    courses = {3: [], 0: []}
+    for kl_warmup, course in courses.items():
+        model = short(**FROZEN, kl_warmup=kl_warmup)
+        for _ in range(5):
+            course.append(model.partial_fit(IRIS).loss_curve_[-1])
+    shares = np.subtract(courses[0], courses[3]) / model.explained_kl_.sum()
+    np.testing.assert_allclose(shares, [0.75, 0.5, 0.25, 0, 0], atol=1e-5)
+
+
 def test_more_importance_samples_tighten_the_bound():
     losses = [
         np.mean(trained(**FROZEN, max_iter=30, n_importance_samples=n).fit(IRIS).loss_curve_[-30:])

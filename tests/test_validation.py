@@ -7,6 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 
 from skgen._validation import (
@@ -361,11 +363,33 @@ def test_objects_without_a_float(cell, container):
     assert message == (f"`X` must hold numbers; got {shown(cell)} ({said}). Give one float a cell.")
 
 
-@pytest.mark.parametrize("table", [{"a": [1.0]}, {1.0}, object(), iter([1.0]), len], ids=type)
+@pytest.mark.parametrize("table", [{"a": [1.0]}, {1.0}, object(), len], ids=type)
 def test_what_is_no_table(table):
     message = message_of(TypeError, check_numeric, table, "X")
     assert message.startswith("`X` must hold numbers; got ")
     assert message.endswith(". Give one float a cell.")
+
+
+class Loader:
+    """Neither an array nor a collection, as torch's loaders and data sets are."""
+
+    def __iter__(self):
+        return iter([np.eye(2)])
+
+    def __len__(self):
+        return 1
+
+
+BATCHES = [iter([1.0]), (row for row in np.eye(2)), Loader(), ds.dataset(pa.table({"a": [1.0]}))]
+
+
+@pytest.mark.parametrize("batches", BATCHES, ids=lambda batches: type(batches).__name__)
+def test_what_comes_in_batches_is_for_partial_fit(batches):
+    message = message_of(TypeError, check_numeric, batches, "X")
+    assert message == (
+        f"`X` must be a table; got a {type(batches).__name__}, which has to be gone through batch "
+        "by batch. Call `partial_fit` with each batch."
+    )
 
 
 def itself():
