@@ -37,6 +37,7 @@ SIGNAL_TO_NOISE = 20.0
 FARTHEST, FARTHEST_RATIO = 5.0, 15.0  # from the start, for theta and the log ratio
 ENOUGH = 1e-6  # of the gain so far: a thousandth of a nat where that is a nat a row
 HOPELESS = 1e100
+STEP = 1e-4  # of a logarithm, to see how the mean function moves
 
 
 class Source(Protocol):
@@ -45,11 +46,11 @@ class Source(Protocol):
     def chosen(self, n_most: int) -> Rows: ...
 
 
-def adapt(design: Design, source: Source, prior: Prior) -> None:
-    """Give the basis of ``design`` the parameters of largest evidence, if it has any to learn."""
+def adapt(design: Design, source: Source, prior: Prior) -> Design:
+    """The design, its basis given the parameters of largest evidence, if it has any to learn."""
     basis = design.basis
     if not is_learnable(basis):
-        return
+        return design
     rows = source.chosen(SEARCH_ROWS)  # before a pipeline transforms them all
     while isinstance(basis, Pipeline):
         if len(basis) > 1:
@@ -58,7 +59,7 @@ def adapt(design: Design, source: Source, prior: Prior) -> None:
         basis = basis[-1]
     rows = distinct(rows)
     if rows.weight <= design.fit_intercept + 1:
-        return
+        return design
     if isinstance(prior.precision, str):  # one a weight would be a search in each step of this one
         prior = replace(prior, precision="evidence")
     final, trial = replace(design, basis=basis), replace(design, basis=understudy(basis))
@@ -67,8 +68,10 @@ def adapt(design: Design, source: Source, prior: Prior) -> None:
     # Random basis functions are searched with other draws than they are used with, lest the length
     # scales fit the draw; which is why what was found is compared with the start once more.
     basis.theta_ = learnt
-    if not _log_evidence(_posteriors(final, rows, prior)) > _log_evidence(posteriors):
-        basis.theta_ = start
+    others = _posteriors(final, rows, prior)
+    if not _log_evidence(others) > _log_evidence(posteriors):
+        basis.theta_, others = start, posteriors
+    return replace(design, n_learnt=n_determined(final, rows, others))
 
 
 def _posteriors(design: Design, rows: Rows, prior: Prior) -> list[Posterior]:
@@ -78,6 +81,32 @@ def _posteriors(design: Design, rows: Rows, prior: Prior) -> list[Posterior]:
 
 def _log_evidence(posteriors: list[Posterior]) -> float:
     return float(sum(posterior.log_evidence.sum() for posterior in posteriors))
+
+
+def n_determined(design: Design, rows: Rows, posteriors: list[Posterior]) -> float:
+    """Number of parameters of the basis that the data determine, beyond the weights.
+
+    As many as of a model that is linear in both (the Gauss-Newton approximation of MacKay's
+    effective number of parameters): how the mean function moves with each parameter, less what the
+    weights can make of it, squared in units of the noise, against the prior precision of 1.
+    """
+    basis, start = design.basis, design.basis.theta_
+    mean = np.hstack([posterior.mean for posterior in posteriors])
+    noise = np.concatenate([posterior.noise_variance for posterior in posteriors])
+    Phi = design.rows(rows.X)
+    values, tangents = Phi @ mean, np.empty((len(start), *rows.Y.shape))
+    for index, tangent in enumerate(tangents):
+        basis.theta_ = start + STEP * (np.arange(len(start)) == index)
+        tangent[:] = (design.rows(rows.X) @ mean - values) / STEP
+    basis.theta_ = start
+    rows.weighted(Phi)
+    information = np.eye(len(start))
+    for output, variance in enumerate(noise):
+        moves = rows.weighted(tangents[:, :, output].T / np.sqrt(variance))
+        root = posteriors[output % len(posteriors)].root
+        made = root.T @ (Phi.T @ moves)
+        information += moves.T @ moves - made.T @ made
+    return float(len(start) - np.trace(np.linalg.inv(information)))
 
 
 def distinct(rows: Rows) -> Rows:

@@ -36,6 +36,8 @@ class Design:
     basis: Any
     n_basis: int
     fit_intercept: bool
+    n_learnt: float = 0.0
+    """Number of parameters of the basis that were learnt from the data and are determined by it."""
 
     @classmethod
     def of(cls, basis: Any, X: FloatArray, fit_intercept: bool) -> Design:
@@ -280,7 +282,7 @@ class Stream:
     def posteriors(self) -> list[Posterior]:
         """Posteriors of the outputs, in order: one for all, or one for each."""
         if self._posteriors is None:
-            self._posteriors = self.prior.posteriors(self.statistic)
+            self._posteriors = self.prior.posteriors(self.statistic, self.design.n_learnt)
         return self._posteriors
 
     def wait(self, rows: Rows) -> None:

@@ -31,7 +31,6 @@ SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
 GRID_POINTS = 120
 NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions counts for nothing
 WELL_CONDITIONED = 100
-NOTHING = 1e-100  # of the largest: far below rounding, and denormal numbers cost a hundredfold
 SHIFTS, TRIAL_STEPS = (-12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0), 100
 
 FitTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
@@ -56,12 +55,15 @@ class Prior:
     noise: float | Gamma | Literal["evidence"]
     flat_first: bool = False
 
-    def posteriors(self, statistic: Statistic) -> list[Posterior]:
-        """Posteriors of all outputs: one for all if nothing is to be learnt, else one an output."""
+    def posteriors(self, statistic: Statistic, n_learnt: float = 0.0) -> list[Posterior]:
+        """Posteriors of all outputs: one for all if nothing is to be learnt, else one an output.
+
+        ``n_learnt`` parameters of the basis were learnt from the same data, which widens spreads.
+        """
         if not isinstance(self.precision, str) and self.noise != "evidence":
             return [self._given(statistic, self.precision, self.noise)]
         outputs = range(statistic.targets.shape[1])
-        return [self._learnt(statistic.output(index)) for index in outputs]
+        return [self._learnt(statistic.output(index), n_learnt) for index in outputs]
 
     def _given(
         self, statistic: Statistic, precision: FloatArray, noise: float | Gamma | str
@@ -72,10 +74,10 @@ class Prior:
         noise_precisions = np.full(statistic.targets.shape[1], noise)
         return condition(statistic, precision / noise, self.mean, noise_precisions)
 
-    def _learnt(self, statistic: Statistic) -> Posterior:
+    def _learnt(self, statistic: Statistic, n_learnt: float) -> Posterior:
         """Posterior of a single output."""
         if not isinstance(self.precision, str):
-            return self._learnt_noise(statistic, self.precision)
+            return self._learnt_noise(statistic, self.precision, n_learnt)
         weighting = np.ones(len(self.mean))
         weighting[0] = 0.0 if self.flat_first else 1.0
         data = Data.of(statistic, weighting, self.mean)
@@ -94,11 +96,14 @@ class Prior:
         if self.precision == "ard":  # all precisions by a common factor
             weighting, best = precision, 1.0
             spectrum = Data.of(statistic, weighting, self.mean).spectrum()
-        noise_variance = noise_term(self.noise, data.weight)
+        df = data.weight - n_learnt
+        fit, noise_variance = fit_term(self.noise, df), noise_term(self.noise, df)
         averages = spectrum.averages(fit, spectrum.ratio_limits(), best, noise_variance)
-        return widened(posterior, statistic, weighting, averages)
+        return widened(posterior, statistic, weighting, averages, n_learnt)
 
-    def _learnt_noise(self, statistic: Statistic, precision: FloatArray) -> Posterior:
+    def _learnt_noise(
+        self, statistic: Statistic, precision: FloatArray, n_learnt: float
+    ) -> Posterior:
         if not np.any(precision):
             return condition(statistic, precision, self.mean, None)
         data = Data.of(statistic, precision, self.mean)
@@ -110,8 +115,9 @@ class Prior:
         posterior = self._given(statistic, precision, 1 / variance)
         if not np.all(precision[1:] > 0):
             return posterior
+        fit = unit_prior_term(data.weight - n_learnt)
         averages = spectrum.averages(fit, limits, variance, lambda _, u: np.exp(u))
-        return widened(posterior, statistic, precision, averages)
+        return widened(posterior, statistic, precision, averages, n_learnt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,11 +156,32 @@ class Data:
             values, vectors = np.linalg.eigh(self.factor.T @ self.factor)
             components = vectors.T @ (self.factor.T @ self.target) / np.sqrt(values)
         else:  # twice the digits for the small ones
-            size = np.abs(self.factor)
-            normal = np.where(size > size.max() * NOTHING, self.factor, 0.0)
-            left, singular, right = np.linalg.svd(normal)
-            values, vectors, components = singular**2, right.T, left.T @ self.target
+            singular, vectors, components = _decomposed(self.factor, self.target)
+            values = singular**2
         return _Spectrum(values, vectors, components, self.residual)
+
+
+def _decomposed(
+    factor: FloatArray, target: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Singular values, right singular vectors, and ``target`` along the left ones.
+
+    Rows of the triangular ``factor`` that are nothing but rounding, as most are where the data had
+    fewer rows than the design has columns, count as zero, and cost next to nothing.
+    """
+    n_columns = len(factor)
+    rounding = n_columns * np.finfo(float).eps * np.linalg.norm(factor, axis=0)
+    some = (np.abs(factor) > rounding).any(axis=1)
+    n_rows = int(some.sum())
+    if n_rows == n_columns:
+        left, singular, right = np.linalg.svd(factor)
+        return singular, right.T, left.T @ target
+    vectors, triangle = np.linalg.qr(factor[some].T, mode="complete")
+    left, nonzero, right = np.linalg.svd(triangle[:n_rows].T)
+    vectors[:, :n_rows] = vectors[:, :n_rows] @ right.T
+    singular = np.zeros(n_columns)
+    singular[:n_rows] = nonzero
+    return singular, vectors, np.concatenate([left.T @ target[some], target[~some]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,9 +272,16 @@ class _Spectrum:
 
 
 def widened(
-    posterior: Posterior, statistic: Statistic, weighting: FloatArray, averages: _Averages
+    posterior: Posterior,
+    statistic: Statistic,
+    weighting: FloatArray,
+    averages: _Averages,
+    n_learnt: float,
 ) -> Posterior:
     """``posterior``, at the best precisions, with the spread that their uncertainty adds.
+
+    Over all rows, leverages sum to the number of parameters that the data determine. Those
+    ``n_learnt`` of the basis add theirs in proportion to the weights' own.
 
     Mean and noise precision stay as they are. The degrees of freedom are such that the variance of
     the noise is the expected one.
@@ -259,6 +293,8 @@ def widened(
         [averages.vectors * np.sqrt(averages.variances), averages.vectors @ averages.shifts]
     )
     deviations /= np.sqrt(weighting[proper])[:, None]
+    n_effective = posterior.n_effective_params
+    deviations *= np.sqrt(1 + n_learnt / n_effective) if n_learnt else 1.0
     if not proper[0]:  # the intercept, given the other weights
         corner, row = statistic.factor[0, 0], statistic.factor[:1, 1:]
         own = np.zeros((len(weighting), 1))

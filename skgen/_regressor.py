@@ -240,7 +240,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             prior = self._prior(design)
             solver = check_choice(self.solver, "solver", ("auto", "qr", "cholesky"))
             self._checked_forgetting()
-            adapt(design, rows, prior)
+            design = adapt(design, rows, prior)
             statistic, n_rows = rows.summarised(design, solver)
             stream = Stream(design, prior, statistic)
             _ = stream.posteriors  # what they have to complain of belongs to this call
@@ -286,7 +286,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             prior = self._prior(design)
             forgetting = self._checked_forgetting()
             if first:
-                adapt(design, rows, prior)
+                design = adapt(design, rows, prior)
             empty = Statistic.empty(design.n_columns, rows.n_outputs)
             before = Stream(design, prior, empty) if first else self._stream
             seen = 0 if first else self.n_samples_seen_

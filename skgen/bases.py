@@ -61,6 +61,7 @@ LECTURE_COUNT = 9
 DEFAULT_COUNT = 300
 MOST = 1_000_000
 ROWS_PER_CENTER, FEWEST_ROWS = 10, 1000
+FEWEST_WAVES, SETTLED_ROWS = 600, 2000
 
 
 def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
@@ -529,8 +530,10 @@ class FourierBasis(_Basis):
 
     Parameters
     ----------
-    n_basis : int, default=600
-        Number of basis functions, even: a cosine and a sine for each frequency.
+    n_basis : int, default=None
+        Number of basis functions, even: a cosine and a sine for each frequency. None takes 1200
+        for up to 1000 rows, and fewer for more, down to 600 for 4000 and more, so that learning
+        the length scales takes about as long.
     kernel : {"rbf", "matern32", "matern52"}, default="rbf"
         The kernel: squared exponential, or Matern with smoothness 3/2 or 5/2.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
@@ -594,7 +597,7 @@ class FourierBasis(_Basis):
 
     def __init__(
         self,
-        n_basis: int = 600,
+        n_basis: int | None = None,
         *,
         kernel: Literal["rbf", "matern32", "matern52"] = "rbf",
         length_scale: float | npt.ArrayLike | Literal["evidence"] | None = "evidence",
@@ -612,9 +615,10 @@ class FourierBasis(_Basis):
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
         remedy = "Give an even number: a cosine and a sine for each frequency."
-        n_basis = check_number(
-            self.n_basis, "n_basis", low=2, high=MOST, integer=True, remedy=remedy
-        )
+        n_basis = self.n_basis
+        if n_basis is None:
+            n_basis = 2 * round(FEWEST_WAVES * max(1, min(2, np.sqrt(SETTLED_ROWS / len(X)))) / 2)
+        check_number(n_basis, "n_basis", low=2, high=MOST, integer=True, remedy=remedy)
         if n_basis % 2:
             raise ValueError(f"`n_basis` must be even; got n_basis={n_basis}. {remedy}")
         rows = distinct_rows(X, FEWEST_ROWS)

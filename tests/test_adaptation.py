@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
-from skgen._adaptation import SEARCH_ROWS, Search, distinct
+from skgen._adaptation import SEARCH_ROWS, Search, distinct, n_determined
 from skgen._design import Design, Rows
 from skgen.bases import is_learnable, resolve_basis, understudy
 
@@ -590,6 +590,47 @@ def test_fits_side_by_side_learn_what_fits_in_turn_do(rng):
     one = cross_val_score(model, X, y, cv=3)
     with joblib.parallel_config("threading"):
         assert np.array_equal(cross_val_score(model, X, y, cv=3, n_jobs=3), one)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("noise_precision", [4.0, "evidence"])
+@pytest.mark.parametrize("basis", SEARCHED)
+def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, weighted, rng):
+    """By the covariance of weights and parameters together, of the model that is linear in both."""
+    X = table(rng, 50, 2)
+    Y = np.sin(X[:, :1] + X[:, 1:] / 3) * [1.0, 20.0] + 0.2 * rng.normal(size=(50, 2))
+    weights = rng.uniform(0.5, 3, size=50) if weighted else None
+    model = BayesianBasisRegressor(SEARCHED[basis], noise_precision=noise_precision)
+    posteriors = model.fit(X, Y, weights)._stream.posteriors
+    design = model._stream.design
+    Phi = design.rows(X)
+    n_columns, n_theta = Phi.shape[1], len(design.basis.theta_)
+    information = np.zeros((2 * n_columns + n_theta, 2 * n_columns + n_theta))
+    information[-n_theta:, -n_theta:] = np.eye(n_theta)
+    for output, posterior in enumerate(posteriors):
+        places = np.r_[output * n_columns : (output + 1) * n_columns, -n_theta:0]
+        moves = [
+            design.basis.pull_back(X, Phi[:, 1:], np.outer(row, posterior.mean[1:, 0]))
+            for row in np.eye(50)
+        ]
+        columns = np.hstack([Phi, moves]) / np.sqrt(posterior.noise_variance[0])
+        if weighted:
+            columns *= np.sqrt(weights)[:, None]
+        part = columns.T @ columns
+        diagonal = np.arange(n_columns)
+        part[diagonal, diagonal] += posterior.precision / posterior.noise_variance[0]
+        information[np.ix_(places, places)] += part
+    own = np.linalg.inv(information)[-n_theta:, -n_theta:]
+    found = n_determined(design, Rows(X, Y, weights), posteriors)
+    np.testing.assert_allclose(found, n_theta - np.trace(own), rtol=1e-3)
+    assert 0 < found < n_theta
+    np.testing.assert_allclose(design.n_learnt, found, rtol=1e-3)
+
+
+def test_a_basis_that_is_given_takes_nothing_from_the_data(rng):
+    X, y = waves(rng)
+    for basis in (FourierBasis(30, length_scale=1.0, random_state=0), "identity"):
+        assert BayesianBasisRegressor(basis).fit(X, y)._stream.design.n_learnt == 0
 
 
 def test_the_search_looks_at_few_rows_and_the_posterior_at_all(rng):

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.linear_model import BayesianRidge
 
+import skgen._adaptation
 import skgen._evidence
 import skgen._regressor
-from skgen import BayesianBasisRegressor, GaussianBasis
+from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
 from skgen._posterior import Posterior, condition
 
 Rng = np.random.Generator
@@ -328,6 +329,27 @@ def coverage_at_eight_rows(estimator: Any, noise: float, n_sets: int) -> float:
 @pytest.mark.parametrize("noise", [0.1, 0.3, 1.0, 3.0])
 def test_intervals_cover_at_eight_rows(noise):
     assert 0.93 < coverage_at_eight_rows(BayesianBasisRegressor("identity"), noise, 2000) < 0.97
+
+
+def coverage_of_learnt_length_scales(n_rows: int, n_features: int, n_sets: int) -> float:
+    """The same of rows of Gaussian processes whose length scales are drawn, and then learnt."""
+    rng, covered = np.random.default_rng(0), []
+    for seed in range(n_sets):
+        X = rng.normal(size=(n_rows + 50, n_features))
+        lengths = np.exp(rng.normal(0.35, 0.7, size=n_features))
+        waves = FourierBasis(400, length_scale=lengths, random_state=seed).fit_transform(X)
+        y = waves @ rng.normal(size=400) + 0.3 * rng.normal(size=len(X))
+        model = BayesianBasisRegressor(FourierBasis(200, random_state=0))
+        mean, std = model.fit(X[:n_rows], y[:n_rows]).predict(X[n_rows:], return_std=True)
+        covered.append(np.abs(y[n_rows:] - mean) < stats.norm.ppf(0.975) * std)
+    return float(np.mean(covered))
+
+
+@pytest.mark.parametrize(("n_rows", "n_features"), [(8, 2), (30, 3)])
+def test_intervals_cover_where_length_scales_are_learnt(n_rows, n_features, monkeypatch):
+    assert 0.93 < coverage_of_learnt_length_scales(n_rows, n_features, 100) < 0.98
+    monkeypatch.setattr(skgen._adaptation, "n_determined", lambda *given: 0.0)
+    assert coverage_of_learnt_length_scales(n_rows, n_features, 100) < 0.925
 
 
 def test_precisions_plugged_in_would_not_cover_at_eight_rows():
