@@ -285,22 +285,21 @@ class Stream:
             self._posteriors = self.prior.posteriors(self.statistic, self.design.n_learnt)
         return self._posteriors
 
-    def wait(self, rows: Rows) -> None:
-        """Take at most QR_ROWS rows, on which the basis is surely finite, for later."""
+    def wait(self, X: FloatArray, Y: FloatArray, weights: FloatArray | float = 1.0) -> None:
+        """Take at most QR_ROWS rows, on which the basis is surely finite, for later; quickly."""
         if self._waiting is None:
-            n_features, n_outputs = rows.X.shape[1], rows.Y.shape[1]
             self._waiting = Rows(
-                np.empty((QR_ROWS, n_features)), np.empty((QR_ROWS, n_outputs)), np.empty(QR_ROWS)
+                np.empty((QR_ROWS, X.shape[1])), np.empty((QR_ROWS, Y.shape[1])), np.empty(QR_ROWS)
             )
-        if self._seen[1] + len(rows) > QR_ROWS:
+        n_rows, waiting = len(X), self._waiting
+        if self._seen[1] + n_rows > QR_ROWS:
             _ = self.statistic
         statistic, start = self._seen
-        stop = start + len(rows)
-        self._waiting.X[start:stop] = rows.X
-        self._waiting.Y[start:stop] = rows.Y
-        assert self._waiting.weights is not None
-        self._waiting.weights[start:stop] = 1.0 if rows.weights is None else rows.weights
-        self._seen = (statistic, stop)
+        part = slice(start, start + n_rows)
+        waiting.X[part], waiting.Y[part] = X, Y
+        assert waiting.weights is not None
+        waiting.weights[part] = weights
+        self._seen = (statistic, start + n_rows)
         self._posteriors = None
 
     def extended(self, rows: Rows, prior: Prior, forgetting: float) -> Stream:
@@ -309,7 +308,7 @@ class Stream:
         successor._waiting, successor._seen = self._waiting, self._seen
         if forgetting == 1 and len(rows) <= QR_ROWS // 2:
             _check_size(rows.weighted(self.design.rows(rows.X)))
-            successor.wait(rows)
+            successor.wait(rows.X, rows.Y, 1.0 if rows.weights is None else rows.weights)
             return successor
         statistic = successor.statistic  # not ours, which stays as it is if what follows raises
         if forgetting < 1:

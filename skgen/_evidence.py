@@ -23,6 +23,7 @@ from scipy.linalg import lapack
 from scipy.optimize import OptimizeResult, brentq, minimize
 from scipy.special import softmax
 
+from ._blocks import one_blas_thread
 from ._posterior import Gamma, Posterior, Statistic, condition
 from ._validation import LARGEST, FloatArray
 
@@ -63,7 +64,8 @@ class Prior:
         if not isinstance(self.precision, str) and self.noise != "evidence":
             return [self._given(statistic, self.precision, self.noise)]
         outputs = range(statistic.targets.shape[1])
-        return [self._learnt(statistic.output(index), n_learnt) for index in outputs]
+        with one_blas_thread():  # decompositions of this size take longer on several
+            return [self._learnt(statistic.output(index), n_learnt) for index in outputs]
 
     def _given(
         self, statistic: Statistic, precision: FloatArray, noise: float | Gamma | str

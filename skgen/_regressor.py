@@ -274,10 +274,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         ValueError, TypeError
             If data or parameters are unfit; the estimator is left as it was.
         """
-        quick = self._quick_rows(X, y) if sample_weight is None else None
-        if quick is not None:
-            self._stream.wait(quick)
-            self.n_samples_seen_ += len(quick)
+        if sample_weight is None and self._takes_quickly(X, y):
             return self
         first = not self.__sklearn_is_fitted__()
         with unchanged_on_error(self), np.errstate(all="ignore"):
@@ -343,8 +340,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         self.basis_ = stream.design.basis
         self.n_samples_seen_ = n_samples_seen
 
-    def _quick_rows(self, X: Any, y: Any) -> Rows | None:
-        """X and y as rows, if it is quickly seen that they need no conversion, warning or error."""
+    def _takes_quickly(self, X: Any, y: Any) -> bool:
+        """Let X and y wait if it is quickly seen that they need no conversion, warning or error."""
         stream = vars(self).get("_stream")
         fits = (
             stream is not None
@@ -359,7 +356,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             and is_total(stream.design.basis, X)
             and np.vdot(y, y) <= LARGEST**2
         )
-        return Rows(X, y if y.ndim == 2 else y[:, None]) if fits else None
+        if fits:
+            self._stream.wait(X, y if y.ndim == 2 else y[:, None])
+            self.n_samples_seen_ += len(X)
+        return bool(fits)
 
     def _settings(self) -> tuple[Any, ...]:
         """Parameters that may change in the middle of a stream."""

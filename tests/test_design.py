@@ -196,6 +196,10 @@ def test_a_buffers_tables_share_one_memory_column_by_column():
     assert np.shares_memory(small, large)
 
 
+def parts(rows):
+    return rows.X, rows.Y, 1.0 if rows.weights is None else rows.weights
+
+
 def stream_of(design, n_outputs=2):
     n_columns = design.n_columns
     prior = Prior(np.ones(n_columns), np.zeros(n_columns), 1.0)
@@ -209,7 +213,7 @@ def test_a_stream_is_the_statistic_of_its_rows_whenever_it_is_read(read_every, s
     design = design_of("gaussian", rows)
     stream = stream_of(design)
     for count, start in enumerate(range(0, len(rows), size), 1):
-        stream.wait(rows[start : start + size])
+        stream.wait(*parts(rows[start : start + size]))
         if read_every and count % read_every == 0:
             assert stream.statistic.weight == min(start + size, len(rows))
     assert_same_statistic(stream.statistic, summarise(design, rows, "qr"))
@@ -219,10 +223,10 @@ def test_a_stream_is_the_statistic_of_its_rows_whenever_it_is_read(read_every, s
 def test_posteriors_follow_the_rows_that_came_after_they_were_read(rows):
     design = design_of("gaussian", rows)
     stream = stream_of(design)
-    stream.wait(rows[:10])
+    stream.wait(*parts(rows[:10]))
     before = stream.posteriors[0]
     assert stream.posteriors[0] is before
-    stream.wait(rows[10:20])
+    stream.wait(*parts(rows[10:20]))
     after = condition(summarise(design, rows[:20], "qr"), np.ones(10), np.zeros(10), np.ones(2))
     np.testing.assert_allclose(stream.posteriors[0].mean, after.mean, rtol=1e-11)
 
@@ -231,7 +235,7 @@ def test_rows_wait_as_a_copy(rows):
     design = design_of("gaussian", rows)
     stream = stream_of(design)
     mine = Rows(rows.X[:5].copy(), rows.Y[:5].copy())
-    stream.wait(mine)
+    stream.wait(*parts(mine))
     mine.X[:], mine.Y[:] = 0.0, 0.0
     assert_same_statistic(stream.statistic, summarise(design, rows[:5], "qr"))
 
@@ -239,12 +243,12 @@ def test_rows_wait_as_a_copy(rows):
 def test_a_pickle_holds_the_waiting_rows_once_and_no_buffer(rows):
     design = design_of("gaussian", rows)
     stream = stream_of(design)
-    stream.wait(rows[:50])
+    stream.wait(*parts(rows[:50]))
     pickled = pickle.dumps(stream)
     assert len(pickled) < 8 * QR_ROWS
     copy = pickle.loads(pickled)
     for one in (stream, copy):
-        one.wait(rows[50:60])
+        one.wait(*parts(rows[50:60]))
         assert_same_statistic(one.statistic, summarise(design, rows[:60], "qr"))
 
 

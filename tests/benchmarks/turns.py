@@ -10,13 +10,19 @@ import numpy as np
 
 
 def in_turns(tasks: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of each task in each round, the first of which does not count."""
+    """Seconds of each task in each round, the first of which does not count.
+
+    Each round begins with another task, since what ran before leaves caches, clock and threads
+    behind it.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    order = list(tasks)
     for _ in range(rounds + 1):
-        for name, task in tasks.items():
+        for name in order:
             start = time.perf_counter()
-            task()
+            tasks[name]()
             seconds[name].append(time.perf_counter() - start)
+        order.append(order.pop(0))
     return {name: np.array(values[1:]) for name, values in seconds.items()}
 
 
