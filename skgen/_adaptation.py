@@ -106,6 +106,8 @@ def n_determined(design: Design, rows: Rows, posteriors: list[Posterior]) -> flo
         root = posteriors[output % len(posteriors)].root
         made = root.T @ (Phi.T @ moves)
         information += moves.T @ moves - made.T @ made
+    if not np.isfinite(information).all():  # no noise to speak of
+        return float(len(start))
     return float(len(start) - np.trace(np.linalg.inv(information)))
 
 

@@ -98,7 +98,7 @@ class Prior:
         if self.precision == "ard":  # all precisions by a common factor
             weighting, best = precision, 1.0
             spectrum = Data.of(statistic, weighting, self.mean).spectrum()
-        df = data.weight - n_learnt
+        df = remaining(data.weight, n_learnt)
         fit, noise_variance = fit_term(self.noise, df), noise_term(self.noise, df)
         averages = spectrum.averages(fit, spectrum.ratio_limits(), best, noise_variance)
         return widened(posterior, statistic, weighting, averages, n_learnt)
@@ -117,7 +117,7 @@ class Prior:
         posterior = self._given(statistic, precision, 1 / variance)
         if not np.all(precision[1:] > 0):
             return posterior
-        fit = unit_prior_term(data.weight - n_learnt)
+        fit = unit_prior_term(remaining(data.weight, n_learnt))
         averages = spectrum.averages(fit, limits, variance, lambda _, u: np.exp(u))
         return widened(posterior, statistic, precision, averages, n_learnt)
 
@@ -306,6 +306,14 @@ def widened(
     reverse: FloatArray = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
     root = np.asfortranarray(reverse.T[::-1, ::-1]) / np.sqrt(wide.spread[0])
     return replace(wide, wide_root=root)
+
+
+def remaining(weight: float, n_learnt: float) -> float:
+    """Degrees of freedom that parameters of the basis leave, half of them at least.
+
+    Rows of small weight, or that were forgotten, may be worth less than what was learnt from them.
+    """
+    return max(weight - n_learnt, weight / 2)
 
 
 def fit_term(noise: float | Gamma | str, weight: float) -> FitTerm:

@@ -627,6 +627,19 @@ def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, 
     np.testing.assert_allclose(design.n_learnt, found, rtol=1e-3)
 
 
+@pytest.mark.parametrize("basis", SEARCHED)
+def test_spreads_stay_numbers_however_little_the_rows_weigh(basis, rng):
+    X, y = waves(rng, 20)
+    light = BayesianBasisRegressor(SEARCHED[basis]).fit(X, y, np.full(20, 0.11))
+    forgetful = BayesianBasisRegressor(SEARCHED[basis], forgetting=0.5).partial_fit(X, y)
+    exact = BayesianBasisRegressor(SEARCHED[basis]).fit(X, X @ np.ones(X.shape[1]))
+    for model in (light, forgetful.partial_fit(X, y), exact):
+        _, std = model.predict(X, return_std=True)
+        assert np.isfinite(std).all()
+        assert (std > 0).all()
+        assert np.isfinite(model.log_predictive_density(X, y)).all()
+
+
 def test_a_basis_that_is_given_takes_nothing_from_the_data(rng):
     X, y = waves(rng)
     for basis in (FourierBasis(30, length_scale=1.0, random_state=0), "identity"):

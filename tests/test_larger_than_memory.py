@@ -1,8 +1,5 @@
 """Rows that are not in memory: files mapped into it, and batches that come out of files."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,37 +8,23 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from conftest import assert_digits
+from peaks import found_by
 
 from skgen import BayesianBasisRegressor, GaussianBasis
 
-PEAK = """
-import json, sys, threading
+PASSES = """
 import numpy as np
 from skgen import BayesianBasisRegressor
 
-def private():
-    with open("/proc/self/status") as status:
-        return 1024 * next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
-
-peak, done = 0, threading.Event()
-
-def watch():
-    global peak
-    while not done.wait(0.005):
-        peak = max(peak, private())
-
 X = np.memmap(sys.argv[1], np.float32, "r").reshape(-1, 64)
 y = np.memmap(sys.argv[2], np.float32, "r")
-watcher = threading.Thread(target=watch)
-watcher.start()
 model, method = BayesianBasisRegressor("identity"), sys.argv[3]
-if method == "predict":
-    mean, std = model.fit(X[:5000], y[:5000]).predict(X, return_std=True)
-else:
-    getattr(model, method)(X, y)
-done.set()
-watcher.join()
-print(json.dumps({"peak": peak, "coef": model.coef_.tolist(), "n": model.n_samples_seen_}))
+with watched():
+    if method == "predict":
+        mean, std = model.fit(X[:5000], y[:5000]).predict(X, return_std=True)
+    else:
+        getattr(model, method)(X, y)
+found |= {"coef": model.coef_.tolist(), "n": model.n_samples_seen_}
 """
 
 
@@ -59,11 +42,7 @@ def test_a_file_of_4_gigabytes_goes_through_in_less_than_1(
     y[some] = X[some].sum(axis=1)
     X.flush()
     assert (tmp_path / "X").stat().st_size == 2**32
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, tmp_path / "X", tmp_path / "y", method],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    found = json.loads(done.stdout)
+    found = found_by(PASSES, tmp_path / "X", tmp_path / "y", method)
     assert 5e7 < found["peak"] < 1e9
     if method != "predict":
         assert found["n"] == n_rows

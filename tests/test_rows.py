@@ -1,8 +1,5 @@
 """Rows that are standardised when they are taken: the same rows, from memory or from a file."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +8,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 import torch
+from peaks import found_by
 from sklearn.preprocessing import StandardScaler
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
@@ -134,29 +132,16 @@ def test_moments_by_blocks_are_those_of_the_whole(rng, small_blocks):
     assert vae.scale_[3] == 1
 
 
-PEAK = """
-import json, sys, threading, warnings
+PASSES = """
+import warnings
 import numpy as np
 from skgen import VAETransformer
 
-def private():
-    with open("/proc/self/status") as status:
-        return 1024 * next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
-
-peak, done = 0, threading.Event()
-
-def watch():
-    global peak
-    while not done.wait(0.005):
-        peak = max(peak, private())
-
 X = np.memmap(sys.argv[1], np.float32, "r").reshape(-1, 1024)
-watcher = threading.Thread(target=watch)
-watcher.start()
 vae = VAETransformer(2, hidden_layer_sizes=(8,), batch_size=4096, max_iter=1, random_state=0)
 if sys.argv[2] == "early_stopping":
     vae.set_params(early_stopping=True, checkpoint=sys.argv[1] + ".checkpoint", max_iter=2)
-with warnings.catch_warnings():
+with watched(), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     if sys.argv[2] == "transform":
         assert vae.fit(X[:5000]).transform(X).shape == (len(X), 2)
@@ -164,9 +149,7 @@ with warnings.catch_warnings():
         vae.partial_fit(X)
     else:
         vae.fit(X)
-done.set()
-watcher.join()
-print(json.dumps({"peak": peak, "location": vae.location_.tolist()}))
+found["location"] = vae.location_.tolist()
 """
 
 
@@ -181,11 +164,7 @@ def test_a_file_of_4_gigabytes_goes_through_in_less_than_1(method, tmp_path, rng
     mean = X[some].sum(axis=0, dtype=float) / n_rows
     X.flush()
     assert (tmp_path / "X").stat().st_size == 2**32
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, tmp_path / "X", method],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    found = json.loads(done.stdout)
+    found = found_by(PASSES, tmp_path / "X", method)
     print(f"{method}: {found['peak'] / 1e6:.0f} MB")
     assert 5e7 < found["peak"] < 1e9
     if method != "transform":
