@@ -295,8 +295,7 @@ def widened(
         [averages.vectors * np.sqrt(averages.variances), averages.vectors @ averages.shifts]
     )
     deviations /= np.sqrt(weighting[proper])[:, None]
-    n_effective = posterior.n_effective_params
-    deviations *= np.sqrt(1 + n_learnt / n_effective) if n_learnt else 1.0
+    deviations *= np.sqrt(1 + n_learnt / max(1.0, posterior.n_effective_params))
     if not proper[0]:  # the intercept, given the other weights
         corner, row = statistic.factor[0, 0], statistic.factor[:1, 1:]
         own = np.zeros((len(weighting), 1))

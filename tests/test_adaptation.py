@@ -633,7 +633,9 @@ def test_spreads_stay_numbers_however_little_the_rows_weigh(basis, rng):
     light = BayesianBasisRegressor(SEARCHED[basis]).fit(X, y, np.full(20, 0.11))
     forgetful = BayesianBasisRegressor(SEARCHED[basis], forgetting=0.5).partial_fit(X, y)
     exact = BayesianBasisRegressor(SEARCHED[basis]).fit(X, X @ np.ones(X.shape[1]))
-    for model in (light, forgetful.partial_fit(X, y), exact):
+    sure = BayesianBasisRegressor(SEARCHED[basis], noise_precision="gamma").partial_fit(X, y)
+    sure.set_params(prior_precision=1e90, noise_precision="evidence").partial_fit(X, y)
+    for model in (light, forgetful.partial_fit(X, y), exact, sure):
         _, std = model.predict(X, return_std=True)
         assert np.isfinite(std).all()
         assert (std > 0).all()
