@@ -18,10 +18,11 @@ read and set, and a method ``pull_back(X, Phi, gradient)``, the gradient by ``th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 from scipy.optimize import minimize
 from sklearn.pipeline import Pipeline
 
@@ -134,7 +135,7 @@ class _Point:
     by_ratio: float
     mean: FloatArray  # (n_columns,)
     noise: float
-    spread: FloatArray  # F inv(F'F + ratio I), shape (n_rows, n_columns)
+    spread: FloatArray  # -F inv(F'F + ratio I), shape (n_rows, n_columns), column by column
 
 
 class Search:
@@ -219,26 +220,28 @@ class Search:
 
     def _by_columns(self, table: FloatArray, log_ratio: float) -> tuple[list[_Point], FloatArray]:
         """Each output's point, and the sum of their gradients by the columns that are not flat."""
-        Phi, Y = table[:, self.n_flat :], self.Y
+        Y, roots = self.Y, np.sqrt(self.weights)[:, None]
         prior_mean, units = self.prior.mean[self.n_flat :], np.sqrt(self.weighting[self.n_flat :])
-        roots = np.sqrt(self.weights)[:, None]
+        factor = table[:, self.n_flat :]
         if self.n_flat:
             shares = self.weights / self.weights.sum()
-            Phi, Y = Phi - shares @ Phi, Y - shares @ Y
-        factor = Phi * roots
-        factor /= units
-        gradient = np.zeros_like(factor)
-        points = []
+            factor, Y = factor - shares @ factor, Y - shares @ Y
+        factor = _times(_times(factor, roots), 1 / units)
+        gradients, points = [], []
         for y in (Y * roots).T:
             target = y - factor @ (prior_mean * units)
             negligible = np.finfo(float).eps ** 2 * float(y @ y) + 1e-200
             point = _point(Data(factor, target, negligible, self.weight), self.fit, log_ratio)
             residual = point.noise * (target - factor @ point.mean)
-            gradient += np.outer(residual, point.mean / units + prior_mean)
-            gradient -= point.spread / units
+            spread, mean = _times(point.spread, 1 / units), point.mean / units + prior_mean
+            gradients.append(blas.dger(1.0, residual, mean, a=spread, overwrite_a=True))
             points.append(point)
-        gradient *= roots
-        return points, gradient
+        return points, _times(reduce(np.add, gradients), roots)
+
+
+def _times(table: FloatArray, factors: FloatArray) -> FloatArray:
+    """Their product; mostly all factors are 1, and a pass over the table counts."""
+    return table if np.all(factors == 1) else table * factors
 
 
 def _relative_precisions(prior: Prior, design: Design) -> tuple[FloatArray, bool]:
@@ -278,5 +281,6 @@ def _point(data: Data, fit: FitTerm, log_ratio: float) -> _Point:
     value, by_energy, by_ratio = fit(energy, log_ratio)
     value += 0.5 * len(gram) * log_ratio - np.log(np.diag(upper)).sum()
     by_ratio += by_energy * ratio * (mean @ mean) + 0.5 * (len(gram) - ratio * np.trace(inverse))
-    spread = inverse @ factor if few else factor @ inverse
+    np.negative(inverse, out=inverse)
+    spread = (factor.T @ inverse if few else inverse @ factor.T).T
     return _Point(value, by_ratio, mean, -2 * by_energy, spread)

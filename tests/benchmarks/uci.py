@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import t as student_t
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
@@ -101,11 +101,13 @@ def measure(model: Any, X: np.ndarray, y: np.ndarray, test: np.ndarray) -> Figur
     mean, std = model.predict(X[test], return_std=True)
     seconds = time.perf_counter() - start
     mean, std = mean * scaler.scale_ + scaler.mean_, std * scaler.scale_
-    error = y[test] - mean
-    nll = 0.5 * np.log(2 * np.pi * std**2) + 0.5 * (error / std) ** 2
-    covered = [np.mean(np.abs(error) < norm.ppf(0.5 + level / 2) * std) for level in LEVELS]
-    row = np.array([np.sqrt(np.mean(error**2)), nll.mean(), *covered, seconds])
-    return row, norm.cdf(error / std)
+    df = getattr(model, "degrees_of_freedom_", np.inf)  # ours is a Student-t, the others are normal
+    predictive = student_t(df, mean, std * np.sqrt(1 - 2 / df))
+    pit = predictive.cdf(y[test])
+    covered = [np.mean(np.abs(pit - 0.5) < level / 2) for level in LEVELS]
+    error = np.sqrt(np.mean((y[test] - mean) ** 2))
+    row = np.array([error, -predictive.logpdf(y[test]).mean(), *covered, seconds])
+    return row, pit
 
 
 def line(name: str, label: str, rows: list[np.ndarray]) -> str:
