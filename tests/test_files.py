@@ -579,7 +579,7 @@ HOSTILE = {
     "a function in a transformer": holding(regressor({"class": "FunctionTransformer", "values": {
         "func": "os.system"}})),
     "a cache of pickles": holding({"class": "Pipeline", "values": {
-        "steps": {"list": []}, "memory": "/tmp/cache", "verbose": False, "transform_input": None,
+        "steps": {"list": []}, "memory": "cache", "verbose": False, "transform_input": None,
 
         "_sklearn_version": sklearn.__version__}}),
     "steps that are none": holding({"class": "Pipeline", "values": {
