@@ -30,6 +30,7 @@ from ._blocks import in_threads, row_blocks
 from ._design import SEARCH_ROWS, Design, Rows, summarise
 from ._evidence import Data, FitTerm, Prior, fit_term, unit_prior_term
 from ._posterior import Posterior
+from ._spreads import what_is_learnt
 from ._validation import FloatArray
 from .bases import is_learnable, understudy
 
@@ -38,7 +39,6 @@ SIGNAL_TO_NOISE = 20.0
 FARTHEST, FARTHEST_RATIO = 5.0, 15.0  # from the start, for theta and the log ratio
 ENOUGH = 1e-6  # of the gain so far: a thousandth of a nat where that is a nat a row
 HOPELESS = 1e100
-STEP = 1e-4  # of a logarithm, to see how the mean function moves
 
 
 class Source(Protocol):
@@ -72,7 +72,7 @@ def adapt(design: Design, source: Source, prior: Prior) -> Design:
     others = _posteriors(final, rows, prior)
     if not _log_evidence(others) > _log_evidence(posteriors):
         basis.theta_, others = start, posteriors
-    return replace(design, n_learnt=n_determined(final, rows, others))
+    return replace(design, learnt=what_is_learnt(final, rows, prior, others))
 
 
 def _posteriors(design: Design, rows: Rows, prior: Prior) -> list[Posterior]:
@@ -82,34 +82,6 @@ def _posteriors(design: Design, rows: Rows, prior: Prior) -> list[Posterior]:
 
 def _log_evidence(posteriors: list[Posterior]) -> float:
     return float(sum(posterior.log_evidence.sum() for posterior in posteriors))
-
-
-def n_determined(design: Design, rows: Rows, posteriors: list[Posterior]) -> float:
-    """Number of parameters of the basis that the data determine, beyond the weights.
-
-    As many as of a model that is linear in both (the Gauss-Newton approximation of MacKay's
-    effective number of parameters): how the mean function moves with each parameter, less what the
-    weights can make of it, squared in units of the noise, against the prior precision of 1.
-    """
-    basis, start = design.basis, design.basis.theta_
-    mean = np.hstack([posterior.mean for posterior in posteriors])
-    noise = np.concatenate([posterior.noise_variance for posterior in posteriors])
-    Phi = design.rows(rows.X)
-    values, tangents = Phi @ mean, np.empty((len(start), *rows.Y.shape))
-    for index, tangent in enumerate(tangents):
-        basis.theta_ = start + STEP * (np.arange(len(start)) == index)
-        tangent[:] = (design.rows(rows.X) @ mean - values) / STEP
-    basis.theta_ = start
-    rows.weighted(Phi)
-    information = np.eye(len(start))
-    for output, variance in enumerate(noise):
-        moves = rows.weighted(tangents[:, :, output].T / np.sqrt(variance))
-        root = posteriors[output % len(posteriors)].root
-        made = root.T @ (Phi.T @ moves)
-        information += moves.T @ moves - made.T @ made
-    if not np.isfinite(information).all():  # no noise to speak of
-        return float(len(start))
-    return float(len(start) - np.trace(np.linalg.inv(information)))
 
 
 def distinct(rows: Rows) -> Rows:
@@ -163,13 +135,19 @@ class Search:
         if self.is_free:
             limits = (log_ratio - FARTHEST_RATIO, log_ratio + FARTHEST_RATIO)
         bounds = [(value - FARTHEST, value + FARTHEST) for value in start] + [limits]
-        reference, _ = self.evaluate(start, log_ratio)  # else the unit of y would set the precision
+        reference, slope = self.evaluate(start, log_ratio)
+        unit = max(1.0, float(np.linalg.norm(slope)))
 
         def loss(position: FloatArray) -> tuple[float, FloatArray]:
+            """Less than at the start, lest the unit of y set the precision, over the first slope.
+
+            So the first step has length 1: one by the slope itself would lead to a corner of the
+            bounds, out of which there may be no way back.
+            """
             value, slope = self.evaluate(position[:-1], position[-1])
             off = position[:-1] - start
             slope[:-1] -= off
-            return 0.5 * float(off @ off) - (value - reference), -slope
+            return (0.5 * float(off @ off) - (value - reference)) / unit, -slope / unit
 
         found = minimize(
             loss, np.append(start, log_ratio), jac=True, method="L-BFGS-B", bounds=bounds,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import has_fit_parameter
 
 from ._blocks import BLOCK_ROWS, in_threads, row_blocks
-from ._evidence import Prior
+from ._evidence import Learnt, Prior
 from ._posterior import Posterior, Statistic, condition_number, from_gram
 from ._validation import LARGEST, FloatArray
 from .bases import evaluate
@@ -36,8 +36,8 @@ class Design:
     basis: Any
     n_basis: int
     fit_intercept: bool
-    n_learnt: float = 0.0
-    """Number of parameters of the basis that were learnt from the data and are determined by it."""
+    learnt: Learnt | None = None
+    """What is to be said of a basis that was learnt from the data."""
 
     @classmethod
     def of(cls, basis: Any, X: FloatArray, fit_intercept: bool) -> Design:
@@ -282,7 +282,7 @@ class Stream:
     def posteriors(self) -> list[Posterior]:
         """Posteriors of the outputs, in order: one for all, or one for each."""
         if self._posteriors is None:
-            self._posteriors = self.prior.posteriors(self.statistic, self.design.n_learnt)
+            self._posteriors = self.prior.posteriors(self.statistic, self.design.learnt)
         return self._posteriors
 
     def wait(self, X: FloatArray, Y: FloatArray, weights: FloatArray | float = 1.0) -> None:

@@ -32,13 +32,40 @@ SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
 GRID_POINTS = 120
 NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions counts for nothing
 WELL_CONDITIONED = 100
+FEWEST_DF = 4.0  # a Student-t of fewer is next to nothing but tails, once its variance is given
 SHIFTS, TRIAL_STEPS = (-12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0), 100
 
 FitTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
 """(energy, log ratio) -> the evidence's data term, and its derivatives by these two."""
 
-NoiseTerm = Callable[[FloatArray, FloatArray], FloatArray]
-"""(energies, log ratios) -> the expected noise variances."""
+
+@dataclass(frozen=True, eq=False)
+class NoiseTerm:
+    """What is known of the noise once the ratio of precisions is."""
+
+    variances: Callable[[FloatArray, FloatArray], FloatArray]
+    """(energies, log ratios) -> the expected noise variances."""
+    df: float = np.inf
+    """Degrees of freedom of a new observation; infinite where the noise is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What it means for spreads that the basis was learnt from the same rows."""
+
+    n_params: float
+    """Number of its parameters that the data determine."""
+    df: FloatArray  # (n_outputs,), degrees of freedom of rows that were left out
+    widening: FloatArray  # (n_outputs,), factors that standard deviations need for these
+
+    def output(self, index: int) -> Learnt:
+        """That of one output alone."""
+        one = slice(index, index + 1)
+        return replace(self, df=self.df[one], widening=self.widening[one])
+
+
+GIVEN = Learnt(0.0, np.array([np.inf]), np.array([1.0]))
+"""For a basis, and one output, from which nothing was learnt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +83,16 @@ class Prior:
     noise: float | Gamma | Literal["evidence"]
     flat_first: bool = False
 
-    def posteriors(self, statistic: Statistic, n_learnt: float = 0.0) -> list[Posterior]:
-        """Posteriors of all outputs: one for all if nothing is to be learnt, else one an output.
-
-        ``n_learnt`` parameters of the basis were learnt from the same data, which widens spreads.
-        """
+    def posteriors(self, statistic: Statistic, learnt: Learnt | None = None) -> list[Posterior]:
+        """Posteriors of all outputs: one for all if nothing is to be learnt, else one an output."""
         if not isinstance(self.precision, str) and self.noise != "evidence":
             return [self._given(statistic, self.precision, self.noise)]
         outputs = range(statistic.targets.shape[1])
         with one_blas_thread():  # decompositions of this size take longer on several
-            return [self._learnt(statistic.output(index), n_learnt) for index in outputs]
+            return [
+                self._learnt(statistic.output(index), learnt.output(index) if learnt else GIVEN)
+                for index in outputs
+            ]
 
     def _given(
         self, statistic: Statistic, precision: FloatArray, noise: float | Gamma | str
@@ -76,10 +103,10 @@ class Prior:
         noise_precisions = np.full(statistic.targets.shape[1], noise)
         return condition(statistic, precision / noise, self.mean, noise_precisions)
 
-    def _learnt(self, statistic: Statistic, n_learnt: float) -> Posterior:
+    def _learnt(self, statistic: Statistic, basis: Learnt) -> Posterior:
         """Posterior of a single output."""
         if not isinstance(self.precision, str):
-            return self._learnt_noise(statistic, self.precision, n_learnt)
+            return self._learnt_noise(statistic, self.precision, basis)
         weighting = np.ones(len(self.mean))
         weighting[0] = 0.0 if self.flat_first else 1.0
         data = Data.of(statistic, weighting, self.mean)
@@ -98,13 +125,13 @@ class Prior:
         if self.precision == "ard":  # all precisions by a common factor
             weighting, best = precision, 1.0
             spectrum = Data.of(statistic, weighting, self.mean).spectrum()
-        df = remaining(data.weight, n_learnt)
-        fit, noise_variance = fit_term(self.noise, df), noise_term(self.noise, df)
-        averages = spectrum.averages(fit, spectrum.ratio_limits(), best, noise_variance)
-        return widened(posterior, statistic, weighting, averages, n_learnt)
+        weight = remaining(data.weight, basis.n_params)
+        fit, given_ratio = fit_term(self.noise, weight), noise_term(self.noise, weight)
+        averages = spectrum.averages(fit, spectrum.ratio_limits(), best, given_ratio)
+        return widened(posterior, statistic, weighting, averages, basis)
 
     def _learnt_noise(
-        self, statistic: Statistic, precision: FloatArray, n_learnt: float
+        self, statistic: Statistic, precision: FloatArray, basis: Learnt
     ) -> Posterior:
         if not np.any(precision):
             return condition(statistic, precision, self.mean, None)
@@ -117,9 +144,9 @@ class Prior:
         posterior = self._given(statistic, precision, 1 / variance)
         if not np.all(precision[1:] > 0):
             return posterior
-        fit = unit_prior_term(remaining(data.weight, n_learnt))
-        averages = spectrum.averages(fit, limits, variance, lambda _, u: np.exp(u))
-        return widened(posterior, statistic, precision, averages, n_learnt)
+        fit = unit_prior_term(remaining(data.weight, basis.n_params))
+        averages = spectrum.averages(fit, limits, variance, NoiseTerm(lambda _, u: np.exp(u)))
+        return widened(posterior, statistic, precision, averages, basis)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +222,7 @@ class _Averages:
 
     vectors: FloatArray  # (n_proper, n_proper)
     noise_variance: float
+    df: float  # of the Student-t with variance and kurtosis of the noise
     variances: FloatArray  # (n_proper,), expected ones
     shifts: FloatArray  # (n_proper, n_ratios), away from the mean at the best ratio
 
@@ -244,7 +272,7 @@ class _Spectrum:
         return float(np.exp(grid[best]))
 
     def averages(
-        self, fit: FitTerm, limits: tuple[float, float], best: float, noise_variance: NoiseTerm
+        self, fit: FitTerm, limits: tuple[float, float], best: float, noise: NoiseTerm
     ) -> _Averages:
         """Moments over the posterior of the log ratio, whose prior is uniform in the limits."""
         grid = np.linspace(*limits, GRID_POINTS)
@@ -255,13 +283,15 @@ class _Spectrum:
         evidence = self._evidence(fit, log_ratios)[0]
         evidence[[0, -1]] -= np.log(2)  # the trapezoidal rule
         shares = softmax(evidence)
-        variances = noise_variance(self.terms(log_ratios)[0], log_ratios)
+        variances = noise.variances(self.terms(log_ratios)[0], log_ratios)
+        noise_variance = float(shares @ variances)
         precisions = self.values[:, None] + np.exp(log_ratios)
         means = (np.sqrt(self.values) * self.components)[:, None] / precisions
         mean = np.sqrt(self.values) * self.components / (self.values + best)
         return _Averages(
             self.vectors,
-            float(shares @ variances),
+            noise_variance,
+            degrees_of_freedom(noise.df, float(shares @ (variances / noise_variance) ** 2)),
             (variances / precisions) @ shares,
             (means - mean[:, None]) * np.sqrt(shares),
         )
@@ -278,33 +308,44 @@ def widened(
     statistic: Statistic,
     weighting: FloatArray,
     averages: _Averages,
-    n_learnt: float,
+    basis: Learnt,
 ) -> Posterior:
     """``posterior``, at the best precisions, with the spread that their uncertainty adds.
 
-    Over all rows, leverages sum to the number of parameters that the data determine. Those
-    ``n_learnt`` of the basis add theirs in proportion to the weights' own.
+    Over all rows, leverages sum to the number of parameters that the data determine. Those of the
+    basis add theirs in proportion to the weights' own.
 
-    Mean and noise precision stay as they are. The degrees of freedom are such that the variance of
-    the noise is the expected one.
+    Mean and noise variance stay as they are.
     """
-    excess = averages.noise_variance / float(posterior.noise_variance[0])
-    df = 2 * excess / (excess - 1) if excess > 1 + 1e-12 else np.inf
     proper = weighting > 0
     deviations = np.hstack(
         [averages.vectors * np.sqrt(averages.variances), averages.vectors @ averages.shifts]
     )
     deviations /= np.sqrt(weighting[proper])[:, None]
-    deviations *= np.sqrt(1 + n_learnt / max(1.0, posterior.n_effective_params))
+    deviations *= np.sqrt(1 + basis.n_params / max(1.0, posterior.n_effective_params))
     if not proper[0]:  # the intercept, given the other weights
         corner, row = statistic.factor[0, 0], statistic.factor[:1, 1:]
         own = np.zeros((len(weighting), 1))
         own[0] = np.sqrt(averages.noise_variance) / corner
         deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
-    wide = replace(posterior, df=df)
     reverse: FloatArray = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
-    root = np.asfortranarray(reverse.T[::-1, ::-1]) / np.sqrt(wide.spread[0])
-    return replace(wide, wide_root=root)
+    root = np.asfortranarray(reverse.T[::-1, ::-1]) / np.sqrt(averages.noise_variance)
+    df = min(averages.df, float(basis.df[0]))
+    scale = averages.noise_variance * basis.widening**2 * (1.0 if np.isinf(df) else 1 - 2 / df)
+    return replace(posterior, df=df, wide_scale=scale, wide_root=root)
+
+
+def degrees_of_freedom(df: float, square: float) -> float:
+    """Degrees of freedom of a mixture of Student-t's, by its kurtosis; more than 4.
+
+    They have ``df``, infinite for normal ones, and ``square`` is the mean of their squared
+    variances over the square of the mean variance.
+    """
+    if df <= 4:
+        return FEWEST_DF
+    own = 1.0 if np.isinf(df) else (df - 2) / (df - 4)
+    excess = own * square - 1
+    return max(FEWEST_DF, 4 + 2 / excess) if excess > 1e-12 else np.inf
 
 
 def remaining(weight: float, n_learnt: float) -> float:
@@ -333,10 +374,10 @@ def noise_term(noise: float | Gamma | str, weight: float) -> NoiseTerm:
     Fewer than three degrees of freedom, which leave it next to undetermined, count as three.
     """
     if isinstance(noise, float):
-        return lambda energy, _: np.full_like(energy, 1 / noise)
+        return NoiseTerm(lambda energy, _: np.full_like(energy, 1 / noise))
     prior = noise if isinstance(noise, Gamma) else Gamma(0.0, 0.0)
     df = 2 * prior.shape + weight
-    return lambda energy, _: (2 * prior.rate + energy) / max(df - 2, df / 3)
+    return NoiseTerm(lambda energy, _: (2 * prior.rate + energy) / max(df - 2, df / 3), df)
 
 
 def unit_prior_term(weight: float) -> FitTerm:

@@ -166,13 +166,18 @@ def _sigmoid(graph: Graph, basis: SigmoidBasis, X: str) -> str:
 
 
 def _fourier(graph: Graph, basis: FourierBasis, X: str) -> str:
-    phase = graph("MatMul", graph("Sub", X, basis.location_), basis.frequencies_)
+    inputs = graph("Div", graph("Sub", X, basis.location_), basis.scale_)
     if basis._ranks is not None:
-        ranks = _ranked(graph, basis._ranks, X)
-        phase = graph("Add", phase, graph("MatMul", ranks, basis._rank_frequencies))
+        ranks = graph("Div", _ranked(graph, basis._ranks, X), basis._ranks.scale)
+        inputs = graph("Concat", inputs, ranks, axis=1)
+    inputs = graph("Div", inputs, basis._relative)
+    phase = graph("MatMul", inputs, basis._spectrum)
     # As sines, because onnxruntime has had a cosine in double precision for a short time only.
     phases = graph("Concat", graph("Add", phase, np.array([np.pi / 2])), phase, axis=1)
-    return graph("Mul", graph("Sin", phases), np.array([basis.frequencies_.shape[1] ** -0.5]))
+    waves = graph("Mul", graph("Sin", phases), np.array([basis._spectrum.shape[1] ** -0.5]))
+    if not basis.slope_:
+        return waves
+    return graph("Concat", waves, graph("Mul", inputs, np.array([basis.slope_])), axis=1)
 
 
 def _ranked(graph: Graph, ranks: Ranks, X: str) -> str:

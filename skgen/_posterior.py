@@ -155,8 +155,9 @@ class Posterior:
     Output k has weights ``t(df_k, mean[:, k], noise_variance_k * root root')`` and a new
     observation at phi has ``t(df_k, phi' mean[:, k], noise_variance_k * (1 + |root' phi|^2))``;
     infinite degrees of freedom make them normal (eqs 3.49 and 3.58 of Bishop). Where precisions are
-    learnt, ``root`` is that for the best ones, and ``wide_root`` and ``df`` say how uncertain they
-    leave the rest: it takes the place of ``root`` in all that is said of the weights.
+    learnt, ``noise_variance`` and ``root`` are those of the best ones, and ``df``, ``wide_scale``
+    and ``wide_root`` say how uncertain they leave the rest: the last two take the places of the
+    first two in all that is said of the weights and of new observations.
     """
 
     mean: FloatArray  # (n_columns, n_outputs)
@@ -165,7 +166,13 @@ class Posterior:
     df: float
     precision: FloatArray  # (n_columns,), relative to the noise precision
     log_evidence: FloatArray  # (n_outputs,)
+    wide_scale: FloatArray | None = None
     wide_root: FloatArray | None = None
+
+    @property
+    def squared_scale(self) -> FloatArray:
+        """Squared scale of the noise's distribution, one an output."""
+        return self.noise_variance if self.wide_scale is None else self.wide_scale
 
     @property
     def shape_root(self) -> FloatArray:
@@ -174,9 +181,9 @@ class Posterior:
 
     @property
     def spread(self) -> FloatArray:
-        """Variance over squared scale of the Student-t distributions, and the noise variance."""
+        """Variance of the noise, its uncertainty included, one an output."""
         inflation = self.df / (self.df - 2) if self.df > 2 else np.inf
-        variance: FloatArray = self.noise_variance * (1.0 if np.isinf(self.df) else inflation)
+        variance: FloatArray = self.squared_scale * (1.0 if np.isinf(self.df) else inflation)
         return variance
 
     @property
@@ -209,7 +216,7 @@ class Posterior:
         mixing = np.ones((n_outputs, n_draws))
         if np.isfinite(self.df):
             mixing = self.df / rng.chisquare(self.df, size=(n_outputs, n_draws))
-        scale = np.sqrt(self.noise_variance[:, None] * mixing)
+        scale = np.sqrt(self.squared_scale[:, None] * mixing)
         normal = rng.standard_normal((n_columns, n_outputs * n_draws))
         deviation = (self.shape_root @ normal).reshape(n_columns, n_outputs, n_draws)
         return self.mean[:, :, None] + scale * deviation, scale

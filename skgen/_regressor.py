@@ -80,9 +80,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Basis functions: `GaussianBasis`, scikit-learn's PolynomialFeatures of degree 2,
         `SigmoidBasis`, `FourierBasis` with a fixed seed, the features as they are, or any
         scikit-learn transformer. "auto" is "gaussian" for one feature, and for several
-        ``FourierBasis(ranks=True, random_state=0)``. It is cloned, and learnt at ``fit`` or at the
-        first ``partial_fit``, its length scales from the evidence if it has a ``theta_``;
-        sklearn.frozen.FrozenEstimator passes on a fitted one.
+        ``FourierBasis(ranks=True, linear=True, random_state=0)``. It is cloned, and learnt at
+        ``fit`` or at the first ``partial_fit``, its length scales from the evidence if it has a
+        ``theta_``; sklearn.frozen.FrozenEstimator passes on a fitted one.
     prior_precision : {"evidence", "ard"}, float or array-like of shape (n_basis,), \
             default="evidence"
         Prior precision of the weights, at least 0: one for all or one a basis function; 0 is the
@@ -160,7 +160,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     Where precisions are learnt, the mean is that of the best ones, and spreads are averaged over
     the posterior of the ratio of prior to noise precision, uniform beforehand in its logarithm, by
     quadrature, with Jeffreys' prior of the noise: the average of ``(y - mean)^2`` has no plug-in.
-    The Student-t has that variance. Fewer than three degrees of freedom count as three.
+    The Student-t has that variance, and the noise's kurtosis, so more than four degrees of freedom,
+    or four where there is none; fewer than three that the data leave count as three.
+
+    Where both basis and noise are learnt, rows that are left out one by one, at the learnt
+    parameters and precisions, say how heavy the tails are and whether spreads suffice: the
+    Student-t takes their degrees of freedom, if fewer, and standard deviations grow until the
+    central 95 % interval covers 95 % of them. Of large data at most 4000 rows count, and fewer than
+    20 do not.
 
     References
     ----------
@@ -904,7 +911,7 @@ def _std(
     """Predictive standard deviations, or the scales of the Student-t's, (n_rows, n_outputs)."""
     columns = [
         np.outer(
-            1 + leverage[:, index], posterior.spread if with_tails else posterior.noise_variance
+            1 + leverage[:, index], posterior.spread if with_tails else posterior.squared_scale
         )
         for index, posterior in enumerate(posteriors)
     ]

@@ -303,7 +303,9 @@ def _compiled(cls: Any, values: Values, schema: Schema) -> Any:
 def _stretched(cls: Any, values: Values, schema: Schema) -> Any:
     basis = restored(cls, values, schema)
     if "_spectrum" in vars(basis):
-        basis._n_features_out = 2 * basis._spectrum.shape[1]
+        vars(basis).setdefault("slope_", 0.0)  # in files of 0.1.0 there is none
+        n_inputs, n_draws = basis._spectrum.shape
+        basis._n_features_out = 2 * n_draws + (n_inputs if basis.slope_ else 0)
         basis._stretch()
     return basis
 
@@ -633,6 +635,7 @@ OURS = {
             "kernel": exactly("rbf", "matern32", "matern52"),
             "length_scale": NONE | exactly("evidence") | NUMBERS,
             "ranks": FLAG,
+            "linear": FLAG,
             "sampling": exactly("halton", "random"),
             "random_state": RANDOM_STATE,
         },
@@ -645,7 +648,7 @@ OURS = {
             "_relative": array("n_inputs", 1e-300),
             "_spectrum": array("n_inputs n_draws"),
         },
-        OPTIONS,
+        {**OPTIONS, "slope_": NOT_NEGATIVE},
         ("length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_reach",
          "_n_features_out"),
         fitted,
@@ -725,7 +728,15 @@ PARTS = {
             "basis": transformer(),
             "n_basis": integer(1),
             "fit_intercept": FLAG,
-            "n_learnt": NOT_NEGATIVE,
+            "learnt": NONE | made_of("Learnt"),
+        },
+    ),
+    "Learnt": Schema(
+        "skgen._evidence",
+        {
+            "n_params": NOT_NEGATIVE,
+            "df": array("n_outputs", 2.0, np.inf),
+            "widening": array("n_outputs", 1.0),
         },
     ),
     "Statistic": Schema(
@@ -756,6 +767,7 @@ PARTS = {
             "df": number(0.0, np.inf),
             "precision": array("n_columns", 0.0, np.inf),
             "log_evidence": array("n_outputs", -np.inf, np.inf),
+            "wide_scale": NONE | array("n_outputs", 0.0, np.inf),
             "wide_root": NONE | array("n_columns n_columns", -np.inf, np.inf),
         },
     ),

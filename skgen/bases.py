@@ -531,9 +531,9 @@ class FourierBasis(_Basis):
     Parameters
     ----------
     n_basis : int, default=None
-        Number of basis functions, even: a cosine and a sine for each frequency. None takes 1200
-        for up to 1000 rows, and fewer for more, down to 600 for 4000 and more, so that learning
-        the length scales takes about as long.
+        Number of waves, even: a cosine and a sine for each frequency. None takes 1200 for up to
+        1000 rows, and fewer for more, down to 600 for 4000 and more, so that learning the length
+        scales takes about as long.
     kernel : {"rbf", "matern32", "matern52"}, default="rbf"
         The kernel: squared exponential, or Matern with smoothness 3/2 or 5/2.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
@@ -544,6 +544,10 @@ class FourierBasis(_Basis):
         Whether each feature enters twice, as it is and as its rank among the rows that the basis
         is fitted on (from 0 to 1), each with a length scale of its own. Then a skewed feature needs
         no transformation: the evidence chooses.
+    linear : bool, default=False
+        Whether each feature, and each rank, over its length scale is a basis function too, after
+        the waves: a trend, which may lead beyond the data, and which waves are left to bend. The
+        kernel is then the sum of theirs and a linear one, ``slope_**2`` times the inner product.
     sampling : {"halton", "random"}, default="halton"
         Frequencies from a scrambled Halton sequence, whose kernel error falls nearly as
         1 / n_basis, or independent draws, whose error falls as 1 / sqrt(n_basis).
@@ -558,12 +562,15 @@ class FourierBasis(_Basis):
         Length scales, in the units of X.
     rank_length_scale_ : ndarray of shape (n_features,)
         Length scales of the ranks, with ``ranks=True``.
+    slope_ : float
+        Prior standard deviation of a linear term's slope, per length scale, in units of that of
+        all waves together; 0 without linear terms. It is learnt with the length scales, from 1 on.
     relevance_ : ndarray of shape (n_features,)
         ``scale_`` over the length scale of each feature, and the same of its rank, as a root sum of
         squares: near 0, the basis functions do not depend on that feature.
-    theta_ : ndarray of shape (n_inputs,) or (0,)
+    theta_ : ndarray of shape (n_inputs,), (n_inputs + 1,) or (0,)
         What the evidence may choose: logarithms of the length scales over the spreads of the
-        features, and of their ranks, or nothing.
+        features, of their ranks, and of ``slope_`` if there are linear terms, or nothing.
     location_ : ndarray of shape (n_features,)
         Where all phases are zero.
     scale_ : ndarray of shape (n_features,)
@@ -602,6 +609,7 @@ class FourierBasis(_Basis):
         kernel: Literal["rbf", "matern32", "matern52"] = "rbf",
         length_scale: float | npt.ArrayLike | Literal["evidence"] | None = "evidence",
         ranks: bool = False,
+        linear: bool = False,
         sampling: Literal["halton", "random"] = "halton",
         random_state: RandomState = None,
     ) -> None:
@@ -609,6 +617,7 @@ class FourierBasis(_Basis):
         self.kernel = kernel
         self.length_scale = length_scale
         self.ranks = ranks
+        self.linear = linear
         self.sampling = sampling
         self.random_state = random_state
 
@@ -635,12 +644,15 @@ class FourierBasis(_Basis):
         check_choice(self.kernel, "kernel", ("rbf", "matern32", "matern52"))  # before any draw
         check_choice(self.sampling, "sampling", ("halton", "random"))
         self._seed = int(generator(self.random_state).integers(2**63))
-        self._n_features_out = n_basis
+        is_linear = check_flag(self.linear, "linear")
+        self._n_features_out = n_basis + n_inputs * is_linear
         self._relative = relative
+        self.slope_ = 1.0 if is_linear else 0.0
         self._draw(self._seed)
 
     def _draw(self, seed: int) -> None:
-        n_draws, n_inputs = self._n_features_out // 2, len(self._relative)
+        n_inputs = len(self._relative)
+        n_draws = (self._n_features_out - (n_inputs if self.slope_ else 0)) // 2
         rng = np.random.default_rng(seed)
         if self.sampling == "random":
             uniform = rng.random((n_draws, n_inputs + 1))
@@ -681,13 +693,19 @@ class FourierBasis(_Basis):
 
     @property
     def theta_(self) -> FloatArray:
-        """Logarithms of the length scales over the spreads, if they may be learnt."""
+        """Logarithms of the length scales over the spreads, and of the slope, if to be learnt."""
         check_is_fitted(self)
-        return np.log(self._relative) if isinstance(self.length_scale, str) else np.empty(0)
+        if not isinstance(self.length_scale, str):
+            return np.empty(0)
+        slopes = [self.slope_] if self.slope_ else []
+        return np.log(np.append(self._relative, slopes))
 
     @theta_.setter
     def theta_(self, theta: FloatArray) -> None:
-        self._relative = np.exp(theta)
+        n_inputs = len(self._relative)
+        self._relative = np.exp(theta[:n_inputs])
+        if self.slope_:
+            self.slope_ = float(np.exp(theta[n_inputs]))
         self._stretch()
 
     def pull_back(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
@@ -704,14 +722,18 @@ class FourierBasis(_Basis):
 
         Returns
         -------
-        pulled : ndarray of shape (n_inputs,)
+        pulled : ndarray of shape of ``theta_``
             The gradient.
         """
         half = self._spectrum.shape[1]
-        by_phase = gradient[:, half:] * Phi[:, :half]
-        by_phase -= gradient[:, :half] * Phi[:, half:]
+        by_phase = gradient[:, half : 2 * half] * Phi[:, :half]
+        by_phase -= gradient[:, :half] * Phi[:, half : 2 * half]
         pulled: FloatArray = -np.einsum("df,df->d", self._inputs(X).T @ by_phase, self._spectrum)
-        return pulled / self._relative
+        pulled /= self._relative
+        if not self.slope_:
+            return pulled
+        by_slope = np.einsum("id,id->d", gradient[:, 2 * half :], Phi[:, 2 * half :])
+        return np.append(pulled - by_slope, by_slope.sum())
 
     def _inputs(self, X: FloatArray) -> FloatArray:
         """Features, and ranks, in units of their spreads."""
@@ -725,10 +747,16 @@ class FourierBasis(_Basis):
         phase = (X - self.location_) @ self.frequencies_
         if self._ranks is not None:
             phase += self._ranks.of_rows(X) @ self._rank_frequencies
-        np.cos(phase, out=out[:, :half])
-        np.sin(phase, out=out[:, half:])
-        out *= np.sqrt(1 / half)
+        waves, linear = out[:, : 2 * half], out[:, 2 * half :]
+        np.cos(phase, out=waves[:, :half])
+        np.sin(phase, out=waves[:, half:])
+        waves *= np.sqrt(1 / half)
+        if self.slope_:
+            np.multiply(self._inputs(X), self.slope_ / self._relative, out=linear)
 
+
+TABULAR = partial(FourierBasis, ranks=True, linear=True, random_state=0)
+"""The basis of "auto" for several features."""
 
 SHORTCUTS: dict[str, Callable[[], Any]] = {
     "gaussian": GaussianBasis,
@@ -743,7 +771,7 @@ def resolve_basis(basis: Any, n_features: int) -> Any:
     """An unfitted copy of the basis that ``basis``, a shortcut or a transformer, stands for."""
     if isinstance(basis, str):
         if check_choice(basis, "basis", ("auto", *SHORTCUTS)) == "auto":
-            return GaussianBasis() if n_features == 1 else FourierBasis(ranks=True, random_state=0)
+            return GaussianBasis() if n_features == 1 else TABULAR()
         return SHORTCUTS[basis]()
     needed = ("fit", "transform", "get_params")
     if isinstance(basis, type) or not all(hasattr(basis, method) for method in needed):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from bad_calls import snapshot
 from conftest import assert_digits
+from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_diabetes, load_iris, make_friedman1
@@ -22,13 +23,16 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import root_mean_squared_error
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
-from skgen._adaptation import SEARCH_ROWS, Search, distinct, n_determined
+from skgen._adaptation import SEARCH_ROWS, Search, distinct
 from skgen._design import Design, Rows
+from skgen._spreads import left_out, n_determined, tail
 from skgen.bases import is_learnable, resolve_basis, understudy
 
 N_COLUMNS = 8
@@ -47,7 +51,13 @@ GAUSSIAN = {
     "gaussian, even": GaussianBasis(N_COLUMNS, width="evidence", centers="even", overlap=1.5),
     "gaussian, domain": GaussianBasis(N_COLUMNS, width="evidence", domain=(-2, 3), linear=True),
 }
-LEARNABLE = FOURIER | GAUSSIAN
+LINEAR = {
+    f"fourier, linear{', ranks' * ranks}": FourierBasis(
+        N_COLUMNS, ranks=ranks, linear=True, random_state=0
+    )
+    for ranks in (False, True)
+}
+LEARNABLE = FOURIER | LINEAR | GAUSSIAN
 
 
 def table(rng, n_rows, n_features):
@@ -86,8 +96,9 @@ def slopes(function, x, step=1e-3):
 @pytest.mark.parametrize("name", LEARNABLE)
 def test_pull_back_is_the_slope_of_the_basis_functions(name, n_features, rng):
     basis = moved(LEARNABLE[name], X := table(rng, 40, n_features), rng)
-    share = rng.normal(size=(40, N_COLUMNS))
-    pulled = basis.pull_back(X, basis.transform(X), share)
+    Phi = basis.transform(X)
+    share = rng.normal(size=Phi.shape)
+    pulled = basis.pull_back(X, Phi, share)
     expected = slopes(lambda t: (share * with_theta(basis, t).transform(X)).sum(), basis.theta_)
     assert_digits(pulled, expected, 9)
 
@@ -95,7 +106,8 @@ def test_pull_back_is_the_slope_of_the_basis_functions(name, n_features, rng):
 @pytest.mark.parametrize("name", LEARNABLE)
 def test_pull_back_leaves_all_as_it_is(name, rng):
     basis = moved(LEARNABLE[name], X := table(rng, 40, 2), rng)
-    given = (basis, X, basis.transform(X), rng.normal(size=(40, N_COLUMNS)))
+    Phi = basis.transform(X)
+    given = (basis, X, Phi, rng.normal(size=Phi.shape))
     before = snapshot(given)
     basis.pull_back(*given[1:])
     assert snapshot(given) == before
@@ -117,7 +129,10 @@ def test_theta_relevances_and_lengths_say_the_same(name, rng):
     basis = moved(LEARNABLE[name], table(rng, 40, 2), rng)
     length = basis.width_ if isinstance(basis, GaussianBasis) else basis.length_scale_
     np.testing.assert_allclose(length, basis.scale_ * np.exp(basis.theta_[:2]), rtol=1e-13)
-    squares = np.exp(-2 * basis.theta_).reshape(-1, 2).sum(axis=0)
+    if name in LINEAR:
+        assert basis.slope_ == pytest.approx(np.exp(basis.theta_[-1]), rel=1e-14)
+    lengths = basis.theta_[:-1] if name in LINEAR else basis.theta_
+    squares = np.exp(-2 * lengths).reshape(-1, 2).sum(axis=0)
     np.testing.assert_allclose(basis.relevance_, np.sqrt(squares), rtol=1e-12)
 
 
@@ -419,12 +434,15 @@ def objective(basis, theta, X, y, **prior):
 @pytest.mark.parametrize("prior", [{}, GAMMA, {"noise_precision": 100.0}], ids=str)
 @pytest.mark.parametrize("n_features", [1, 3])
 def test_the_learnt_widths_have_the_most_evidence_around(n_features, prior, rng):
-    """Gaussians are the same in the search and after it, so nothing nearby is better."""
+    """Gaussians are the same in the search and after it, so nothing nearby is better.
+
+    Farther off there may be: the evidence has several maxima.
+    """
     X, y = waves(rng, 80, n_features)
     basis = GaussianBasis(15, width="evidence")
     found = BayesianBasisRegressor(basis, **prior).fit(X, y).basis_
     best = objective(found, found.theta_, X, y, **prior)
-    for scale in (0.01, 0.1, 0.5):
+    for scale in (0.01, 0.03, 0.1):
         for _ in range(8):
             theta = found.theta_ + rng.normal(scale=scale, size=found.theta_.shape)
             assert objective(found, theta, X, y, **prior) < best + 0.05
@@ -624,7 +642,7 @@ def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, 
     found = n_determined(design, Rows(X, Y, weights), posteriors)
     np.testing.assert_allclose(found, n_theta - np.trace(own), rtol=1e-3)
     assert 0 < found < n_theta
-    np.testing.assert_allclose(design.n_learnt, found, rtol=1e-3)
+    np.testing.assert_allclose(design.learnt.n_params, found, rtol=1e-3)
 
 
 @pytest.mark.parametrize("basis", SEARCHED)
@@ -642,10 +660,110 @@ def test_spreads_stay_numbers_however_little_the_rows_weigh(basis, rng):
         assert np.isfinite(model.log_predictive_density(X, y)).all()
 
 
+@pytest.mark.parametrize("n_rows", [60, 300])
+def test_what_is_linear_is_learnt_as_linear(n_rows, rng):
+    """Nearly as well as by least squares, and beyond the data far better than by waves alone."""
+    X = rng.normal(size=(n_rows + 200, 12))
+    X[-100:] *= 3
+    signal = X @ rng.normal(size=12)
+    y = signal + 0.01 * rng.normal(size=len(X))
+    waves = BayesianBasisRegressor(FourierBasis(ranks=True, random_state=0))
+    models = LinearRegression(), BayesianBasisRegressor(), waves
+    errors = [
+        [root_mean_squared_error(signal[part], model.predict(X[part]))
+         for part in (slice(n_rows, n_rows + 100), slice(n_rows + 100, None))]
+        for model in (model.fit(X[:n_rows], y[:n_rows]) for model in models)
+    ]  # fmt: skip
+    line, ours, without = np.array(errors)
+    assert ours[0] < 4 * line[0]
+    assert ours[1] < without[1] / 4
+
+
+# -- rows that are left out -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("basis", SEARCHED)
+def test_deviations_are_those_of_fits_to_all_other_rows(basis, weighted, rng):
+    X, y = table(rng, 30, 2), rng.normal(size=30)
+    weights = rng.uniform(0.5, 3, size=30) if weighted else np.ones(30)
+    frozen = FrozenEstimator(clone(SEARCHED[basis]).fit(X))
+    model = BayesianBasisRegressor(frozen, prior_precision=2.0, noise_precision=4.0)
+    posteriors = model.fit(X, y, weights)._stream.posteriors
+    design = model._stream.design
+    found, their_weights = left_out(design, Rows(X, y[:, None], weights), posteriors)
+    assert np.array_equal(their_weights, weights)
+    for row in range(30):
+        others = np.arange(30) != row
+        mean, std = (
+            clone(model).fit(X[others], y[others], weights[others])
+            .predict(X[[row]], return_std=True)
+        )  # fmt: skip
+        assert found[row, 0] == pytest.approx((y[row] - mean[0]) / std[0], rel=1e-9)
+
+
+def test_rows_that_determine_their_own_prediction_are_not_left_out(rng):
+    X, y = rng.normal(size=(20, 2)), rng.normal(size=20)
+    X[0] = 1e8
+    model = BayesianBasisRegressor("identity", prior_precision=1e-9, noise_precision=1.0).fit(X, y)
+    stream = model._stream
+    found, weights = left_out(stream.design, Rows(X, y[:, None], np.ones(20)), stream.posteriors)
+    assert found.shape == (19, 1)
+    assert len(weights) == 19
+
+
+@pytest.mark.parametrize("df", [5.0, 10.0, 1e9])
+@pytest.mark.parametrize("scale", [0.7, 1.3])
+def test_tails_are_those_of_the_distribution(df, scale, rng):
+    deviations = np.abs(scale * stats.t.rvs(df, size=20_000, random_state=rng))
+    found, widening = tail(deviations, np.ones(20_000))
+    assert 1 / found == pytest.approx(1 / df, abs=0.02)
+    spread = scale / np.sqrt(1 - 2 / df)
+    assert widening == pytest.approx(max(1.0, spread), rel=0.05)
+    if widening > 1:
+        half = widening * np.sqrt(1 - 2 / found) * stats.t.ppf(0.975, found)
+        assert np.mean(deviations <= half * (1 + 1e-12)) == 0.95
+
+
+def test_deviations_weigh_as_many_of_them(rng):
+    deviations, counts = np.abs(rng.standard_t(4, size=200)), rng.integers(1, 5, size=200)
+    repeated = np.repeat(deviations, counts)
+    expected = tail(repeated, np.ones(len(repeated)))
+    assert_digits(tail(deviations, counts * 1.0), expected, 6)
+
+
+@pytest.mark.parametrize("deviations", [np.full(19, 9.0), np.zeros(50), np.empty(0)], ids=len)
+def test_few_or_no_deviations_say_nothing(deviations):
+    assert tail(deviations, np.ones(len(deviations))) == (np.inf, 1.0)
+
+
+def test_heavy_tails_are_learnt(rng):
+    """Student-t noise of 5 degrees of freedom: more density than a normal of the same spread."""
+    X = rng.normal(size=(2000, 3))
+    y = np.sin(X[:, 0]) + X[:, 1] + 0.3 * rng.standard_t(5, size=2000)
+    model = BayesianBasisRegressor(FITTED["few fourier"]).fit(X[:1000], y[:1000])
+    assert 4 <= model.degrees_of_freedom_ < 9
+    mean, std = model.predict(X[1000:], return_std=True)
+    normal = stats.norm.logpdf(y[1000:], mean, std)
+    assert model.log_predictive_density(X[1000:], y[1000:]).mean() > normal.mean() + 0.01
+    half = std * np.sqrt(1 - 2 / model.degrees_of_freedom_)
+    for level in (0.5, 0.9, 0.95):
+        reach = stats.t.ppf((1 + level) / 2, model.degrees_of_freedom_) * half
+        assert np.mean(np.abs(y[1000:] - mean) < reach) == pytest.approx(level, abs=0.04)
+
+
+@pytest.mark.parametrize("prior", [{"noise_precision": 4.0}, GAMMA], ids=str)
+def test_noise_whose_distribution_is_given_has_no_other_tails(prior, rng):
+    X, y = waves(rng)
+    learnt = BayesianBasisRegressor(FITTED["few fourier"], **prior).fit(X, y)._stream.design.learnt
+    assert learnt.df == np.inf
+    assert learnt.widening == 1
+
+
 def test_a_basis_that_is_given_takes_nothing_from_the_data(rng):
     X, y = waves(rng)
     for basis in (FourierBasis(30, length_scale=1.0, random_state=0), "identity"):
-        assert BayesianBasisRegressor(basis).fit(X, y)._stream.design.n_learnt == 0
+        assert BayesianBasisRegressor(basis).fit(X, y)._stream.design.learnt is None
 
 
 def test_the_search_looks_at_few_rows_and_the_posterior_at_all(rng):

@@ -93,7 +93,7 @@ BASES = (GaussianBasis, SigmoidBasis, FourierBasis)
 LEARNABLE: tuple[Callable[[], Any], ...] = (
     lambda: GaussianBasis(4, width="evidence"),
     lambda: FourierBasis(4, kernel="matern52", sampling="random", random_state=0),
-    lambda: FourierBasis(4, ranks=True, random_state=0),
+    lambda: FourierBasis(4, ranks=True, linear=True, random_state=0),
     lambda: make_pipeline(StandardScaler(), FourierBasis(4, random_state=0)),
 )
 GOOD_BASES: tuple[Callable[[], Any], ...] = (

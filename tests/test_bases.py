@@ -47,6 +47,8 @@ FOLLOWING = {
     "fourier, matern": FourierBasis(20, kernel="matern32", sampling="random", random_state=0),
     "fourier, fixed": FourierBasis(20, length_scale=None, random_state=0),
     "fourier, ranks": FourierBasis(20, ranks=True, random_state=0),
+    "fourier, linear": FourierBasis(20, linear=True, random_state=0),
+    "fourier, ranks, linear": FourierBasis(20, ranks=True, linear=True, random_state=0),
 }
 PARTLY_FOLLOWING = {
     "fourier, given, ranks": FourierBasis(20, length_scale=[1.0, 9.0], ranks=True, random_state=0),
@@ -95,16 +97,23 @@ def sigmoid(basis, X):
 
 
 def fourier(basis, X):
-    """Rahimi and Recht's features, wave by wave; ranks are further features."""
-    X, frequencies = X - basis.location_, basis.frequencies_
+    """Rahimi and Recht's features, wave by wave; ranks are further features.
+
+    Linear terms are features over length scales.
+    """
+    X, frequencies, lengths = X - basis.location_, basis.frequencies_, basis.length_scale_
     if basis.ranks:
         X = np.hstack([X, basis._ranks.of_rows(X + basis.location_)])
         frequencies = np.vstack([frequencies, basis._rank_frequencies])
+        lengths = np.append(lengths, basis.rank_length_scale_)
     rows = []
     for x in X:
         phases = [sum(w * a for w, a in zip(column, x, strict=True)) for column in frequencies.T]
         waves = [math.cos(p) for p in phases] + [math.sin(p) for p in phases]
-        rows.append([math.sqrt(2 / len(waves)) * wave for wave in waves])
+        row = [math.sqrt(2 / len(waves)) * wave for wave in waves]
+        if basis.linear:
+            row += [basis.slope_ * a / length for a, length in zip(x, lengths, strict=True)]
+        rows.append(row)
     return rows
 
 
@@ -370,6 +379,14 @@ def test_the_first_length_scales_are_roots_of_n_inputs_standard_deviations(
     np.testing.assert_allclose(basis.length_scale_, np.sqrt(n_inputs) * X.std(axis=0), rtol=1e-13)
 
 
+def test_linear_terms_leave_the_waves_as_they_are(X):
+    waves = FourierBasis(20, ranks=True, random_state=0).fit_transform(X)
+    both = FourierBasis(20, ranks=True, linear=True, random_state=0).fit(X)
+    assert np.array_equal(both.transform(X)[:, :20], waves)
+    assert both.slope_ == 1
+    assert FourierBasis(20, random_state=0).fit(X).slope_ == 0
+
+
 def test_frequencies_repeat_by_seed_and_differ_without():
     X = np.zeros((2, 3))
     draw = {
@@ -434,8 +451,8 @@ def test_shortcuts_are_the_documented_bases():
 def test_the_automatic_basis_is_the_documented_one():
     for n_features, expected in (
         (1, GaussianBasis()),
-        (2, FourierBasis(ranks=True, random_state=0)),
-        (50, FourierBasis(ranks=True, random_state=0)),
+        (2, FourierBasis(ranks=True, linear=True, random_state=0)),
+        (50, FourierBasis(ranks=True, linear=True, random_state=0)),
     ):
         found = resolve_basis("auto", n_features)
         assert type(found) is type(expected)
@@ -487,6 +504,8 @@ IMPOSSIBLE = [
     (FourierBasis(ranks="yes"), TypeError, "ranks"),
     (FourierBasis(ranks=None), TypeError, "ranks"),
     (FourierBasis(ranks=2), TypeError, "ranks"),
+    (FourierBasis(linear="auto"), TypeError, "linear"),
+    (FourierBasis(linear=None), TypeError, "linear"),
     (FourierBasis(random_state=-1), ValueError, "random_state"),
     (FourierBasis(random_state="seed"), TypeError, "random_state"),
 ]

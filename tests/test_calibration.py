@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.linear_model import BayesianRidge
 
-import skgen._adaptation
 import skgen._evidence
 import skgen._regressor
+import skgen._spreads
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
 from skgen._posterior import Posterior, condition
 
@@ -348,7 +348,7 @@ def coverage_of_learnt_length_scales(n_rows: int, n_features: int, n_sets: int) 
 @pytest.mark.parametrize(("n_rows", "n_features"), [(8, 2), (30, 3)])
 def test_intervals_cover_where_length_scales_are_learnt(n_rows, n_features, monkeypatch):
     assert 0.93 < coverage_of_learnt_length_scales(n_rows, n_features, 100) < 0.98
-    monkeypatch.setattr(skgen._adaptation, "n_determined", lambda *given: 0.0)
+    monkeypatch.setattr(skgen._spreads, "n_determined", lambda *given: 0.0)
     assert coverage_of_learnt_length_scales(n_rows, n_features, 100) < 0.925
 
 

@@ -35,7 +35,7 @@ pytestmark = [
     ),
 ]
 
-LEARNT = FourierBasis(20, ranks=True, random_state=0)
+LEARNT = FourierBasis(20, ranks=True, linear=True, random_state=0)
 REGRESSORS = {
     "auto": BayesianBasisRegressor(),
     **{shortcut: BayesianBasisRegressor(shortcut) for shortcut in SHORTCUTS},
@@ -127,9 +127,9 @@ def test_further_checks_of_transformers(name, check):
 @pytest.mark.parametrize(
     "estimator",
     [
-        "BayesianBasisRegressor(skgen.FourierBasis(20, ranks=True, random_state=0))",
+        "BayesianBasisRegressor(skgen.FourierBasis(20, ranks=True, linear=True, random_state=0))",
         "GaussianBasis()",
-        "FourierBasis(20, ranks=True, random_state=0)",
+        "FourierBasis(20, ranks=True, linear=True, random_state=0)",
         "VAETransformer(max_iter=2)",
     ],
 )

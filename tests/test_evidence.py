@@ -276,7 +276,7 @@ def test_spreads_are_averages_over_the_posterior_of_the_precisions(n_rows, noise
     Z, target = X - X.mean(axis=0), y - y.mean()
     rows, df = x - X.mean(axis=0), n_rows - 1
     largest = np.linalg.eigvalsh(Z.T @ Z).max()
-    log_weights, squares = [], []
+    log_weights, squares, variances = [], [], []
     for ratio in largest * np.logspace(-14, 8, 4000):
         covariance = np.linalg.inv(Z.T @ Z + ratio * np.eye(3))
         weights = covariance @ Z.T @ target
@@ -291,8 +291,18 @@ def test_spreads_are_averages_over_the_posterior_of_the_precisions(n_rows, noise
             variance = (2 * rate + energy) / max(degrees - 2, degrees / 3)
         leverage = 1 / n_rows + np.einsum("ij,jk,ik->i", rows, covariance, rows)
         squares.append(variance * (1 + leverage) + (y.mean() + rows @ weights - mean) ** 2)
+        variances.append(variance)
     expected = np.average(squares, axis=0, weights=special.softmax(log_weights))
     np.testing.assert_allclose(std**2, expected, rtol=2e-3)
+
+    # The fourth moment of the noise; a Student-t of up to four degrees of freedom has none.
+    df = np.inf if noise == "known" else 2 * shape + df
+    kurtosis = 3 * (1 if df == np.inf else (df - 2) / (df - 4) if df > 4 else np.inf)
+    shares = special.softmax(log_weights)
+    kurtosis *= shares @ np.square(variances) / (shares @ variances) ** 2
+    found = model.degrees_of_freedom_
+    expected = 3.0 if found == np.inf else np.inf if found == 4 else 3 * (found - 2) / (found - 4)
+    np.testing.assert_allclose(expected, kurtosis, rtol=5e-3)
     if noise == "evidence":
         plug_in = BayesianBasisRegressor(
             "identity", prior_precision=model.prior_precision_, intercept_precision=0.0,

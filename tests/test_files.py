@@ -108,6 +108,7 @@ BASES = {
     "fourier": "fourier",
     "identity": "identity",
     "ranks": FourierBasis(20, ranks=True, random_state=np.random.default_rng(3)),
+    "linear": FourierBasis(20, ranks=True, linear=True, random_state=4),
     "given lengths": FourierBasis(20, length_scale=[1.0, 2.0], kernel="matern32", random_state=1),
     "legacy random state": FourierBasis(
         10, length_scale=None, sampling="random", random_state=np.random.RandomState(1)

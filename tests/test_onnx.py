@@ -87,6 +87,8 @@ BASES = {
     "identity": "identity",
     "fourier": FourierBasis(100, kernel="matern32", length_scale=None, random_state=0),
     "given scales": FourierBasis(100, length_scale=0.1, ranks=True, random_state=0),
+    "linear": FourierBasis(50, linear=True, random_state=0),
+    "linear in ranks": FourierBasis(50, ranks=True, linear=True, random_state=0),
     "without linear terms": GaussianBasis(30, linear=False),
     "cubic with bias": PolynomialFeatures(3, interaction_only=True),
     "pipeline": make_pipeline(StandardScaler(), None, PolynomialFeatures(2)),
