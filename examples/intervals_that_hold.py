@@ -95,9 +95,8 @@ held_out = {name: predictions(model, few, drawn(8)) for name, model in models.it
 draw(held_out)
 
 # %%
-# The U shape says that ``BayesianRidge`` is too sure. The outer intervals of skgen hold; its inner
-# ones are too short, by less. (The 200 draws share their patients, so the grey bands, which count
-# them as independent, are too narrow here.)
+# The U shape says that ``BayesianRidge`` is too sure. The intervals of skgen hold. (The 200 draws
+# share their patients, so the grey bands, which count them as independent, are too narrow here.)
 #
 # How it goes on with more rows, and with all ten features. Eleven weights from eight rows are too
 # many for either.
