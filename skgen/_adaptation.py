@@ -29,7 +29,7 @@ from sklearn.pipeline import Pipeline
 from ._blocks import in_threads, row_blocks
 from ._design import SEARCH_ROWS, Design, Rows, summarise
 from ._evidence import Data, FitTerm, Prior, fit_term, unit_prior_term
-from ._posterior import Posterior
+from ._posterior import Posterior, Statistic
 from ._spreads import what_is_learnt
 from ._validation import FloatArray
 from .bases import is_learnable, understudy
@@ -64,20 +64,23 @@ def adapt(design: Design, source: Source, prior: Prior) -> Design:
     if isinstance(prior.precision, str):  # one a weight would be a search in each step of this one
         prior = replace(prior, precision="evidence")
     final, trial = replace(design, basis=basis), replace(design, basis=understudy(basis))
-    start, posteriors = basis.theta_, _posteriors(final, rows, prior)
+    start, (statistic, posteriors) = basis.theta_, _conditioned(final, rows, prior)
     learnt = Search(trial, rows, prior).climbed(start, posteriors)
     # Random basis functions are searched with other draws than they are used with, lest the length
     # scales fit the draw; which is why what was found is compared with the start once more.
     basis.theta_ = learnt
-    others = _posteriors(final, rows, prior)
-    if not _log_evidence(others) > _log_evidence(posteriors):
-        basis.theta_, others = start, posteriors
-    return replace(design, learnt=what_is_learnt(final, rows, prior, others))
+    found = _conditioned(final, rows, prior)
+    if _log_evidence(found[1]) > _log_evidence(posteriors):
+        statistic, posteriors = found
+    else:
+        basis.theta_ = start
+    return replace(design, learnt=what_is_learnt(final, rows, prior, statistic, posteriors))
 
 
-def _posteriors(design: Design, rows: Rows, prior: Prior) -> list[Posterior]:
+def _conditioned(design: Design, rows: Rows, prior: Prior) -> tuple[Statistic, list[Posterior]]:
     with np.errstate(all="ignore"):
-        return prior.posteriors(summarise(design, rows, "auto"))
+        statistic = summarise(design, rows, "auto")
+        return statistic, prior.posteriors(statistic)
 
 
 def _log_evidence(posteriors: list[Posterior]) -> float:
@@ -139,10 +142,11 @@ class Search:
         unit = max(1.0, float(np.linalg.norm(slope)))
 
         def loss(position: FloatArray) -> tuple[float, FloatArray]:
-            """Less than at the start, lest the unit of y set the precision, over the first slope.
+            """What is lost against the start, in units of the first slope.
 
-            So the first step has length 1: one by the slope itself would lead to a corner of the
-            bounds, out of which there may be no way back.
+            Against the start, lest the unit of y set the precision; in these units, so that the
+            first step has length 1: one by the slope itself would lead to a corner of the bounds,
+            out of which there may be no way back.
             """
             value, slope = self.evaluate(position[:-1], position[-1])
             off = position[:-1] - start

@@ -103,10 +103,10 @@ class Prior:
         noise_precisions = np.full(statistic.targets.shape[1], noise)
         return condition(statistic, precision / noise, self.mean, noise_precisions)
 
-    def _learnt(self, statistic: Statistic, basis: Learnt) -> Posterior:
+    def _learnt(self, statistic: Statistic, learnt: Learnt) -> Posterior:
         """Posterior of a single output."""
         if not isinstance(self.precision, str):
-            return self._learnt_noise(statistic, self.precision, basis)
+            return self._learnt_noise(statistic, self.precision, learnt)
         weighting = np.ones(len(self.mean))
         weighting[0] = 0.0 if self.flat_first else 1.0
         data = Data.of(statistic, weighting, self.mean)
@@ -125,13 +125,13 @@ class Prior:
         if self.precision == "ard":  # all precisions by a common factor
             weighting, best = precision, 1.0
             spectrum = Data.of(statistic, weighting, self.mean).spectrum()
-        weight = remaining(data.weight, basis.n_params)
+        weight = remaining(data.weight, learnt.n_params)
         fit, given_ratio = fit_term(self.noise, weight), noise_term(self.noise, weight)
         averages = spectrum.averages(fit, spectrum.ratio_limits(), best, given_ratio)
-        return widened(posterior, statistic, weighting, averages, basis)
+        return widened(posterior, statistic, weighting, averages, learnt)
 
     def _learnt_noise(
-        self, statistic: Statistic, precision: FloatArray, basis: Learnt
+        self, statistic: Statistic, precision: FloatArray, learnt: Learnt
     ) -> Posterior:
         if not np.any(precision):
             return condition(statistic, precision, self.mean, None)
@@ -144,9 +144,9 @@ class Prior:
         posterior = self._given(statistic, precision, 1 / variance)
         if not np.all(precision[1:] > 0):
             return posterior
-        fit = unit_prior_term(remaining(data.weight, basis.n_params))
+        fit = unit_prior_term(remaining(data.weight, learnt.n_params))
         averages = spectrum.averages(fit, limits, variance, NoiseTerm(lambda _, u: np.exp(u)))
-        return widened(posterior, statistic, precision, averages, basis)
+        return widened(posterior, statistic, precision, averages, learnt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,7 +308,7 @@ def widened(
     statistic: Statistic,
     weighting: FloatArray,
     averages: _Averages,
-    basis: Learnt,
+    learnt: Learnt,
 ) -> Posterior:
     """``posterior``, at the best precisions, with the spread that their uncertainty adds.
 
@@ -322,7 +322,7 @@ def widened(
         [averages.vectors * np.sqrt(averages.variances), averages.vectors @ averages.shifts]
     )
     deviations /= np.sqrt(weighting[proper])[:, None]
-    deviations *= np.sqrt(1 + basis.n_params / max(1.0, posterior.n_effective_params))
+    deviations *= np.sqrt(1 + learnt.n_params / max(1.0, posterior.n_effective_params))
     if not proper[0]:  # the intercept, given the other weights
         corner, row = statistic.factor[0, 0], statistic.factor[:1, 1:]
         own = np.zeros((len(weighting), 1))
@@ -330,8 +330,8 @@ def widened(
         deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
     reverse: FloatArray = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
     root = np.asfortranarray(reverse.T[::-1, ::-1]) / np.sqrt(averages.noise_variance)
-    df = min(averages.df, float(basis.df[0]))
-    scale = averages.noise_variance * basis.widening**2 * (1.0 if np.isinf(df) else 1 - 2 / df)
+    df = min(averages.df, float(learnt.df[0]))
+    scale = averages.noise_variance * learnt.widening**2 * (1.0 if np.isinf(df) else 1 - 2 / df)
     return replace(posterior, df=df, wide_scale=scale, wide_root=root)
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import t as student_t
 
-from ._design import Design, Rows, summarise
+from ._design import Design, Rows
 from ._evidence import FEWEST_DF, Learnt, Prior
-from ._posterior import Posterior
+from ._posterior import Posterior, Statistic
 from ._validation import FloatArray
 
 STEP = 1e-4  # of a logarithm, to see how the mean function moves
@@ -28,15 +28,17 @@ LEVEL = 0.95  # of the interval that is to hold as many of the rows that were le
 LEAST_INVERSE = 1e-3  # of degrees of freedom: next to normal
 
 
-def what_is_learnt(design: Design, rows: Rows, prior: Prior, posteriors: list[Posterior]) -> Learnt:
-    """Of the basis of ``design``, from ``rows``, which gave it and these ``posteriors``."""
+def what_is_learnt(
+    design: Design, rows: Rows, prior: Prior, statistic: Statistic, posteriors: list[Posterior]
+) -> Learnt:
+    """Of the basis of ``design``, from ``rows``, of which the other two tell."""
     n_outputs = rows.n_outputs
     n_params = n_determined(design, rows, posteriors)
     learnt = Learnt(n_params, np.full(n_outputs, np.inf), np.ones(n_outputs))
     if prior.noise != "evidence":  # then its distribution is given
         return learnt
     with np.errstate(all="ignore"):
-        posteriors = prior.posteriors(summarise(design, rows, "auto"), learnt)
+        posteriors = prior.posteriors(statistic, learnt)
     deviations, weights = left_out(design, rows, posteriors)
     for output, deviation in enumerate(deviations.T):
         learnt.df[output], learnt.widening[output] = tail(np.abs(deviation), weights)
@@ -76,8 +78,8 @@ def left_out(
 ) -> tuple[FloatArray, FloatArray]:
     """Deviations of rows from what the others predict of them, over its spread; their weights.
 
-    Precisions and basis stay as all rows have them. Rows that determine their own prediction, but
-    for rounding, are not among them.
+    Their shapes are (n_left_out, n_outputs) and (n_left_out,). Precisions and basis stay as all
+    rows have them. Rows that determine their own prediction, but for rounding, are not among them.
     """
     Phi, weights = design.rows(rows.X), rows.weights
     assert weights is not None

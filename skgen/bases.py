@@ -736,23 +736,32 @@ class FourierBasis(_Basis):
         return np.append(pulled - by_slope, by_slope.sum())
 
     def _inputs(self, X: FloatArray) -> FloatArray:
-        """Features, and ranks, in units of their spreads."""
-        values = (X - self.location_) / self.scale_
-        if self._ranks is None:
-            return values
-        return np.hstack([values, self._ranks.of_rows(X) / self._ranks.scale])
+        """Features, and ranks, in units of their spreads, (n_samples, n_inputs)."""
+        return self._standard(*self._shifted(X))
+
+    def _shifted(self, X: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        """Features and ranks from where all phases are zero."""
+        ranks = None if self._ranks is None else self._ranks.of_rows(X)
+        return X - self.location_, ranks
+
+    def _standard(self, features: FloatArray, ranks: FloatArray | None) -> FloatArray:
+        if self._ranks is None or ranks is None:
+            return features / self.scale_
+        return np.hstack([features / self.scale_, ranks / self._ranks.scale])
 
     def _write(self, X: FloatArray, out: FloatArray) -> None:
         half = self._spectrum.shape[1]
-        phase = (X - self.location_) @ self.frequencies_
-        if self._ranks is not None:
-            phase += self._ranks.of_rows(X) @ self._rank_frequencies
+        features, ranks = self._shifted(X)
+        phase = features @ self.frequencies_
+        if ranks is not None:
+            phase += ranks @ self._rank_frequencies
         waves, linear = out[:, : 2 * half], out[:, 2 * half :]
         np.cos(phase, out=waves[:, :half])
         np.sin(phase, out=waves[:, half:])
         waves *= np.sqrt(1 / half)
         if self.slope_:
-            np.multiply(self._inputs(X), self.slope_ / self._relative, out=linear)
+            inputs = self._standard(features, ranks)
+            np.multiply(inputs, self.slope_ / self._relative, out=linear)
 
 
 TABULAR = partial(FourierBasis, ranks=True, linear=True, random_state=0)
