@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import lapack, svd
 from scipy.optimize import OptimizeResult, brentq, minimize
 from scipy.special import softmax
 
@@ -203,14 +203,23 @@ def _decomposed(
     some = (np.abs(factor) > rounding).any(axis=1)
     n_rows = int(some.sum())
     if n_rows == n_columns:
-        left, singular, right = np.linalg.svd(factor)
+        left, singular, right = _svd(factor)
         return singular, right.T, left.T @ target
     vectors, triangle = np.linalg.qr(factor[some].T, mode="complete")
-    left, nonzero, right = np.linalg.svd(triangle[:n_rows].T)
+    left, nonzero, right = _svd(triangle[:n_rows].T)
     vectors[:, :n_rows] = vectors[:, :n_rows] @ right.T
     singular = np.zeros(n_columns)
     singular[:n_rows] = nonzero
     return singular, vectors, np.concatenate([left.T @ target[some], target[~some]])
+
+
+def _svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The singular value decomposition of a square matrix."""
+    try:
+        left, singular, right = svd(matrix)
+    except np.linalg.LinAlgError:  # "divide and conquer" can fail where most values are rounding
+        left, singular, right = svd(matrix, lapack_driver="gesvd")
+    return left, singular, right
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._documentation import DocumentationLink
+from ._kernels import Kernel, KernelName
 from ._placement import (
     SMALLEST,
     Ranks,
@@ -87,6 +88,11 @@ def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
 def understudy(basis: Any) -> Any:
     """A copy of a fitted basis to search with; random basis functions are drawn anew."""
     return basis._redrawn() if isinstance(basis, _Basis) else copy.deepcopy(basis)
+
+
+def exact_kernel(basis: Any, X: FloatArray) -> Kernel | None:
+    """The kernel between rows that random basis functions stand for, as a function of theta_."""
+    return basis._kernel_of(X) if isinstance(basis, FourierBasis) else None
 
 
 def is_total(basis: Any, X: FloatArray) -> bool:
@@ -587,9 +593,9 @@ class FourierBasis(_Basis):
 
     Notes
     -----
-    While the length scales are learnt, the frequencies are others than those of the fitted basis
-    (with the same ``random_state`` they are the same at every fit, too), so that they do not fit
-    what is particular to one draw.
+    Length scales are not learnt with the frequencies in use, lest they fit what is particular to
+    one draw: for up to two rows a basis function it is with the kernel itself, for more with other
+    frequencies, which with the same ``random_state`` are the same at every fit, too.
 
     References
     ----------
@@ -606,7 +612,7 @@ class FourierBasis(_Basis):
         self,
         n_basis: int | None = None,
         *,
-        kernel: Literal["rbf", "matern32", "matern52"] = "rbf",
+        kernel: KernelName = "rbf",
         length_scale: float | npt.ArrayLike | Literal["evidence"] | None = "evidence",
         ranks: bool = False,
         linear: bool = False,
@@ -683,6 +689,9 @@ class FourierBasis(_Basis):
         other = copy.deepcopy(self)
         other._draw(self._seed + 1)
         return other
+
+    def _kernel_of(self, X: FloatArray) -> Kernel:
+        return Kernel(self._inputs(X), self.kernel, self.slope_ > 0)
 
     @property
     def relevance_(self) -> FloatArray:

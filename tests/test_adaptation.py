@@ -22,7 +22,7 @@ from sklearn.datasets import load_diabetes, load_iris, make_friedman1
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Matern, WhiteKernel
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import root_mean_squared_error
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -30,10 +30,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
-from skgen._adaptation import SEARCH_ROWS, Search, distinct
+from skgen._adaptation import SEARCH_ROWS, distinct
 from skgen._design import Design, Rows
+from skgen._objective import ByColumns, ByKernel, objective_of
 from skgen._spreads import left_out, n_determined, tail
-from skgen.bases import is_learnable, resolve_basis, understudy
+from skgen.bases import exact_kernel, is_learnable, resolve_basis, understudy
 
 N_COLUMNS = 8
 FOURIER = {
@@ -197,6 +198,41 @@ def variance(ratio):
     return {"noise_precision": 1 / ratio}
 
 
+class Exact(TransformerMixin, BaseEstimator):
+    """As many basis functions as rows, whose products are the kernel that waves stand for.
+
+    They are scikit-learn's kernel between a row and those of the fit, times the inverse root of
+    that among the latter.
+    """
+
+    def __init__(self, waves):
+        self.waves = waves
+
+    def fit(self, X, y=None):
+        self.waves.fit(X)
+        self.inputs_ = self.waves._inputs(X)
+        return self
+
+    @property
+    def theta_(self):
+        return self.waves.theta_
+
+    @theta_.setter
+    def theta_(self, theta):
+        self.waves.theta_ = theta
+
+    def transform(self, X):
+        lengths = np.exp(self.theta_[: self.inputs_.shape[1]])
+        known, new = self.inputs_ / lengths, self.waves._inputs(X) / lengths
+        kernel = KERNELS[self.waves.kernel]
+        if self.waves.linear:
+            kernel += ConstantKernel(np.exp(2 * self.theta_[-1])) * DotProduct(0)
+        values, vectors = np.linalg.eigh(kernel(known))
+        inverse = np.where(values > 1e-12, 1 / np.sqrt(np.maximum(values, 1e-12)), 0)
+        return kernel(new, known) @ (vectors * inverse)
+
+
+KERNELS = {"rbf": RBF(), "matern32": Matern(nu=1.5), "matern52": Matern(nu=2.5)}
 GAMMA = {"noise_precision": "gamma", "noise_shape": 2.0, "noise_rate": 0.3}
 EACH = {"prior_precision": np.linspace(0.5, 3, N_COLUMNS)}
 RULES = {
@@ -250,8 +286,13 @@ class Problem:
         n_theta = len(self.basis.theta_)
         model = BayesianBasisRegressor(self.basis, **self.rule.given)
         design = Design.of(copy.deepcopy(self.basis), self.X, model.fit_intercept)
-        search = Search(design, Rows(self.X, self.Y, self.weights), model._prior(design))
-        value, slope = search.evaluate(position[:n_theta], np.append(position, 0.0)[n_theta])
+        rows, prior = Rows(self.X, self.Y, self.weights), model._prior(design)
+        if isinstance(self.basis, Exact):
+            kernel = exact_kernel(self.basis.waves, self.X)
+            function = ByKernel(kernel, design, rows, prior)
+        else:
+            function = ByColumns(copy.deepcopy(self.basis), design, rows, prior)
+        value, slope = function.evaluate(position[:n_theta], np.append(position, 0.0)[n_theta])
         return value, slope[: len(position)]
 
     def log_evidence(self, position):
@@ -302,6 +343,47 @@ def test_the_evidence_of_about_as_many_rows_as_columns_and_its_slope(n_rows, rul
     Problem.of(FOURIER["rbf, halton"], RULES[rule], rng, n_rows, 2).check(rng)
 
 
+OF_ONE_SIZE = [
+    name for name, rule in RULES.items()
+    if np.ndim(rule.given.get("prior_precision", 0)) == 0 and "prior_mean" not in rule.given
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("n_rows", [FEW, MANY])
+@pytest.mark.parametrize("n_features", [1, 3])
+@pytest.mark.parametrize("name", FOURIER | LINEAR)
+def test_the_evidence_of_each_kernel_and_its_slope(name, n_features, n_rows, rng):
+    Problem.of(Exact(LEARNABLE[name]), RULES["learnt"], rng, n_rows, n_features).check(rng)
+
+
+@pytest.mark.parametrize(("n_outputs", "weighted"), [(1, False), (1, True), (2, True)])
+@pytest.mark.parametrize("rule", OF_ONE_SIZE)
+def test_the_evidence_of_each_prior_by_the_kernel_and_its_slope(rule, n_outputs, weighted, rng):
+    basis = Exact(LINEAR["fourier, linear, ranks"])
+    Problem.of(basis, RULES[rule], rng, MANY, 2, n_outputs, weighted).check(rng)
+
+
+@pytest.mark.parametrize(
+    ("basis", "prior", "n_rows", "expected"),
+    [
+        (FourierBasis(20), {}, 40, ByKernel),
+        (FourierBasis(20, kernel="matern32", ranks=True), GAMMA, 10, ByKernel),
+        (FourierBasis(20), {"prior_precision": 2.0, "noise_precision": 3.0}, 40, ByKernel),
+        (FourierBasis(20), {}, 41, ByColumns),  # they are cheaper
+        (FourierBasis(20), {"prior_mean": 0.5}, 10, ByColumns),
+        (FourierBasis(20), {"prior_precision": np.arange(1.0, 21)}, 10, ByColumns),
+        (GaussianBasis(20, width="evidence"), {}, 10, ByColumns),
+    ],
+)
+def test_few_rows_are_searched_by_the_kernel_where_there_is_one(
+    basis, prior, n_rows, expected, rng
+):
+    X, Y = rng.normal(size=(n_rows, 2)), rng.normal(size=(n_rows, 1))
+    model = BayesianBasisRegressor(basis, **prior)
+    design = Design.of(clone(basis).fit(X), X, fit_intercept=True)
+    assert type(objective_of(design, Rows(X, Y), model._prior(design))) is expected
+
+
 # -- what the search finds ------------------------------------------------------------------------
 
 
@@ -319,6 +401,11 @@ def waves(rng, n_rows=60, n_features=3):
 def of_iris(rng):
     columns = load_iris().data
     return columns[:, :3], columns[:, 3]
+
+
+def of_one_feature(rng):
+    X = rng.normal(size=(40, 1))
+    return X, np.sin(5 * X[:, 0]) + 0.1 * rng.normal(size=40)
 
 
 def of_duplicates(rng):
@@ -346,7 +433,7 @@ DATA = {
     "iris": of_iris,
     "friedman": lambda rng: make_friedman1(80, noise=0.5, random_state=0),
     "waves": waves,
-    "one feature": lambda rng: waves(rng, 40, 1),
+    "one feature": of_one_feature,
     "noise": lambda rng: (rng.normal(size=(60, 3)), rng.normal(size=60)),
     "a line": lambda rng: ((X := rng.normal(size=(30, 3))), X @ [1.0, 2.0, 3.0]),
     "one row": lambda rng: (np.ones((1, 3)), np.ones(1)),
@@ -473,7 +560,7 @@ def test_a_search_that_would_leave_the_floats_stays_within(rng):
 @pytest.mark.parametrize("basis", [FourierBasis(200, ranks=ranks, random_state=0)
                                    for ranks in (False, True)], ids=str)  # fmt: skip
 def test_the_five_features_that_matter_are_the_five_most_relevant(basis):
-    X, y = make_friedman1(200, noise=0.5, random_state=0)
+    X, y = make_friedman1(400, noise=0.5, random_state=0)
     relevance = BayesianBasisRegressor(basis).fit(X, y).basis_.relevance_
     assert relevance[:5].min() > 1.3 * relevance[5:].max()
 

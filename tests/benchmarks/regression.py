@@ -27,9 +27,9 @@ from threadpoolctl import threadpool_limits
 from turns import in_turns, report
 
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
-from skgen._adaptation import Search
 from skgen._blocks import in_threads, row_blocks
 from skgen._design import Design, Rows
+from skgen._objective import ByColumns
 
 N_ROWS, N_FEATURES, BATCH = 100_000, 10, 100
 SIZES = (100, 300, 500)
@@ -94,7 +94,7 @@ def gradients(rounds: int, n_rows: int = 10_000) -> None:
     for basis in (FourierBasis(600, random_state=0), GaussianBasis(600, width="evidence")):
         model = BayesianBasisRegressor(basis)
         design = Design.of(clone(basis).fit(X), X, fit_intercept=True)
-        search = Search(design, Rows(X, y[:, None]), model._prior(design))
+        search = ByColumns(design.basis, design, Rows(X, y[:, None]), model._prior(design))
         Phi, theta = design.basis.transform(X), design.basis.theta_
         times = in_turns(
             {
