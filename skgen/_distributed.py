@@ -50,7 +50,8 @@ class Ranks:
             return values
         n_rows = values.shape[dim]
         start = self.rank if self.rank < n_rows else 0
-        return values.index_select(dim, torch.arange(start, n_rows, self.size)[: n_rows - start])
+        mine = torch.arange(start, n_rows, self.size, device=values.device)[: n_rows - start]
+        return values.index_select(dim, mine)
 
     def n_mine(self, n_rows: int) -> int:
         """Number of this rank's rows of a batch."""

@@ -78,18 +78,27 @@ class Rows:
         ends = np.stack([self.table.min(axis=0), self.table.max(axis=0)])
         return float(np.abs((ends - self.location) / self.scale).max())
 
-    def held(self) -> Tensor | Rows:
-        """The rows in memory if they are few or there already, else these."""
+    def held(self, device: str = "cpu") -> Tensor | Rows:
+        """The rows on ``device`` if they are few, in memory if they are there already, else these.
+
+        A GPU that had to wait for the rows of each batch would idle for much of the time.
+        """
         n_features = self.table.shape[1]
+        are_few = len(self) * n_features * self.dtype.itemsize <= HELD_BYTES
         shared = as_shared(self.table) if self.chosen is None and self.as_they_are else None
         if shared is not None and shared.dtype == self.dtype:
-            return shared
-        if len(self) * n_features * self.dtype.itemsize > HELD_BYTES:
+            return shared.to(device) if are_few else shared
+        if not are_few:
             return self
         rows = torch.empty((len(self), n_features), dtype=self.dtype)
         for block in row_blocks(len(self), n_features):
             rows[block] = self[block]
-        return rows
+        return rows.to(device)
+
+
+def taken(X: Tensor | Rows, index: Tensor) -> Tensor:
+    """The rows of an index, where X has them."""
+    return X.index_select(0, index.to(X.device) if isinstance(X, Tensor) else index)
 
 
 def row_blocks(n_rows: int, n_features: int) -> Iterator[slice]:

@@ -28,10 +28,10 @@ from tqdm.auto import tqdm
 from ._checkpoint import Checkpoint
 from ._distributed import Ranks
 from ._elbo import VAE
-from ._rows import Rows
+from ._rows import Rows, taken
 from ._validation import shown
 from .likelihoods import binarized
-from .networks import OURS, seeded
+from .networks import OURS, generator_states, seeded, set_generator_states
 
 WARM_UP = 0.3
 """Share of a one-cycle schedule in which the learning rate rises."""
@@ -174,7 +174,7 @@ def train(
     net.ranks.meet_on(vae.device)
     net.notify("on_train_begin", X=X, y=None)
     seed = int(torch.randint(2**62, (), generator=generator))
-    with seeded(seed + net.ranks.rank) if net.draws else nullcontext():
+    with seeded(seed + net.ranks.rank, vae.device) if net.draws else nullcontext():
         interrupted = net.run(X, early_stopping)
         net.notify("on_train_end", X=X, y=None)
         if early_stopping is not None and early_stopping.state:
@@ -235,7 +235,7 @@ class _Net(NeuralNet):
         self.generator = generator
         self.ranks = ranks
         self.checkpoint = checkpoint
-        # Networks of others may draw from torch's global generator: dropout.
+        # Networks of others may draw from torch's global generators: dropout.
         self.draws = not all(isinstance(builder, OURS) for builder in vae.architecture[:2])
         self.best: dict[str, float] = {}
 
@@ -289,11 +289,12 @@ class _Net(NeuralNet):
         stopping = early_stopping and (
             early_stopping.best, early_stopping.n_stale, early_stopping.state
         )  # fmt: skip
+        states = generator_states(self.module_.device)
         return {
             "weights": self.module_.state_dict(),
             "optimizer": self.optimizer_.state_dict(),
             "generator": self.generator.get_state(),
-            "global_generators": self.ranks.of_all(torch.get_rng_state()) if self.draws else [],
+            "global_generators": self.ranks.of_all(states) if self.draws else [],
             "history": [
                 {name: _plain(value) for name, value in epoch.items() if name != "batches"}
                 for epoch in self.history
@@ -308,7 +309,8 @@ class _Net(NeuralNet):
         self.generator.set_state(state["generator"])
         if self.draws:
             of_ranks = state["global_generators"]
-            torch.set_rng_state(of_ranks[self.ranks.rank % len(of_ranks)])
+            states = of_ranks[self.ranks.rank % len(of_ranks)]
+            set_generator_states(states, self.module_.device)
         for epoch in state["history"]:
             self.history.new_epoch()
             for name, value in epoch.items():
@@ -414,9 +416,9 @@ class _Net(NeuralNet):
     ) -> tuple[Tensor, Tensor]:
         """This rank's share of a batch of rows, and of the noise drawn for all of it."""
         if self.module_.likelihood.binary:
-            x = self.ranks.share(binarized(X.index_select(0, rows), generator))
+            x = self.ranks.share(binarized(taken(X, rows), generator))
         else:
-            x = X.index_select(0, self.ranks.share(rows))
+            x = taken(X, self.ranks.share(rows))
         noise = self.settings.objective.noise(len(rows), self.module_.n_components, generator)
         return x.to(self.device), self.ranks.share(noise, dim=-2).to(self.device, x.dtype)
 

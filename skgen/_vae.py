@@ -28,7 +28,7 @@ from ._distributed import Ranks, together
 from ._documentation import DocumentationLink
 from ._elbo import VAE, restored, start_at
 from ._noise import points, row_keys, uniforms
-from ._rows import Rows, as_tensor, fingerprint, row_blocks
+from ._rows import Rows, as_tensor, fingerprint, row_blocks, taken
 from ._training import (
     Course,
     EarlyStopping,
@@ -392,10 +392,12 @@ class VAETransformer(
         if settings.stops_early:
             if not again or "_split_seed" not in vars(self):
                 self._split_seed = next(seeds)
-            held_out, kept = (rows.only(part).held() for part in self._split(len(rows)))
+            held_out, kept = (
+                rows.only(part).held(settings.device) for part in self._split(len(rows))
+            )
             stopping = EarlyStopping(held_out, settings.tol, settings.n_iter_no_change)
         else:
-            kept = rows.held()
+            kept = rows.held(settings.device)
         if checkpoint.path or not ranks.alone:
             identity = self._identity(table, vae)
             ranks.must_agree(identity)
@@ -478,7 +480,7 @@ class VAETransformer(
 
     def _mean_kl(self, X: Tensor | Rows) -> FloatArray:
         def kl_of(rows: Tensor) -> Tensor:
-            return self.module_.kl(X.index_select(0, rows).to(self.module_.device))
+            return self.module_.kl(taken(X, rows).to(self.module_.device))
 
         kl = in_blocks(kl_of, torch.linspace(0, len(X) - 1, min(len(X), KL_ROWS)).long())
         mean: FloatArray = kl.mean(axis=0, dtype=np.float64)

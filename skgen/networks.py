@@ -26,6 +26,8 @@ Builder = Callable[[int, int], nn.Module]
 
 MOST_UNITS = 1_000_000
 
+CPU = torch.device("cpu")
+
 _drawing = threading.RLock()
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -38,14 +40,31 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """torch's global generator seeded for the block, and afterwards as it was.
+def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
+    """torch's global generators seeded for the block, and afterwards as they were.
 
-    Modules draw their first weights, and their dropout, from it; a lock keeps threads apart.
+    Modules draw their first weights from that of the CPU, and their dropout from that of the
+    ``device`` that they are on; a lock keeps threads apart.
     """
-    with _drawing, torch.random.fork_rng(devices=[]):
+    with _drawing, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds every device
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
+
+
+def generator_states(device: torch.device) -> list[torch.Tensor]:
+    """States of torch's global generators: of the CPU, and of ``device`` if it is another."""
+    of_device = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *of_device]
+
+
+def set_generator_states(states: list[torch.Tensor], device: torch.device) -> None:
+    """Go on from ``states``, as far as they are of ``device``."""
+    torch.set_rng_state(states[0])
+    for state in states[1:] if device.type == "cuda" else []:
+        torch.cuda.set_rng_state(state, device)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Speed and quality of VAETransformer.
 
     python tests/benchmarks/vae.py speed [--mnist FILE] [--threads 1 2] [--rounds 5] [--peers]
-    python tests/benchmarks/vae.py quality --mnist FILE [--long]
+        [--device cuda]
+    python tests/benchmarks/vae.py quality --mnist FILE [--long] [--device cuda]
     python tests/benchmarks/vae.py digits
 
 FILE is an npz with x_train and x_test, arrays of 28 x 28 grey levels from 0 to 255.
@@ -9,7 +10,8 @@ FILE is an npz with x_train and x_test, arrays of 28 x 28 grey levels from 0 to 
 speed: seconds in units of the best loop that we can write by hand for the same networks (one
 permutation an epoch, slices, fused Adam). Each round measures everything in turn, in one process;
 printed is the median over rounds of each round's ratio, and its range. The floor is the matrix
-products alone. --peers adds pythae and pyod where installed.
+products alone. --peers adds pythae and pyod where installed. With --device the loops have all of
+X there from the start, and ours is given it where numpy has it.
 
 quality: negative log likelihood of test images in nats, importance-weighted with 500 draws, after
 binarising them once with seed 0. --long trains for 100 epochs and takes all test images.
@@ -83,16 +85,17 @@ def train_on(module: Plain, batches: Callable[[], Iterator[Tensor]], n_epochs: i
 
 def loop(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
     def batches() -> Iterator[Tensor]:
-        order = torch.randperm(len(X))
+        order = torch.randperm(len(X), device=X.device)
         for start in range(0, len(X), BATCH):
             yield X[order[start : start + BATCH]]
 
-    train_on(Plain(X.shape[1], *sizes), batches, n_epochs)
+    train_on(Plain(X.shape[1], *sizes).to(X.device), batches, n_epochs)
 
 
 def loader_loop(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
     loader = DataLoader(TensorDataset(X), batch_size=BATCH, shuffle=True)
-    train_on(Plain(X.shape[1], *sizes), lambda: (x for (x,) in loader), n_epochs)
+    module = Plain(X.shape[1], *sizes).to(X.device)
+    train_on(module, lambda: (x for (x,) in loader), n_epochs)
 
 
 class SkorchNet(NeuralNet):
@@ -104,7 +107,7 @@ def skorch_defaults(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
     net = SkorchNet(
         Plain(X.shape[1], *sizes), nn.Identity, optimizer=torch.optim.Adam, lr=RATE,
         max_epochs=n_epochs, batch_size=BATCH, train_split=None, verbose=0,
-        iterator_train__shuffle=True,
+        iterator_train__shuffle=True, device=X.device,
     )  # fmt: skip
     net.fit(X)
 
@@ -113,8 +116,8 @@ def ours(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> VAETransformer:
     n_hidden, n_components = sizes
     return VAETransformer(
         n_components, likelihood="bernoulli", hidden_layer_sizes=(n_hidden,), max_iter=n_epochs,
-        batch_size=BATCH, random_state=0,
-    ).fit(X.numpy())  # fmt: skip
+        batch_size=BATCH, random_state=0, device=str(X.device),
+    ).fit(X.cpu().numpy())  # fmt: skip
 
 
 def floor(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
@@ -124,9 +127,9 @@ def floor(X: Tensor, sizes: tuple[int, int], n_epochs: int) -> None:
         (X.shape[1], n_hidden), (n_hidden, 2 * n_components), (n_components, n_hidden),
         (n_hidden, X.shape[1]),
     ]  # fmt: skip
-    inputs = [torch.randn(BATCH, shape[0]) for shape in shapes]
-    weights = [torch.randn(shape[1], shape[0]) for shape in shapes]
-    outputs = [torch.randn(BATCH, shape[1]) for shape in shapes]
+    inputs = [torch.randn(BATCH, shape[0], device=X.device) for shape in shapes]
+    weights = [torch.randn(shape[1], shape[0], device=X.device) for shape in shapes]
+    outputs = [torch.randn(BATCH, shape[1], device=X.device) for shape in shapes]
     for _ in range(n_epochs * -(-len(X) // BATCH)):
         for layer, (x, weight, output) in enumerate(zip(inputs, weights, outputs, strict=True)):
             x @ weight.T
@@ -208,6 +211,8 @@ def compare(
 
     def task(name: str) -> None:
         model = runs[name](X, sizes, n_epochs)
+        if X.device.type == "cuda":
+            torch.cuda.synchronize()
         if isinstance(model, VAETransformer):
             alone.append(sum(model.history_["dur"]))
 
@@ -234,7 +239,7 @@ def overhead(rounds: int) -> None:
 
 
 def speed(options: argparse.Namespace) -> None:
-    digits = torch.tensor(load_digits().data / 16, dtype=torch.float32)
+    digits = torch.tensor(load_digits().data / 16, dtype=torch.float32, device=options.device)
     for threads in options.threads:
         torch.set_num_threads(threads)
         print(f"{threads} thread(s), medians over {options.rounds} rounds (range)")
@@ -242,6 +247,7 @@ def speed(options: argparse.Namespace) -> None:
         overhead(options.rounds)
         if options.mnist:
             X = torch.from_numpy(images(options.mnist, "x_train")[: options.rows])
+            X = X.to(options.device)
             compare(f"MNIST 784-500-20, {len(X)} rows, 1 epoch", X, (500, 20), 1, options)
 
 
@@ -268,13 +274,15 @@ def quality(options: argparse.Namespace) -> None:
         test = test[:2000]
     for setting in settings:
         start = time.perf_counter()
-        model = VAETransformer(likelihood="bernoulli", random_state=0, verbose=1, **setting).fit(X)
+        model = VAETransformer(
+            likelihood="bernoulli", device=options.device, random_state=0, verbose=1, **setting
+        ).fit(X)
         seconds = time.perf_counter() - start
         scores = model.score_samples(test, 500)
         error = scores.std() / np.sqrt(len(scores))
         print(
             f"{setting}: NLL {-scores.mean():.2f} +- {error:.2f} nats on {len(test)} test images, "
-            f"fit in {seconds:.0f} s with {torch.get_num_threads()} threads",
+            f"fit in {seconds:.0f} s on {options.device} with {torch.get_num_threads()} threads",
             flush=True,
         )
 
@@ -313,6 +321,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     if options.what == "quality" and not options.mnist:
         parser.error("quality needs --mnist FILE")
