@@ -10,7 +10,6 @@ import numpy as np
 
 from ._validation import FloatArray
 
-KernelName = Literal["rbf", "matern32", "matern52"]
 PullBack = Callable[[FloatArray], FloatArray]
 
 
@@ -23,7 +22,7 @@ class Kernel:
     """
 
     inputs: FloatArray  # (n_rows, n_inputs)
-    name: KernelName
+    name: Literal["rbf", "matern32", "matern52"]
     is_linear: bool
 
     def at(self, theta: FloatArray) -> tuple[FloatArray, PullBack]:
@@ -33,7 +32,7 @@ class Kernel:
         scaled = self.inputs / np.exp(theta[:n_inputs])
         products = scaled @ scaled.T
         norms = np.diag(products)
-        matrix, by_square = _stationary(self.name, norms[:, None] - 2 * products + norms)
+        matrix, by_square = _stationary(self.name, norms[:, None] + norms - 2 * products)
         if self.is_linear:
             matrix += slope**2 * products
 
@@ -48,7 +47,7 @@ class Kernel:
         return matrix, pull_back
 
 
-def _stationary(name: KernelName, squares: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _stationary(name: str, squares: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The kernel at squared distances, and its derivative by these."""
     np.maximum(squares, 0.0, out=squares)
     np.fill_diagonal(squares, 0.0)

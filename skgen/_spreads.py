@@ -22,7 +22,7 @@ from ._evidence import FEWEST_DF, Learnt, Prior
 from ._posterior import Posterior, Statistic
 from ._validation import FloatArray
 
-STEP = 1e-4  # of a logarithm, to see how the mean function moves
+STEP = 1e-6  # of a logarithm, to see how the mean function moves
 ROUNDING = 1e-6  # share of the others in the fit of a row, below which it is mostly rounding
 LEVEL = 0.95  # of the interval that is to hold as many of the rows that were left out
 LEAST_INVERSE = 1e-3  # of degrees of freedom: next to normal

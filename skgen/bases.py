@@ -25,7 +25,7 @@ from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._documentation import DocumentationLink
-from ._kernels import Kernel, KernelName
+from ._kernels import Kernel
 from ._placement import (
     SMALLEST,
     Ranks,
@@ -612,7 +612,7 @@ class FourierBasis(_Basis):
         self,
         n_basis: int | None = None,
         *,
-        kernel: KernelName = "rbf",
+        kernel: Literal["rbf", "matern32", "matern52"] = "rbf",
         length_scale: float | npt.ArrayLike | Literal["evidence"] | None = "evidence",
         ranks: bool = False,
         linear: bool = False,

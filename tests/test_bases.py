@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from bad_calls import snapshot
+from conftest import assert_digits
+from learnable import LEARNABLE, LINEAR, N_COLUMNS, moved, slopes, table, with_theta
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -20,7 +23,7 @@ from sklearn.preprocessing import (
 )
 
 from skgen import FourierBasis, GaussianBasis, SigmoidBasis
-from skgen.bases import SHORTCUTS, depends_on_data, resolve_basis
+from skgen.bases import SHORTCUTS, depends_on_data, is_learnable, resolve_basis, understudy
 
 DOMAIN = (-2.0, 3.0)
 
@@ -517,3 +520,82 @@ def test_an_impossible_parameter_is_named_and_leaves_the_basis_as_it_was(basis, 
     with pytest.raises(error, match=f"`{argument}`"):
         basis.fit(X)
     assert vars(basis) == before
+
+
+# -- what the evidence may choose ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_features", [1, 3])
+@pytest.mark.parametrize("name", LEARNABLE)
+def test_pull_back_is_the_slope_of_the_basis_functions(name, n_features, rng):
+    basis = moved(LEARNABLE[name], X := table(rng, 40, n_features), rng)
+    Phi = basis.transform(X)
+    share = rng.normal(size=Phi.shape)
+    pulled = basis.pull_back(X, Phi, share)
+    expected = slopes(lambda t: (share * with_theta(basis, t).transform(X)).sum(), basis.theta_)
+    assert_digits(pulled, expected, 9)
+
+
+@pytest.mark.parametrize("name", LEARNABLE)
+def test_pull_back_leaves_all_as_it_is(name, rng):
+    basis = moved(LEARNABLE[name], X := table(rng, 40, 2), rng)
+    Phi = basis.transform(X)
+    given = (basis, X, Phi, rng.normal(size=Phi.shape))
+    before = snapshot(given)
+    basis.pull_back(*given[1:])
+    assert snapshot(given) == before
+
+
+@pytest.mark.parametrize("name", LEARNABLE)
+def test_a_basis_follows_its_theta_and_back(name, rng):
+    basis = clone(LEARNABLE[name]).fit(X := table(rng, 40, 2))
+    theta = rng.normal(size=basis.theta_.shape)
+    other = with_theta(basis, theta)
+    np.testing.assert_allclose(other.theta_, theta, rtol=0, atol=1e-14)
+    assert not np.allclose(other.transform(X), basis.transform(X))
+    back = with_theta(other, basis.theta_).transform(X)
+    np.testing.assert_allclose(back, basis.transform(X), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", LEARNABLE)
+def test_theta_relevances_and_lengths_say_the_same(name, rng):
+    basis = moved(LEARNABLE[name], table(rng, 40, 2), rng)
+    length = basis.width_ if isinstance(basis, GaussianBasis) else basis.length_scale_
+    np.testing.assert_allclose(length, basis.scale_ * np.exp(basis.theta_[:2]), rtol=1e-13)
+    if name in LINEAR:
+        assert basis.slope_ == pytest.approx(np.exp(basis.theta_[-1]), rel=1e-14)
+    lengths = basis.theta_[:-1] if name in LINEAR else basis.theta_
+    squares = np.exp(-2 * lengths).reshape(-1, 2).sum(axis=0)
+    np.testing.assert_allclose(basis.relevance_, np.sqrt(squares), rtol=1e-12)
+
+
+FIXED = [
+    FourierBasis(N_COLUMNS, length_scale=None, ranks=True),
+    FourierBasis(N_COLUMNS, length_scale=2.0),
+    GaussianBasis(N_COLUMNS),
+    GaussianBasis(N_COLUMNS, width=[0.5, 2.0]),
+    FrozenEstimator(GaussianBasis(N_COLUMNS, width="evidence").fit(np.eye(2))),
+    make_pipeline(StandardScaler(), GaussianBasis(N_COLUMNS)),
+    make_pipeline(FourierBasis(N_COLUMNS), StandardScaler()),
+]
+
+
+@pytest.mark.parametrize("basis", FIXED, ids=str)
+def test_fixed_lengths_are_not_learnable(basis, rng):
+    assert not is_learnable(clone(basis).fit(table(rng, 20, 2), None))
+
+
+@pytest.mark.parametrize("name", LEARNABLE)
+def test_lengths_of_the_evidence_are_learnable(name, rng):
+    X = table(rng, 20, 2)
+    for basis in (clone(LEARNABLE[name]), make_pipeline(StandardScaler(), clone(LEARNABLE[name]))):
+        assert is_learnable(basis.fit(X))
+
+
+def test_an_understudy_has_other_frequencies_that_are_the_same_at_every_fit(rng):
+    X = table(rng, 20, 2)
+    first, second = (FourierBasis(N_COLUMNS, random_state=0).fit(X) for _ in range(2))
+    trial = understudy(first)
+    assert not np.allclose(trial.frequencies_, first.frequencies_)
+    assert np.array_equal(trial.frequencies_, understudy(second).frequencies_)
+    assert np.array_equal(first.frequencies_, second.frequencies_)

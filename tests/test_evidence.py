@@ -311,3 +311,24 @@ def test_spreads_are_averages_over_the_posterior_of_the_precisions(n_rows, noise
         plug_in_mean, plug_in_std = plug_in.predict(x, return_std=True)
         np.testing.assert_allclose(mean, plug_in_mean)
         assert np.all(std > plug_in_std)
+
+
+def test_where_one_decomposition_fails_another_takes_its_place(monkeypatch, rng):
+    """LAPACK's divide and conquer does so on some matrices of small rank, by platform."""
+    X = rng.normal(size=(20, 3))
+    X = np.hstack([X, X * (1 + 1e-13 * rng.normal(size=X.shape))])  # too close for eigenvalues
+    y = X @ np.arange(6.0) + rng.normal(size=20)
+    expected = BayesianBasisRegressor("identity").fit(X, y)
+    svd, calls = _evidence.svd, []
+
+    def fails(matrix, lapack_driver="gesdd"):
+        calls.append(lapack_driver)
+        if lapack_driver == "gesdd":
+            raise np.linalg.LinAlgError("SVD did not converge")
+        return svd(matrix, lapack_driver=lapack_driver)
+
+    monkeypatch.setattr(_evidence, "svd", fails)
+    found = BayesianBasisRegressor("identity").fit(X, y)
+    assert calls == ["gesdd", "gesvd"]
+    np.testing.assert_allclose(found.predict(X), expected.predict(X), rtol=1e-9)
+    assert found.noise_precision_ == pytest.approx(expected.noise_precision_, rel=1e-9)
