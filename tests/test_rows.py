@@ -84,6 +84,19 @@ def test_few_rows_are_held_and_many_are_not(rng, monkeypatch):
         assert isinstance(rows.held(), torch.Tensor) == held
 
 
+@pytest.mark.parametrize("location", [0.0, 1.0])
+def test_few_rows_wait_on_the_device_and_many_do_not(location, rng, monkeypatch):
+    """On a device that any machine has."""
+    X = table(rng).astype(np.float32)
+    rows = Rows(X, np.full(4, location), np.ones(4), torch.float32)
+    assert rows.held("meta").device.type == "meta"
+    monkeypatch.setattr(skgen._rows, "HELD_BYTES", 47 * 4 * 4 - 1)
+    if location == 0:
+        assert rows.held("meta").data_ptr() == X.ctypes.data
+    else:
+        assert rows.held("meta") is rows
+
+
 def test_blocks_are_all_rows_once():
     for n_rows, n_features in ((1, 1), (10, skgen._rows.BLOCK_VALUES // 3), (3, 10**9)):
         blocks = [list(range(n_rows))[block] for block in row_blocks(n_rows, n_features)]
