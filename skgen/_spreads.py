@@ -56,10 +56,11 @@ def n_determined(design: Design, rows: Rows, posteriors: list[Posterior]) -> flo
     mean = np.hstack([posterior.mean for posterior in posteriors])
     noise = np.concatenate([posterior.noise_variance for posterior in posteriors])
     Phi = design.rows(rows.X)
-    values, tangents = Phi @ mean, np.empty((len(start), *rows.Y.shape))
+    tangents = np.empty((len(start), *rows.Y.shape))
     for index, tangent in enumerate(tangents):
         basis.theta_ = start + STEP * (np.arange(len(start)) == index)
-        tangent[:] = (design.rows(rows.X) @ mean - values) / STEP
+        # First the tables' difference, lest rounding of a large intercept take part.
+        tangent[:] = (design.rows(rows.X) - Phi) @ mean / STEP
     basis.theta_ = start
     rows.weighted(Phi)
     information = np.eye(len(start))
@@ -117,6 +118,8 @@ def tail(deviations: FloatArray, weights: FloatArray) -> tuple[float, float]:
         df = 1 / inverse
         return -float(weights @ student_t.logpdf(deviations, df, scale=scale(df)))
 
-    found = minimize_scalar(loss, bounds=(LEAST_INVERSE, 1 / FEWEST_DF), method="bounded")
+    found = minimize_scalar(
+        loss, bounds=(LEAST_INVERSE, 1 / FEWEST_DF), method="bounded", options={"xatol": 1e-9}
+    )
     df = max(FEWEST_DF, 1 / float(found.x))
     return df, max(1.0, scale(df) / np.sqrt(1 - 2 / df))
