@@ -11,7 +11,7 @@ back to parameters of its own. Random basis functions stand for a kernel; where 
 itself takes their place, and with it the chance of their draw goes. Then the gradient is that by
 the kernel matrix ``K`` (Rasmussen and Williams, Gaussian Processes for Machine Learning, eq. 5.9),
 
-    d log p(y) / d K = (b r r' / rho - inv(K + rho inv(W))) / 2
+    d log p(y) / d K = (b W r r' W / rho - inv(K + rho inv(W))) / 2
 
 with the ratio ``rho`` of prior to noise precision, of which either is a function, too.
 """
