@@ -1,7 +1,6 @@
 """The autoencoder on a CUDA device learns, draws and travels as on the CPU. Skipped without one."""
 
 import copy
-import io
 import pickle
 
 import joblib
@@ -91,6 +90,7 @@ def test_what_is_computed_is_what_the_cpu_computes(way, dtype):
     for of in (
         lambda vae: vae.transform(X),
         lambda vae: vae.inverse_transform(codes),
+        lambda vae: vae.reconstruct(X),
         lambda vae: vae.sample(20, random_state=1),
         lambda vae: vae.score_samples(X),
         lambda vae: [vae.score(X)],
@@ -176,7 +176,7 @@ def test_a_fitted_model_travels_to_where_there_is_no_cuda(carrier, tmp_path):
     elif carrier == "deepcopy":
         found = copy.deepcopy(vae)
     else:
-        found = pickle.load(io.BytesIO(pickle.dumps(vae)))
+        found = pickle.loads(pickle.dumps(vae))
     assert found.module_.device.type == "cpu"
     np.testing.assert_array_equal(found.transform(X), expected)
     assert found.set_params(device="cpu").partial_fit(X).n_iter_ == 7
