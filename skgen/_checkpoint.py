@@ -21,7 +21,7 @@ from torch import nn
 from ._container import replacing
 from ._validation import shown
 
-FORMAT = "skgen checkpoint 1"
+FORMAT = "skgen checkpoint 2"
 
 Identity = dict[str, str]
 

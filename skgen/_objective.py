@@ -42,7 +42,7 @@ class OutOfReachError(Exception):
 
 
 def objective_of(design: Design, rows: Rows, prior: Prior) -> Objective:
-    """The log evidence of the basis of ``design``, of which a copy is taken."""
+    """The log evidence by parameters of the basis of ``design``, which is left as it is."""
     are_few = len(rows) <= ROWS_PER_WAVE * design.n_basis
     kernel = exact_kernel(design.basis, rows.X) if are_few else None
     if kernel is not None and _is_of_one_size(design, prior):

@@ -289,12 +289,13 @@ class _Net(NeuralNet):
         stopping = early_stopping and (
             early_stopping.best, early_stopping.n_stale, early_stopping.state
         )  # fmt: skip
-        states = generator_states(self.module_.device)
         return {
             "weights": self.module_.state_dict(),
             "optimizer": self.optimizer_.state_dict(),
             "generator": self.generator.get_state(),
-            "global_generators": self.ranks.of_all(states) if self.draws else [],
+            "global_generators": self.ranks.of_all(generator_states(self.module_.device))
+            if self.draws
+            else [],
             "history": [
                 {name: _plain(value) for name, value in epoch.items() if name != "batches"}
                 for epoch in self.history

@@ -16,6 +16,7 @@ from torch import nn
 
 import skgen._container
 from skgen import VAETransformer
+from skgen._checkpoint import FORMAT
 
 pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),
@@ -261,7 +262,7 @@ class Bomb:
 def test_a_file_that_is_no_checkpoint_is_left_alone(kept, path, monkeypatch):
     monkeypatch.chdir(path.parent)
     if kept == "bomb":
-        torch.save({"format": "skgen checkpoint 1", "epoch": Bomb()}, path)
+        torch.save({"format": FORMAT, "epoch": Bomb()}, path)
     elif kept == "other":
         torch.save({"weights": torch.zeros(2)}, path)
     elif kept == "torn":
