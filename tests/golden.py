@@ -41,8 +41,8 @@ REGRESSORS = {
 AUTOENCODERS = {
     "gaussian": VAETransformer(max_iter=5, random_state=0),
     "gaussian by row": VAETransformer(
-        3, likelihood=Gaussian("row", min_scale=0.01), hidden_layer_sizes=(20, 10), beta=0.5, kl_warmup=2, free_bits=0.1,
-        early_stopping=True, max_iter=5, random_state=0,
+        3, likelihood=Gaussian("row", min_scale=0.01), hidden_layer_sizes=(20, 10), beta=0.5,
+        kl_warmup=2, free_bits=0.1, early_stopping=True, max_iter=5, random_state=0,
     ),
     "bernoulli, importance-weighted": VAETransformer(
         likelihood="bernoulli", n_importance_samples=3, hidden_layer_sizes=(30,), max_iter=20,
