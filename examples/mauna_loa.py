@@ -89,7 +89,7 @@ class TrendAndSeasons(TransformerMixin, BaseEstimator):
             [trend_size * powers[:, 1 : self.degree + 1], cosines, sines, slow_size * slow]
         )
 
-    def pull_back(self, X, Phi, gradient):
+    def vjp(self, X, Phi, gradient):
         """Gradient by ``theta_`` of ``sum(gradient * Phi)``."""
         n_seasons = self.harmonics * (self.drift + 1)
         cuts = self.degree + n_seasons * np.arange(3)

@@ -6,10 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._container import ModelFileError
-    from ._files import load, save
-    from ._regressor import BayesianBasisRegressor
-    from ._vae import VAETransformer
+    from ._autoencoder.vae import VAETransformer
+    from ._files.container import ModelFileError
+    from ._files.files import load, save
+    from ._regression.estimator import BayesianBasisRegressor
     from .bases import FourierBasis, GaussianBasis, SigmoidBasis
     from .metrics import mean_log_predictive_density
 
@@ -17,15 +17,15 @@ __version__ = "0.1.0"
 
 # Loaded when first asked for (PEP 562): a name costs nothing until it is used.
 _HOMES = {
-    "BayesianBasisRegressor": "_regressor",
+    "BayesianBasisRegressor": "_regression.estimator",
     "FourierBasis": "bases",
     "GaussianBasis": "bases",
-    "ModelFileError": "_container",
+    "ModelFileError": "_files.container",
     "SigmoidBasis": "bases",
-    "VAETransformer": "_vae",
-    "load": "_files",
+    "VAETransformer": "_autoencoder.vae",
+    "load": "_files.files",
     "mean_log_predictive_density": "metrics",
-    "save": "_files",
+    "save": "_files.files",
 }
 
 __all__ = [

@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, SplineTransformer, Standa
 
 import skgen
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis, SigmoidBasis
-from skgen._design import Stream
+from skgen._regression.design import Stream
 
 N_FAST = 600
 SEEDS, N_PER_SEED = range(20), 5000
@@ -417,7 +417,7 @@ def unchecked(table: Any, name: str, **remedy: str) -> None:
 
 FAULTS = {
     "a failed call leaves attributes behind": (
-        skgen._regressor,
+        skgen._regression.estimator,
         "unchanged_on_error",
         forget_to_restore,
     ),
@@ -432,9 +432,9 @@ FAULTS = {
         "_validated_features",
         features_unchecked,
     ),
-    "a message without condition and remedy": (skgen._regressor, "check_size", terse),
-    "values that overflow": (skgen._regressor, "check_size", unchecked),
-    "dates taken for numbers": (skgen._regressor, "check_numeric", unchecked),
+    "a message without condition and remedy": (skgen._regression.estimator, "check_size", terse),
+    "values that overflow": (skgen._regression.estimator, "check_size", unchecked),
+    "dates taken for numbers": (skgen._regression.estimator, "check_numeric", unchecked),
 }
 
 

@@ -22,7 +22,7 @@ from torch import nn
 
 import skgen
 from skgen import VAETransformer, likelihoods, networks
-from skgen._elbo import VAE
+from skgen._autoencoder.model import VAE
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
 
@@ -518,17 +518,21 @@ def unchecked(value: Any, name: str, *choices: Any, **conditions: Any) -> Any:
 
 
 FAULTS = {
-    "a failed call leaves attributes behind": (skgen._vae, "unchanged_on_error", forget_to_restore),
+    "a failed call leaves attributes behind": (
+        skgen._autoencoder.vae,
+        "unchanged_on_error",
+        forget_to_restore,
+    ),
     "a failed call has trained the module": (VAE, "twin", the_same),
     "a failed call has moved the optimiser on": (
-        skgen._training,
+        skgen._autoencoder.training,
         "copy",
         types.SimpleNamespace(deepcopy=the_same),
     ),
     "an IndexError, and text taken for numbers": (VAETransformer, "_validated", unvalidated),
-    "a message without condition and remedy": (skgen._vae, "check_numeric", terse),
-    "values that overflow": (skgen._vae, "check_size", unchecked),
-    "flags that are not checked": (skgen._vae, "check_flag", unchecked),
+    "a message without condition and remedy": (skgen._autoencoder.vae, "check_numeric", terse),
+    "values that overflow": (skgen._autoencoder.vae, "check_size", unchecked),
+    "flags that are not checked": (skgen._autoencoder.vae, "check_flag", unchecked),
     "words that are not checked": (networks, "check_choice", unchecked),
     "sizes that are not checked": (networks, "check_sizes", unchecked),
 }

@@ -12,7 +12,7 @@ import torch.distributions as td
 from scipy import integrate, stats
 
 from skgen import VAETransformer
-from skgen._elbo import VAE
+from skgen._autoencoder.model import VAE
 from skgen.likelihoods import (
     SHORTCUTS,
     Bernoulli,

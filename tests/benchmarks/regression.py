@@ -27,9 +27,9 @@ from threadpoolctl import threadpool_limits
 from turns import in_turns, report
 
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
-from skgen._blocks import in_threads, row_blocks
-from skgen._design import Design, Rows
-from skgen._objective import ByColumns
+from skgen._regression.design import Design, Rows
+from skgen._regression.marginal_likelihood import ByColumns
+from skgen._threads import in_threads, row_blocks
 
 N_ROWS, N_FEATURES, BATCH = 100_000, 10, 100
 SIZES = (100, 300, 500)

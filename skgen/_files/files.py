@@ -1,0 +1,267 @@
+"""Estimators to files and back, without pickle: a file is data, and loading it runs none of it.
+
+An object becomes a tree of JSON, in which arrays are named and kept apart (`_container`), and
+everything is checked against a schema of its class (`_schemas`) before it is put together again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._validation import shown
+from .container import NAMES, Arrays, ModelFileError, parsed, read, write
+from .schemas import OURS, SCHEMAS, TRANSFORMERS, class_of
+
+FORMAT, FORMAT_VERSION = "skgen", 1
+LARGEST_INT, DEEPEST = 10**39, 40
+DAMAGE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError,
+          RuntimeError)  # fmt: skip
+"""What numpy, scipy, torch and json may raise over values that pass all checks before them."""
+
+
+def save(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Save an estimator, fitted or not, to a file that is safe to open.
+
+    The file holds numbers and text only: no pickle, no code. It takes the place of one that was
+    there when it is complete and on disk, never before.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A `BayesianBasisRegressor`, a `VAETransformer`, a basis, or a scikit-learn Pipeline of these
+        and of transformers such as StandardScaler.
+    path : str or path-like
+        Where to; the file is a safetensors file.
+
+    Raises
+    ------
+    TypeError
+        If the estimator has something that no file can hold, such as a function, a callback, or an
+        object of a class of your own.
+    OSError
+        If the file cannot be written; one that was there is left alone.
+
+    See Also
+    --------
+    load : The way back.
+
+    Examples
+    --------
+    >>> import os, tempfile, skgen
+    >>> path = os.path.join(tempfile.mkdtemp(), "basis.safetensors")
+    >>> skgen.save(skgen.GaussianBasis(5, domain=(0, 1)), path)
+    >>> skgen.load(path)
+    GaussianBasis(domain=(0, 1), n_basis=5)
+    """
+    if type(estimator).__name__ not in (*OURS, *TRANSFORMERS):
+        raise TypeError(
+            "`estimator` must be an estimator of skgen, or a scikit-learn Pipeline that holds one; "
+            f"got {shown(estimator)}. Of a search, save its best_estimator_."
+        )
+    arrays: Arrays = {}
+    tree = _encoded(estimator, "", arrays)
+    text = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "skgen_version": sys.modules["skgen"].__version__,
+        "estimator": json.dumps(tree, separators=(",", ":"), allow_nan=False),
+    }
+    write(path, text, arrays)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load an estimator from a file that `save` wrote, in this or in an earlier version.
+
+    Nothing in the file is run. Classes, types, ranges, shapes and a checksum are verified first.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where from.
+
+    Returns
+    -------
+    estimator : estimator
+        The estimator, as it was saved: it predicts and goes on learning alike. A VAETransformer
+        is on the CPU.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, forged, no file of skgen's, or of a later version.
+    OSError
+        If it cannot be read.
+
+    See Also
+    --------
+    save : The way there.
+
+    Examples
+    --------
+    >>> import os, tempfile, skgen
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
+    >>> model = skgen.BayesianBasisRegressor().fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])
+    >>> skgen.save(model, path)
+    >>> bool(skgen.load(path).coef_[0] == model.coef_[0])
+    True
+    """
+    try:
+        text, arrays, room = read(path)
+        _check_version(text)
+        tree = parsed(text["estimator"], room)
+        with np.errstate(all="ignore"):
+            estimator = _decoded(tree, arrays, DEEPEST)
+        if arrays:
+            raise ModelFileError("there are arrays that belong nowhere")
+        if type(estimator).__name__ not in (*OURS, *TRANSFORMERS):
+            raise ModelFileError("what it holds is not an estimator")
+    except DAMAGE as error:
+        raise ModelFileError(
+            f"`path` must be a file that skgen.save wrote, undamaged; got {shown(str(path))}: "
+            f"{shown(str(error))}. Save the estimator anew, or get the file from where it comes."
+        ) from error
+    return estimator
+
+
+def _check_version(text: dict[str, str]) -> None:
+    if text.get("format") != FORMAT:
+        raise ModelFileError("it is not a file of skgen's")
+    version = text.get("format_version", "")
+    if not version.isdecimal() or len(version) > 9:
+        raise ModelFileError("its version is not a number")
+    if int(version) > FORMAT_VERSION:
+        by = shown(text.get("skgen_version"))
+        raise ModelFileError(
+            f"it is of a later version ({version}, this is {FORMAT_VERSION}), written by skgen "
+            f"{by}; update skgen to read it"
+        )
+
+
+# -- objects to trees -----------------------------------------------------------------------------
+
+
+def _encoded(value: Any, name: str, arrays: Arrays) -> Any:
+    """The JSON tree of a value; its arrays are put aside under names that begin with ``name``."""
+    kind = type(value)
+    if value is None or kind in (bool, str) or (kind is int and abs(value) < LARGEST_INT):
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if kind in (list, tuple):
+        named = {str(index): item for index, item in enumerate(value)}
+        return {kind.__name__: [*_encoded_members(named, name, arrays).values()]}
+    if kind is dict and all(type(key) is str for key in value):
+        return {"dict": _encoded_members(value, name, arrays)}
+    if kind is np.ndarray and value.dtype == object and _are_strings(value):
+        return {"strings": list(value)}
+    if kind is np.ndarray or isinstance(value, np.generic):
+        return _array(value, name, arrays)
+    return _object(value, name, arrays)
+
+
+def _encoded_members(values: dict[str, Any], name: str, arrays: Arrays) -> dict[str, Any]:
+    return {key: _encoded(item, f"{name}.{key}", arrays) for key, item in values.items()}
+
+
+def _are_strings(array: npt.NDArray[Any]) -> bool:
+    return array.ndim == 1 and all(type(item) is str for item in array)
+
+
+def _array(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
+    array: npt.NDArray[Any] = np.asarray(value)
+    if array.dtype not in NAMES:
+        raise _unfit(value, name)
+    key = name.removeprefix(".")
+    turned = array.flags.f_contiguous and not array.flags.c_contiguous
+    arrays[key] = np.ascontiguousarray(array.T) if turned else np.ascontiguousarray(array)
+    if array.ndim == 0:  # ascontiguousarray makes a vector of it
+        arrays[key] = arrays[key].reshape(())
+    kind = "array" if isinstance(value, np.ndarray) else "scalar"
+    return {"transposed" if turned else kind: key}
+
+
+def _object(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
+    kind = type(value).__name__
+    if kind not in SCHEMAS or type(value) is not class_of(kind):
+        raise _unfit(value, name)
+    schema = SCHEMAS[kind]
+    values = schema.apart(value, schema)
+    tree = _encoded_members(values, name, arrays)
+    schema.check(kind, values)
+    return {"class": kind, "values": tree}
+
+
+def _unfit(value: Any, name: str) -> TypeError:
+    return TypeError(
+        f"`{name.removeprefix('.') or 'estimator'}` must be something that a file can hold: "
+        "numbers, text, arrays, and objects of skgen and some of scikit-learn; got "
+        f"{shown(value)}. Leave it out, or pickle the estimator for readers who trust you."
+    )
+
+
+# -- trees to objects -----------------------------------------------------------------------------
+
+
+def _decoded(tree: Any, arrays: Arrays, depth: int) -> Any:
+    """The value of a JSON tree, which takes its arrays away from ``arrays``."""
+    if tree is None or isinstance(tree, bool | int | float | str):
+        return tree
+    if depth == 0:
+        raise ModelFileError("it is nested too deeply")
+    if isinstance(tree, dict) and tree.keys() == {"class", "values"}:
+        return _built(tree["class"], tree["values"], arrays, depth)
+    if not isinstance(tree, dict) or len(tree) != 1:
+        raise ModelFileError("a value is of no known kind")
+    ((kind, content),) = tree.items()
+    return DECODERS[kind](content, arrays, depth - 1)
+
+
+def _built(kind: Any, values: Any, arrays: Arrays, depth: int) -> Any:
+    if not isinstance(kind, str) or kind not in SCHEMAS:
+        raise ModelFileError(f"it asks for {shown(kind)}, which no file may hold")
+    parts = _members(values, arrays, depth - 1)
+    schema = SCHEMAS[kind]
+    schema.check(kind, parts)
+    return schema.together(class_of(kind), parts, schema)
+
+
+def _members(content: Any, arrays: Arrays, depth: int) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise ModelFileError("an object's values must have names")
+    return {key: _decoded(item, arrays, depth) for key, item in content.items()}
+
+
+def _items(content: Any, arrays: Arrays, depth: int) -> list[Any]:
+    if not isinstance(content, list):
+        raise ModelFileError("a list must be one")
+    return [_decoded(item, arrays, depth) for item in content]
+
+
+def _strings(content: Any, *_: Any) -> npt.NDArray[Any]:
+    if not isinstance(content, list) or not all(isinstance(item, str) for item in content):
+        raise ModelFileError("strings must be strings")
+    return np.array(content, dtype=object)
+
+
+def _special_float(content: Any, *_: Any) -> float:
+    return {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[content]
+
+
+DECODERS: dict[str, Callable[[Any, Arrays, int], Any]] = {
+    "float": _special_float,
+    "list": _items,
+    "tuple": lambda content, arrays, depth: tuple(_items(content, arrays, depth)),
+    "dict": _members,
+    "strings": _strings,
+    "array": lambda content, arrays, _: arrays.pop(content),
+    "transposed": lambda content, arrays, _: arrays.pop(content).T,
+    "scalar": lambda content, arrays, _: arrays.pop(content)[()],
+}

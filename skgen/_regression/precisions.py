@@ -1,0 +1,438 @@
+"""Precisions from the evidence (type II maximum likelihood).
+
+Given the ratio of prior to noise precision, the best noise precision is known in closed form, so
+every isotropic choice is a smooth problem in one unknown, and one singular value decomposition
+makes each evaluation O(n_columns) [1]_ (section 3.5), [2]_. One precision a weight (automatic
+relevance determination, [1]_ section 7.2) is maximised by L-BFGS. The best precisions give the
+posterior mean; its spread is averaged over the posterior of their ratio and of the noise.
+
+References
+----------
+.. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006.
+.. [2] D. J. C. MacKay, Bayesian interpolation, Neural Computation 4(3), 1992.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from scipy.linalg import lapack, svd
+from scipy.optimize import OptimizeResult, brentq, minimize
+from scipy.special import softmax
+
+from .._threads import one_blas_thread
+from .._validation import LARGEST, FloatArray
+from .conjugate import Gamma, Posterior, Statistic, condition
+
+# Beyond these multiples of the largest eigenvalue of Phi' Phi the prior is nothing or everything.
+SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
+GRID_POINTS = 120
+NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions counts for nothing
+WELL_CONDITIONED = 100
+FEWEST_DF = 4.0  # a Student-t of fewer is next to nothing but tails, once its variance is given
+SHIFTS, TRIAL_STEPS = (-12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0), 100
+
+FitTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
+"""(energy, log ratio) -> the evidence's data term, and its derivatives by these two."""
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseTerm:
+    """What is known of the noise once the ratio of precisions is."""
+
+    variances: Callable[[FloatArray, FloatArray], FloatArray]
+    """(energies, log ratios) -> the expected noise variances."""
+    df: float = np.inf
+    """Degrees of freedom of a new observation; infinite where the noise is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What it means for spreads that the basis was learnt from the same rows."""
+
+    n_params: float
+    """Number of its parameters that the data determine."""
+    df: FloatArray  # (n_outputs,), degrees of freedom of rows that were left out
+    widening: FloatArray  # (n_outputs,), factors that standard deviations need for these
+
+    def output(self, index: int) -> Learnt:
+        """That of one output alone."""
+        one = slice(index, index + 1)
+        return replace(self, df=self.df[one], widening=self.widening[one])
+
+
+GIVEN = Learnt(0.0, np.array([np.inf]), np.array([1.0]))
+"""For a basis, and one output, from which nothing was learnt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """What is known of weights and noise before the data, and what the evidence has to choose.
+
+    ``precision`` is "evidence" (one for all weights), "ard" (one a weight) or known values, one a
+    column of the design matrix. ``flat_first`` says that the first column, the intercept's, keeps a
+    flat prior while the others' precision is learnt. Known values are absolute, but relative to
+    the noise precision if ``noise`` is a Gamma prior.
+    """
+
+    precision: FloatArray | Literal["evidence", "ard"]
+    mean: FloatArray  # (n_columns,)
+    noise: float | Gamma | Literal["evidence"]
+    flat_first: bool = False
+
+    def posteriors(self, statistic: Statistic, learnt: Learnt | None = None) -> list[Posterior]:
+        """Posteriors of all outputs: one for all if nothing is to be learnt, else one an output."""
+        if not isinstance(self.precision, str) and self.noise != "evidence":
+            return [self._given(statistic, self.precision, self.noise)]
+        outputs = range(statistic.targets.shape[1])
+        with one_blas_thread():  # decompositions of this size take longer on several
+            return [
+                self._learnt(statistic.output(index), learnt.output(index) if learnt else GIVEN)
+                for index in outputs
+            ]
+
+    def _given(
+        self, statistic: Statistic, precision: FloatArray, noise: float | Gamma | str
+    ) -> Posterior:
+        if isinstance(noise, Gamma):
+            return condition(statistic, precision, self.mean, noise)
+        assert not isinstance(noise, str)
+        noise_precisions = np.full(statistic.targets.shape[1], noise)
+        return condition(statistic, precision / noise, self.mean, noise_precisions)
+
+    def _learnt(self, statistic: Statistic, learnt: Learnt) -> Posterior:
+        """Posterior of a single output."""
+        if not isinstance(self.precision, str):
+            return self._learnt_noise(statistic, self.precision, learnt)
+        weighting = np.ones(len(self.mean))
+        weighting[0] = 0.0 if self.flat_first else 1.0
+        data = Data.of(statistic, weighting, self.mean)
+        fit, spectrum = fit_term(self.noise, data.weight), data.spectrum()
+        best = spectrum.best(fit, spectrum.ratio_limits())
+        precision = best * weighting
+        if self.precision == "ard":
+            precision[weighting > 0] = _relevances(data, precision[weighting > 0], fit)
+        if isinstance(self.noise, float):
+            posterior = condition(statistic, precision, self.mean, np.array([self.noise]))
+        else:
+            noise = self.noise if isinstance(self.noise, Gamma) else None
+            posterior = condition(statistic, precision, self.mean, noise)
+        if data.weight <= 0 or not np.all(precision[weighting > 0] > 1 / LARGEST):
+            return posterior  # nothing to average over
+        if self.precision == "ard":  # all precisions by a common factor
+            weighting, best = precision, 1.0
+            spectrum = Data.of(statistic, weighting, self.mean).spectrum()
+        weight = remaining(data.weight, learnt.n_params)
+        fit, given_ratio = fit_term(self.noise, weight), noise_term(self.noise, weight)
+        averages = spectrum.averages(fit, spectrum.ratio_limits(), best, given_ratio)
+        return widened(posterior, statistic, weighting, averages, learnt)
+
+    def _learnt_noise(
+        self, statistic: Statistic, precision: FloatArray, learnt: Learnt
+    ) -> Posterior:
+        if not np.any(precision):
+            return condition(statistic, precision, self.mean, None)
+        data = Data.of(statistic, precision, self.mean)
+        if data.weight <= 0:
+            return self._given(statistic, precision, float(1 / statistic.mean_square[0]))
+        spectrum, fit = data.spectrum(), unit_prior_term(data.weight)
+        limits = spectrum.variance_limits(data.weight)
+        variance = spectrum.best(fit, limits)
+        posterior = self._given(statistic, precision, 1 / variance)
+        if not np.all(precision[1:] > 0):
+            return posterior
+        fit = unit_prior_term(remaining(data.weight, learnt.n_params))
+        averages = spectrum.averages(fit, limits, variance, NoiseTerm(lambda _, u: np.exp(u)))
+        return widened(posterior, statistic, precision, averages, learnt)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """One output's statistic with flat columns projected out and the others scaled and shifted.
+
+    The prior of what is left is N(0, 1 / ratio) for every weight.
+    """
+
+    factor: FloatArray  # (n_proper, n_proper)
+    target: FloatArray  # (n_proper,)
+    residual: float
+    weight: float  # degrees of freedom that the flat columns leave
+
+    @classmethod
+    def of(cls, statistic: Statistic, weighting: FloatArray, mean: FloatArray) -> Data:
+        flat = weighting == 0
+        n_flat = int(flat.sum())
+        factor, target = statistic.factor, statistic.targets[:, 0] - statistic.factor @ mean
+        if np.any(flat[n_flat:]):
+            order = np.argsort(~flat, kind="stable")
+            rotation, factor = np.linalg.qr(factor[:, order])
+            target, weighting = rotation.T @ target, weighting[order]
+        residual = float(statistic.residual[0] + statistic.negligible[0])
+        return cls(
+            factor[n_flat:, n_flat:] / np.sqrt(weighting[n_flat:]),
+            target[n_flat:],
+            residual,
+            statistic.weight - n_flat,
+        )
+
+    def spectrum(self) -> _Spectrum:
+        """The singular value decomposition of the factor."""
+        inverse_condition, _ = lapack.dtrcon(self.factor)
+        if inverse_condition * WELL_CONDITIONED > 1:
+            values, vectors = np.linalg.eigh(self.factor.T @ self.factor)
+            components = vectors.T @ (self.factor.T @ self.target) / np.sqrt(values)
+        else:  # twice the digits for the small ones
+            singular, vectors, components = _decomposed(self.factor, self.target)
+            values = singular**2
+        return _Spectrum(values, vectors, components, self.residual)
+
+
+def _decomposed(
+    factor: FloatArray, target: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Singular values, right singular vectors, and ``target`` along the left ones.
+
+    Rows of the triangular ``factor`` that are nothing but rounding, as most are where the data had
+    fewer rows than the design has columns, count as zero, and cost next to nothing.
+    """
+    n_columns = len(factor)
+    rounding = n_columns * np.finfo(float).eps * np.linalg.norm(factor, axis=0)
+    some = (np.abs(factor) > rounding).any(axis=1)
+    n_rows = int(some.sum())
+    if n_rows == n_columns:
+        left, singular, right = _svd(factor)
+        return singular, right.T, left.T @ target
+    vectors, triangle = np.linalg.qr(factor[some].T, mode="complete")
+    left, nonzero, right = _svd(triangle[:n_rows].T)
+    vectors[:, :n_rows] = vectors[:, :n_rows] @ right.T
+    singular = np.zeros(n_columns)
+    singular[:n_rows] = nonzero
+    return singular, vectors, np.concatenate([left.T @ target[some], target[~some]])
+
+
+def _svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The singular value decomposition of a square matrix."""
+    try:
+        left, singular, right = svd(matrix)
+    except np.linalg.LinAlgError:  # "divide and conquer" can fail where most values are rounding
+        left, singular, right = svd(matrix, lapack_driver="gesvd")
+    return left, singular, right
+
+
+@dataclass(frozen=True, eq=False)
+class _Averages:
+    """Moments of weights and noise over the posterior of the ratio of precisions.
+
+    The weights are those of `Data`, along the right singular vectors of the factor.
+    """
+
+    vectors: FloatArray  # (n_proper, n_proper)
+    noise_variance: float
+    df: float  # of the Student-t with variance and kurtosis of the noise
+    variances: FloatArray  # (n_proper,), expected ones
+    shifts: FloatArray  # (n_proper, n_ratios), away from the mean at the best ratio
+
+
+@dataclass(frozen=True, eq=False)
+class _Spectrum:
+    values: FloatArray  # squared singular values of the factor
+    vectors: FloatArray  # right singular vectors, in columns
+    components: FloatArray  # of the target along the left ones
+    residual: float
+
+    def terms(self, log_ratio: Any) -> tuple[Any, Any, Any, Any]:
+        """Energy and log determinant, each followed by its derivative by the log ratio."""
+        ratio = np.exp(np.asarray(log_ratio))[..., None]
+        shrinkage = ratio / (ratio + self.values)
+        squares = self.components**2
+        energy = self.residual + (squares * shrinkage).sum(-1)
+        energy_slope = (squares * shrinkage * (1 - shrinkage)).sum(-1)
+        return energy, energy_slope, 0.5 * np.log(shrinkage).sum(-1), 0.5 * (1 - shrinkage).sum(-1)
+
+    def ratio_limits(self) -> tuple[float, float]:
+        """Logarithms of the least and the greatest ratio of prior to noise precision."""
+        largest = float(self.values.max(initial=0.0))
+        if largest == 0:
+            return 0.0, 0.0
+        return float(np.log(largest * SMALLEST_RATIO)), float(np.log(largest * LARGEST_RATIO))
+
+    def variance_limits(self, weight: float) -> tuple[float, float]:
+        """Logarithms of the least and the greatest noise variance for a prior precision of 1."""
+        total = self.residual + float((self.components**2).sum())
+        largest = float(self.values.max(initial=0.0))
+        smallest = max(1e-3 * self.residual / weight, largest * SMALLEST_RATIO)
+        return float(np.log(smallest)), float(np.log(max(1e3 * total, 10 * smallest)))
+
+    def best(self, fit: FitTerm, limits: tuple[float, float]) -> float:
+        """The ratio of largest evidence."""
+        grid = np.linspace(*limits, GRID_POINTS)
+        best = int(np.argmax(self._evidence(fit, grid)[0]))
+        left, right = grid[max(best - 1, 0)], grid[min(best + 1, GRID_POINTS - 1)]
+
+        def slope(log_ratio: float) -> float:
+            return float(self._evidence(fit, log_ratio)[1])
+
+        # The root of the derivative, since a maximum itself is known to half the digits only.
+        if slope(left) > 0 > slope(right):
+            return float(np.exp(brentq(slope, left, right, xtol=1e-15)))
+        return float(np.exp(grid[best]))
+
+    def averages(
+        self, fit: FitTerm, limits: tuple[float, float], best: float, noise: NoiseTerm
+    ) -> _Averages:
+        """Moments over the posterior of the log ratio, whose prior is uniform in the limits."""
+        grid = np.linspace(*limits, GRID_POINTS)
+        evidence = self._evidence(fit, grid)[0]
+        likely = np.flatnonzero(evidence >= evidence.max() - NEGLIGIBLE)
+        first, last = max(likely[0] - 1, 0), min(likely[-1] + 1, GRID_POINTS - 1)
+        log_ratios = np.linspace(grid[first], grid[last], GRID_POINTS)
+        evidence = self._evidence(fit, log_ratios)[0]
+        evidence[[0, -1]] -= np.log(2)  # the trapezoidal rule
+        shares = softmax(evidence)
+        variances = noise.variances(self.terms(log_ratios)[0], log_ratios)
+        noise_variance = float(shares @ variances)
+        precisions = self.values[:, None] + np.exp(log_ratios)
+        means = (np.sqrt(self.values) * self.components)[:, None] / precisions
+        mean = np.sqrt(self.values) * self.components / (self.values + best)
+        return _Averages(
+            self.vectors,
+            noise_variance,
+            degrees_of_freedom(noise.df, float(shares @ (variances / noise_variance) ** 2)),
+            (variances / precisions) @ shares,
+            (means - mean[:, None]) * np.sqrt(shares),
+        )
+
+    def _evidence(self, fit: FitTerm, log_ratio: Any) -> tuple[Any, Any]:
+        """The log evidence but for a constant, and its derivative."""
+        energy, energy_slope, log_det, log_det_slope = self.terms(log_ratio)
+        value, by_energy, by_ratio = fit(energy, log_ratio)
+        return value + log_det, by_energy * energy_slope + by_ratio + log_det_slope
+
+
+def widened(
+    posterior: Posterior,
+    statistic: Statistic,
+    weighting: FloatArray,
+    averages: _Averages,
+    learnt: Learnt,
+) -> Posterior:
+    """``posterior``, at the best precisions, with the spread that their uncertainty adds.
+
+    Over all rows, leverages sum to the number of parameters that the data determine. Those of the
+    basis add theirs in proportion to the weights' own.
+
+    Mean and noise variance stay as they are.
+    """
+    proper = weighting > 0
+    deviations = np.hstack(
+        [averages.vectors * np.sqrt(averages.variances), averages.vectors @ averages.shifts]
+    )
+    deviations /= np.sqrt(weighting[proper])[:, None]
+    deviations *= np.sqrt(1 + learnt.n_params / max(1.0, posterior.n_effective_params))
+    if not proper[0]:  # the intercept, given the other weights
+        corner, row = statistic.factor[0, 0], statistic.factor[:1, 1:]
+        own = np.zeros((len(weighting), 1))
+        own[0] = np.sqrt(averages.noise_variance) / corner
+        deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
+    reverse: FloatArray = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
+    root = np.asfortranarray(reverse.T[::-1, ::-1]) / np.sqrt(averages.noise_variance)
+    df = min(averages.df, float(learnt.df[0]))
+    scale = averages.noise_variance * learnt.widening**2 * (1.0 if np.isinf(df) else 1 - 2 / df)
+    return replace(posterior, df=df, wide_scale=scale, wide_root=root)
+
+
+def degrees_of_freedom(df: float, square: float) -> float:
+    """Degrees of freedom of a mixture of Student-t's, by its kurtosis; more than 4.
+
+    They have ``df``, infinite for normal ones, and ``square`` is the mean of their squared
+    variances over the square of the mean variance.
+    """
+    if df <= 4:
+        return FEWEST_DF
+    own = 1.0 if np.isinf(df) else (df - 2) / (df - 4)
+    excess = own * square - 1
+    return max(FEWEST_DF, 4 + 2 / excess) if excess > 1e-12 else np.inf
+
+
+def remaining(weight: float, n_learnt: float) -> float:
+    """Degrees of freedom that parameters of the basis leave, half of them at least.
+
+    Rows of small weight, or that were forgotten, may be worth less than what was learnt from them.
+    """
+    return max(weight - n_learnt, weight / 2)
+
+
+def fit_term(noise: float | Gamma | str, weight: float) -> FitTerm:
+    """The evidence's data term as a function of the energy, noise profiled or integrated out."""
+    if isinstance(noise, Gamma):
+        shape, rate = noise.shape + weight / 2, noise.rate
+        return lambda energy, _: (
+            -shape * np.log(rate + energy / 2), -shape / (2 * rate + energy), 0.0
+        )  # fmt: skip
+    if isinstance(noise, float):
+        return lambda energy, _: (-noise * energy / 2, -noise / 2, 0.0)
+    return lambda energy, _: (-0.5 * weight * np.log(energy), -0.5 * weight / energy, 0.0)
+
+
+def noise_term(noise: float | Gamma | str, weight: float) -> NoiseTerm:
+    """The expected noise variance, in the posterior of the noise precision under Jeffreys' prior.
+
+    Fewer than three degrees of freedom, which leave it next to undetermined, count as three.
+    """
+    if isinstance(noise, float):
+        return NoiseTerm(lambda energy, _: np.full_like(energy, 1 / noise))
+    prior = noise if isinstance(noise, Gamma) else Gamma(0.0, 0.0)
+    df = 2 * prior.shape + weight
+    return NoiseTerm(lambda energy, _: (2 * prior.rate + energy) / max(df - 2, df / 3), df)
+
+
+def unit_prior_term(weight: float) -> FitTerm:
+    """The same if the prior precision is 1, so that the ratio is the noise variance."""
+
+    def fit(energy: Any, log_variance: Any) -> tuple[Any, Any, Any]:
+        scaled = energy * np.exp(-log_variance)
+        by_energy = -0.5 * np.exp(-log_variance)
+        return -0.5 * (weight * log_variance + scaled), by_energy, -0.5 * (weight - scaled)
+
+    return fit
+
+
+def _relevances(data: Data, start: FloatArray, fit: FitTerm) -> FloatArray:
+    """One relative precision a weight, from a common one (Bishop section 7.2.1)."""
+    lengths = np.linalg.norm(data.factor, axis=0)
+    scale = np.where(lengths > 0, lengths, 1.0)
+    factor = data.factor / scale
+    gram, products = factor.T @ factor, factor.T @ data.target
+
+    def loss(log_precision: FloatArray) -> tuple[float, FloatArray]:
+        precision = np.exp(log_precision)
+        upper, _ = lapack.dpotrf(gram + np.diag(precision))
+        mean, _ = lapack.dpotrs(upper, products)
+        inverse, _ = lapack.dpotri(upper)
+        misfit = data.target - factor @ mean
+        shares = precision * mean**2
+        energy = data.residual + misfit @ misfit + shares.sum()
+        value, by_energy, _ = fit(energy, 0.0)
+        log_det = 0.5 * log_precision.sum() - np.log(np.diag(upper)).sum()
+        return -float(value + log_det), -(
+            by_energy * shares + 0.5 - 0.5 * precision * np.diag(inverse)
+        )
+
+    # Unit columns: 1e-10 is as good as flat, and a weight a million times tighter than the data is
+    # as good as zero.
+    common = np.log(start / scale**2)
+    bounds = [(np.log(1e-10), np.log(1e6) + max(0.0, float(common.max())))] * len(start)
+
+    def climbed(log_precision: FloatArray, n_steps: int) -> OptimizeResult:
+        return minimize(
+            loss, np.clip(log_precision, *bounds[0]), jac=True, method="L-BFGS-B", bounds=bounds,
+            options={"maxiter": n_steps, "maxcor": 20, "ftol": 0.0, "gtol": 1e-9},
+        )  # fmt: skip
+
+    if len(start) > data.weight / 2:  # so many weights for the data that there are several maxima
+        tries = [climbed(common + shift, TRIAL_STEPS) for shift in SHIFTS]
+        common = min(tries, key=lambda result: float(result.fun)).x
+    return np.exp(climbed(common, 2000).x) * scale**2

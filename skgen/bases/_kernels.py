@@ -1,0 +1,68 @@
+"""Kernels of Gaussian processes between given rows, as functions of the length scales."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .._validation import FloatArray
+
+VJP = Callable[[FloatArray], FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """A stationary kernel of variance 1, plus a linear one, between rows of ``inputs``.
+
+    Its parameters are ``theta``: logarithms of one length scale an input and, if there is a linear
+    kernel, of the prior standard deviation of a slope per length scale.
+    """
+
+    inputs: FloatArray  # (n_rows, n_inputs)
+    name: Literal["rbf", "matern32", "matern52"]
+    is_linear: bool
+
+    def at(self, theta: FloatArray) -> tuple[FloatArray, VJP]:
+        """The kernel matrix, and what makes of its gradient, which is symmetric, that by theta."""
+        n_inputs = self.inputs.shape[1]
+        slope = float(np.exp(theta[n_inputs])) if self.is_linear else 0.0
+        scaled = self.inputs / np.exp(theta[:n_inputs])
+        products = scaled @ scaled.T
+        norms = np.diag(products)
+        matrix, by_square = _stationary(self.name, norms[:, None] + norms - 2 * products)
+        if self.is_linear:
+            matrix += slope**2 * products
+
+        def vjp(gradient: FloatArray) -> FloatArray:
+            shares = gradient * by_square
+            by_length = 4 * _quadratic(shares, scaled) - 4 * (shares.sum(axis=0) @ scaled**2)
+            if not self.is_linear:
+                return by_length
+            by_slope = 2 * slope**2 * _quadratic(gradient, scaled)
+            return np.append(by_length - by_slope, by_slope.sum())
+
+        return matrix, vjp
+
+
+def _stationary(name: str, squares: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The kernel at squared distances, and its derivative by these."""
+    np.maximum(squares, 0.0, out=squares)
+    np.fill_diagonal(squares, 0.0)
+    if name == "rbf":
+        values = np.exp(-0.5 * squares)
+        return values, -0.5 * values
+    df = {"matern32": 3, "matern52": 5}[name]
+    distances = np.sqrt(df * squares)
+    decay = np.exp(-distances)
+    if name == "matern32":
+        return (1 + distances) * decay, -1.5 * decay
+    return (1 + distances + distances**2 / 3) * decay, -5 / 6 * (1 + distances) * decay
+
+
+def _quadratic(matrix: FloatArray, columns: FloatArray) -> FloatArray:
+    """``c' matrix c`` for each column c."""
+    forms: FloatArray = np.einsum("id,id->d", columns, matrix @ columns)
+    return forms

@@ -1,0 +1,247 @@
+"""Fitted estimators as ONNX models, which run without Python.
+
+A model takes and gives the data's own units, in the precision of the rows that it is made for. It
+needs the extra "onnx".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from .._validation import check_flag, check_number, shown
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from .._autoencoder.vae import VAETransformer
+
+LEAST_OPSET = 18
+"""Oldest version of ONNX' operators that torch's exporter writes."""
+
+__all__ = ["decoder_to_onnx", "register", "to_onnx"]
+
+
+def to_onnx(
+    estimator: Any, X: Any, *, return_std: bool = False, target_opset: int | None = None
+) -> ModelProto:
+    """Convert a fitted estimator, or a pipeline with skgen's in it, to an ONNX model.
+
+    A BayesianBasisRegressor becomes its predictive mean, a VAETransformer its latent means, and a
+    basis its design matrix; skl2onnx converts scikit-learn's estimators around and within them.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        What is converted; of a search such as GridSearchCV, the best estimator.
+    X : ndarray or DataFrame of shape (n_samples, n_features)
+        Rows like those that the model will be given. It has one input for an array, and one for
+        each column of a DataFrame; it computes in float64 if X has, else it takes and gives
+        float32.
+    return_std : bool, default=False
+        Whether standard deviations are a second output: those that ``predict`` or ``transform``
+        returns. The estimator, or the last step of the pipeline, must then be a
+        BayesianBasisRegressor or a VAETransformer.
+    target_opset : int, default=None
+        Version of ONNX' operators, at least 18. None is the latest that skl2onnx is tested with.
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        The model. Its outputs have one row for each row of X, and are tables even where a regressor
+        has one target; those of skgen's estimators are called "mean" and "std".
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the estimator, or one within it, cannot be converted.
+
+    See Also
+    --------
+    decoder_to_onnx : The other half of a VAETransformer.
+    register : For those who call skl2onnx themselves.
+
+    Examples
+    --------
+    >>> import onnxruntime
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skgen import BayesianBasisRegressor
+    >>> from skgen.onnx import to_onnx
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> regressor = BayesianBasisRegressor("polynomial").fit(X, y)
+    >>> model = to_onnx(regressor, X, return_std=True)
+    >>> session = onnxruntime.InferenceSession(model.SerializeToString())
+    >>> mean, std = session.run(["mean", "std"], {"X": X})
+    >>> bool(abs(mean[:, 0] - regressor.predict(X)).max() < 1e-9)
+    True
+    """
+    opset = _checked_opset(target_opset)
+    return_std = check_flag(return_std, "return_std")
+    check_is_fitted(estimator)
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    table = _table(X, "X", getattr(estimator, "n_features_in_", None), "features")
+    options = _options(estimator, return_std)
+    register()
+    import onnx
+    import skl2onnx
+
+    try:
+        model = skl2onnx.to_onnx(estimator, table, target_opset=opset, options=options)
+        onnx.checker.check_model(model, full_check=True)
+    except (
+        AttributeError, RuntimeError,
+        onnx.checker.ValidationError, onnx.shape_inference.InferenceError,
+    ) as error:  # fmt: skip
+        reason, *_ = str(error).splitlines()
+        raise ValueError(
+            "`estimator` must be made of skgen's estimators and of those that skl2onnx can convert "
+            f"in the precision of X; got {type(error).__name__} ({reason}) for {shown(estimator)}. "
+            "Replace the part that it names."
+        ) from error
+    return model
+
+
+def decoder_to_onnx(
+    estimator: VAETransformer, Z: Any, *, target_opset: int | None = None
+) -> ModelProto:
+    """Convert the decoder of a fitted VAETransformer to an ONNX model.
+
+    It computes what ``inverse_transform`` does. Latent codes drawn from N(0, I) give the means of
+    new data.
+
+    Parameters
+    ----------
+    estimator : VAETransformer
+        The fitted estimator.
+    Z : ndarray of shape (n_samples, n_components)
+        Latent codes like those that the model will be given: it computes in float64 if Z has, else
+        in float32.
+    target_opset : int, default=None
+        Version of ONNX' operators, at least 18. None is the latest that skl2onnx is tested with.
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        The model, from an input "Z" to an output "mean".
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the estimator is not a VAETransformer, Z has other columns than its latent codes, or the
+        network cannot be exported.
+
+    See Also
+    --------
+    to_onnx : The encoder, and all else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import onnxruntime
+    >>> from sklearn.datasets import load_iris
+    >>> from skgen import VAETransformer
+    >>> from skgen.onnx import decoder_to_onnx
+    >>> vae = VAETransformer(2, max_iter=5, random_state=0).fit(load_iris().data)
+    >>> Z = np.zeros((3, 2), dtype=np.float32)
+    >>> session = onnxruntime.InferenceSession(decoder_to_onnx(vae, Z).SerializeToString())
+    >>> session.run(["mean"], {"Z": Z})[0].shape
+    (3, 4)
+    """
+    opset = _checked_opset(target_opset)
+    _needs_extra()
+    import skl2onnx
+
+    from .._autoencoder.vae import VAETransformer
+    from ._networks import decoder_model
+
+    if not isinstance(estimator, VAETransformer):
+        raise TypeError(
+            f"`estimator` must be a VAETransformer; got {shown(estimator)}. Nothing else has a "
+            "decoder; of a pipeline, give the step."
+        )
+    check_is_fitted(estimator)
+    codes = _table(Z, "Z", estimator.module_.n_components, "latent dimensions")
+    latest = skl2onnx.get_latest_tested_opset_version()
+    return decoder_model(estimator, double=codes.dtype == np.float64, opset=opset or latest)
+
+
+def register() -> None:
+    """Let skl2onnx know skgen's estimators, for a call of ``skl2onnx.to_onnx`` itself.
+
+    With ``options={id(model): {"return_std": True}}`` it returns standard deviations too.
+
+    See Also
+    --------
+    to_onnx : Which calls it.
+
+    Examples
+    --------
+    >>> import skl2onnx
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skgen import BayesianBasisRegressor, onnx
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> pipeline = make_pipeline(StandardScaler(), BayesianBasisRegressor("sigmoid")).fit(X, y)
+    >>> onnx.register()
+    >>> model = skl2onnx.to_onnx(pipeline, X[:1])
+    """
+    _needs_extra()
+    from . import _networks, _regression
+
+    _regression.register()
+    _networks.register()
+
+
+def _needs_extra() -> None:
+    try:
+        import onnxscript  # noqa: F401, which torch's exporter needs
+        import skl2onnx  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "skgen.onnx needs skl2onnx and onnxscript. Install them, for example as the extra "
+            "skgen[onnx]."
+        ) from error
+
+
+def _checked_opset(target_opset: Any) -> int | None:
+    if target_opset is None:
+        return None
+    opset: int = check_number(
+        target_opset, "target_opset", low=LEAST_OPSET, high=99, integer=True,
+        remedy="None is the latest that skl2onnx is tested with.",
+    )  # fmt: skip
+    return opset
+
+
+def _table(rows: Any, name: str, n_columns: int | None, meaning: str) -> Any:
+    """Rows as skl2onnx takes them, an array or a DataFrame, with ``n_columns`` if known."""
+    table = rows if hasattr(rows, "dtypes") else np.asarray(rows)
+    if len(np.shape(table)) != 2 or np.shape(table)[1] != (n_columns or np.shape(table)[1]):
+        raise ValueError(
+            f"`{name}` must be a table with one column for each of the {n_columns} {meaning}; got "
+            f"{name} of shape {np.shape(table)}. Give rows like those that the model will be given."
+        )
+    return table
+
+
+def _options(estimator: Any, return_std: bool) -> dict[int, dict[str, bool]]:
+    """What skl2onnx is asked for: of the estimator whose output a pipeline's is."""
+    from .._autoencoder.vae import VAETransformer
+    from .._regression.estimator import BayesianBasisRegressor
+
+    last = estimator
+    while isinstance(last, Pipeline):
+        last = last.steps[-1][1]
+    if not return_std:  # of a classifier a table of probabilities, not a list of dicts
+        return {id(last): {"zipmap": False}} if is_classifier(last) else {}
+    if not isinstance(last, BayesianBasisRegressor | VAETransformer):
+        raise TypeError(
+            f"`return_std` must be False for {type(last).__name__}, whose standard deviations "
+            "cannot be converted; got return_std=True. Leave it out."
+        )
+    return {id(last): {"return_std": True}}

@@ -1,0 +1,163 @@
+"""Encoder and decoder as ONNX: torch's exporter writes them, data's own units in and out."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import onnx
+import torch
+from onnx import TensorProto
+from onnx.compose import add_prefix
+from onnxscript import opset18
+from skl2onnx import update_registered_converter
+from skl2onnx.common.data_types import guess_proto_type
+from torch import Tensor, nn
+
+from .._autoencoder.vae import VAETransformer
+from ..likelihoods import Bernoulli, ContinuousBernoulli, Likelihood
+from ._regression import STD, Graph, mean_and_std, set_width
+
+
+def _silu(x: Any) -> Any:
+    one = opset18.CastLike(1.0, x)  # type: ignore[type-var]
+    return opset18.Div(x, opset18.Add(one, opset18.Exp(opset18.Neg(x))))
+
+
+SILU: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.aten.silu.default: _silu}
+"""Without a sigmoid: onnxruntime up to 1.30 fuses it with the product, and then has no float64."""
+
+
+class _Network(nn.Module):
+    """One of the two networks, and what the estimator does to the data around it, in float64."""
+
+    def __init__(self, estimator: VAETransformer, *, double: bool) -> None:
+        super().__init__()
+        dtype = torch.float64 if double else torch.float32
+        self.vae = estimator.module_.twin().cpu().to(dtype)
+        self.likelihood = self.vae.likelihood
+        self.location = torch.from_numpy(estimator.location_)
+        self.scale = torch.from_numpy(estimator.scale_)
+
+
+class _Encoder(_Network):
+    """Rows of data to the means, and perhaps standard deviations, of q(z | x)."""
+
+    def __init__(self, estimator: VAETransformer, n_outputs: int, *, double: bool) -> None:
+        super().__init__(estimator, double=double)
+        self.n_outputs = n_outputs
+        self.clips = clips(self.likelihood)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        if self.clips:
+            x = x.clamp(0, 1)
+        if self.likelihood.standardized:
+            x = ((x.double() - self.location) / self.scale).to(x.dtype)
+        mean, log_variance = self.vae.moments(x)
+        return (mean, torch.exp(0.5 * log_variance))[: self.n_outputs]
+
+
+class _Decoder(_Network):
+    """Latent codes to means of p(x | z)."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        # In float32, onnxruntime's sigmoid has few digits of a small probability.
+        outputs, free = self.vae.outputs(z).double(), self.vae.free.double()
+        x: Tensor = self.likelihood.distribution(outputs, free).mean
+        if self.likelihood.standardized:
+            x = x * self.scale + self.location
+        return x.to(z.dtype)
+
+
+def clips(likelihood: Likelihood) -> bool:
+    """Whether a likelihood takes values outside [0, 1] as 0 and 1."""
+    prepared = type(likelihood).prepared
+    if prepared is Likelihood.prepared:
+        return False
+    if isinstance(likelihood, Bernoulli | ContinuousBernoulli) and prepared is Bernoulli.prepared:
+        return likelihood.clip
+    raise TypeError(
+        "`likelihood` must be one of skgen's, or leave `prepared` as it is, for its encoder to be "
+        f"exported; got likelihood={likelihood}. Prepare the data before the estimator."
+    )
+
+
+def decoder_model(estimator: VAETransformer, *, double: bool, opset: int) -> onnx.ModelProto:
+    """The decoder, from "Z" to "mean"."""
+    decoder = _Decoder(estimator, double=double)
+    return _exported(decoder, "decoder", decoder.vae.n_components, opset, "Z", ["mean"])
+
+
+def _exported(
+    network: _Network, name: str, n_inputs: int, opset: int, source: str, outputs: list[str]
+) -> onnx.ModelProto:
+    """A network as a model that takes any number of rows."""
+    rows = torch.zeros(2, n_inputs, dtype=network.vae.free.dtype)
+    with _hushed():
+        try:
+            program = torch.onnx.export(
+                network.eval(), (rows,), dynamo=True, verbose=False, opset_version=opset,
+                input_names=[source], output_names=outputs,
+                dynamic_shapes=({0: torch.export.Dim("n_samples")},),
+                custom_translation_table=SILU if rows.dtype == torch.float64 else None,
+            )  # fmt: skip
+        except torch.onnx.OnnxExporterError as error:
+            raise ValueError(
+                f"`{name}` must be a network that torch.onnx.export can write, for any number of "
+                f"rows; got {error.__cause__ or error}. Use other layers."
+            ) from error
+    assert program is not None
+    return _bare(program.model_proto)
+
+
+def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without the notes of the exporter, among which are paths of source files."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")
+    graph.ClearField("value_info")
+    return model
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without what torch's exporter says of torch's own affairs."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it warns of operators of packages that are not installed
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    estimator, outputs = operator.raw_operator, operator.outputs
+    graph = Graph(scope, container)
+    kind = guess_proto_type(outputs[0].type)
+    encoder = _Encoder(estimator, len(outputs), double=kind == TensorProto.DOUBLE)
+    names = [variable.raw_name for variable in outputs]
+    model = _exported(
+        encoder, "encoder", estimator.n_features_in_, container.target_opset, "X", names
+    )
+    part = add_prefix(model, f"{graph.new('encoder')}_").graph
+    container.initializers.extend(part.initializer)
+    container.nodes.extend(part.node)
+    graph("Identity", graph.joined(operator.inputs, kind), output=part.input[0].name)
+    for tensor, variable in zip(part.output, outputs, strict=True):
+        graph("Identity", tensor.name, output=variable.full_name)
+
+
+def register() -> None:
+    """Let skl2onnx know the autoencoder."""
+    alias = "SkgenVAETransformer"
+    update_registered_converter(
+        VAETransformer, alias,
+        lambda operator: set_width(operator, operator.raw_operator.module_.n_components),
+        _convert, parser=mean_and_std(alias), options=STD,
+    )  # fmt: skip

@@ -1,0 +1,347 @@
+"""A fit cut short goes on from its checkpoint and ends bit for bit where it would have ended."""
+
+import math
+import multiprocessing
+import os
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+from torch import nn
+
+import skgen._files.container
+from skgen import VAETransformer
+from skgen._autoencoder.checkpoint import FORMAT
+
+pytestmark = [
+    pytest.mark.usefixtures("one_torch_thread"),
+    pytest.mark.filterwarnings("ignore:All latent dimensions have collapsed"),
+]
+
+
+def with_dropout(n_inputs: int, n_outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(n_inputs, 16), nn.Dropout(0.2), nn.Linear(16, n_outputs))
+
+
+def with_batch_norm(n_inputs: int, n_outputs: int) -> nn.Module:
+    return nn.Sequential(nn.BatchNorm1d(n_inputs), nn.Linear(n_inputs, n_outputs))
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "constant": {"learning_rate": "constant"},
+    "bernoulli": {"likelihood": "bernoulli", "n_importance_samples": 2, "kl_warmup": 5},
+    "stopping": {"early_stopping": True, "n_iter_no_change": 2, "learning_rate": "constant",
+                 "learning_rate_init": 0.03, "max_iter": 40},
+    "own networks": {"encoder": with_batch_norm, "decoder": with_dropout},
+    "generator": {"random_state": "generator"},
+}  # fmt: skip
+
+
+def data(n_rows: int = 43) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return 1 / (1 + np.exp(-rng.normal(size=(n_rows, 2)) @ rng.normal(size=(2, 6))))
+
+
+def model(path: Path | None = None, **parameters: Any) -> VAETransformer:
+    if parameters.get("random_state") == "generator":
+        parameters["random_state"] = np.random.default_rng(5)
+    defaults = {"max_iter": 8, "batch_size": 10, "random_state": 0}
+    return VAETransformer(
+        2, hidden_layer_sizes=(8,), checkpoint=path, **{**defaults, **parameters}
+    )  # fmt: skip
+
+
+class Breaks(Callback):
+    """Raises an error in an epoch, after some batches or at its end."""
+
+    def __init__(self, epoch: int, n_batches: int | None = None, error: Any = ZeroDivisionError):
+        self.epoch, self.n_batches, self.error = epoch, n_batches, error
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        self.left = self.n_batches
+
+    def on_batch_begin(self, net: Any, **kwargs: Any) -> None:
+        if len(net.history) == self.epoch and self.n_batches is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise self.error
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if len(net.history) == self.epoch:
+            raise self.error
+
+
+def cut_short(vae: VAETransformer, X: np.ndarray, epoch: int, n_batches: int | None = 2) -> None:
+    vae.set_params(callbacks=[Breaks(epoch, n_batches)])
+    with pytest.raises(ZeroDivisionError):
+        vae.fit(X)
+    vae.set_params(callbacks=None)
+
+
+def assert_same(vae: VAETransformer, other: VAETransformer) -> None:
+    """All that was learnt is the same to the last bit, and so is what would be learnt next."""
+    for found, expected in zip(states(vae), states(other), strict=True):
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert torch.equal(found[name], value), name
+    assert without_dur(vae) == without_dur(other)
+    assert vae._seed == other._seed
+    assert vars(vae).get("_split_seed") == vars(other).get("_split_seed")
+    for name in ("location_", "scale_", "explained_kl_"):
+        np.testing.assert_array_equal(getattr(vae, name), getattr(other, name))
+
+
+def states(vae: VAETransformer) -> list[dict[str, torch.Tensor]]:
+    return [vae.module_.state_dict(), *vae._optimizer_state["state"].values()]
+
+
+def without_dur(vae: VAETransformer) -> dict[str, Any]:
+    return {name: values for name, values in vae.history_.items() if name != "dur"}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "fit.checkpoint"
+
+
+# -- going on --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_fit_cut_short_in_any_epoch_ends_where_it_would_have(way, path):
+    X = data()
+    expected = model(**WAYS[way]).fit(X)
+    for epoch in {1, 2, expected.n_iter_}:
+        cut_short(model(path, **WAYS[way]), X, epoch)
+        assert path.exists() == (epoch > 1)
+        before = torch.get_rng_state()
+        assert_same(model(path, **WAYS[way]).fit(X), expected)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert os.listdir(path.parent) == []
+
+
+@pytest.mark.filterwarnings("ignore:`callbacks` do not know")
+def test_a_fit_may_be_cut_short_again_and_again(path):
+    X = data()
+    for epoch in (2, 3, 3, 6, 8):
+        cut_short(model(path), X, epoch)
+    assert_same(model(path).fit(X), model().fit(X))
+
+
+def test_only_what_is_missing_is_trained(path):
+    epochs = []
+
+    class Count(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            epochs.append(len(net.history))
+
+    cut_short(model(path), data(), epoch=6)
+    with pytest.warns(UserWarning, match="`callbacks` do not know of the epochs before"):
+        model(path, callbacks=[Count()]).fit(data())
+    assert epochs == [6, 7, 8]
+
+
+def test_without_a_seed_the_one_that_was_drawn_is_kept(path):
+    X = data()
+    cut_short(model(path, random_state=None), X, epoch=4)
+    kept = path.read_bytes()
+    vae = model(path, random_state=None).fit(X)
+    path.write_bytes(kept)
+    assert_same(model(path, random_state=None).fit(X), vae)
+    assert not torch.equal(model(path, random_state=None).fit(X).module_.free, vae.module_.free)
+
+
+def test_a_warm_start_goes_on_too(path):
+    X = data()
+    expected, vae = (model(warm_start=True).fit(X) for _ in range(2))
+    expected.fit(X)
+    vae.set_params(checkpoint=path)
+    cut_short(vae, X, epoch=5)
+    assert_same(vae.fit(X), expected)
+    assert vae.n_iter_ == 16
+
+
+def test_after_ctrl_c_the_same_fit_goes_on(path, monkeypatch):
+    X = data()
+    vae = model(path, callbacks=[Breaks(5, 2, KeyboardInterrupt)])
+    with pytest.raises(KeyboardInterrupt, match="after 4 of 8 epochs"):
+        vae.fit(X)
+    assert vae.n_iter_ == 4
+    assert_same(vae.set_params(callbacks=None).fit(X), model().fit(X))
+
+
+def test_what_callbacks_record_is_kept_if_it_is_a_number_or_text(path):
+    class Record(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            for name, value in (("number", np.float32(1.5)), ("tensor", torch.tensor(2.5)),
+                                ("text", "a"), ("list", [1]), ("none", None)):  # fmt: skip
+                net.history.record(name, value)
+
+    vae = model(path, callbacks=[Record(), Breaks(3, 0)])
+    with pytest.raises(ZeroDivisionError):
+        vae.fit(data())
+    history = vae.set_params(callbacks=None, max_iter=8).fit(data()).history_
+    assert history["number"] == [1.5, 1.5] + 6 * [None]
+    assert history["tensor"][:2] == [2.5, 2.5]
+    assert history["text"][:2] == ["a", "a"]
+    assert history["list"] == history["none"] == 8 * [None]
+
+
+def test_partial_fit_keeps_no_checkpoint(path):
+    vae = model(path)
+    for _ in range(2):
+        vae.partial_fit(data())
+    assert os.listdir(path.parent) == []
+
+
+def test_a_finished_fit_starts_anew_when_called_again(path):
+    vae = model(path)
+    first = vae.fit(data()).module_
+    assert vae.fit(data()).module_ is not first
+    assert vae.n_iter_ == 8
+
+
+# -- what must not be gone on from -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"max_iter": 9}, "max_iter=8, where now it is 9"),
+        ({"random_state": 1}, "random_state=0, where now it is 1"),
+        ({"encoder": with_dropout}, "encoder=None, where now it is <function with_dropout>"),
+        ({"n_components": 3}, "n_components=2, where now it is 3"),
+    ],
+)
+def test_other_parameters_are_refused(parameters, said, path):
+    cut_short(model(path), data(), epoch=4)
+    kept = path.read_bytes()
+    vae = model(path).set_params(**parameters)
+    with pytest.raises(ValueError, match=f"`checkpoint` must be of this same fit; got .* {said}"):
+        vae.fit(data())
+    assert not vars(vae).keys() - vae.get_params().keys()
+    assert path.read_bytes() == kept
+
+
+def test_other_data_is_refused(path):
+    cut_short(model(path), data(), epoch=4)
+    changed = data()
+    changed[7, 3] += 1e-9
+    for X in (changed, data()[::-1], data()[1:], data().astype(np.float32)):
+        with pytest.raises(ValueError, match=r"with X=43 x 6 float64 \w+, where now it is 4"):
+            model(path).fit(X)
+    model(path).fit(np.asfortranarray(data()))
+
+
+def test_another_start_is_refused(path):
+    vae = model(path, warm_start=True)
+    cut_short(vae, data(), epoch=4)
+    started = model(None, warm_start=True).fit(data()).set_params(checkpoint=path)
+    with pytest.raises(ValueError, match="with networks="):
+        started.fit(data())
+
+
+@pytest.mark.parametrize("parameters", [{"verbose": 1}, {"device": "cpu:0"}])
+def test_what_does_not_matter_may_change(parameters, path, capsys):
+    cut_short(model(path), data(), epoch=4)
+    assert_same(model(path, **parameters).fit(data()), model().fit(data()))
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("exploded",)
+
+
+@pytest.mark.parametrize("kept", [b"", b"a text", pickle.dumps(Bomb()), "bomb", "torn", "other"])
+def test_a_file_that_is_no_checkpoint_is_left_alone(kept, path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    if kept == "bomb":
+        torch.save({"format": FORMAT, "epoch": Bomb()}, path)
+    elif kept == "other":
+        torch.save({"weights": torch.zeros(2)}, path)
+    elif kept == "torn":
+        cut_short(model(path), data(), epoch=4)
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        path.write_bytes(kept)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="`checkpoint` must be the name of a checkpoint, or of"):
+        model(path).fit(data())
+    assert path.read_bytes() == before
+    assert os.listdir() == [path.name]
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "no/such/folder/file", "\0", "a" * 1000])
+def test_names_that_no_file_can_have(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="`checkpoint` must "):
+        model(name).fit(data())
+
+
+@pytest.mark.parametrize("name", [0, True, b"file", ["file"], open])
+def test_what_is_no_name(name):
+    with pytest.raises(TypeError, match="`checkpoint` must be a str or path"):
+        model(name).fit(data())
+
+
+# -- broken off ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_file_before(function, path, monkeypatch):
+    def no_room(*given):
+        raise OSError(28, "No space left on device")
+
+    cut_short(model(path), data(), epoch=4)
+    kept = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(skgen._files.container.os, function, no_room)
+        with pytest.raises(OSError, match="No space left"):
+            model(path).fit(data())
+    assert path.read_bytes() == kept
+    assert_same(model(path).fit(data()), model().fit(data()))
+
+
+KILLED = {"max_iter": 25, "likelihood": "bernoulli", "early_stopping": True,
+          "n_iter_no_change": 25, "decoder": with_dropout}  # fmt: skip
+N_ROWS = 1000
+
+
+def fit_until_killed(path: Path, told: Any) -> None:
+    torch.set_num_threads(1)
+    X, vae = data(N_ROWS), model(path, **KILLED)
+    told.send("begins")
+    vae.fit(X)
+    told.send("ends")
+
+
+@pytest.mark.parametrize("n_kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_fit_killed_at_a_random_moment_ends_where_it_would_have(n_kills, path, rng):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["test_resume"])
+    expected = model(path, **KILLED).fit(data(N_ROWS))
+    n_early, duration = 0, math.inf
+    for kill in range(10 * n_kills):
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=fit_until_killed, args=(path, sender))
+        process.start()
+        receiver.recv()
+        start = time.perf_counter()
+        if kill == 0:  # the first is left alone, to see how long it takes
+            receiver.recv()
+            duration = time.perf_counter() - start
+        time.sleep(rng.uniform(0, duration) if kill else 0)
+        process.kill()
+        process.join()
+        n_early += path.exists()  # else it was over, or in its first epoch
+        assert_same(model(path, **KILLED).fit(data(N_ROWS)), expected)
+        assert os.listdir(path.parent) == []
+        if n_early == n_kills:
+            break
+    assert n_early == n_kills

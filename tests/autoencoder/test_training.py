@@ -1,0 +1,680 @@
+"""The loop: what it learns, by a loop written out; what callbacks see, and what they can do."""
+
+import copy
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from conftest import without_addresses
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    Checkpoint,
+    EpochScoring,
+    EpochTimer,
+    Freezer,
+    GradientNormClipping,
+    LRScheduler,
+    PrintLog,
+    ProgressBar,
+)
+from skorch.callbacks import EarlyStopping as SkorchsEarlyStopping
+from torch import nn
+
+from skgen._autoencoder.model import VAE
+from skgen._autoencoder.training import (
+    EarlyStopping,
+    Objective,
+    Settings,
+    checked_callbacks,
+    checked_device,
+    train,
+)
+from skgen.likelihoods import Bernoulli, Gaussian
+from skgen.networks import MLP, seeded
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+N_FEATURES, N_COMPONENTS = 3, 2
+
+
+def generator(number):
+    return torch.Generator().manual_seed(number)
+
+
+def new_vae(likelihood=None):
+    with seeded(0):
+        return VAE(MLP((5,)), MLP((5,)), likelihood or Gaussian(), N_FEATURES, N_COMPONENTS)
+
+
+@pytest.fixture
+def X(rng):
+    """27 rows: with batches of 10, the last one is smaller."""
+    return torch.from_numpy(rng.normal(size=(27, N_FEATURES)).astype(np.float32))
+
+
+class Recorder(Callback):
+    """All that a callback is told, in order, and copies of what it can see then."""
+
+    def initialize(self):
+        self.events, self.batches, self.losses, self.rates = [], [], [], []
+        return self
+
+    def on_train_begin(self, net, X, y, **kwargs):
+        self.events.append("train begins")
+
+    def on_epoch_begin(self, net, dataset_train, dataset_valid, **kwargs):
+        self.events.append("epoch begins")
+        self.rows, self.rows_held_out = dataset_train, dataset_valid
+
+    def on_batch_begin(self, net, batch, training, **kwargs):
+        self.events.append("batch begins")
+
+    def on_grad_computed(self, net, named_parameters, batch, training, **kwargs):
+        self.events.append("gradient")
+
+    def on_batch_end(self, net, batch, training, loss, **kwargs):
+        assert training
+        self.events.append("batch ends")
+        self.batches.append(batch[0].clone())
+        self.losses.append(float(loss))
+        self.rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    def on_epoch_end(self, net, **kwargs):
+        self.events.append("epoch ends")
+
+    def on_train_end(self, net, X, y, **kwargs):
+        self.events.append("train ends")
+
+
+def course_of(X, *callbacks, vae=None, objective=None, seed=0, stopping=None, state=None, **more):
+    """Train in four epochs of batches of 10, unless said otherwise."""
+    settings = Settings(
+        objective or Objective(),
+        **{
+            "max_iter": 4, "batch_size": 10, "learning_rate": 0.01, "one_cycle": False,
+            "callbacks": callbacks, **more,
+        },
+    )  # fmt: skip
+    return train(vae or new_vae(), X, settings, generator(seed), stopping, state)
+
+
+def weights(vae):
+    return [value.clone() for value in vae.state_dict().values()]
+
+
+def assert_same_weights(vae, other):
+    for found, expected in zip(weights(vae), weights(other), strict=True):
+        assert torch.equal(found, expected)
+
+
+def by_epoch(values, n_epochs=4):
+    """Batches of one epoch after the other."""
+    n_batches = len(values) // n_epochs
+    return [values[i * n_batches : (i + 1) * n_batches] for i in range(n_epochs)]
+
+
+# -- what is learnt -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spied(monkeypatch):
+    """The arguments of each call of the ELBO in training."""
+    calls, elbo = [], VAE.elbo
+
+    def spying(self, x, noise, beta=1.0, free_bits=0.0, over_batch=None):
+        if self.training:
+            calls.append((x.clone(), noise.clone(), beta, free_bits))
+        return elbo(self, x, noise, beta, free_bits)
+
+    monkeypatch.setattr(VAE, "elbo", spying)
+    return calls
+
+
+def written_out(vae, optimizer, calls):
+    """Gradient descent on minus the ELBO, batch by batch, with random numbers that are given."""
+    losses = []
+    for x, noise, *_ in calls:
+        optimizer.zero_grad()
+        q = vae.encode(x)
+        log_prob = vae.decode(q.mean + q.stddev * noise).log_prob(x).sum(1)
+        loss = (torch.distributions.kl_divergence(q, vae.prior).sum(1) - log_prob).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def test_it_learns_what_a_loop_written_out_learns(X, spied):
+    vae, other = new_vae(), new_vae()
+    course = course_of(X, vae=vae)
+    calls, spied[:] = list(spied), []
+    optimizer = torch.optim.Adam(other.parameters(), lr=0.01)
+    losses = written_out(other, optimizer, calls)
+    assert len(losses) == 4 * 3
+    for found, expected in zip(weights(vae), weights(other), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    sizes = [10, 10, 7]
+    means = [np.average(part, weights=sizes) for part in by_epoch(losses)]
+    np.testing.assert_allclose(course.history["train_loss"], means, rtol=1e-5)
+
+
+def test_the_optimizer_goes_on_where_it_was(X, spied):
+    vae, other = new_vae(), new_vae()
+    state = course_of(X, vae=vae, seed=1).optimizer_state
+    course_of(X, vae=vae, seed=2, state=state, learning_rate=0.02)
+    calls = list(spied)
+    optimizer = torch.optim.Adam(other.parameters(), lr=0.01)
+    written_out(other, optimizer, calls[:12])
+    optimizer.param_groups[0]["lr"] = 0.02
+    written_out(other, optimizer, calls[12:])
+    for found, expected in zip(weights(vae), weights(other), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_an_optimizers_state_is_left_as_it_was(X):
+    state = course_of(X).optimizer_state
+    before = copy.deepcopy(state)
+    course_of(X, state=state)
+    for name, values in before["state"].items():
+        for key, value in values.items():
+            assert torch.equal(state["state"][name][key], value), key
+
+
+def test_training_repeats_with_the_generators_seed_and_touches_no_other(X):
+    before = torch.get_rng_state()
+    vaes = [new_vae() for _ in range(3)]
+    for vae, seed in zip(vaes, (0, 0, 1), strict=True):
+        course_of(X, vae=vae, seed=seed)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert_same_weights(vaes[0], vaes[1])
+    assert not torch.equal(vaes[0].free, vaes[2].free)
+
+
+def test_afterwards_the_networks_are_ready_to_be_read(X):
+    vae = new_vae()
+    course_of(X, vae=vae)
+    assert not any(module.training for module in vae.modules())
+    assert all(parameter.grad is None for parameter in vae.parameters())
+    assert all(parameter.requires_grad for parameter in vae.parameters())
+
+
+# -- batches --------------------------------------------------------------------------------------
+
+
+def test_each_row_is_seen_once_an_epoch_in_an_order_of_its_own(X):
+    course_of(X, seen := Recorder())
+    epochs = [torch.cat(batches) for batches in by_epoch(seen.batches)]
+    assert [len(batch) for batch in seen.batches] == 4 * [10, 10, 7]
+    for rows in epochs:
+        assert sorted(rows.tolist()) == sorted(X.tolist())
+    assert len({tuple(rows.flatten().tolist()) for rows in epochs}) == 4
+    assert not any(torch.equal(rows, X) for rows in epochs)
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(1, [1] * 27), (27, [27]), (10**6, [27])])
+def test_batches_are_at_most_of_the_size_asked_for(batch_size, sizes, X):
+    course_of(X, seen := Recorder(), batch_size=batch_size, max_iter=1)
+    assert [len(batch) for batch in seen.batches] == sizes
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_rows(X):
+    course = course_of(X, seen := Recorder())
+    sizes = [len(batch) for batch in seen.batches[:3]]
+    means = [np.average(losses, weights=sizes) for losses in by_epoch(seen.losses)]
+    np.testing.assert_allclose(course.history["train_loss"], means, rtol=1e-6)
+
+
+def test_binary_batches_are_drawn_afresh_at_each_pass(rng):
+    grey = torch.linspace(0, 1, 9).repeat_interleave(3).reshape(9, N_FEATURES)
+    course_of(
+        grey, seen := Recorder(), vae=new_vae(Bernoulli()), max_iter=400, batch_size=9,
+        learning_rate=1e-12,
+    )  # fmt: skip
+    passes = torch.stack(seen.batches)
+    assert set(passes.unique().tolist()) == {0.0, 1.0}
+    # Rows come in any order, but of all values the share of ones is their mean.
+    means = passes.mean((1, 2)).double()
+    error = math.sqrt(float((grey * (1 - grey)).mean()) / 27 / 400)
+    assert abs(float(means.mean()) - 0.5) < 4.5 * error
+    assert means.unique().numel() > 5
+
+
+def test_binary_data_is_never_drawn_as_something_else():
+    binary = torch.eye(N_FEATURES).repeat(4, 1)
+    course_of(binary, seen := Recorder(), vae=new_vae(Bernoulli()), batch_size=12)
+    for batch in seen.batches:
+        assert sorted(batch.tolist()) == sorted(binary.tolist())
+
+
+# -- schedules ------------------------------------------------------------------------------------
+
+
+def test_the_rate_of_one_cycle_rises_then_falls(X):
+    course_of(X, seen := Recorder(), one_cycle=True, max_iter=40, learning_rate=0.05)
+    rates = np.array(seen.rates)
+    peak = rates.argmax()
+    assert len(rates) == 120
+    np.testing.assert_allclose(rates[0], 0.05 / 25, rtol=1e-12)
+    np.testing.assert_allclose(rates[peak], 0.05, rtol=1e-12)
+    assert 0.25 * 120 < peak < 0.35 * 120
+    assert np.all(np.diff(rates[: peak + 1]) > 0)
+    assert np.all(np.diff(rates[peak:]) < 0)
+    assert rates[-1] < 0.001 * 0.05
+    assert np.abs(np.diff(rates)).max() < 0.05 * 0.06
+
+
+def test_the_cycle_stretches_over_the_epochs_whatever_their_batches(X):
+    rates = {}
+    for batch_size in (27, 3):
+        course_of(X, seen := Recorder(), one_cycle=True, max_iter=20, batch_size=batch_size)
+        rates[batch_size] = seen.rates
+    np.testing.assert_allclose(rates[3][::9], rates[27], rtol=1e-12)
+
+
+def test_a_constant_rate_is_constant(X):
+    course_of(X, seen := Recorder(), learning_rate=0.03)
+    assert seen.rates == [0.03] * 12
+
+
+@pytest.mark.parametrize(
+    ("beta", "kl_warmup", "weights_of_kl"),
+    [
+        (1.0, 0, [1, 1, 1, 1]),
+        (4.0, 0, [4, 4, 4, 4]),
+        (2.0, 1, [1, 2, 2, 2]),
+        (1.0, 3, [0.25, 0.5, 0.75, 1]),
+        (0.0, 2, [0, 0, 0, 0]),
+    ],
+)
+def test_the_weight_of_the_kl_term_rises_to_beta(beta, kl_warmup, weights_of_kl, X, spied):
+    course_of(X, objective=Objective(beta, kl_warmup, free_bits=0.3))
+    assert [call[2] for call in spied] == np.repeat(weights_of_kl, 3).tolist()
+    assert {call[3] for call in spied} == {0.3}
+
+
+def test_noise_is_standard_normal_and_never_the_same(X, spied):
+    course_of(X, max_iter=200)
+    noise = torch.cat([call[1] for call in spied])
+    assert noise.shape == (200 * 27, N_COMPONENTS)
+    n_values = noise.numel()
+    assert len(noise.unique()) > 0.99 * n_values
+    assert abs(float(noise.mean())) < 4.5 / math.sqrt(n_values)
+    assert abs(float(noise.var()) - 1) < 4.5 * math.sqrt(2 / n_values)
+
+
+def test_importance_samples_train_by_their_bound(X):
+    vae = new_vae()
+    objective = Objective(n_importance_samples=300)
+    course = course_of(X, vae=vae, objective=objective, learning_rate=1e-12, max_iter=5)
+    noise = torch.randn((300, 27, N_COMPONENTS), generator=generator(5))
+    with torch.no_grad():
+        expected = -float(vae.bound(X, noise).mean())
+    np.testing.assert_allclose(np.mean(course.history["train_loss"]), expected, atol=0.05)
+    elbo = -np.mean(course_of(X, vae=vae, learning_rate=1e-12).history["train_loss"])
+    assert -expected > elbo
+
+
+# -- callbacks ------------------------------------------------------------------------------------
+
+
+def test_callbacks_are_told_of_everything_in_order(X):
+    course_of(X, seen := Recorder(), max_iter=2)
+    batch = ["batch begins", "gradient", "batch ends"]
+    epoch = ["epoch begins", *3 * batch, "epoch ends"]
+    assert seen.events == ["train begins", *2 * epoch, "train ends"]
+    assert seen.rows is X
+    assert seen.rows_held_out is None
+
+
+def test_callbacks_come_as_objects_or_named(X):
+    given = Recorder()
+    course_of(X, given, EpochTimer(), ("named", other := Recorder()))
+    assert len(given.batches) == len(other.batches) == 12
+
+
+def test_callbacks_change_nothing_by_looking(X):
+    alone, watched = new_vae(), new_vae()
+    course_of(X, vae=alone)
+    course_of(X, Recorder(), vae=watched)
+    assert_same_weights(alone, watched)
+
+
+def test_what_callbacks_record_is_in_the_history(X):
+    class Norm(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            net.history.record("norm", net.module_.free.item())
+            if len(net.history) > 2:
+                net.history.record("late", len(net.history))
+
+    course = course_of(X, Norm())
+    assert course.n_epochs == 4
+    assert course.history.keys() == {"train_loss", "dur", "norm", "late"}
+    assert course.history["late"] == [None, None, 3, 4]
+    assert len(set(course.history["norm"])) == 4
+
+
+def test_callbacks_see_losses_so_far_and_whether_they_are_the_best(X):
+    class Watch(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.losses, self.best = [], []
+
+        def on_epoch_end(self, net, **kwargs):
+            self.losses.append((net.history[-1, "train_loss"], net.history[-1, "valid_loss"]))
+            self.best.append(
+                (net.history[-1, "train_loss_best"], net.history[-1, "valid_loss_best"])
+            )
+
+    watch = Watch()
+    stopping = EarlyStopping(X[:9], 0.0, 100)
+    course = course_of(X[9:], watch, stopping=stopping, max_iter=30, learning_rate=0.1)
+    assert course.history["train_loss"] == [train_loss for train_loss, _ in watch.losses]
+    assert course.history["valid_loss"] == [valid_loss for _, valid_loss in watch.losses]
+    for column in (0, 1):
+        losses = [pair[column] for pair in watch.losses]
+        best = [loss < min(losses[:i], default=np.inf) for i, loss in enumerate(losses)]
+        assert [pair[column] for pair in watch.best] == best
+        assert 1 < sum(best) < 30
+
+
+def test_callbacks_may_change_gradients(X):
+    class Stuck(Callback):
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            for name, parameter in named_parameters:
+                assert parameter.grad.abs().sum() > 0
+                if name != "free":
+                    parameter.grad.zero_()
+
+    vae, start = new_vae(), new_vae()
+    course_of(X, Stuck(), vae=vae)
+    for (name, found), expected in zip(vae.named_parameters(), start.parameters(), strict=True):
+        assert torch.equal(found, expected) == (name != "free")
+
+
+def test_callbacks_may_change_the_rate(X):
+    class Halve(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            net.optimizer_.param_groups[0]["lr"] /= 2
+
+    course_of(X, Halve(), seen := Recorder(), learning_rate=0.08)
+    assert seen.rates == [0.08] * 3 + [0.04] * 3 + [0.02] * 3 + [0.01] * 3
+
+
+def test_skorchs_schedulers_set_the_rate(X):
+    scheduler = LRScheduler("StepLR", step_size=1, gamma=0.1)
+    course = course_of(X, scheduler, seen := Recorder(), learning_rate=0.1)
+    np.testing.assert_allclose(seen.rates, np.repeat([0.1, 0.01, 0.001, 0.0001], 3))
+    np.testing.assert_allclose(course.history["event_lr"], [0.1, 0.01, 0.001, 0.0001])
+
+
+def test_skorchs_schedulers_may_step_with_each_batch(X):
+    scheduler = LRScheduler("StepLR", step_size=3, gamma=0.1, step_every="batch")
+    course_of(X, scheduler, seen := Recorder(), learning_rate=0.1)
+    np.testing.assert_allclose(seen.rates[::3], [0.1, 0.01, 0.001, 0.0001])
+
+
+def test_skorchs_early_stopping_ends_the_training_quietly(X):
+    stopping = SkorchsEarlyStopping("train_loss", patience=2, threshold=1e6, sink=lambda _: None)
+    course = course_of(X, stopping, max_iter=50)
+    assert course.n_epochs == 3
+    assert not course.interrupted
+
+
+def test_skorchs_clipping_bounds_the_gradient(X):
+    class Norms(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.norms = []
+
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            gradients = [parameter.grad.flatten() for _, parameter in named_parameters]
+            self.norms.append(float(torch.cat(gradients).norm()))
+
+    free, bound = Norms(), Norms()
+    course_of(X, free)
+    course_of(X, GradientNormClipping(0.01), bound)
+    assert min(free.norms) > 0.01
+    np.testing.assert_allclose(bound.norms, 0.01, rtol=1e-3)
+
+
+def test_skorchs_freezer_freezes(X):
+    vae, start = new_vae(), new_vae()
+    course_of(X, Freezer("decoder*"), vae=vae)
+    assert torch.equal(vae.decoder[0].weight, start.decoder[0].weight)
+    assert not torch.equal(vae.encoder[0].weight, start.encoder[0].weight)
+
+
+def elbo_of_net(net, X, y=None):
+    """What a user might score by, with the networks as they are."""
+    net.module_.eval()
+    with torch.no_grad():
+        value = float(net.module_.elbo(X, torch.zeros(len(X), N_COMPONENTS)))
+    net.module_.train()
+    return value
+
+
+@pytest.mark.parametrize("use_caching", [True, False])
+@pytest.mark.parametrize("on_train", [True, False])
+def test_skorchs_epoch_scoring_scores_epochs(on_train, use_caching, X):
+    scoring = EpochScoring(
+        elbo_of_net, name="elbo", lower_is_better=False, on_train=on_train, use_caching=use_caching
+    )
+    vae = new_vae()
+    stopping = EarlyStopping(X[:9], 0.0, 100)
+    course = course_of(X[9:], scoring, vae=vae, stopping=stopping)
+    values = course.history["elbo"]
+    assert len(values) == len(set(values)) == 4
+    best = int(np.argmin(course.history["valid_loss"]))
+    with torch.no_grad():
+        rows = X[9:] if on_train else X[:9]
+        expected = float(vae.elbo(rows, torch.zeros(len(rows), N_COMPONENTS)))
+    np.testing.assert_allclose(values[best], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("monitor", ["valid_loss_best", "train_loss_best"])
+def test_skorchs_checkpoint_keeps_the_best_weights(monitor, X, tmp_path):
+    checkpoint = Checkpoint(monitor=monitor, dirname=tmp_path, load_best=True)
+    vae = new_vae()
+    stopping = EarlyStopping(X[:9], 0.0, 100)
+    course_of(X[9:], checkpoint, vae=vae, stopping=stopping, max_iter=30, learning_rate=0.1)
+    saved = torch.load(tmp_path / "params.pt", weights_only=True)
+    assert saved.keys() == vae.state_dict().keys()
+    if monitor == "valid_loss_best":
+        for name, value in vae.state_dict().items():
+            assert torch.equal(saved[name], value)
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        PrintLog(sink=lambda *_: None),
+        ProgressBar(),
+        EpochTimer(),
+        BatchScoring(elbo_of_net, name="elbo"),
+    ],
+    ids=lambda callback: type(callback).__name__,
+)
+def test_skorchs_other_callbacks_do_not_fail(callback, X):
+    assert course_of(X, callback).n_epochs == 4
+
+
+# -- ends -----------------------------------------------------------------------------------------
+
+
+class Raising(Callback):
+    """Raises in an epoch, at one of the times at which callbacks are called."""
+
+    def __init__(self, error, when, epoch=3):
+        self.error, self.when, self.epoch = error, when, epoch
+
+    def told(self, when, net):
+        if when == self.when and len(net.history) == self.epoch:
+            raise self.error
+
+    def on_train_begin(self, net, **kwargs):
+        self.told("train begins", net)
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.told("epoch begins", net)
+
+    def on_batch_begin(self, net, **kwargs):
+        self.told("batch begins", net)
+
+    def on_batch_end(self, net, **kwargs):
+        self.told("batch ends", net)
+
+    def on_epoch_end(self, net, **kwargs):
+        self.told("epoch ends", net)
+
+
+@pytest.mark.parametrize(
+    ("when", "n_epochs", "interrupted"),
+    [("batch begins", 2, True), ("batch ends", 2, True), ("epoch ends", 3, False)],
+)
+def test_an_interrupt_within_an_epoch_is_told_from_a_callback_that_ends_it(
+    when, n_epochs, interrupted, X
+):
+    vae = new_vae()
+    course = course_of(X, Raising(KeyboardInterrupt(), when), seen := Recorder(), vae=vae)
+    assert course.n_epochs == n_epochs
+    assert course.interrupted is interrupted
+    assert {len(values) for values in course.history.values()} == {n_epochs}
+    assert seen.events[-1] == "train ends"
+    assert not vae.training
+
+
+@pytest.mark.parametrize("when", ["epoch begins", "batch begins", "batch ends", "epoch ends"])
+def test_errors_of_callbacks_come_through(when, X):
+    with pytest.raises(ZeroDivisionError, match="of the callback"):
+        course_of(X, Raising(ZeroDivisionError("of the callback"), when))
+
+
+def test_a_loss_that_is_no_number_says_in_which_epoch_and_why(X):
+    with pytest.raises(ValueError, match=r"nan in epoch 2.*`learning_rate_init` \(=1e\+30\)"):
+        course_of(X, learning_rate=1e30, batch_size=27)
+
+
+# -- early stopping -------------------------------------------------------------------------------
+
+
+def stopped(losses, tol=0.0, n_iter_no_change=2):
+    """After how many losses it stops, and the weights that it keeps: the losses' own."""
+    stopping = EarlyStopping(torch.zeros(1, 1), tol, n_iter_no_change)
+    module = nn.Linear(1, 1)
+    heeded = []
+    while not stopping.is_over and len(heeded) < len(losses):
+        heeded.append(losses[len(heeded)])
+        nn.init.constant_(module.weight, heeded[-1])
+        stopping.heed(heeded[-1], module)
+    return len(heeded), float(stopping.state["weight"])
+
+
+@pytest.mark.parametrize(
+    ("losses", "tol", "n_losses", "best"),
+    [
+        ([5, 4, 3, 2, 1], 0.0, 5, 1),
+        ([5, 4, 6, 3, 6, 6, 1], 0.0, 6, 3),
+        ([5, 4, 4, 4, 1], 0.0, 4, 4),
+        ([5, 4, 3.75, 3.5, 1], 1.0, 3, 3.75),
+        ([5, 3, 2.5, 1.5, 1, 0.75], 0.75, 6, 0.75),
+        ([5, math.nan, math.nan, 1], 0.0, 3, 5),
+    ],
+)
+def test_patience_ends_and_the_best_weights_are_kept(losses, tol, n_losses, best):
+    assert stopped(losses, tol) == (n_losses, best)
+
+
+def test_the_weights_kept_do_not_follow_the_module():
+    stopping = EarlyStopping(torch.zeros(1, 1), 0.0, 2)
+    module = nn.Linear(1, 1)
+    stopping.heed(1.0, module)
+    before = float(stopping.state["weight"])
+    nn.init.constant_(module.weight, 7.0)
+    assert float(stopping.state["weight"]) == before
+
+
+def test_rows_held_out_are_judged_by_the_same_random_numbers_at_each_epoch(X):
+    stopping = EarlyStopping(X[:9], 0.0, 100)
+    vae = new_vae()
+    course = course_of(X[9:], seen := Recorder(), vae=vae, stopping=stopping, learning_rate=1e-12)
+    losses = course.history["valid_loss"]
+    assert len(losses) == 4
+    assert len(set(losses)) == 1
+    assert len(set(course.history["train_loss"])) == 4
+    assert torch.equal(seen.rows_held_out, X[:9])
+    noise = torch.randn((3000, 9, N_COMPONENTS), generator=generator(7))
+    with torch.no_grad():
+        elbos = torch.stack([vae.elbo(X[:9], draw) for draw in noise])
+    assert abs(losses[0] + float(elbos.mean())) < 4.5 * float(elbos.std())
+
+
+def test_training_with_rows_held_out_ends_with_the_best_weights(X):
+    class Weights(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.weights = []
+
+        def on_epoch_end(self, net, **kwargs):
+            self.weights.append(weights(net.module_))
+
+    vae = new_vae()
+    stopping = EarlyStopping(X[:9], 0.0, 3)
+    course = course_of(
+        X[9:], seen := Weights(), vae=vae, stopping=stopping, max_iter=500, learning_rate=0.1
+    )
+    best = int(np.argmin(course.history["valid_loss"]))
+    assert course.n_epochs == best + 1 + 3 < 500
+    for found, expected in zip(weights(vae), seen.weights[best], strict=True):
+        assert torch.equal(found, expected)
+
+
+# -- checks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "callbacks",
+    [Recorder(), "early", [None], [Recorder(), 3], [("name", None)], {"a": Recorder()}, [Recorder]],
+    ids=without_addresses,
+)
+def test_callbacks_that_skorch_could_not_call_are_an_error(callbacks):
+    with pytest.raises(TypeError, match=r"`callbacks` must be a list of skorch callbacks, .*; got"):
+        checked_callbacks(callbacks)
+
+
+def test_callbacks_that_skorch_can_call_are_taken():
+    assert checked_callbacks(None) == ()
+    listed = [Recorder(), Recorder(), ("named", EpochTimer())]
+    assert checked_callbacks(listed) == tuple(listed)
+
+
+@pytest.mark.parametrize(
+    ("device", "error"),
+    [
+        ("abacus", ValueError), ("cpu:x", ValueError), ("meta", ValueError), ("", ValueError),
+        (None, TypeError), (0, TypeError),
+    ],
+)  # fmt: skip
+def test_a_device_that_is_not_there_is_an_error(device, error):
+    with pytest.raises(error, match=re.escape(f"got device={device!r}. Give 'cpu'")):
+        checked_device(device)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
+def test_cuda_without_cuda_is_an_error():
+    with pytest.raises(ValueError, match="`device` must be a device at hand; got device='cuda'"):
+        checked_device("cuda")
+
+
+def test_the_cpu_is_always_there():
+    assert checked_device("cpu") == checked_device(torch.device("cpu")) == "cpu"
+
+
+# -- progress -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_the_bar_shows_epochs_and_loss_on_stderr_if_asked(verbose, X, capsys):
+    course_of(X, verbose=verbose)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert ("4/4" in shown.err and "loss=" in shown.err) if verbose else shown.err == ""

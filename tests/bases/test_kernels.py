@@ -1,0 +1,64 @@
+"""Kernels: scikit-learn's as the second way to the matrix, its differences to the gradient."""
+
+import numpy as np
+import pytest
+from conftest import assert_digits
+from learnable import slopes
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Matern
+
+from skgen.bases._kernels import Kernel
+
+PEERS = {
+    "rbf": lambda lengths: RBF(lengths),
+    "matern32": lambda lengths: Matern(lengths, nu=1.5),
+    "matern52": lambda lengths: Matern(lengths, nu=2.5),
+}
+SLOPE = 0.7
+
+
+@pytest.fixture
+def inputs(rng):
+    """Rows, two of them in one place."""
+    rows = rng.normal(size=(30, 4))
+    rows[7] = rows[3]
+    return rows
+
+
+@pytest.fixture
+def theta(rng):
+    return np.append(rng.normal(0.5, scale=0.5, size=4), np.log(SLOPE))
+
+
+@pytest.mark.parametrize("is_linear", [False, True])
+@pytest.mark.parametrize("name", PEERS)
+def test_the_matrix_is_that_of_scikit_learn(name, is_linear, inputs, theta):
+    lengths = np.exp(theta[:4])
+    expected = PEERS[name](lengths)(inputs)
+    if is_linear:
+        expected += (ConstantKernel(SLOPE**2) * DotProduct(0.0))(inputs / lengths)
+    matrix, _ = Kernel(inputs, name, is_linear).at(theta if is_linear else theta[:4])
+    assert_digits(matrix, expected, 13)
+    assert np.array_equal(matrix, matrix.T)
+    if not is_linear:
+        assert np.all(np.diag(matrix) == 1)
+
+
+@pytest.mark.parametrize("is_linear", [False, True])
+@pytest.mark.parametrize("name", PEERS)
+def test_the_gradient_is_that_of_differences(name, is_linear, inputs, theta, rng):
+    kernel, theta = Kernel(inputs, name, is_linear), theta if is_linear else theta[:4]
+    share = rng.normal(size=(30, 30))
+    share += share.T
+    _, vjp = kernel.at(theta)
+    expected = slopes(lambda position: float((share * kernel.at(position)[0]).sum()), theta)
+    assert_digits(vjp(share), expected, 9)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_neither_far_nor_next_to_nothing_is_too_far(name, inputs):
+    for log_length in (-300.0, 300.0):
+        matrix, vjp = Kernel(inputs, name, True).at(np.append(np.full(4, log_length), 0.0))
+        assert np.isfinite(matrix[3, 7])
+        if log_length > 0:
+            np.testing.assert_allclose(matrix, 1.0, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(vjp(np.ones((30, 30))), 0.0, atol=1e-12)

@@ -1,0 +1,130 @@
+"""Ranks: by scipy's rankdata, and all that they must be blind to."""
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+
+from skgen import FourierBasis
+from skgen.bases._placement import Ranks, distinct_rows
+
+N_ROWS = 60
+
+
+@pytest.fixture(params=["continuous", "ties", "binary and constant", "one row"])
+def rows(request, rng):
+    """Distinct rows whose columns have no ties, many, and nothing else."""
+    columns = {
+        "continuous": [rng.normal(size=N_ROWS), rng.gamma(0.3, size=N_ROWS)],
+        "ties": [rng.integers(5, size=N_ROWS), rng.normal(size=N_ROWS).round(1)],
+        "binary and constant": [
+            rng.integers(2, size=N_ROWS), np.full(N_ROWS, 7.0), rng.normal(size=N_ROWS)
+        ],
+        "one row": [[3.0], [-1.0]],
+    }  # fmt: skip
+    return distinct_rows(np.column_stack(columns[request.param]), N_ROWS)
+
+
+def mapped(X, rows):
+    return Ranks.of(rows).of_rows(X)
+
+
+def test_ranks_are_scipys_average_ranks(rows):
+    expected = (rankdata(rows, method="average", axis=0) - 0.5) / len(rows)
+    np.testing.assert_allclose(mapped(rows, rows), expected - 0.5, rtol=0, atol=1e-14)
+
+
+def test_the_scale_of_ranks_is_their_standard_deviation(rows):
+    ranks = rankdata(rows, axis=0) / len(rows)
+    spread = ranks.std(axis=0)
+    expected = np.where(np.ptp(rows, axis=0) > 0, spread, 1.0)
+    np.testing.assert_allclose(Ranks.of(rows).scale, expected, rtol=1e-12)
+
+
+def test_between_two_values_ranks_go_straight(rows):
+    for column in range(rows.shape[1]):
+        values = np.unique(rows[:, column])
+        between = np.tile(rows[:1], (len(values) - 1, 1))
+        low, high = between.copy(), between.copy()
+        low[:, column], high[:, column] = values[:-1], values[1:]
+        between[:, column] = 0.75 * values[:-1] + 0.25 * values[1:]
+        expected = 0.75 * mapped(low, rows) + 0.25 * mapped(high, rows)
+        np.testing.assert_allclose(mapped(between, rows), expected, rtol=0, atol=1e-12)
+
+
+def test_outside_the_range_ranks_stay_as_they_are_at_the_end(rows):
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    ends = mapped(np.stack([low, high]), rows)
+    for far in (1e-9, 1.0, 1e50):
+        assert np.array_equal(mapped(np.stack([low - far, high + far]), rows), ends)
+    assert np.all(np.abs(ends) < 0.5)
+
+
+def test_ranks_of_a_constant_feature_are_zero(rng):
+    rows = np.column_stack([np.full(9, 4.0), rng.normal(size=9)])
+    assert np.all(mapped(np.array([[4.0, 0.0], [-1.0, 0.0], [9.0, 0.0]]), rows)[:, 0] == 0)
+
+
+INCREASING = {"exp": np.exp, "cube": lambda x: x**3, "line": lambda x: 1e3 * x - 7}
+
+
+@pytest.mark.parametrize("name", INCREASING)
+def test_ranks_do_not_change_with_an_increasing_transformation(name, rng):
+    rows = rng.normal(size=(N_ROWS, 3))
+    transform = INCREASING[name]
+    assert np.array_equal(mapped(transform(rows), transform(rows)), mapped(rows, rows))
+
+
+def test_a_decreasing_transformation_turns_ranks_round(rng):
+    rows = rng.normal(size=(N_ROWS, 3))
+    np.testing.assert_allclose(mapped(-rows, -rows), -mapped(rows, rows), rtol=0, atol=1e-15)
+
+
+# -- the same through FourierBasis ----------------------------------------------------------------
+
+
+def rank_part(X, rows):
+    """What a basis that looks at nothing but ranks makes of X."""
+    basis = FourierBasis(12, ranks=True, length_scale=1e90, random_state=0)
+    return basis.fit(rows).transform(X)
+
+
+@pytest.mark.parametrize("name", INCREASING)
+def test_the_rank_part_of_a_basis_does_not_change_either(name, rng):
+    rows, transform = rng.normal(size=(N_ROWS, 2)), INCREASING[name]
+    expected = rank_part(rows, rows)
+    assert np.ptp(expected, axis=0).max() > 0.1
+    np.testing.assert_allclose(
+        rank_part(transform(rows), transform(rows)), expected, rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("length_scale", ["evidence", None, 2.0, [2.0, 0.5]])
+@pytest.mark.parametrize("kernel", ["rbf", "matern32", "matern52"])
+def test_ranks_are_further_inputs_of_the_kernel(kernel, length_scale, rng):
+    """Twice as many inputs without ranks give the same waves, up to a shift of all phases."""
+    X = rng.gamma(0.5, size=(30, 2))
+    basis = FourierBasis(
+        40, kernel=kernel, ranks=True, length_scale=length_scale, random_state=0
+    ).fit(X)
+    lengths = np.r_[basis.length_scale_, basis.rank_length_scale_]
+    plain = FourierBasis(40, kernel=kernel, length_scale=lengths, random_state=0)
+    inputs = np.hstack([X, (rankdata(X, axis=0) - 0.5) / 30])
+    Phi, expected = basis.transform(X), plain.fit_transform(inputs)
+    np.testing.assert_allclose(Phi @ Phi.T, expected @ expected.T, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("length_scale", [None, "evidence", 3.0])
+def test_the_first_length_scales_of_ranks_are_roots_of_n_inputs_deviations(length_scale, rng):
+    X = rng.gamma(0.5, size=(30, 2))
+    basis = FourierBasis(8, ranks=True, length_scale=length_scale, random_state=0).fit(X)
+    expected = np.sqrt(4) * (rankdata(X, axis=0) / 30).std(axis=0)
+    np.testing.assert_allclose(basis.rank_length_scale_, expected, rtol=1e-12)
+
+
+def test_ranks_follow_the_set_of_rows(rng):
+    X = rng.normal(size=(N_ROWS, 2)).round(1)
+    again = np.vstack([X, X[rng.integers(N_ROWS, size=40)]])[rng.permutation(N_ROWS + 40)]
+    one, other = (
+        FourierBasis(12, ranks=True, random_state=0).fit(rows).transform(X) for rows in (X, again)
+    )
+    assert np.array_equal(one, other)

@@ -1,0 +1,960 @@
+"""Files: what comes back is what went in, and what is no file of ours is refused by one error."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import sklearn
+import skops.io
+import torch
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
+from sklearn.kernel_approximation import Nystroem, RBFSampler
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    PolynomialFeatures,
+    QuantileTransformer,
+    RobustScaler,
+    SplineTransformer,
+    StandardScaler,
+)
+
+import skgen
+from skgen import (
+    BayesianBasisRegressor,
+    FourierBasis,
+    GaussianBasis,
+    ModelFileError,
+    SigmoidBasis,
+    VAETransformer,
+)
+from skgen._files.container import read, write
+from skgen._files.schemas import OURS, SCHEMAS
+from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
+from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
+
+ROOT = Path(__file__).parents[2]
+OLD = ROOT / "tests" / "data" / "files"
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.normal(size=(40, 2))
+    return X, np.sin(X[:, 0]) + 0.1 * rng.normal(size=40)
+
+
+def through_file(estimator, path):
+    skgen.save(estimator, path)
+    return skgen.load(path)
+
+
+def assert_same(actual, expected):
+    """Equal, of the same types, bit for bit."""
+    assert type(actual) is type(expected)
+    if isinstance(expected, np.ndarray):
+        assert (actual.dtype, actual.strides) == (expected.dtype, expected.strides)
+        np.testing.assert_array_equal(actual, expected)
+    elif isinstance(expected, dict):
+        assert actual.keys() == expected.keys()
+        for name in expected:
+            assert_same(actual[name], expected[name])
+    elif isinstance(expected, list | tuple):
+        assert len(actual) == len(expected)
+        for pair in zip(actual, expected, strict=True):
+            assert_same(*pair)
+    elif isinstance(expected, np.random.Generator):
+        assert_same(actual.bit_generator.state, expected.bit_generator.state)
+    elif isinstance(expected, np.random.RandomState):
+        assert_same(actual.get_state(legacy=False), expected.get_state(legacy=False))
+    elif hasattr(expected, "get_params"):
+        assert_same(actual.get_params(deep=False), expected.get_params(deep=False))
+    else:
+        assert actual == expected or (actual != actual and expected != expected)
+
+
+# -- the regressor --------------------------------------------------------------------------------
+
+FROZEN = np.random.default_rng(1).normal(size=(30, 2))
+BASES = {
+    "auto": "auto",
+    "gaussian": "gaussian",
+    "polynomial": "polynomial",
+    "sigmoid": "sigmoid",
+    "fourier": "fourier",
+    "identity": "identity",
+    "ranks": FourierBasis(20, ranks=True, random_state=np.random.default_rng(3)),
+    "linear": FourierBasis(20, ranks=True, linear=True, random_state=4),
+    "given lengths": FourierBasis(20, length_scale=[1.0, 2.0], kernel="matern32", random_state=1),
+    "legacy random state": FourierBasis(
+        10, length_scale=None, sampling="random", random_state=np.random.RandomState(1)
+    ),
+    "learnt width": GaussianBasis(15, width="evidence"),
+    "given centers": GaussianBasis(
+        centers=np.asfortranarray(FROZEN[:5]), width=np.float32(0.5), linear=True
+    ),
+    "domain": GaussianBasis(9, domain=((-3, 3), (-4, 4)), overlap=1),
+    "sigmoid quantiles": SigmoidBasis(4, centers="quantile", width=[1, 2]),
+    "sigmoid centers": SigmoidBasis(centers=[0.0, 1.0]),
+    "splines": SplineTransformer(extrapolation="linear"),
+    "periodic splines": SplineTransformer(4, extrapolation="periodic", knots="quantile"),
+    "polynomials": PolynomialFeatures(3, interaction_only=True),
+    "nystroem": Nystroem(gamma=0.5, n_components=10, random_state=0),
+    "nystroem with parameters": Nystroem(
+        "polynomial", degree=2, n_components=5, kernel_params=None, random_state=0
+    ),
+    "random features": RBFSampler(n_components=10, random_state=0),
+    "pipeline": make_pipeline(StandardScaler(), PolynomialFeatures(2), PCA(3)),
+    "nested": make_pipeline(make_pipeline(MinMaxScaler()), FourierBasis(10, random_state=0)),
+    "frozen": FrozenEstimator(SplineTransformer().fit(FROZEN)),
+    "scalers": make_pipeline(
+        MaxAbsScaler(), RobustScaler(), QuantileTransformer(n_quantiles=10), FunctionTransformer()
+    ),
+}  # fmt: skip
+
+
+def assert_same_model(arrived, model, X):
+    assert_same(arrived.get_params(), model.get_params())
+    for method, arguments in {
+        "predict": {"return_std": True},
+        "sample_y": {"n_samples": 3, "random_state": 0},
+    }.items():
+        assert_same(
+            getattr(arrived, method)(X, **arguments), getattr(model, method)(X, **arguments)
+        )
+    for name in ("covariance_", "prior_precision_", "noise_precision_", "degrees_of_freedom_",
+                 "log_marginal_likelihood_", "n_samples_seen_", "n_features_in_"):  # fmt: skip
+        assert_same(getattr(arrived, name), getattr(model, name))
+
+
+@pytest.mark.parametrize("basis", BASES)
+def test_a_regressor_with_any_basis_comes_back(basis, data, path):
+    X, y = data
+    model = BayesianBasisRegressor(BASES[basis]).fit(X, y)
+    arrived = through_file(model, path)
+    assert vars(arrived).keys() == vars(model).keys()
+    assert arrived.basis_ is arrived._stream.design.basis
+    assert_same_model(arrived, model, X)
+    for each in (arrived, model):
+        each.partial_fit(X[:3], y[:3])
+    assert_same_model(arrived, model, X)
+    for each in (arrived, model):
+        each.merge(through_file(model, path))
+    assert_same_model(arrived, model, X)
+
+
+SETTINGS = {
+    "numbers": {"prior_precision": 2, "noise_precision": 3.0, "prior_mean": np.float64(0.5)},
+    "one a basis function": {"prior_precision": [1.0, 2.0], "prior_mean": np.array([0, 1])},
+    "ard": {"prior_precision": "ard", "solver": "cholesky"},
+    "gamma": {"noise_precision": "gamma", "noise_shape": 2.0, "noise_rate": 0.5},
+    "conjugate": {"noise_precision": "gamma", "prior_precision": 1.0, "intercept_precision": 0.0},
+    "flat": {"prior_precision": 0.0},
+    "no intercept": {"fit_intercept": False, "solver": "qr"},
+    "forgetting": {"forgetting": 0.9},
+    "numpy's bool": {"fit_intercept": np.bool_(True)},
+}
+
+
+@pytest.mark.parametrize("outputs", [(), (1,), (2,)])
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_regressor_with_any_option_comes_back(settings, outputs, data, rng, path):
+    X, _ = data
+    y = rng.normal(size=(40, *outputs))
+    model = BayesianBasisRegressor("identity", **SETTINGS[settings])
+    assert_same(through_file(model, path).get_params(), model.get_params())
+    arrived = through_file(model.fit(X, y), path)
+    assert_same_model(arrived, model, X)
+    assert_same_model(arrived.partial_fit(X, y), model.partial_fit(X, y), X)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_stream_with_waiting_rows_goes_on_alike(changed, rng, path):
+    X = rng.normal(size=(3000, 2))
+    y = X @ [1.0, 2.0]
+    model = BayesianBasisRegressor("identity", prior_precision=1.0).partial_fit(X[:10], y[:10])
+    for row in range(10, 60):
+        model.partial_fit(X[row : row + 1], y[row : row + 1])
+    if changed:
+        model.set_params(prior_precision=5.0)
+    arrived = through_file(model, path)
+    assert arrived.n_samples_seen_ == 60
+    for each in (model, arrived):
+        for chunk in (slice(60, 100), slice(100, 800), slice(800, 3000)):
+            each.partial_fit(X[chunk], y[chunk])
+    assert_same_model(arrived, model, X[:50])
+
+
+def test_names_of_features_come_back(data, path):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(data[0], columns=["length", "größe"])
+    model = BayesianBasisRegressor().fit(X, data[1])
+    arrived = through_file(model, path)
+    assert_same(arrived.feature_names_in_, model.feature_names_in_)
+    with pytest.raises(ValueError, match="feature names"):
+        arrived.predict(X[["größe", "length"]])
+
+
+# -- the autoencoder ------------------------------------------------------------------------------
+
+SMALL = {"hidden_layer_sizes": (5,), "max_iter": 3, "random_state": 0}
+TWO_PIXELS = {"image_shape": (2, 1), "max_iter": 50, "beta": 0.1, "random_state": 0}
+IMAGE = {"image_shape": (4, 4), "max_iter": 5, "beta": 0.1, "random_state": 0}
+AUTOENCODERS = {
+    "default": SMALL,
+    "linear": SMALL | {"hidden_layer_sizes": []},
+    "array of sizes": SMALL | {"hidden_layer_sizes": np.array([4, 3]), "activation": "tanh"},
+    "feature": SMALL | {"likelihood": Gaussian("feature", min_scale=0.01)},
+    "row": SMALL | {"likelihood": Gaussian("row")},
+    "bernoulli": SMALL | {"likelihood": "bernoulli"},
+    "clipped": SMALL | {"likelihood": Bernoulli(clip=True)},
+    "continuous bernoulli": SMALL | {"likelihood": ContinuousBernoulli()},
+    "convolutional": IMAGE,
+    "early stopping": SMALL | {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 9},
+    "builders": SMALL
+    | {
+        "encoder": ConvolutionalEncoder((4, 4), (2, 3), "relu"),
+        "decoder": ConvolutionalDecoder((4, 4, 1), [2]),
+    },
+    "mixed": SMALL | {"encoder": "convolutional", "decoder": MLP((3,), "logistic")},
+    "importance": SMALL | {"n_importance_samples": 3, "beta": 0.5, "kl_warmup": 2},
+    "constant rate": SMALL | {"learning_rate": "constant", "batch_size": 7, "free_bits": 0.1},
+    "generator": SMALL | {"random_state": np.random.default_rng(5)},
+    "mersenne": SMALL | {"random_state": np.random.Generator(np.random.MT19937(5))},
+    "no callbacks": SMALL | {"callbacks": [], "verbose": False, "device": "cpu"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_an_autoencoder_with_any_option_comes_back(name, rng, path):
+    X = rng.uniform(size=(30, 16))
+    model = VAETransformer(2, **AUTOENCODERS[name])
+    assert_same(through_file(model, path).get_params(), model.get_params())
+    model.fit(X)
+    before = torch.get_rng_state()
+    arrived = through_file(model, path)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert vars(arrived).keys() == vars(model).keys()
+    assert not arrived.module_.training
+    for _ in range(2):
+        assert_same(arrived.get_params(), model.get_params())
+        assert_same(arrived.history_, model.history_)
+        for table in (X, X.astype(np.float32)):
+            assert_same(arrived.transform(table, True), model.transform(table, True))
+            assert_same(arrived.reconstruct(table), model.reconstruct(table))
+        assert_same(arrived.sample(3, random_state=1), model.sample(3, random_state=1))
+        assert_same(arrived.explained_kl_, model.explained_kl_)
+        for each in (arrived, model):
+            each.partial_fit(X)
+            each.history_["dur"] = []  # seconds differ
+            each.history_["dur"] = [0.0] * each.n_iter_
+    for each in (arrived, model):
+        each.set_params(warm_start=True).fit(X)
+    assert_same(arrived.transform(X), model.transform(X))
+
+
+# -- around them ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*OURS])
+def test_unfitted_estimators_come_back(name, path):
+    estimator = getattr(skgen, name)()
+    arrived = through_file(estimator, path)
+    assert_same(vars(arrived), vars(estimator))
+
+
+@pytest.mark.parametrize("basis", [FourierBasis(6), GaussianBasis(6), SigmoidBasis(3)])
+def test_fitted_bases_come_back_with_their_output_set(basis, data, path):
+    X, _ = data
+    basis = clone(basis).set_output(transform="pandas").fit(X)
+    arrived = through_file(basis, path)
+    assert vars(arrived).keys() == vars(basis).keys()
+    assert arrived.transform(X).equals(basis.transform(X))
+
+
+def test_the_best_pipeline_of_a_search_comes_back(data, path):
+    X, y = data
+    pipeline = make_pipeline(StandardScaler(), PCA(), BayesianBasisRegressor("gaussian"))
+    grid = {"bayesianbasisregressor__prior_precision": np.logspace(-1, 1, 3)}
+    best = GridSearchCV(pipeline, grid, cv=2).fit(X, y).best_estimator_
+    arrived = through_file(best, path)
+    assert_same(arrived.get_params()["steps"], best.get_params()["steps"])
+    assert_same(arrived.predict(X, return_std=True), best.predict(X, return_std=True))
+
+
+def test_a_pipeline_with_an_autoencoder_comes_back(data, path):
+    X, y = data
+    pipeline = make_pipeline(
+        RobustScaler(), VAETransformer(1, **SMALL), BayesianBasisRegressor("identity")
+    ).fit(X, y)
+    assert_same(through_file(pipeline, path).predict(X), pipeline.predict(X))
+
+
+class OwnBasis(StandardScaler):
+    pass
+
+
+class CallableEncoder:
+    def __call__(self, n_inputs, n_outputs):
+        return torch.nn.Linear(n_inputs, n_outputs)
+
+
+UNFIT = {
+    "basis": BayesianBasisRegressor(OwnBasis()),
+    "basis.steps.0.1.func": BayesianBasisRegressor(make_pipeline(FunctionTransformer(np.exp))),
+    "basis.kernel": BayesianBasisRegressor(Nystroem(kernel=lambda x, y: 1.0)),
+    "memory": make_pipeline(StandardScaler(), memory="cache"),
+    "encoder": VAETransformer(encoder=CallableEncoder()),
+    "decoder": VAETransformer(decoder=torch.nn.Linear),
+    "callbacks.0": VAETransformer(callbacks=[object()]),
+    "estimator": GridSearchCV(BayesianBasisRegressor(), {}),
+    "prior_precision": BayesianBasisRegressor(prior_precision="most"),
+    "prior_mean": BayesianBasisRegressor(prior_mean=np.array([1 + 1j])),
+    "checkpoint": VAETransformer(checkpoint="here"),
+    "forgetting": BayesianBasisRegressor(forgetting=2.0),
+    "beta": VAETransformer(beta="1"),
+    "random_state.bit_generator": FourierBasis(
+        random_state=np.random.Generator(np.random.SFC64(0))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_no_file_can_hold_is_named(name, path):
+    with pytest.raises(TypeError, match=f"`{name}`"):
+        skgen.save(UNFIT[name], path)
+    assert not path.exists()
+
+
+def test_an_attribute_of_the_users_own_is_named(path):
+    basis = GaussianBasis()
+    basis.note = "mine"
+    with pytest.raises(TypeError, match="GaussianBasis with `note`"):
+        skgen.save(basis, path)
+
+
+# -- the file -------------------------------------------------------------------------------------
+
+
+def test_other_tools_read_the_arrays(data, path):
+    model = BayesianBasisRegressor("identity").fit(*data)
+    skgen.save(model, path)
+    arrays = safetensors.numpy.load_file(path)
+    assert_same(arrays["_stream.statistic.targets"][:, 0], model._stream.statistic.targets[:, 0])
+    with safetensors.safe_open(path, "numpy") as file:
+        text = file.metadata()
+    assert (text["format"], text["skgen_version"]) == ("skgen", skgen.__version__)
+
+
+def test_the_checksum_is_that_of_all_other_bytes(path):
+    skgen.save(GaussianBasis(), path)
+    content = path.read_bytes()
+    assert content[-32:] == hashlib.sha256(content[:-32]).digest()
+
+
+def test_loading_a_regressor_imports_no_torch(data, path):
+    skgen.save(BayesianBasisRegressor(SplineTransformer()).fit(*data), path)
+    code = (
+        "import sys, skgen\n"
+        f"skgen.load({str(path)!r}).predict([[0.0, 0.0]])\n"
+        "assert not {'torch', 'skorch', 'matplotlib'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_save_that_fails_leaves_what_was_there(path, monkeypatch):
+    skgen.save(GaussianBasis(3), path)
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        skgen.save(GaussianBasis(4), path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_link_stays_a_link(path):
+    target = path.with_name("target")
+    target.touch()
+    path.symlink_to(target)
+    skgen.save(GaussianBasis(3), path)
+    assert path.is_symlink()
+    assert skgen.load(target).n_basis == 3
+
+
+def test_a_missing_file_is_missing(path):
+    with pytest.raises(FileNotFoundError):
+        skgen.load(path)
+
+
+# -- earlier versions -----------------------------------------------------------------------------
+
+spec = importlib.util.spec_from_file_location("make", OLD / "make.py")
+make = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(make)
+
+
+@pytest.mark.parametrize(
+    "file", sorted(OLD.glob("*/*.safetensors")), ids=lambda p: f"{p.parts[-2:]}"
+)
+def test_files_of_every_version_answer_as_they_did(file):
+    known = json.loads((file.parent / "answers.json").read_text())[file.stem]
+    estimator = skgen.load(file)
+    assert_same(make.answers(estimator)[0][0].__class__, float)
+    np.testing.assert_allclose(make.answers(estimator), known, rtol=1e-9, atol=1e-12)
+    estimator.fit(make.X, make.Y)
+
+
+def test_every_estimator_has_a_file():
+    assert {file.stem for file in OLD.glob("*/*.safetensors")} == set(OURS) == set(make.ESTIMATORS)
+
+
+def test_a_parameter_that_an_earlier_version_lacks_has_its_default(path):
+    path.write_bytes(holding({"class": "GaussianBasis", "values": {"n_basis": 4}}))
+    assert_same(skgen.load(path).get_params(), GaussianBasis(4).get_params())
+
+
+def test_every_parameter_has_a_check():
+    for name, schema in OURS.items():
+        assert schema.params.keys() == getattr(skgen, name)().get_params().keys()
+
+
+def test_a_later_version_is_refused_by_its_name(path):
+    skgen.save(GaussianBasis(), path)
+    text, arrays, _ = read(path)
+    write(path, text | {"format_version": "2", "skgen_version": "9.1"}, arrays)
+    with pytest.raises(ModelFileError, match=r"later version .*'9\.1'; update skgen"):
+        skgen.load(path)
+
+
+# -- hostile files --------------------------------------------------------------------------------
+
+
+class Marker:
+    """Pickled, it leaves a trace when it is unpickled."""
+
+    def __reduce__(self):
+        return os.system, ("touch HACKED",)
+
+
+def signed(header, body=b""):
+    """A file with any header, whose checksum is right."""
+    header = header if isinstance(header, bytes) else json.dumps(header).encode()
+    content = len(header).to_bytes(8, "little") + header + body
+    return content + hashlib.sha256(content).digest()
+
+
+def text_of(tree):
+    tree = tree if isinstance(tree, str) else json.dumps(tree)
+    return {"format": "skgen", "format_version": "1", "skgen_version": "0", "estimator": tree}
+
+
+def entry(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def holding(tree, **arrays):
+    """A file whose header is right, with any tree."""
+    entries, end = {}, 0
+    for name, array in arrays.items():
+        dtype = {"f8": "F64", "f4": "F32", "i8": "I64", "u1": "U8"}[array.dtype.str[1:]]
+        entries[name] = entry(dtype, array.shape, end, end := end + array.nbytes)
+    entries["sha256"] = entry("U8", [32], end, end + 32)
+    body = b"".join(array.tobytes() for array in arrays.values())
+    return signed({"__metadata__": text_of(tree), **entries}, body)
+
+
+SHA = {"sha256": entry("U8", [32], 0, 32)}
+DEFAULTS = GaussianBasis().get_params()
+
+
+def gaussian(**changes):
+    return {"class": "GaussianBasis", "values": DEFAULTS | changes}
+
+
+def regressor(basis):
+    values = BayesianBasisRegressor().get_params() | {"basis": basis}
+    return {"class": "BayesianBasisRegressor", "values": values}
+
+
+def autoencoder(**module):
+    params = {k: v for k, v in VAETransformer().get_params().items() if k != "hidden_layer_sizes"}
+    mlp = {"class": "MLP", "values": {"hidden_layer_sizes": {"list": []}, "activation": "relu"}}
+    gaussian = {"class": "Gaussian", "values": {"scale": "shared", "min_scale": 0.1}}
+    parts = {"encoder": mlp, "decoder": mlp, "likelihood": gaussian, "n_features": 1,
+             "n_components": 1, "weights": {"dict": {}}}  # fmt: skip
+    vae = {"class": "VAE", "values": parts | module}
+    return {
+        "class": "VAETransformer",
+        "values": params | {"hidden_layer_sizes": {"list": [1]}, "module_": vae},
+    }
+
+
+def wide(size):
+    values = {"hidden_layer_sizes": {"list": [size] * 2}, "activation": "relu"}
+    return {"class": "MLP", "values": values}
+
+
+def placed(**changes):
+    """A fitted GaussianBasis of one feature and two centers."""
+    arrays = {"c": np.ones((2, 1)), "w": np.ones(1), "l": np.ones(1), "s": np.ones(1)} | changes
+    names = {"centers_": "c", "width_": "w", "location_": "l", "scale_": "s"}
+    state = {name: {"array": key} for name, key in names.items()}
+    return holding(gaussian(n_features_in_=1, linear_=False, **state), **arrays)
+
+
+MERSENNE = {"class": "MT19937", "values": {"key": {"array": "k"}, "pos": 10**6}}
+PICKLE = pickle.dumps(Marker())
+HOSTILE = {
+    "empty": b"",
+    "a pickle": PICKLE,
+    "a signed pickle": PICKLE + hashlib.sha256(PICKLE).digest(),
+    "a pickle as a header": signed(PICKLE),
+    "a pickle as an array": signed({"__metadata__": text_of({"array": "p"}), "p": entry(
+        "O", [1], 0, len(PICKLE))}, PICKLE),
+    "only a checksum": hashlib.sha256(b"").digest(),
+    "a header longer than the file": (2**63).to_bytes(8, "little") + hashlib.sha256(
+        (2**63).to_bytes(8, "little")).digest(),
+    "not JSON": signed(b"{"),
+    "not text": signed(b"\xff\xfe"),
+    "a list for a header": signed([1]),
+    "no text": signed(SHA),
+    "text that is a number": signed({"__metadata__": 1} | SHA),
+    "text of numbers": signed({"__metadata__": {"format": 1}} | SHA),
+    "another program's": signed({"__metadata__": {"format": "pt"}} | SHA),
+    "no estimator": signed({"__metadata__": {"format": "skgen", "format_version": "1"}} | SHA),
+    "no version": signed({"__metadata__": {"format": "skgen"}} | SHA),
+    "a huge version": signed({"__metadata__": {"format": "skgen", "format_version": "9" * 99}}
+        | SHA),
+    "bytes at the end": signed({"__metadata__": text_of(gaussian())} | SHA, b"more"),
+    "no checksum in the header": signed({"__metadata__": text_of(gaussian())}),
+    "a checksum of another size": signed({"__metadata__": text_of(gaussian()),
+        "sha256": entry("U8", [0], 0, 0), "more": entry("U8", [32], 0, 32)}),
+    "two arrays of one name": signed(
+        json.dumps({"__metadata__": text_of(gaussian())})[:-1].encode()
+        + b',"sha256":{},"sha256":' + json.dumps(SHA["sha256"]).encode() + b"}"),
+    "two parameters of one name": holding(
+        json.dumps(gaussian()).replace('"n_basis": null', '"n_basis": null, "n_basis": 3')),
+    "deep JSON": holding("[" * 100_000, zeros=np.zeros(10**6)),
+    "deep JSON in the header": signed(b'{"a":' * 100_000 + b" " * 10**7),
+    "deep lists": holding(gaussian(n_basis=json.loads('{"list":[' * 50 + "]}" * 50))),
+    "many small values": holding("[" + "[]," * 100_000 + "[]]"),
+    "a huge integer": holding(json.dumps(gaussian()).replace("null", "1" * 100_000, 1)),
+    "a large integer": holding(gaussian(n_basis=10**30)),
+    "a huge float": holding(json.dumps(gaussian()).replace("null", "1e999", 1)),
+    "not a number": holding(json.dumps(gaussian()).replace("null", "NaN", 1)),
+    "an unknown float": holding(gaussian(overlap={"float": "__import__('os')"})),
+    "os.system": holding({"class": "os.system", "values": {"command": "touch HACKED"}}),
+    "system": holding({"class": "system", "values": {"command": "touch HACKED"}}),
+    "eval": holding(regressor({"class": "eval", "values": {"source": "1 / 0"}})),
+    "a class that is a list": holding({"class": ["GaussianBasis"], "values": {}}),
+    "values that are a list": holding({"class": "GaussianBasis", "values": []}),
+    "a class of scikit-learn's": holding({"class": "GridSearchCV", "values": {}}),
+    "a function in a transformer": holding(regressor({"class": "FunctionTransformer", "values": {
+        "func": "os.system"}})),
+    "a cache of pickles": holding({"class": "Pipeline", "values": {
+        "steps": {"list": []}, "memory": "cache", "verbose": False, "transform_input": None,
+
+        "_sklearn_version": sklearn.__version__}}),
+    "steps that are none": holding({"class": "Pipeline", "values": {
+        "steps": 3, "memory": None, "verbose": "x", "transform_input": None,
+        "_sklearn_version": sklearn.__version__}}),
+    "not an estimator": holding({"class": "Gamma", "values": {"shape": 1.0, "rate": 1.0}}),
+    "a number for an estimator": holding(3),
+    "an unknown kind": holding({"pickle": "gASVHA=="}),
+    "two kinds at once": holding({"list": [], "tuple": []}),
+    "a parameter too many": holding(gaussian(n=3)),
+    "a parameter too few": holding({"class": "Gamma", "values": {"shape": 1.0}}),
+    "a wrong type": holding(gaussian(n_basis="3")),
+    "a wrong choice": holding(gaussian(centers="anywhere")),
+    "a special method": holding(gaussian(__class__="os")),
+    "a private attribute": holding(gaussian(_write={"class": "Gamma", "values": {}})),
+    "state by half": holding(gaussian(n_features_in_=1)),
+    "an array that is not there": placed().replace(b'array\\": \\"c', b'array\\": \\"d'),
+    "an array twice": holding(gaussian(centers={"array": "a"}, width={"array": "a"}),
+        a=np.ones((1, 1))),
+    "an array for nobody": holding(gaussian(), a=np.ones(3)),
+    "a name that is a list": holding(gaussian(centers={"array": ["a"]}), a=np.ones(3)),
+    "shapes that differ": placed(w=np.ones(3)),
+    "too many dimensions": placed(w=np.ones((1, 1))),
+    "integers for floats": placed(c=np.ones((2, 1), dtype=np.int64)),
+    "nan in an array": placed(c=np.full((2, 1), np.nan)),
+    "a width of 0": placed(w=np.zeros(1)),
+    "strings that are none": holding(gaussian(feature_names_in_={"strings": [1]},
+        n_features_in_=1)),
+    "networks beyond memory": holding(autoencoder(encoder=wide(10**6))),
+    "networks of many layers": holding(autoencoder(encoder={"class": "MLP", "values": {
+        "hidden_layer_sizes": {"list": [1] * 5000}, "activation": "relu"}}), z=np.zeros(10**5)),
+    "networks without weights": holding(autoencoder()),
+    "an unknown activation": holding(autoencoder(encoder={"class": "MLP", "values": {
+        "hidden_layer_sizes": {"list": []}, "activation": "eval"}})),
+    "an image of no size": holding(autoencoder(encoder={"class": "ConvolutionalEncoder", "values": {
+        "image_shape": {"list": [0]}, "n_filters": {"list": []}, "activation": "relu"}})),
+    "a generator beyond its words": holding({"class": "FourierBasis", "values": {
+        **FourierBasis().get_params(), "random_state": {"class": "Generator", "values": {
+            "bit_generator": MERSENNE}}}}, k=np.zeros(624)),
+    **{f"an array of shape {shape}": signed({"__metadata__": text_of(gaussian()),
+        "a": entry("F64", shape, 0, 8), "sha256": entry("U8", [32], 8, 40)}, bytes(8))
+        for shape in ([], [2], [2**40, 2**40], [-1, -1], [1.0], ["1"], "11", None, [1] * 99,
+                      [0, 2**47], [True], [2**63])},
+    **{f"an array of dtype {dtype}": signed({"__metadata__": text_of(gaussian()),
+        "a": entry(dtype, [1], 0, 8), "sha256": entry("U8", [32], 8, 40)}, bytes(8))
+        for dtype in ("F32", "O", "object", "|O8", "U1000000000", ["F64"], None, 8)},
+    **{f"an array at {place}": signed({"__metadata__": text_of(gaussian()),
+        "a": {"dtype": "F64", "shape": [1], "data_offsets": place},
+        "sha256": entry("U8", [32], 8, 40)}, bytes(8))
+        for place in ([0, 2**60], [-8, 0], [8, 16], [0, 7], [0.0, 8.0], [0], None, "08")},
+    "a bool of 2": signed({"__metadata__": text_of(gaussian()), "a": entry("BOOL", [1], 0, 1),
+        "sha256": entry("U8", [32], 1, 33)}, b"\2"),
+}  # fmt: skip
+
+WATCHED = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "ctypes.dlopen",
+           "pickle.find_class", "exec", "compile", "import", "socket.connect", "marshal.loads",
+           "code.__new__")  # fmt: skip
+seen: list[str] | None = None
+
+
+def watch(event, arguments):
+    if seen is not None and event in WATCHED:
+        seen.append(f"{event} {arguments}")
+
+
+sys.addaudithook(watch)  # for good, as hooks are; idle where `seen` is None
+
+
+def measured(path):
+    """What came of loading a file, the seconds it computed, and the bytes it had at most."""
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    start = time.thread_time()  # of this thread alone, on a machine that may be busy
+    try:
+        outcome = skgen.load(path)
+    except ModelFileError as error:
+        outcome = error
+    seconds = time.thread_time() - start
+    return outcome, seconds, tracemalloc.get_traced_memory()[1] - before
+
+
+@pytest.fixture(scope="module")
+def _imported(tmp_path_factory):
+    """All that a file may lead to, imported, so that what is loaded next imports nothing."""
+    for name in SCHEMAS:
+        __import__(SCHEMAS[name].home)
+    file = tmp_path_factory.mktemp("files") / "vae"
+    X = np.random.default_rng(0).normal(size=(9, 2))
+    skgen.save(VAETransformer(1, **SMALL).fit(X), file)
+    skgen.load(file)
+
+
+@pytest.fixture
+def _traced():
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+PAGE = 4096
+"""Bytes that an error and an open file may take, be the file as small as it will."""
+ALLOWANCE = 65_536
+"""Bytes that a forged file may take besides ten times its size: empty networks, errors."""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.usefixtures("_imported", "_traced")
+def test_hostile_files_run_nothing_and_are_refused(name, path, monkeypatch):
+    global seen
+    monkeypatch.chdir(path.parent)
+    path.write_bytes(HOSTILE[name])
+    skgen_error, _, _ = measured(path)
+    assert type(skgen_error) is ModelFileError
+    seen = []
+    try:
+        error, _, peak = measured(path)
+    finally:
+        events, seen = seen, None
+    assert type(error) is ModelFileError
+    assert "`path` must be a file that skgen.save wrote" in str(error)
+    assert len(str(error)) < 1000
+    assert not events
+    assert os.listdir() == [path.name]
+    assert peak < 10 * len(HOSTILE[name]) + ALLOWANCE
+
+
+def test_the_forger_can_write_good_files(path):
+    """Else what is hostile would be refused for another reason."""
+    path.write_bytes(holding(gaussian(n_basis=4)))
+    assert skgen.load(path).n_basis == 4
+    path.write_bytes(placed())
+    assert skgen.load(path).transform([[1.0]]).tolist() == [[1.0, 1.0]]
+    path.write_bytes(holding(regressor(gaussian())))
+    assert isinstance(skgen.load(path).basis, GaussianBasis)
+
+
+# -- damage ---------------------------------------------------------------------------------------
+
+
+def small(data):
+    return BayesianBasisRegressor("identity", prior_precision=1.0).fit(data[0][:, :1], data[1])
+
+
+@pytest.fixture
+def damaged(path):
+    """Loads any content, quickly, from one file."""
+    with open(path, "wb", buffering=0) as file:
+
+        def load(content):
+            file.seek(0)
+            file.write(content)
+            file.truncate()
+            return measured(path)
+
+        yield load
+
+
+def flips(content):
+    for position in range(len(content)):
+        for bit in range(8):
+            flipped = bytearray(content)
+            flipped[position] ^= 1 << bit
+            yield bytes(flipped)
+
+
+def truncations(content):
+    for length in range(len(content)):
+        yield content[:length]
+
+
+def mutations(content, rng, n_files):
+    """Bytes changed, cut out, doubled, or moved elsewhere."""
+    for _ in range(n_files):
+        mutated = bytearray(content)
+        for _ in range(rng.integers(1, 4)):
+            start, stop, place = sorted(rng.integers(len(content), size=3))
+            kind = rng.integers(4)
+            if kind == 0:
+                mutated[place % len(mutated)] = rng.integers(256)
+            elif kind == 1:
+                del mutated[start:stop]
+            elif kind == 2:
+                mutated[place:place] = mutated[start:stop]
+            else:
+                mutated[start:stop] = rng.bytes(int(stop - start))
+            if not mutated:
+                break
+        if mutated != content:
+            yield bytes(mutated)
+
+
+def test_every_bit_counts(path, damaged):
+    skgen.save(GaussianBasis(), path.with_name("other"))
+    content = path.with_name("other").read_bytes()
+    assert type(damaged(content)[0]) is GaussianBasis
+    for files in (flips(content), truncations(content)):
+        assert {type(damaged(file)[0]) for file in files} == {ModelFileError}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_imported", "_traced")
+@pytest.mark.parametrize("estimator", ["basis", "regressor", "autoencoder"])
+def test_damage_of_any_kind_is_refused_at_once(estimator, data, rng, path, damaged):
+    made = {
+        "basis": lambda: GaussianBasis(3).fit(data[0]),
+        "regressor": lambda: small(data),
+        "autoencoder": lambda: VAETransformer(1, **SMALL).fit(data[0]),
+    }[estimator]()
+    skgen.save(made, path.with_name("other"))
+    content = path.with_name("other").read_bytes()
+    n_files, worst_seconds, worst_bytes = 0, 0.0, 0.0
+    for files in (flips(content), truncations(content), mutations(content, rng, 40_000)):
+        for file in files:
+            outcome, seconds, peak = damaged(file)
+            assert type(outcome) is ModelFileError
+            assert peak < max(10 * len(file), PAGE)
+            n_files, worst_seconds = n_files + 1, max(worst_seconds, seconds)
+            worst_bytes = max(worst_bytes, 10 * peak / max(10 * len(file), PAGE))
+    print(f"{n_files} files, at most {1e3 * worst_seconds:.1f} ms and {worst_bytes:.1f} x the size")
+    assert worst_seconds < 0.1
+
+
+NASTY = (None, True, -1, 0, 3, 10**9, 2**64, -1.5, 1e300, "", "evidence", "__class__", [], {},
+         {"list": []}, {"tuple": [1]}, {"float": "nan"}, {"float": "-inf"}, {"dict": {}},
+         {"strings": ["a"]}, {"class": "Gamma", "values": {"shape": 1, "rate": 1}})  # fmt: skip
+
+
+def forged(tree, arrays, rng):
+    """The tree and the arrays with a node or an array changed."""
+    if arrays and rng.random() < 0.3:
+        name = str(rng.choice([*arrays]))
+        array = arrays[name]
+        changed = [
+            array.astype(str(rng.choice(["f4", "f8", "i8", "u1", "?"]))),
+            array.reshape(-1),
+            np.repeat(array.reshape(1, -1), 2, axis=0),
+            np.full_like(array, rng.choice([0, 1, np.nan, np.inf, -1, 1e99]) if array.dtype.kind
+                         == "f" else 0),
+            array[..., :0] if array.ndim else array,
+            rng.permutation(array.reshape(-1)).reshape(array.shape),
+        ]  # fmt: skip
+        return tree, arrays | {name: np.ascontiguousarray(changed[rng.integers(len(changed))])}
+    nodes = []
+
+    def walk(node):
+        for key, child in node.items() if isinstance(node, dict) else enumerate(node):
+            nodes.append((node, key))
+            if isinstance(child, dict | list):
+                walk(child)
+
+    walk(tree := json.loads(json.dumps(tree)))
+    node, key = nodes[rng.integers(len(nodes))]
+    node[key] = NASTY[rng.integers(len(NASTY))]
+    return tree, arrays
+
+
+def use(estimator, X):
+    """Ask all that may be asked of a forged estimator: it may raise, and not crash."""
+    with suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        estimator.predict(X) if hasattr(estimator, "predict") else estimator.transform(X)
+
+
+def forge_and_load(estimator, rng, path, n_files):
+    """Forge files of an estimator; count those that are refused."""
+    skgen.save(estimator, path)
+    text, arrays, _ = read(path)
+    tree, n_refused = json.loads(text["estimator"]), 0
+    for _ in range(n_files):
+        new, changed = tree, arrays
+        with np.errstate(all="ignore"):
+            for _ in range(rng.integers(1, 3)):
+                new, changed = forged(new, changed, rng)
+        entries, end = {}, 0
+        for name, array in changed.items():
+            code = {"?": "BOOL", "f": "F", "i": "I", "u": "U"}[array.dtype.char if array.dtype.char
+                == "?" else array.dtype.kind]  # fmt: skip
+            code += "" if code == "BOOL" else str(8 * array.itemsize)
+            entries[name] = entry(code, array.shape, end, end := end + array.nbytes)
+        entries["sha256"] = entry("U8", [32], end, end + 32)
+        body = b"".join(array.tobytes() for array in changed.values())
+        path.write_bytes(signed({"__metadata__": text_of(new), **entries}, body))
+        outcome, _, peak = measured(path)
+        if type(outcome) is ModelFileError:
+            n_refused += 1
+            assert peak < 10 * os.path.getsize(path) + ALLOWANCE
+        else:
+            use(outcome, rng.uniform(size=(5, 2)))
+    return n_refused
+
+
+FORGED = {
+    "gaussian": lambda X, y: BayesianBasisRegressor(GaussianBasis(4)).fit(X, y),
+    "fourier": lambda X, y: FourierBasis(4, ranks=True).fit(X),
+    "sigmoid": lambda X, y: SigmoidBasis(4).fit(X),
+    "splines": lambda X, y: BayesianBasisRegressor(BASES["splines"], prior_precision="ard").fit(
+        X, y
+    ),
+    "scalers": lambda X, y: clone(BASES["scalers"]).fit(X, y),
+    "pipeline": lambda X, y: clone(BASES["pipeline"]).fit(X, y),
+    "generator": lambda X, y: FourierBasis(random_state=np.random.RandomState(0)),
+    "autoencoder": lambda X, y: VAETransformer(1, **SMALL).fit(X),
+    "images": lambda X, y: VAETransformer(1, **TWO_PIXELS).fit(X),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
+@pytest.mark.parametrize("name", FORGED)
+@pytest.mark.usefixtures("_imported", "_traced")
+def test_forged_files_are_refused_or_harmless(name, data, rng, path):
+    n_refused = forge_and_load(FORGED[name](*data), rng, path, 60)
+    assert n_refused > 10
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
+@pytest.mark.parametrize("name", FORGED)
+@pytest.mark.usefixtures("_imported", "_traced")
+def test_many_forged_files_are_refused_or_harmless(name, data, rng, path):
+    forge_and_load(FORGED[name](*data), rng, path, 1000)
+
+
+# -- kills ----------------------------------------------------------------------------------------
+
+SAVES = """
+import sys
+import numpy as np, skgen
+X = np.linspace(0, 1, 200)[:, None]
+models = [skgen.BayesianBasisRegressor(skgen.GaussianBasis(n)).fit(X, X[:, 0]) for n in (100, 150)]
+print("ready", flush=True)
+while True:
+    for model in models:
+        skgen.save(model, sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_a_kill_leaves_the_old_or_the_new_file(rng, path):
+    sizes = set()
+    for _ in range(40):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVES, str(path)], cwd=ROOT, stdout=subprocess.PIPE
+        )
+        assert process.stdout.readline() == b"ready\n"
+        while not path.exists():
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.1))
+        process.kill()
+        process.communicate()
+        sizes.add(skgen.load(path).basis.n_basis)
+    assert sizes == {100, 150}
+
+
+# -- pickles and skops ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        BayesianBasisRegressor(),
+        BayesianBasisRegressor("polynomial", noise_precision="gamma"),
+        BayesianBasisRegressor("gaussian", prior_precision="ard"),
+        VAETransformer(1, **SMALL),
+        VAETransformer(1, **TWO_PIXELS),
+    ],
+    ids=str,
+)
+def test_skops_has_to_trust_classes_of_ours_only(estimator, data):
+    X, y = data
+    estimator = clone(estimator).fit(X, y)
+    dumped = skops.io.dumps(estimator)
+    untrusted = skops.io.get_untrusted_types(data=dumped)
+    assert all(name.startswith("skgen.") for name in untrusted)
+    arrived = skops.io.loads(dumped, trusted=untrusted)
+    method = "predict" if hasattr(estimator, "predict") else "transform"
+    assert_same(getattr(arrived, method)(X), getattr(estimator, method)(X))

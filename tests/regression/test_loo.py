@@ -1,0 +1,151 @@
+"""What spreads owe to a basis that was learnt: by other fits, and by the linear model in all."""
+
+import numpy as np
+import pytest
+from conftest import assert_digits
+from learnable import FITTED, GAMMA, SEARCHED, table, waves
+from scipy import stats
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+
+from skgen import BayesianBasisRegressor, FourierBasis
+from skgen._regression.design import Rows
+from skgen._regression.loo import left_out, n_determined, tail
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("noise_precision", [4.0, "evidence"])
+@pytest.mark.parametrize("basis", SEARCHED)
+def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, weighted, rng):
+    """By the covariance of weights and parameters together, of the model that is linear in both."""
+    X = table(rng, 50, 2)
+    Y = np.sin(X[:, :1] + X[:, 1:] / 3) + 0.2 * rng.normal(size=(50, 2))
+    Y *= [1.0, 20.0]
+    weights = rng.uniform(0.5, 3, size=50) if weighted else None
+    model = BayesianBasisRegressor(SEARCHED[basis], noise_precision=noise_precision)
+    posteriors = model.fit(X, Y, weights)._stream.posteriors
+    design = model._stream.design
+    Phi = design.rows(X)
+    n_columns, n_theta = Phi.shape[1], len(design.basis.theta_)
+    information = np.zeros((2 * n_columns + n_theta, 2 * n_columns + n_theta))
+    information[-n_theta:, -n_theta:] = np.eye(n_theta)
+    for output, posterior in enumerate(posteriors):
+        places = np.r_[output * n_columns : (output + 1) * n_columns, -n_theta:0]
+        moves = [
+            design.basis.vjp(X, Phi[:, 1:], np.outer(row, posterior.mean[1:, 0]))
+            for row in np.eye(50)
+        ]
+        columns = np.hstack([Phi, moves]) / np.sqrt(posterior.noise_variance[0])
+        if weighted:
+            columns *= np.sqrt(weights)[:, None]
+        part = columns.T @ columns
+        diagonal = np.arange(n_columns)
+        part[diagonal, diagonal] += posterior.precision / posterior.noise_variance[0]
+        information[np.ix_(places, places)] += part
+    own = np.linalg.inv(information)[-n_theta:, -n_theta:]
+    found = n_determined(design, Rows(X, Y, weights), posteriors)
+    np.testing.assert_allclose(found, n_theta - np.trace(own), rtol=1e-4)
+    assert 0 < found < n_theta
+    np.testing.assert_allclose(design.learnt.n_params, found, rtol=1e-4)
+
+
+@pytest.mark.parametrize("basis", SEARCHED)
+def test_spreads_stay_numbers_however_little_the_rows_weigh(basis, rng):
+    X, y = waves(rng, 20)
+    light = BayesianBasisRegressor(SEARCHED[basis]).fit(X, y, np.full(20, 0.11))
+    forgetful = BayesianBasisRegressor(SEARCHED[basis], forgetting=0.5).partial_fit(X, y)
+    exact = BayesianBasisRegressor(SEARCHED[basis]).fit(X, X @ np.ones(X.shape[1]))
+    sure = BayesianBasisRegressor(SEARCHED[basis], noise_precision="gamma").partial_fit(X, y)
+    sure.set_params(prior_precision=1e90, noise_precision="evidence").partial_fit(X, y)
+    for model in (light, forgetful.partial_fit(X, y), exact, sure):
+        _, std = model.predict(X, return_std=True)
+        assert np.isfinite(std).all()
+        assert (std > 0).all()
+        assert np.isfinite(model.log_predictive_density(X, y)).all()
+
+
+# -- rows that are left out -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("basis", SEARCHED)
+def test_deviations_are_those_of_fits_to_all_other_rows(basis, weighted, rng):
+    X, y = table(rng, 30, 2), rng.normal(size=30)
+    weights = rng.uniform(0.5, 3, size=30) if weighted else np.ones(30)
+    frozen = FrozenEstimator(clone(SEARCHED[basis]).fit(X))
+    model = BayesianBasisRegressor(frozen, prior_precision=2.0, noise_precision=4.0)
+    posteriors = model.fit(X, y, weights)._stream.posteriors
+    design = model._stream.design
+    found, their_weights = left_out(design, Rows(X, y[:, None], weights), posteriors)
+    assert np.array_equal(their_weights, weights)
+    for row in range(30):
+        others = np.arange(30) != row
+        mean, std = (
+            clone(model).fit(X[others], y[others], weights[others])
+            .predict(X[[row]], return_std=True)
+        )  # fmt: skip
+        assert found[row, 0] == pytest.approx((y[row] - mean[0]) / std[0], rel=1e-9)
+
+
+def test_rows_that_determine_their_own_prediction_are_not_left_out(rng):
+    X, y = rng.normal(size=(20, 2)), rng.normal(size=20)
+    X[0] = 1e8
+    model = BayesianBasisRegressor("identity", prior_precision=1e-9, noise_precision=1.0).fit(X, y)
+    stream = model._stream
+    found, weights = left_out(stream.design, Rows(X, y[:, None], np.ones(20)), stream.posteriors)
+    assert found.shape == (19, 1)
+    assert len(weights) == 19
+
+
+@pytest.mark.parametrize("df", [5.0, 10.0, 1e9])
+@pytest.mark.parametrize("scale", [0.7, 1.3])
+def test_tails_are_those_of_the_distribution(df, scale, rng):
+    deviations = np.abs(scale * stats.t.rvs(df, size=20_000, random_state=rng))
+    found, widening = tail(deviations, np.ones(20_000))
+    assert 1 / found == pytest.approx(1 / df, abs=0.02)
+    spread = scale / np.sqrt(1 - 2 / df)
+    assert widening == pytest.approx(max(1.0, spread), rel=0.05)
+    if widening > 1:
+        half = widening * np.sqrt(1 - 2 / found) * stats.t.ppf(0.975, found)
+        assert np.mean(deviations <= half * (1 + 1e-12)) == 0.95
+
+
+def test_deviations_weigh_as_many_of_them(rng):
+    deviations, counts = np.abs(rng.standard_t(4, size=200)), rng.integers(1, 5, size=200)
+    repeated = np.repeat(deviations, counts)
+    expected = tail(repeated, np.ones(len(repeated)))
+    assert_digits(tail(deviations, counts * 1.0), expected, 6)
+
+
+@pytest.mark.parametrize("deviations", [np.full(19, 9.0), np.zeros(50), np.empty(0)], ids=len)
+def test_few_or_no_deviations_say_nothing(deviations):
+    assert tail(deviations, np.ones(len(deviations))) == (np.inf, 1.0)
+
+
+def test_heavy_tails_are_learnt(rng):
+    """Student-t noise of 5 degrees of freedom: more density than a normal of the same spread."""
+    X = rng.normal(size=(2000, 3))
+    y = np.sin(X[:, 0]) + X[:, 1] + 0.3 * rng.standard_t(5, size=2000)
+    model = BayesianBasisRegressor(FITTED["few fourier"]).fit(X[:1000], y[:1000])
+    assert 4 <= model.degrees_of_freedom_ < 9
+    mean, std = model.predict(X[1000:], return_std=True)
+    normal = stats.norm.logpdf(y[1000:], mean, std)
+    assert model.log_predictive_density(X[1000:], y[1000:]).mean() > normal.mean() + 0.01
+    half = std * np.sqrt(1 - 2 / model.degrees_of_freedom_)
+    for level in (0.5, 0.9, 0.95):
+        reach = stats.t.ppf((1 + level) / 2, model.degrees_of_freedom_) * half
+        assert np.mean(np.abs(y[1000:] - mean) < reach) == pytest.approx(level, abs=0.04)
+
+
+@pytest.mark.parametrize("prior", [{"noise_precision": 4.0}, GAMMA], ids=str)
+def test_noise_whose_distribution_is_given_has_no_other_tails(prior, rng):
+    X, y = waves(rng)
+    learnt = BayesianBasisRegressor(FITTED["few fourier"], **prior).fit(X, y)._stream.design.learnt
+    assert learnt.df == np.inf
+    assert learnt.widening == 1
+
+
+def test_a_basis_that_is_given_takes_nothing_from_the_data(rng):
+    X, y = waves(rng)
+    for basis in (FourierBasis(30, length_scale=1.0, random_state=0), "identity"):
+        assert BayesianBasisRegressor(basis).fit(X, y)._stream.design.learnt is None

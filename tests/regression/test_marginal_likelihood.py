@@ -1,0 +1,247 @@
+"""The evidence as a function of a basis' parameters: values and slopes by other ways.
+
+The second way to the evidence is the public one: a basis of given parameters, frozen, in a
+regressor whose precisions are given as numbers. Slopes are differences of that.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import assert_digits
+from learnable import (
+    FOURIER,
+    GAMMA,
+    GAUSSIAN,
+    LEARNABLE,
+    LINEAR,
+    N_COLUMNS,
+    moved,
+    slopes,
+    table,
+    with_theta,
+)
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Matern
+
+from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
+from skgen._regression.design import Design, Rows
+from skgen._regression.marginal_likelihood import ByColumns, ByKernel, objective_of
+from skgen.bases import exact_kernel
+
+# -- the gradient of the evidence -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Parameters of a regressor, and the numbers that fix its precisions at a ratio of them."""
+
+    given: dict[str, Any]
+    known: Callable[[float], dict[str, Any]] | None = None  # None: they are numbers already
+
+
+def jeffreys(ratio):
+    """Noise integrated out under Jeffreys' prior: the best noise's evidence plus a constant."""
+    return {"prior_precision": ratio, "noise_precision": "gamma", "intercept_precision": 0.0}
+
+
+def proper(ratio):
+    return {"prior_precision": ratio, "intercept_precision": 0.0}
+
+
+def of_noise(ratio):
+    return {"prior_precision": 4.0 * ratio, "intercept_precision": 0.0}
+
+
+def variance(ratio):
+    """If the prior is a number, the ratio is the variance of the noise."""
+    return {"noise_precision": 1 / ratio}
+
+
+class Exact(TransformerMixin, BaseEstimator):
+    """As many basis functions as rows, whose products are the kernel that waves stand for.
+
+    They are scikit-learn's kernel between a row and those of the fit, times the inverse root of
+    that among the latter.
+    """
+
+    def __init__(self, waves):
+        self.waves = waves
+
+    def fit(self, X, y=None):
+        self.waves.fit(X)
+        self.inputs_ = self.waves._inputs(X)
+        return self
+
+    @property
+    def theta_(self):
+        return self.waves.theta_
+
+    @theta_.setter
+    def theta_(self, theta):
+        self.waves.theta_ = theta
+
+    def transform(self, X):
+        lengths = np.exp(self.theta_[: self.inputs_.shape[1]])
+        known, new = self.inputs_ / lengths, self.waves._inputs(X) / lengths
+        kernel = KERNELS[self.waves.kernel]
+        if self.waves.linear:
+            kernel += ConstantKernel(np.exp(2 * self.theta_[-1])) * DotProduct(0)
+        values, vectors = np.linalg.eigh(kernel(known))
+        inverse = np.where(values > 1e-12, 1 / np.sqrt(np.maximum(values, 1e-12)), 0)
+        return kernel(new, known) @ (vectors * inverse)
+
+
+KERNELS = {"rbf": RBF(), "matern32": Matern(nu=1.5), "matern52": Matern(nu=2.5)}
+EACH = {"prior_precision": np.linspace(0.5, 3, N_COLUMNS)}
+RULES = {
+    "learnt": Rule({}, jeffreys),
+    "learnt without intercept": Rule({"fit_intercept": False}, jeffreys),
+    "learnt around a mean": Rule({"prior_mean": np.linspace(-1, 1, N_COLUMNS)}, jeffreys),
+    "ard": Rule({"prior_precision": "ard"}, jeffreys),
+    "noise given": Rule({"noise_precision": 4.0}, of_noise),
+    "gamma": Rule(GAMMA, proper),
+    "prior given": Rule({"prior_precision": 2.0}, variance),
+    "prior given, flat intercept": Rule(
+        {"prior_precision": 2.0, "intercept_precision": 0.0}, variance
+    ),
+    "prior of each given, and a mean": Rule({**EACH, "prior_mean": 0.3}, variance),
+    "prior of each given, no intercept": Rule({**EACH, "fit_intercept": False}, variance),
+    "both given": Rule(
+        {"prior_precision": 2.0, "noise_precision": 9.0, "intercept_precision": 0.1}
+    ),
+    "conjugate": Rule({"prior_precision": 2.0, "prior_mean": -0.5, **GAMMA}),
+}
+
+
+@dataclass
+class Problem:
+    """A basis, a rule and data, and the log evidence of them by two ways.
+
+    A position is theta followed by the log ratio of precisions, where that is free.
+    """
+
+    basis: Any
+    rule: Rule
+    X: np.ndarray
+    Y: np.ndarray
+    weights: np.ndarray | None
+
+    @classmethod
+    def of(cls, basis, rule, rng, n_rows, n_features=3, n_outputs=1, weighted=False):
+        X = table(rng, n_rows, n_features)
+        waves = np.sin(X[:, :1] + np.arange(n_outputs)) + X[:, -1:]
+        Y = waves + 0.3 * rng.normal(size=(n_rows, n_outputs))
+        weights = rng.uniform(0.5, 3.0, size=n_rows) if weighted else None
+        return cls(moved(basis, X, rng), rule, X, Y, weights)
+
+    def positions(self, rng, count):
+        n_free = len(self.basis.theta_) + (self.rule.known is not None)
+        start = np.append(self.basis.theta_, -1.5)[:n_free]
+        return start + rng.normal(scale=0.3, size=(count, n_free))
+
+    def climbed(self, position):
+        """Value and gradient by the search."""
+        n_theta = len(self.basis.theta_)
+        model = BayesianBasisRegressor(self.basis, **self.rule.given)
+        design = Design.of(copy.deepcopy(self.basis), self.X, model.fit_intercept)
+        rows, prior = Rows(self.X, self.Y, self.weights), model._prior(design)
+        if isinstance(self.basis, Exact):
+            kernel = exact_kernel(self.basis.waves, self.X)
+            function = ByKernel(kernel, design, rows, prior)
+        else:
+            function = ByColumns(copy.deepcopy(self.basis), design, rows, prior)
+        value, slope = function.evaluate(position[:n_theta], np.append(position, 0.0)[n_theta])
+        return value, slope[: len(position)]
+
+    def log_evidence(self, position):
+        """The value by the public way, in nats."""
+        n_theta = len(self.basis.theta_)
+        known = self.rule.known(np.exp(position[-1])) if self.rule.known is not None else {}
+        frozen = FrozenEstimator(with_theta(self.basis, position[:n_theta]))
+        model = BayesianBasisRegressor(frozen, **{**self.rule.given, **known})
+        return model.fit(self.X, self.Y, self.weights).log_marginal_likelihood_
+
+    def check(self, rng):
+        positions = self.positions(rng, 3)
+        values = [self.climbed(position)[0] for position in positions]
+        expected = [self.log_evidence(position) for position in positions]
+        assert_digits(np.diff(values), np.diff(expected), 8)
+        position = positions[0]
+        assert_digits(self.climbed(position)[1], slopes(self.log_evidence, position), 6)
+
+
+FEW, MANY = 6, 40
+
+
+@pytest.mark.parametrize("n_rows", [FEW, MANY])
+@pytest.mark.parametrize("n_features", [1, 3])
+@pytest.mark.parametrize("name", LEARNABLE)
+def test_the_evidence_of_each_basis_and_its_slope(name, n_features, n_rows, rng):
+    Problem.of(LEARNABLE[name], RULES["learnt"], rng, n_rows, n_features).check(rng)
+
+
+@pytest.mark.parametrize(("n_outputs", "weighted"), [(1, False), (1, True), (2, True)])
+@pytest.mark.parametrize("n_rows", [FEW, MANY])
+@pytest.mark.parametrize("rule", RULES)
+def test_the_evidence_of_each_prior_and_its_slope(rule, n_rows, n_outputs, weighted, rng):
+    basis = FOURIER["matern52, halton, ranks"]
+    Problem.of(basis, RULES[rule], rng, n_rows, 2, n_outputs, weighted).check(rng)
+
+
+@pytest.mark.parametrize("rule", ["learnt", "prior given", "both given"])
+def test_the_evidence_of_a_basis_with_linear_terms_and_its_slope(rule, rng):
+    basis = GAUSSIAN["gaussian with linear"]
+    Problem.of(basis, RULES[rule], rng, MANY, 3, 2, weighted=True).check(rng)
+
+
+@pytest.mark.parametrize("rule", ["learnt", "learnt without intercept", "prior given"])
+@pytest.mark.parametrize("n_rows", range(3, N_COLUMNS + 4))
+def test_the_evidence_of_about_as_many_rows_as_columns_and_its_slope(n_rows, rule, rng):
+    """Where one form of the algebra takes over from the other."""
+    Problem.of(FOURIER["rbf, halton"], RULES[rule], rng, n_rows, 2).check(rng)
+
+
+OF_ONE_SIZE = [
+    name for name, rule in RULES.items()
+    if np.ndim(rule.given.get("prior_precision", 0)) == 0 and "prior_mean" not in rule.given
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("n_rows", [FEW, MANY])
+@pytest.mark.parametrize("n_features", [1, 3])
+@pytest.mark.parametrize("name", FOURIER | LINEAR)
+def test_the_evidence_of_each_kernel_and_its_slope(name, n_features, n_rows, rng):
+    Problem.of(Exact(LEARNABLE[name]), RULES["learnt"], rng, n_rows, n_features).check(rng)
+
+
+@pytest.mark.parametrize(("n_outputs", "weighted"), [(1, False), (1, True), (2, True)])
+@pytest.mark.parametrize("rule", OF_ONE_SIZE)
+def test_the_evidence_of_each_prior_by_the_kernel_and_its_slope(rule, n_outputs, weighted, rng):
+    basis = Exact(LINEAR["fourier, linear, ranks"])
+    Problem.of(basis, RULES[rule], rng, MANY, 2, n_outputs, weighted).check(rng)
+
+
+@pytest.mark.parametrize(
+    ("basis", "prior", "n_rows", "expected"),
+    [
+        (FourierBasis(20), {}, 40, ByKernel),
+        (FourierBasis(20, kernel="matern32", ranks=True), GAMMA, 10, ByKernel),
+        (FourierBasis(20), {"prior_precision": 2.0, "noise_precision": 3.0}, 40, ByKernel),
+        (FourierBasis(20), {}, 41, ByColumns),  # they are cheaper
+        (FourierBasis(20), {"prior_mean": 0.5}, 10, ByColumns),
+        (FourierBasis(20), {"prior_precision": np.arange(1.0, 21)}, 10, ByColumns),
+        (GaussianBasis(20, width="evidence"), {}, 10, ByColumns),
+    ],
+)
+def test_few_rows_are_searched_by_the_kernel_where_there_is_one(
+    basis, prior, n_rows, expected, rng
+):
+    X, Y = rng.normal(size=(n_rows, 2)), rng.normal(size=(n_rows, 1))
+    model = BayesianBasisRegressor(basis, **prior)
+    design = Design.of(clone(basis).fit(X), X, fit_intercept=True)
+    assert type(objective_of(design, Rows(X, Y), model._prior(design))) is expected
