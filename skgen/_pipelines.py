@@ -10,6 +10,8 @@ from sklearn.pipeline import Pipeline
 
 def best_of(estimator: Any) -> Any:
     """The best estimator of a search, or the estimator itself."""
+    if isinstance(estimator, FrozenEstimator):  # it passes on all attributes of the one inside
+        return estimator
     return getattr(estimator, "best_estimator_", estimator)
 
 

@@ -14,10 +14,9 @@ from typing import Any
 import joblib
 import numpy as np
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 
+from .._pipelines import final_estimator, is_frozen
 from .._validation import FloatArray, check_choice, shown
 from ._fourier import FourierBasis
 from ._gaussian import GaussianBasis
@@ -72,8 +71,5 @@ def depends_on_data(basis: Any, X: FloatArray) -> bool:
 
 def is_learnable(basis: Any) -> bool:
     """Whether a fitted basis, or the last step of a pipeline, has parameters to be learnt."""
-    if isinstance(basis, Pipeline):
-        return is_learnable(basis[-1])
-    if isinstance(basis, FrozenEstimator) or not hasattr(basis, "vjp"):
-        return False
-    return np.size(basis.theta_) > 0
+    final = final_estimator(basis)
+    return not is_frozen(final) and hasattr(final, "vjp") and np.size(final.theta_) > 0
