@@ -148,8 +148,8 @@ UNFIT = {
     "categories": "Encode them first, for example with sklearn.preprocessing.OneHotEncoder.",
     "dates or durations": "Give them as numbers, for example as seconds since a date.",
     "complex numbers": "Complex data not supported: give real and imaginary parts apart.",
-    "records": "Give one column a field.",
-    "nested values": "Give one number a cell.",
+    "records": "Give one column per field.",
+    "nested values": "Give one number per cell.",
     "sparse columns": "Make it dense, or reduce it with sklearn.decomposition.TruncatedSVD.",
 }
 """What a table must not hold, although numpy would convert much of it; and what to do."""
@@ -182,7 +182,7 @@ def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
         dtypes = _dtypes(table)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"`{name}` must hold one number a cell, in rows of equal length; got a "
+            f"`{name}` must hold one number per cell, in rows of equal length; got a "
             f"{type(table).__name__} that is no table. {remedy or 'Give a 2d array.'}"
         ) from error
     for dtype in dtypes:
@@ -228,7 +228,7 @@ def _check_items(items: npt.NDArray[Any], name: str, remedy: str) -> None:
             except (TypeError, ValueError, OverflowError) as error:
                 raise TypeError(
                     f"`{name}` must hold numbers; got {shown(item)} ({error}). "
-                    f"{remedy or 'Give one float a cell.'}"
+                    f"{remedy or 'Give one float per cell.'}"
                 ) from error
             continue
         raise ValueError(

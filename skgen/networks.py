@@ -219,7 +219,7 @@ class ConvolutionalDecoder:
         n_inputs : int
             Width of the first layer.
         n_outputs : int
-            Number of values of an image, or a multiple of it: one image a head.
+            Number of values of an image, or a multiple of it: one image per head.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The variational autoencoder as a torch module, and its bounds on log p(x), in nats a row.
+"""The variational autoencoder as a torch module, and its bounds on log p(x), in nats per row.
 
 z ~ N(0, I),  x ~ p(x | z)                      the model, p(x | z) by decoder and likelihood
 q(z | x) = N(mean(x), diag(std(x)^2))           the encoder
@@ -123,7 +123,7 @@ class VAE(nn.Module):
         free_bits: float = 0.0,
         over_batch: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """Mean over rows of the ELBO, its expectation by one draw a row.
+        """Mean over rows of the ELBO, its expectation by one draw per row.
 
         Parameters
         ----------
@@ -279,7 +279,7 @@ class VAE(nn.Module):
 
 
 class Shifted(nn.Module):
-    """A module, plus a learnt constant."""
+    """A module, plus a learned constant."""
 
     def __init__(self, module: nn.Module, n_outputs: int) -> None:
         super().__init__()

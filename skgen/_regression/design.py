@@ -37,7 +37,7 @@ class Design:
     n_basis: int
     fit_intercept: bool
     learnt: Learnt | None = None
-    """What is to be said of a basis that was learnt from the data."""
+    """What is to be said of a basis that was learned from the data."""
 
     @classmethod
     def of(cls, basis: Any, X: FloatArray, fit_intercept: bool) -> Design:

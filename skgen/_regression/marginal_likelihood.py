@@ -267,7 +267,7 @@ def _relative_precisions(prior: Prior, design: Design) -> tuple[FloatArray, bool
         return weighting, True
     if not np.all(prior.precision[int(design.fit_intercept) :] > 0):
         raise ValueError(
-            "`prior_precision` must be > 0 for a basis whose parameters are learnt; got a flat "
+            "`prior_precision` must be > 0 for a basis whose parameters are learned; got a flat "
             "prior, under which the evidence cannot compare bases. Give a positive number or "
             "'evidence', or a basis with fixed lengths."
         )

@@ -71,7 +71,7 @@ def depends_on_data(basis: Any, X: FloatArray) -> bool:
 
 
 def is_learnable(basis: Any) -> bool:
-    """Whether a fitted basis, or the last step of a pipeline, has parameters to be learnt."""
+    """Whether a fitted basis, or the last step of a pipeline, has parameters to be learned."""
     if isinstance(basis, Pipeline):
         return is_learnable(basis[-1])
     if isinstance(basis, FrozenEstimator) or not hasattr(basis, "vjp"):

@@ -80,7 +80,7 @@ class Basis(
         Raises
         ------
         ValueError, TypeError
-            If X or a parameter is unfit; the basis is left as it was.
+            If X or a parameter is invalid; the basis is left as it was.
         """
         with unchanged_on_error(self):
             rows = self._validated(X, reset=True)
@@ -104,7 +104,7 @@ class Basis(
         Raises
         ------
         ValueError, TypeError
-            If X is unfit, or so far from the fitted rows that the basis functions overflow.
+            If X is invalid, or so far from the fitted rows that the basis functions overflow.
         """
         check_is_fitted(self)
         rows = self._validated(X, reset=False)

@@ -97,7 +97,7 @@ def span(X: FloatArray, domain: Any) -> tuple[FloatArray, FloatArray]:
 
 
 def check_domain(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray]:
-    remedy = "Give (low, high), or one such pair a feature."
+    remedy = "Give (low, high), or one such pair per feature."
     pairs = len(shape_of(domain)) == 2
     shape = (n_features, 2) if pairs else (2,)
     bounds = check_vector(domain, "domain", shape, remedy=remedy)
@@ -108,7 +108,7 @@ def check_domain(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray]:
 
 
 def check_centers(centers: Any, n_features: int) -> FloatArray:
-    remedy = "Give one row a center and one column a feature."
+    remedy = "Give one row per center and one column per feature."
     n_centers = max([1, *shape_of(centers)[:1]])
     return check_vector(centers, "centers", (n_centers, n_features), remedy=remedy)
 
@@ -120,7 +120,7 @@ def check_overlap(overlap: Any) -> float:
 
 
 def check_lengths(value: Any, name: str, n_features: int) -> FloatArray:
-    remedy = "Give a positive length in the units of X, or one a feature."
+    remedy = "Give a positive length in the units of X, or one per feature."
     shape = (n_features,) if shape_of(value) else ()
     lengths = check_vector(value, name, shape, remedy=remedy)
     if not np.all(lengths > 1 / LARGEST):

@@ -117,7 +117,7 @@ class LatentDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         final_step(estimator, "transform")
         codes = np.asarray(estimator.transform(X))
@@ -125,7 +125,7 @@ class LatentDisplay:
         labels = None if y is None else np.asarray(y)
         if labels is not None and labels.shape != (len(codes),):
             raise ValueError(
-                f"`y` must have one value a row of X, shape ({len(codes)},); got shape "
+                f"`y` must have one value per row of X, shape ({len(codes)},); got shape "
                 f"{labels.shape}. Give one column."
             )
         name = getattr(y, "name", None)
@@ -236,7 +236,7 @@ class _ImagesDisplay:
         Raises
         ------
         ValueError, TypeError
-            If ``image_shape`` or ``ax`` is unfit.
+            If ``image_shape`` or ``ax`` is invalid.
         """
         n_values = self.images.shape[-1]
         shape = checked_shape(self.image_shape or guessed_shape(n_values), n_values)
@@ -362,7 +362,7 @@ class ManifoldDisplay(_ImagesDisplay):
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "explained_kl_")
         n_components = len(model.explained_kl_)
@@ -472,7 +472,7 @@ class TraversalDisplay(_ImagesDisplay):
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "explained_kl_")
         kl = model.explained_kl_
@@ -577,7 +577,7 @@ class ReconstructionDisplay(_ImagesDisplay):
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "inverse_transform")
         back = np.asarray(estimator.inverse_transform(estimator.transform(X)))
@@ -676,7 +676,7 @@ class SamplesDisplay(_ImagesDisplay):
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "sample")
         n_down, n_across = (

@@ -190,7 +190,7 @@ class PosteriorDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "sample_y")
         rows, values, data, name = varied_rows(X, feature, grid, held)
@@ -516,7 +516,7 @@ class PredictiveDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         n_draws = check_number(
             n_draws, "n_draws", low=0, integer=True, remedy="Give a number of functions."
@@ -700,7 +700,7 @@ class CalibrationDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "predict")
         mean, std = _with_std(model, before_final_step(estimator, X))
@@ -751,7 +751,7 @@ class CalibrationDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         y = np.asarray(y_true, dtype=float)
         mean, std = np.asarray(y_mean, dtype=float), np.asarray(y_std, dtype=float)
@@ -795,7 +795,7 @@ class CalibrationDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         n_bins = check_number(
             n_bins, "n_bins", low=1, high=10_000, integer=True, remedy="Give a number of bins."
@@ -848,7 +848,7 @@ def _output(table: FloatArray, target: int) -> FloatArray:
 
 
 def _degrees_of_freedom(model: Any) -> Any:
-    """Those of the predictive distributions, one an output; other models' are taken as normal."""
+    """Those of the predictive distributions, one per output; other models' are taken as normal."""
     return getattr(model, "degrees_of_freedom_", np.inf)
 
 
