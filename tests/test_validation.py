@@ -19,9 +19,9 @@ from skgen._validation import (
     check_size,
     check_vector,
     generator,
+    restore_on_error,
     shape_of,
-    shown,
-    unchanged_on_error,
+    short_repr,
 )
 
 
@@ -32,7 +32,7 @@ def message_of(kind, function, *args, **kwargs):
     return str(caught.value)
 
 
-# -- unchanged_on_error --------------------------------------------------------------------------
+# -- restore_on_error ------------------------------------------------------------------------
 
 
 class Thing:
@@ -43,7 +43,7 @@ class Thing:
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_attributes_come_back_if_the_block_raises(error):
     thing = Thing()
-    with pytest.raises(error), unchanged_on_error(thing):  # noqa: PT012
+    with pytest.raises(error), restore_on_error(thing):  # noqa: PT012
         thing.new = "after"
         thing.changed = "after"
         del thing.gone
@@ -53,7 +53,7 @@ def test_attributes_come_back_if_the_block_raises(error):
 
 def test_attributes_stay_if_the_block_does_not_raise():
     thing = Thing()
-    with unchanged_on_error(thing):
+    with restore_on_error(thing):
         thing.changed = "after"
     assert thing.changed == "after"
 
@@ -361,7 +361,7 @@ def test_objects_without_a_float(cell, container):
     except (TypeError, OverflowError) as error:
         said = str(error)
     assert message == (
-        f"`X` must hold numbers; got {shown(cell)} ({said}). Give one float per cell."
+        f"`X` must hold numbers; got {short_repr(cell)} ({said}). Give one float per cell."
     )
 
 
@@ -409,7 +409,7 @@ def test_ragged_tables(table):
     )
 
 
-# -- check_size, shape_of, shown, generator ------------------------------------------------------
+# -- check_size, shape_of, short_repr, generator --------------------------------------------------
 
 
 @pytest.mark.parametrize("largest", [1e100, -1e100, 0.0, np.float32(1e38)])
@@ -436,8 +436,8 @@ def test_shapes(value, shape):
 
 
 def test_long_values_are_shortened():
-    assert shown([1.0]) == "[1.0]"
-    text = shown(list(range(1000)))
+    assert short_repr([1.0]) == "[1.0]"
+    text = short_repr(list(range(1000)))
     assert len(text) < 200
     assert text.startswith("[0, 1, 2, ")
     assert text.endswith(" 998, 999]")

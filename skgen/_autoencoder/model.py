@@ -21,7 +21,7 @@ import torch.distributions as td
 from torch import Tensor, nn
 
 from ..likelihoods import Likelihood
-from ..networks import Builder, seeded
+from ..networks import Builder, seed_torch
 from .row_noise import points
 
 State = dict[str, npt.NDArray[Any]]
@@ -311,7 +311,7 @@ def start_at(vae: VAE, outputs: Tensor) -> None:
 
 def restored(architecture: tuple[Any, ...], state: State) -> VAE:
     """The VAE of an architecture, with a state that was pickled."""
-    with seeded(0):  # the weights drawn are overwritten
+    with seed_torch(0):  # the weights drawn are overwritten
         vae = VAE(*architecture)
     vae.to(torch.from_numpy(state["free"]).dtype)
     vae.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})

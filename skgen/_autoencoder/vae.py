@@ -34,11 +34,11 @@ from .._validation import (
     check_seed,
     check_size,
     generator,
-    shown,
-    unchanged_on_error,
+    restore_on_error,
+    short_repr,
 )
 from ..likelihoods import Likelihood, resolve_likelihood
-from ..networks import Builder, resolve_builders, seeded
+from ..networks import Builder, resolve_builders, seed_torch
 from .batches import Rows, as_tensor, fingerprint, row_blocks, taken
 from .checkpoint import Checkpoint, checked_path, digest, identified
 from .distributed import Ranks, together
@@ -310,7 +310,7 @@ class VAETransformer(
         ConvergenceWarning
             If all latent dimensions have collapsed.
         """
-        with unchanged_on_error(self), together() as ranks:
+        with restore_on_error(self), together() as ranks:
             again = check_flag(self.warm_start, "warm_start") and self.__sklearn_is_fitted__()
             settings = self._settings()
             path = checked_path(self.checkpoint) if ranks.first else None
@@ -356,7 +356,7 @@ class VAETransformer(
         KeyboardInterrupt
             After Ctrl-C; the estimator keeps what it has learned.
         """
-        with unchanged_on_error(self), together() as ranks:
+        with restore_on_error(self), together() as ranks:
             again = self.__sklearn_is_fitted__()
             settings = self._settings(one_pass=True)
             course = self._learn(X, again, settings, ranks, Checkpoint())
@@ -446,7 +446,7 @@ class VAETransformer(
         return (*builders, likelihood, n_features, n_components)
 
     def _new_module(self, architecture: tuple[Any, ...], X: FloatArray, seed: int) -> VAE:
-        with seeded(seed):
+        with seed_torch(seed):
             vae = VAE(*architecture)
         mean = (X.mean(axis=0, dtype=np.float64) - self.location_) / self.scale_
         start_at(vae, torch.from_numpy(vae.likelihood.starting_outputs(mean)))
@@ -845,8 +845,8 @@ def _other_architecture(before: tuple[Any, ...], now: tuple[Any, ...]) -> ValueE
         (name, old, new) for name, old, new in zip(names, before, now, strict=True) if old != new
     )
     return ValueError(
-        f"`{name}` must be as in the last fit to go on learning; got {name}={shown(new)} after "
-        f"{shown(old)}. Call fit with warm_start=False to start anew."
+        f"`{name}` must be as in the last fit to go on learning; got {name}={short_repr(new)} "
+        f"after {short_repr(old)}. Call fit with warm_start=False to start anew."
     )
 
 

@@ -38,8 +38,8 @@ from .._validation import (
     check_size,
     check_vector,
     generator,
+    restore_on_error,
     shape_of,
-    unchanged_on_error,
 )
 from ..bases import depends_on_data, resolve_basis
 from ..bases._base import is_finite_on
@@ -244,7 +244,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             If data or parameters are invalid, or if the prior is flat and the data do not determine
             the weights; the estimator is left as it was.
         """
-        with unchanged_on_error(self), np.errstate(all="ignore"):
+        with restore_on_error(self), np.errstate(all="ignore"):
             rows = self._validated_rows(X, y, sample_weight, reset=True)
             design = self._fitted_design(rows)
             prior = self._prior(design)
@@ -287,7 +287,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         if sample_weight is None and self._takes_quickly(X, y):
             return self
         first = not self.__sklearn_is_fitted__()
-        with unchanged_on_error(self), np.errstate(all="ignore"):
+        with restore_on_error(self), np.errstate(all="ignore"):
             rows = self._validated_rows(X, y, sample_weight, reset=first)
             design = self._fitted_design(rows) if first else self._stream.design
             prior = self._prior(design)

@@ -18,7 +18,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 
-from .._validation import FloatArray, check_choice, shown
+from .._validation import FloatArray, check_choice, short_repr
 from ._fourier import FourierBasis
 from ._gaussian import GaussianBasis
 from ._kernels import Kernel
@@ -58,8 +58,8 @@ def resolve_basis(basis: Any, n_features: int) -> Any:
     if isinstance(basis, type) or not all(hasattr(basis, method) for method in needed):
         raise TypeError(
             f"`basis` must be a str or a transformer instance with {', '.join(needed)}; got "
-            f"basis={shown(basis)}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or pass for "
-            "example sklearn.preprocessing.SplineTransformer()."
+            f"basis={short_repr(basis)}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or pass "
+            "for example sklearn.preprocessing.SplineTransformer()."
         )
     return clone(basis)
 

@@ -16,7 +16,7 @@ from .._validation import (
     FloatArray,
     check_numeric,
     check_size,
-    unchanged_on_error,
+    restore_on_error,
 )
 
 MOST = 1_000_000
@@ -82,7 +82,7 @@ class Basis(
         ValueError, TypeError
             If X or a parameter is invalid; the basis is left as it was.
         """
-        with unchanged_on_error(self):
+        with restore_on_error(self):
             rows = self._validated(X, reset=True)
             check_size(rows, "X")
             self._place(rows)

@@ -11,7 +11,7 @@ from scipy.stats import qmc
 from sklearn.cluster import KMeans
 
 from .._threads import one_blas_thread
-from .._validation import LARGEST, FloatArray, check_number, check_vector, shape_of, shown
+from .._validation import LARGEST, FloatArray, check_number, check_vector, shape_of, short_repr
 
 SMALLEST = 1e-290  # as a scale: well above the numbers that lose their digits
 K_MEANS_ROUNDS = 5
@@ -103,7 +103,9 @@ def check_domain(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray]:
     bounds = check_vector(domain, "domain", shape, remedy=remedy)
     low, high = np.broadcast_to(bounds.T[:, None] if not pairs else bounds.T, (2, n_features))
     if not np.all(low < high):
-        raise ValueError(f"`domain` must have low < high; got domain={shown(domain)}. {remedy}")
+        raise ValueError(
+            f"`domain` must have low < high; got domain={short_repr(domain)}. {remedy}"
+        )
     return low, high
 
 
@@ -124,5 +126,7 @@ def check_lengths(value: Any, name: str, n_features: int) -> FloatArray:
     shape = (n_features,) if shape_of(value) else ()
     lengths = check_vector(value, name, shape, remedy=remedy)
     if not np.all(lengths > 1 / LARGEST):
-        raise ValueError(f"`{name}` must be > {1 / LARGEST:g}; got {name}={shown(value)}. {remedy}")
+        raise ValueError(
+            f"`{name}` must be > {1 / LARGEST:g}; got {name}={short_repr(value)}. {remedy}"
+        )
     return np.broadcast_to(lengths, (n_features,)).copy()

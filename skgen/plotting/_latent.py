@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 from sklearn.utils.multiclass import type_of_target
 
-from .._images import GAP, checked_shape, guessed_shape, tiled
+from .._images import GAP, check_image_shape, guess_image_shape, tile_images
 from .._validation import FloatArray, RandomState, check_number
 from ._drawing import (
     COLORS,
@@ -239,7 +239,7 @@ class _ImagesDisplay:
             If ``image_shape`` or ``ax`` is invalid.
         """
         n_values = self.images.shape[-1]
-        shape = checked_shape(self.image_shape or guessed_shape(n_values), n_values)
+        shape = check_image_shape(self.image_shape or guess_image_shape(n_values), n_values)
         if shape[-1] not in (1, 3):
             raise ValueError(
                 f"`image_shape` must have 1 or 3 channels; got {shape[-1]}. Draw channels one by "
@@ -248,7 +248,7 @@ class _ImagesDisplay:
         rows = self.images
         if shape[-1] == 3:
             rows = np.clip(rows / (255 if rows.max() > 1 else 1), 0, 1)
-        whole = tiled(rows, shape)
+        whole = tile_images(rows, shape)
         width = 1.4 * PANEL[0]
         height = min(width, width * len(whole) / len(whole[0])) + 0.7  # room for labels
         (self.ax_,) = panels(ax, 1, f"{type(self).__name__}.plot", size=(width, height))

@@ -10,7 +10,7 @@ from scipy.stats import binom, chi2, multivariate_normal, multivariate_t
 from scipy.stats import f as f_distribution
 from scipy.stats import t as student_t
 
-from .._validation import FloatArray, RandomState, check_number, check_vector, shown
+from .._validation import FloatArray, RandomState, check_number, check_vector, short_repr
 from ._drawing import (
     COLORS,
     before_final_step,
@@ -769,7 +769,7 @@ class CalibrationDisplay:
         if not (df > 2).all():
             raise ValueError(
                 "`degrees_of_freedom` must be above 2, where there is a standard deviation; got "
-                f"degrees_of_freedom={shown(degrees_of_freedom)}. Give np.inf for normal ones."
+                f"degrees_of_freedom={short_repr(degrees_of_freedom)}. Give np.inf for normal ones."
             )
         pit = np.ravel(student_t.cdf((y - mean) / (std * _shrinkage(df)), df))
         return cls(pit=pit, name=name).plot(ax, n_bins=n_bins, color=color)
