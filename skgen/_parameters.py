@@ -23,7 +23,7 @@ from ._validation import (
     check_seed,
     check_vector,
     shape_of,
-    shown,
+    short_repr,
 )
 
 
@@ -84,7 +84,7 @@ class Nothing(Kind):
 
     def check(self, value: Any, name: str, **sizes: int) -> None:
         if value is not None:
-            raise TypeError(f"`{name}` must be None; got {name}={shown(value)}. Give None.")
+            raise TypeError(f"`{name}` must be None; got {name}={short_repr(value)}. Give None.")
 
 
 NONE = Nothing()
@@ -134,7 +134,7 @@ class Text(Kind):
 
     def check(self, value: Any, name: str, **sizes: int) -> str:
         if not isinstance(value, str):
-            raise TypeError(f"`{name}` must be a str; got {name}={shown(value)}. Give a str.")
+            raise TypeError(f"`{name}` must be a str; got {name}={short_repr(value)}. Give a str.")
         return value
 
 
@@ -181,13 +181,13 @@ class Sequence(Kind):
         is_other = isinstance(value, str | bytes | dict | set | frozenset | type)
         if is_other or len(shape_of(value)) != 1:
             raise TypeError(
-                f"`{name}` must be a tuple of {self.noun}; got {name}={shown(value)}. {self.remedy}"
+                f"`{name}` must be a tuple of {self.noun}; got {name}={short_repr(value)}. {self.remedy}"
             )
         items = tuple(self.kind.check(item, name) for item in value)
         if self.lengths and len(items) not in self.lengths:
             raise ValueError(
                 f"`{name}` must have {' or '.join(map(str, self.lengths))} elements; got "
-                f"{name}={shown(value)}. {self.remedy}"
+                f"{name}={short_repr(value)}. {self.remedy}"
             )
         return items
 

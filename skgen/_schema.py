@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ._validation import LARGEST, shown
+from ._validation import LARGEST, short_repr
 
 Values = dict[str, Any]
 Sizes = dict[str, int]
@@ -201,7 +201,7 @@ class Schema:
             if key in values and not test.holds(values[key], sizes):
                 raise TypeError(
                     f"`{key}` of {name} must be valid, and plain data or objects of skgen; got "
-                    f"{key}={shown(values[key])}. Change it before you save."
+                    f"{key}={short_repr(values[key])}. Change it before you save."
                 )
         if not self.is_consistent(values):
             raise TypeError(f"the values of {name} do not fit each other")

@@ -398,14 +398,14 @@ def _restored_vae(cls: Any, values: Values, _: Schema) -> Any:
     """Built without memory first, so that sizes may lie; the weights then take their places."""
     import torch
 
-    from ..networks import seeded
+    from ..networks import seed_torch
 
     weights = values.pop("weights")
     layers = (vars(values[name]) for name in ("encoder", "decoder"))
     n_layers = sum(len(of.get("hidden_layer_sizes", of.get("n_filters", ()))) for of in layers)
     if n_layers > len(weights):
         raise ValueError("the networks have more layers than weights")
-    with seeded(0), torch.device("meta"):
+    with seed_torch(0), torch.device("meta"):
         vae = cls(*values.values())
     expected = {name: tuple(value.shape) for name, value in vae.state_dict().items()}
     if expected != {name: value.shape for name, value in weights.items()}:

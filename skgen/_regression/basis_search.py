@@ -27,7 +27,7 @@ from .precisions import Prior
 MOST_STEPS = 40
 SIGNAL_TO_NOISE = 20.0
 FARTHEST, FARTHEST_RATIO = 5.0, 15.0  # from the start, for theta and the log ratio
-ENOUGH = 1e-6  # of the gain so far: a thousandth of a nat where that is a nat a row
+ENOUGH = 1e-6  # of the gain so far: a thousandth of a nat where that is a nat per row
 
 
 class Source(Protocol):
@@ -46,7 +46,7 @@ def adapt(design: Design, source: Source, prior: Prior) -> Design:
     rows = distinct(replace(rows, X=np.asarray(X, dtype=np.float64)))
     if rows.weight <= design.fit_intercept + 1:
         return design
-    if isinstance(prior.precision, str):  # one a weight would be a search in each step of this one
+    if isinstance(prior.precision, str):  # one per weight would search in each step of this search
         prior = replace(prior, precision="evidence")
     final = replace(design, basis=basis)
     start, (statistic, posteriors) = basis.theta_, _conditioned(final, rows, prior)

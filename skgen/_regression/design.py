@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import has_fit_parameter
 
-from .._threads import BLOCK_ROWS, in_threads, row_blocks
+from .._threads import BLOCK_ROWS, map_in_threads, row_blocks
 from .._validation import LARGEST, FloatArray
 from ..bases._base import evaluate
 from .conjugate import Posterior, Statistic, condition_number, from_gram
@@ -37,7 +37,7 @@ class Design:
     n_basis: int
     fit_intercept: bool
     learnt: Learnt | None = None
-    """What is to be said of a basis that was learnt from the data."""
+    """What is to be said of a basis that was learned from the data."""
 
     @classmethod
     def of(cls, basis: Any, X: FloatArray, fit_intercept: bool) -> Design:
@@ -189,7 +189,7 @@ def _by_gram(design: Design, rows: Rows) -> Statistic | None:
     # As many groups on any number of threads, so that the sums round alike.
     edges = np.linspace(0, len(rows), GRAM_GROUPS + 1).astype(int)
     groups = [slice(start, stop) for start, stop in pairwise(edges)]
-    gram = np.sum(in_threads(gram_of, groups), axis=0)
+    gram = np.sum(map_in_threads(gram_of, groups), axis=0)
     try:
         statistic = from_gram(gram, n_columns, rows.weight)
     except np.linalg.LinAlgError:
@@ -241,7 +241,7 @@ def evaluate_rows(
             for column, posterior in enumerate(posteriors):
                 leverage[block, column] = posterior.leverage(Phi)
 
-    in_threads(fill, list(row_blocks(0, len(X))))
+    map_in_threads(fill, list(row_blocks(0, len(X))))
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(leverage))):
         raise ValueError(
             f"`X` must lie where the basis functions and their squares are finite; got values of "

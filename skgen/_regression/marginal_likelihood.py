@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from .._threads import in_threads, row_blocks
+from .._threads import map_in_threads, row_blocks
 from .._validation import FloatArray
 from ..bases import exact_kernel
 from ..bases._base import resample
@@ -182,7 +182,7 @@ class ByColumns(Objective):
                 self.design.rows(self.X[part], table[part])
 
         try:
-            in_threads(fill, list(row_blocks(0, len(table))))
+            map_in_threads(fill, list(row_blocks(0, len(table))))
         except ValueError as error:  # lengths so short that X is too large for them
             raise OutOfReachError from error
         return table
@@ -267,7 +267,7 @@ def _relative_precisions(prior: Prior, design: Design) -> tuple[FloatArray, bool
         return weighting, True
     if not np.all(prior.precision[int(design.fit_intercept) :] > 0):
         raise ValueError(
-            "`prior_precision` must be > 0 for a basis whose parameters are learnt; got a flat "
+            "`prior_precision` must be > 0 for a basis whose parameters are learned; got a flat "
             "prior, under which the evidence cannot compare bases. Give a positive number or "
             "'evidence', or a basis with fixed lengths."
         )

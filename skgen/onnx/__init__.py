@@ -13,7 +13,7 @@ from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from .._pipelines import best_of, final_estimator
-from .._validation import check_flag, check_number, shown
+from .._validation import check_flag, check_number, short_repr
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -99,8 +99,8 @@ def to_onnx(
         reason, *_ = str(error).splitlines()
         raise ValueError(
             "`estimator` must be made of skgen's estimators and of those that skl2onnx can convert "
-            f"in the precision of X; got {type(error).__name__} ({reason}) for {shown(estimator)}. "
-            "Replace the part that it names."
+            f"in the precision of X; got {type(error).__name__} ({reason}) for "
+            f"{short_repr(estimator)}. Replace the part that it names."
         ) from error
     return model
 
@@ -160,8 +160,8 @@ def decoder_to_onnx(
 
     if not isinstance(estimator, VAETransformer):
         raise TypeError(
-            f"`estimator` must be a VAETransformer; got {shown(estimator)}. Nothing else has a "
-            "decoder; of a pipeline, give the step."
+            f"`estimator` must be a VAETransformer; got {short_repr(estimator)}. Nothing else "
+            "has a decoder; of a pipeline, give the step."
         )
     check_is_fitted(estimator)
     codes = _table(Z, "Z", estimator.module_.n_components, "latent dimensions")
