@@ -181,7 +181,8 @@ class Sequence(Kind):
         is_other = isinstance(value, str | bytes | dict | set | frozenset | type)
         if is_other or len(shape_of(value)) != 1:
             raise TypeError(
-                f"`{name}` must be a tuple of {self.noun}; got {name}={short_repr(value)}. {self.remedy}"
+                f"`{name}` must be a tuple of {self.noun}; got {name}={short_repr(value)}. "
+                f"{self.remedy}"
             )
         items = tuple(self.kind.check(item, name) for item in value)
         if self.lengths and len(items) not in self.lengths:
