@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -160,10 +159,10 @@ class Vector(Kind):
     def check(self, value: Any, name: str, **sizes: int) -> Any:
         found = shape_of(value)
         axes = next((axes for axes in self.shapes if len(axes) == len(found)), self.shapes[0])
-        pairs = zip_longest(axes, found[: len(axes)], fillvalue=1)
+        lengths = [max(1, length) for length in found] + [1] * len(axes)
         shape = tuple(
-            int(axis) if axis.isdecimal() else sizes.get(axis, max(1, length))
-            for axis, length in pairs
+            int(axis) if axis.isdecimal() else sizes.get(axis, length)
+            for axis, length in zip(axes, lengths, strict=False)
         )
         return check_vector(value, name, shape, low=self.low, remedy=self.remedy)
 

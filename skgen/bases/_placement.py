@@ -10,11 +10,25 @@ from scipy.spatial import cKDTree
 from scipy.stats import qmc
 from sklearn.cluster import KMeans
 
+from .._parameters import Number, Vector
+from .._schema import Check, Sizes, array, each, store
 from .._threads import one_blas_thread
-from .._validation import LARGEST, FloatArray, check_number, check_vector, shape_of, short_repr
+from .._validation import LARGEST, FloatArray, short_repr
 
 SMALLEST = 1e-290  # as a scale: well above the numbers that lose their digits
 K_MEANS_ROUNDS = 5
+
+# Kinds of parameters that several bases have.
+SHORTEST = np.nextafter(1 / LARGEST, 1)
+LENGTHS = Vector(
+    "n_features", "", low=SHORTEST,
+    remedy="Give a positive length in the units of X, or one per feature.",
+)  # fmt: skip
+OVERLAP = Number(1e-6, 1e6, remedy="0.5 to 3 suits most data.")
+DOMAIN = Vector("2", "n_features 2", remedy="Give (low, high), or one such pair per feature.")
+
+POSITIVE = array("n_features", 1e-300)
+"""Lengths of fitted bases, as files hold them."""
 
 
 def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
@@ -24,6 +38,19 @@ def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
     return np.unique(np.asarray(X, dtype=np.float64), axis=0)
 
 
+def _are_knots(value: Any, _: Sizes) -> bool:
+    return (
+        type(value) is tuple
+        and len(value) == 2
+        and array("n").holds(value[0], {})
+        and array("n", 0.0).holds(value[1], {})
+        and value[0].shape == value[1].shape
+        and value[0].size > 0
+        and bool(np.all(np.diff(value[0]) > 0))
+    )
+
+
+@store("Ranks", parameters={"knots": each(Check(_are_knots), list), "scale": POSITIVE})
 @dataclass(frozen=True, eq=False)
 class Ranks:
     """The empirical distribution functions of the features, joined by lines between values.
@@ -89,44 +116,14 @@ def neighbour_distance(centers: FloatArray) -> float:
     return median if median > 1 / LARGEST else 1.0
 
 
-def span(X: FloatArray, domain: Any) -> tuple[FloatArray, FloatArray]:
+def span(X: FloatArray, domain: FloatArray | None) -> tuple[FloatArray, FloatArray]:
     """Low and high end of each feature: the domain's, or the data's."""
     if domain is None:
         return np.asarray(X.min(axis=0), float), np.asarray(X.max(axis=0), float)
-    return check_domain(domain, X.shape[1])
-
-
-def check_domain(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray]:
-    remedy = "Give (low, high), or one such pair per feature."
-    pairs = len(shape_of(domain)) == 2
-    shape = (n_features, 2) if pairs else (2,)
-    bounds = check_vector(domain, "domain", shape, remedy=remedy)
-    low, high = np.broadcast_to(bounds.T[:, None] if not pairs else bounds.T, (2, n_features))
+    low, high = np.broadcast_to(domain.T if domain.ndim == 2 else domain[:, None], (2, X.shape[1]))
     if not np.all(low < high):
         raise ValueError(
-            f"`domain` must have low < high; got domain={short_repr(domain)}. {remedy}"
+            f"`domain` must have low < high; got domain={short_repr(domain.tolist())}. "
+            f"{DOMAIN.remedy}"
         )
     return low, high
-
-
-def check_centers(centers: Any, n_features: int) -> FloatArray:
-    remedy = "Give one row per center and one column per feature."
-    n_centers = max([1, *shape_of(centers)[:1]])
-    return check_vector(centers, "centers", (n_centers, n_features), remedy=remedy)
-
-
-def check_overlap(overlap: Any) -> float:
-    remedy = "0.5 to 3 suits most data."
-    checked: float = check_number(overlap, "overlap", low=1e-6, high=1e6, remedy=remedy)
-    return checked
-
-
-def check_lengths(value: Any, name: str, n_features: int) -> FloatArray:
-    remedy = "Give a positive length in the units of X, or one per feature."
-    shape = (n_features,) if shape_of(value) else ()
-    lengths = check_vector(value, name, shape, remedy=remedy)
-    if not np.all(lengths > 1 / LARGEST):
-        raise ValueError(
-            f"`{name}` must be > {1 / LARGEST:g}; got {name}={short_repr(value)}. {remedy}"
-        )
-    return np.broadcast_to(lengths, (n_features,)).copy()
