@@ -122,7 +122,7 @@ def made_of(*names: str) -> Check:
     """An object of one of the classes of these names."""
     return Check(
         f"a {' or '.join(names)}",
-        lambda value, _: type(value).__name__ in names and type(value).__name__ in SCHEMAS,
+        lambda value, _: name_of(value) in names and name_of(value) in SCHEMAS,
     )
 
 
@@ -211,7 +211,13 @@ class Schema:
 
 def class_of(name: str) -> Any:
     """The class of a name in `SCHEMAS`."""
-    return getattr(importlib.import_module(SCHEMAS[name].home), name)
+    return getattr(importlib.import_module(SCHEMAS[name].home), CLASS_NAMES.get(name, name))
+
+
+def name_of(value: Any) -> str:
+    """The name in files of the class of ``value``."""
+    name = type(value).__name__
+    return FILE_NAMES.get(name, name)
 
 
 def fitted(estimator: Any, schema: Schema) -> Values:
@@ -631,7 +637,7 @@ OURS = {
     "FourierBasis": Schema(
         "skgen",
         {
-            "n_basis": NONE | integer(2),
+            "n_basis": NONE | integer(1),
             "kernel": exactly("rbf", "matern32", "matern52"),
             "length_scale": NONE | exactly("evidence") | NUMBERS,
             "ranks": FLAG,
@@ -859,5 +865,9 @@ PARTS = {
         agree=lambda values: values["key"].shape == (624,),
     ),
 }  # fmt: skip
+
+CLASS_NAMES = {"Ranks": "EmpiricalCDF"}
+"""Classes that have other names than in files."""
+FILE_NAMES = {name: in_files for in_files, name in CLASS_NAMES.items()}
 
 SCHEMAS: dict[str, Schema] = {**OURS, **TRANSFORMERS, **PARTS}

@@ -187,7 +187,7 @@ class DaskRows:
         except Exception:  # it needs y, or other numbers: let it see some
             pass
         if isinstance(basis, Basis):
-            basis._validated(probe, reset=True)
+            basis._validate(probe, reset=True)
             whole: Any = _Whole(self)
             basis._place(whole)
             return Design.of(basis, self[np.arange(1)].X, fit_intercept)

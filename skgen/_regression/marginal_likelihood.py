@@ -18,6 +18,7 @@ with the ratio ``rho`` of prior to noise precision, of which either is a functio
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,8 +28,6 @@ from scipy.linalg import blas, lapack
 
 from .._threads import map_in_threads, row_blocks
 from .._validation import FloatArray
-from ..bases import exact_kernel
-from ..bases._base import resample
 from ..bases._kernels import Kernel
 from .design import Design, Rows
 from .precisions import Prior, fit_term, unit_prior_term
@@ -45,10 +44,11 @@ class OutOfReachError(Exception):
 def objective_of(design: Design, rows: Rows, prior: Prior) -> Objective:
     """The log evidence by parameters of the basis of ``design``, which is left as it is."""
     are_few = len(rows) <= ROWS_PER_WAVE * design.n_basis
-    kernel = exact_kernel(design.basis, rows.X) if are_few else None
-    if kernel is not None and _is_of_one_size(design, prior):
-        return ByKernel(kernel, design, rows, prior)
-    return ByColumns(resample(design.basis), design, rows, prior)
+    basis = design.basis
+    if are_few and hasattr(basis, "exact_kernel") and _is_of_one_size(design, prior):
+        return ByKernel(basis.exact_kernel(rows.X), design, rows, prior)
+    trial = basis.resample() if hasattr(basis, "resample") else copy.deepcopy(basis)
+    return ByColumns(trial, design, rows, prior)
 
 
 def _is_of_one_size(design: Design, prior: Prior) -> bool:

@@ -18,42 +18,39 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 
+from .._documentation import register_parts
 from .._validation import FloatArray, check_choice, short_repr
-from ._fourier import FourierBasis
-from ._gaussian import GaussianBasis
-from ._kernels import Kernel
-from ._sigmoid import SigmoidBasis
+from ._base import Basis
+from ._fourier import FourierBasis as FourierBasis
+from ._gaussian import GaussianBasis as GaussianBasis
+from ._sigmoid import SigmoidBasis as SigmoidBasis
 
-__all__ = ["FourierBasis", "GaussianBasis", "SigmoidBasis"]
+PARTS: dict[str, type[Basis]] = register_parts(globals())
 
-for _name in __all__:  # pickles and pages name the public path
-    globals()[_name].__module__ = __name__
-
-
-def exact_kernel(basis: Any, X: FloatArray) -> Kernel | None:
-    """The kernel between rows that random basis functions stand for, as a function of theta_."""
-    return basis._kernel_of(X) if isinstance(basis, FourierBasis) else None
+__all__ = sorted(cls.__name__ for cls in PARTS.values())
 
 
-TABULAR = partial(FourierBasis, ranks=True, linear=True, random_state=0)
-"""The basis of "auto" for several features."""
+def _reproducible(cls: type[Basis]) -> Callable[[], Basis]:
+    """Return a constructor of the basis with its defaults, and a fixed seed if it takes one."""
+    is_random = "random_state" in cls._get_param_names()
+    return partial(cls, random_state=0) if is_random else cls
 
 
 SHORTCUTS: dict[str, Callable[[], Any]] = {
-    "gaussian": GaussianBasis,
-    "sigmoid": SigmoidBasis,
-    "fourier": partial(FourierBasis, random_state=0),
+    **{name: _reproducible(cls) for name, cls in PARTS.items()},
     "polynomial": partial(PolynomialFeatures, include_bias=False),
     "identity": partial(FunctionTransformer, feature_names_out="one-to-one"),
 }
 
 
 def resolve_basis(basis: Any, n_features: int) -> Any:
-    """An unfitted copy of the basis that ``basis``, a shortcut or a transformer, stands for."""
+    """Return an unfitted copy of the basis that ``basis``, a shortcut or a transformer, names."""
     if isinstance(basis, str):
-        if check_choice(basis, "basis", ("auto", *SHORTCUTS)) == "auto":
-            return GaussianBasis() if n_features == 1 else TABULAR()
-        return SHORTCUTS[basis]()
+        if check_choice(basis, "basis", ("auto", *SHORTCUTS)) != "auto":
+            return SHORTCUTS[basis]()
+        if n_features == 1:
+            return GaussianBasis()
+        return FourierBasis(ranks=True, linear=True, random_state=0)
     needed = ("fit", "transform", "get_params")
     if isinstance(basis, type) or not all(hasattr(basis, method) for method in needed):
         raise TypeError(
@@ -65,13 +62,13 @@ def resolve_basis(basis: Any, n_features: int) -> Any:
 
 
 def depends_on_data(basis: Any, X: FloatArray) -> bool:
-    """Whether a fit of ``basis`` to other rows of the same width gives another basis."""
+    """Return True if a fit of ``basis`` to other rows of the same width gives another basis."""
     fitted, other = clone(basis).fit(X, None), clone(basis).fit(2 * X + 1, None)
     return is_learnable(fitted) or joblib.hash(fitted) != joblib.hash(other)
 
 
 def is_learnable(basis: Any) -> bool:
-    """Whether a fitted basis, or the last step of a pipeline, has parameters to be learned."""
+    """Return True if a fitted basis, or the last step of a pipeline, has parameters to learn."""
     if isinstance(basis, Pipeline):
         return is_learnable(basis[-1])
     if isinstance(basis, FrozenEstimator) or not hasattr(basis, "vjp"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,39 +21,40 @@ from ._placement import (
     SMALLEST,
     check_lengths,
     check_overlap,
-    evenly,
+    even_points,
+    feature_range,
     neighbour_distance,
-    span,
 )
 
 
 class SigmoidBasis(Basis):
     """Logistic sigmoids of each feature.
 
-    ``phi_dj(x) = 1 / (1 + exp(-(x_d - c_dj) / s_d))`` (Bishop eqs 3.5-3.6). Several features are
-    treated one by one, so their effects add up.
+    ``phi_dj(x) = 1 / (1 + exp(-(x_d - c_dj) / s_d))``, Bishop eqs 3.5-3.6. Each sigmoid depends on
+    one feature, so the effects of the features add up.
 
     Parameters
     ----------
     n_basis : int, default=9
         Number of sigmoids for each feature.
     centers : {"even", "quantile"} or array-like of shape (n_centers,), default="even"
-        Where the sigmoids rise: evenly over the domain, at quantiles of each feature, or at given
-        values, the same for each feature.
+        Values of x_d at which the sigmoids are 1/2: spread evenly over the domain, at quantiles of
+        each feature, or given, the same for each feature.
     width : float or array-like of shape (n_features,), default=None
-        Lengths s_d, in the units of X; None takes ``overlap``.
+        Lengths s_d over which a sigmoid rises, in the units of X. None computes them from
+        ``overlap``.
     overlap : float, default=0.5
-        Length in units of the median distance between neighbouring centers, used if ``width`` is
+        Length divided by the median distance between neighbouring centers, used if ``width`` is
         None.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
-        Range of X over which the centers are spread; None takes the range of the data.
+        Range of X over which the centers are spread. None takes the range of the data.
 
     Attributes
     ----------
     centers_ : ndarray of shape (n_features, n_basis)
         Centers, in the units of X.
     width_ : ndarray of shape (n_features,)
-        Lengths, in the units of X.
+        Lengths s_d, in the units of X.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -76,6 +77,8 @@ class SigmoidBasis(Basis):
            [0.88, 0.5 , 0.12]])
     """
 
+    shortcut = "sigmoid"
+
     def __init__(
         self,
         n_basis: int = 9,
@@ -91,10 +94,14 @@ class SigmoidBasis(Basis):
         self.overlap = overlap
         self.domain = domain
 
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        return (cls(), cls(5, centers="quantile"))
+
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
-        low, high = span(X, self.domain)
-        self.centers_ = self._placed_centers(X, low, high)
+        low, high = feature_range(X, self.domain)
+        self.centers_ = self._compute_centers(X, low, high)
         if self.width is None:
             overlap = check_overlap(self.overlap)
             scale = np.where(high - low > SMALLEST, high - low, 1.0)
@@ -106,7 +113,7 @@ class SigmoidBasis(Basis):
         self._reach = LARGEST * min(1.0, self.width_.min())
         self._n_features_out = self.centers_.size
 
-    def _placed_centers(self, X: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    def _compute_centers(self, X: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
         if not isinstance(self.centers, str):
             n_centers = max([1, *shape_of(self.centers)[:1]])
             given = check_vector(
@@ -118,7 +125,7 @@ class SigmoidBasis(Basis):
             remedy="Give the number of sigmoids.",
         )  # fmt: skip
         if check_choice(self.centers, "centers", ("even", "quantile")) == "even":
-            return low[:, None] + np.outer(high - low, evenly(n_basis, 1))
+            return low[:, None] + np.outer(high - low, even_points(n_basis, 1))
         probabilities = np.linspace(0, 1, n_basis)
         return np.stack([np.quantile(np.unique(column), probabilities) for column in X.T])
 

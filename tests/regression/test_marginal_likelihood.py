@@ -31,7 +31,6 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Ma
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
 from skgen._regression.design import Design, Rows
 from skgen._regression.marginal_likelihood import ByColumns, ByKernel, objective_of
-from skgen.bases import exact_kernel
 
 # -- the gradient of the evidence -----------------------------------------------------------------
 
@@ -151,7 +150,7 @@ class Problem:
         design = Design.of(copy.deepcopy(self.basis), self.X, model.fit_intercept)
         rows, prior = Rows(self.X, self.Y, self.weights), model._prior(design)
         if isinstance(self.basis, Exact):
-            kernel = exact_kernel(self.basis.waves, self.X)
+            kernel = self.basis.waves.exact_kernel(self.X)
             function = ByKernel(kernel, design, rows, prior)
         else:
             function = ByColumns(copy.deepcopy(self.basis), design, rows, prior)
