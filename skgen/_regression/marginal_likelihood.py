@@ -18,6 +18,7 @@ with the ratio ``rho`` of prior to noise precision. Both are functions of ``log(
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,8 +28,6 @@ from scipy.linalg import blas, lapack
 
 from .._threads import map_in_threads, row_blocks
 from .._validation import FloatArray
-from ..bases import exact_kernel
-from ..bases._base import resample
 from ..bases._kernels import Kernel
 from .design import Design
 from .precisions import LinearModelSpec, data_term, unit_prior_term
@@ -52,10 +51,11 @@ def make_objective(design: Design, rows: Rows, prior: LinearModelSpec) -> Object
     design matrix.
     """
     are_few = len(rows) <= KERNEL_ROWS_PER_FUNCTION * design.n_basis
-    kernel = exact_kernel(design.basis, rows.X) if are_few else None
-    if kernel is not None and _is_isotropic(design, prior):
-        return KernelObjective(kernel, design, rows, prior)
-    return DesignObjective(resample(design.basis), design, rows, prior)
+    basis = design.basis
+    if are_few and hasattr(basis, "exact_kernel") and _is_isotropic(design, prior):
+        return KernelObjective(basis.exact_kernel(rows.X), design, rows, prior)
+    trial = basis.resample() if hasattr(basis, "resample") else copy.deepcopy(basis)
+    return DesignObjective(trial, design, rows, prior)
 
 
 def _is_isotropic(design: Design, prior: LinearModelSpec) -> bool:

@@ -1,4 +1,4 @@
-"""Where basis functions sit and how wide they are, from the set of rows and from parameters."""
+"""Positions and widths of basis functions, from the set of rows and from parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .._schema import Check, Sizes, array, each, store
 from .._threads import one_blas_thread
 from .._validation import LARGEST, FloatArray, short_repr
 
-SMALLEST = 1e-290  # as a scale: well above the numbers that lose their digits
+SMALLEST = 1e-290  # scale, well above the subnormal numbers, which lose digits
 K_MEANS_ROUNDS = 5
 
 # Kinds of parameters that several bases have.
@@ -32,7 +32,7 @@ POSITIVE = array("n_features", 1e-300)
 
 
 def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
-    """The set of rows of X, or of evenly chosen ones if they are more than ``n_most``."""
+    """Return the set of rows of X, or of ``n_most`` evenly chosen ones if X has more."""
     if len(X) > n_most:
         X = X[np.linspace(0, len(X) - 1, n_most).astype(int)]
     return np.unique(np.asarray(X, dtype=np.float64), axis=0)
@@ -52,18 +52,18 @@ def _are_knots(value: Any, _: Sizes) -> bool:
 
 @store("Ranks", parameters={"knots": each(Check(_are_knots), list), "scale": POSITIVE})
 @dataclass(frozen=True, eq=False)
-class Ranks:
-    """The empirical distribution functions of the features, joined by lines between values.
+class EmpiricalCDF:
+    """Empirical distribution function of each feature, linear between the observed values.
 
-    A value's rank is the share of distinct rows below it and half of those equal to it; outside
-    the range of the rows it stays as it is at the end.
+    The rank of a value is the share of distinct rows below it plus half the share of those equal
+    to it; it is constant outside the range of the rows.
     """
 
     knots: list[tuple[FloatArray, FloatArray]]  # values in ascending order, and their ranks
     scale: FloatArray  # (n_features,), standard deviations of the ranks
 
     @classmethod
-    def of(cls, rows: FloatArray) -> Ranks:
+    def fit(cls, rows: FloatArray) -> EmpiricalCDF:
         knots, scale = [], []
         for column in rows.T:
             values, counts = np.unique(column, return_counts=True)
@@ -73,14 +73,14 @@ class Ranks:
             scale.append(spread if len(values) > 1 else 1.0)
         return cls(knots, np.array(scale))
 
-    def of_rows(self, X: FloatArray) -> FloatArray:
-        """Ranks less one half, of the shape of X."""
+    def centered_ranks(self, X: FloatArray) -> FloatArray:
+        """Return ranks less one half, of the shape of X."""
         columns = [np.interp(x, *knot) for x, knot in zip(X.T, self.knots, strict=True)]
         return np.stack(columns, axis=1) - 0.5
 
 
 def location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Means and standard deviations; a constant feature gets its magnitude, or 1, for a scale."""
+    """Return means and standard deviations, or for a constant feature its magnitude or 1."""
     location, scale = rows.mean(axis=0), rows.std(axis=0)
     magnitude = np.abs(location)
     rounding = np.maximum(10 * np.finfo(float).eps * magnitude, 1 / LARGEST)
@@ -88,26 +88,27 @@ def location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     return location, np.where(scale > rounding, scale, constant)
 
 
-def evenly(n_points: int, n_features: int) -> FloatArray:
-    """Points spread over the unit cube, shape (n_points, n_features), ends included for one."""
+def even_points(n_points: int, n_features: int) -> FloatArray:
+    """Return points spread over the unit cube, (n_points, n_features); of a line with its ends."""
     if n_features == 1:
         return np.linspace(0, 1, n_points)[:, None] if n_points > 1 else np.full((1, 1), 0.5)
     points: FloatArray = qmc.Halton(n_features, scramble=False).random(n_points + 1)[1:]
     return points
 
 
-def k_means(rows: FloatArray, n_centers: int) -> FloatArray:
+def k_means_centers(rows: FloatArray, n_centers: int) -> FloatArray:
+    """Return the cluster centers of distinct rows, or the rows if they are not more."""
     if n_centers >= len(rows):
         return rows
     start = rows[np.linspace(0, len(rows) - 1, n_centers).astype(int)]
-    with one_blas_thread():  # else the order of the threads would be in the last digits
+    with one_blas_thread():  # else the last digits would depend on the order of the threads
         found = KMeans(n_centers, init=start, n_init=1, max_iter=K_MEANS_ROUNDS, tol=0.0).fit(rows)
     centers: FloatArray = found.cluster_centers_
     return centers
 
 
 def neighbour_distance(centers: FloatArray) -> float:
-    """Median distance of a center to the nearest other one; 1 if all coincide."""
+    """Return the median distance of a center to the nearest other one, or 1 if all coincide."""
     distinct = np.unique(centers, axis=0)
     if len(distinct) == 1:
         return 1.0
@@ -116,8 +117,8 @@ def neighbour_distance(centers: FloatArray) -> float:
     return median if median > 1 / LARGEST else 1.0
 
 
-def span(X: FloatArray, domain: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-    """Low and high end of each feature: the domain's, or the data's."""
+def feature_range(X: FloatArray, domain: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Return low and high end of each feature, of the domain if there is one, else of the data."""
     if domain is None:
         return np.asarray(X.min(axis=0), float), np.asarray(X.max(axis=0), float)
     low, high = np.broadcast_to(domain.T if domain.ndim == 2 else domain[:, None], (2, X.shape[1]))

@@ -21,9 +21,9 @@ from ._placement import (
     OVERLAP,
     POSITIVE,
     SMALLEST,
-    evenly,
+    even_points,
+    feature_range,
     neighbour_distance,
-    span,
 )
 
 
@@ -38,30 +38,31 @@ from ._placement import (
 class SigmoidBasis(Basis):
     """Logistic sigmoids of each feature.
 
-    ``phi_dj(x) = 1 / (1 + exp(-(x_d - c_dj) / s_d))`` (Bishop eqs 3.5-3.6). Several features are
-    treated one by one, so their effects add up.
+    ``phi_dj(x) = 1 / (1 + exp(-(x_d - c_dj) / s_d))``, Bishop eqs 3.5-3.6. Each sigmoid depends on
+    one feature, so the effects of the features add up.
 
     Parameters
     ----------
     n_basis : int, default=9
         Number of sigmoids for each feature.
     centers : {"even", "quantile"} or array-like of shape (n_centers,), default="even"
-        Where the sigmoids rise: evenly over the domain, at quantiles of each feature, or at given
-        values, the same for each feature.
+        Values of x_d at which the sigmoids are 1/2: spread evenly over the domain, at quantiles of
+        each feature, or given, the same for each feature.
     width : float or array-like of shape (n_features,), default=None
-        Lengths s_d, in the units of X; None takes ``overlap``.
+        Lengths s_d over which a sigmoid rises, in the units of X. None computes them from
+        ``overlap``.
     overlap : float, default=0.5
-        Length in units of the median distance between neighbouring centers, used if ``width`` is
+        Length divided by the median distance between neighbouring centers, used if ``width`` is
         None.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
-        Range of X over which the centers are spread; None takes the range of the data.
+        Range of X over which the centers are spread. None takes the range of the data.
 
     Attributes
     ----------
     centers_ : ndarray of shape (n_features, n_basis)
         Centers, in the units of X.
     width_ : ndarray of shape (n_features,)
-        Lengths, in the units of X.
+        Lengths s_d, in the units of X.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -83,6 +84,8 @@ class SigmoidBasis(Basis):
     array([[0.5 , 0.12, 0.02],
            [0.88, 0.5 , 0.12]])
     """
+
+    shortcut = "sigmoid"
 
     _parameters: ClassVar[Parameters] = {
         "n_basis": Integer(1, MOST, remedy="Give the number of sigmoids."),
@@ -111,13 +114,17 @@ class SigmoidBasis(Basis):
         self.overlap = overlap
         self.domain = domain
 
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        return (cls(), cls(5, centers="quantile"))
+
     def _place(self, X: FloatArray) -> None:
         p = check_parameters(self, n_features=X.shape[1])
-        low, high = span(X, p.domain)
+        low, high = feature_range(X, p.domain)
         if not isinstance(p.centers, str):
             self.centers_ = np.tile(p.centers, (len(low), 1))
         elif p.centers == "even":
-            self.centers_ = low[:, None] + np.outer(high - low, evenly(p.n_basis, 1))
+            self.centers_ = low[:, None] + np.outer(high - low, even_points(p.n_basis, 1))
         else:
             probabilities = np.linspace(0, 1, p.n_basis)
             self.centers_ = np.stack([np.quantile(np.unique(x), probabilities) for x in X.T])

@@ -22,7 +22,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from .._regression.conjugate import Posterior
 from .._regression.estimator import BayesianBasisRegressor
 from ..bases import FourierBasis, GaussianBasis, SigmoidBasis
-from ..bases._placement import Ranks
+from ..bases._placement import EmpiricalCDF
 
 Operand = str | npt.NDArray[Any]
 
@@ -180,7 +180,7 @@ def _fourier(graph: Graph, basis: FourierBasis, X: str) -> str:
     return graph("Concat", waves, graph("Mul", inputs, np.array([basis.slope_])), axis=1)
 
 
-def _ranked(graph: Graph, ranks: Ranks, X: str) -> str:
+def _ranked(graph: Graph, ranks: EmpiricalCDF, X: str) -> str:
     """Ranks less one half: a binary search among the knots of all features at once."""
     size = 2 ** max(len(values) for values, _ in ranks.knots).bit_length()
     knots, heights, slopes = np.full((3, len(ranks.knots), size), np.inf)
