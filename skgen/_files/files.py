@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from .._validation import short_repr
 from .container import NAMES, Arrays, ModelFileError, parsed, read, write
-from .schemas import OURS, SCHEMAS, TRANSFORMERS, class_of, name_of
+from .schemas import OURS, SCHEMAS, TRANSFORMERS, class_of, file_name
 
 FORMAT, FORMAT_VERSION = "skgen", 1
 LARGEST_INT, DEEPEST = 10**39, 40
@@ -190,7 +190,7 @@ def _array(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
 
 
 def _object(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
-    kind = name_of(value)
+    kind = file_name(value)
     if kind not in SCHEMAS or type(value) is not class_of(kind):
         raise _unfit(value, name)
     schema = SCHEMAS[kind]

@@ -122,7 +122,7 @@ def made_of(*names: str) -> Check:
     """An object of one of the classes of these names."""
     return Check(
         f"a {' or '.join(names)}",
-        lambda value, _: name_of(value) in names and name_of(value) in SCHEMAS,
+        lambda value, _: file_name(value) in names and file_name(value) in SCHEMAS,
     )
 
 
@@ -132,7 +132,7 @@ def _is_plain(value: Any, sizes: Sizes) -> bool:
     if isinstance(value, dict):
         return all(type(name) is str for name in value) and _is_plain([*value.values()], sizes)
     known = value is None or isinstance(value, bool | np.bool_ | numbers.Real | str | np.ndarray)
-    return known or type(value).__name__ in SCHEMAS
+    return known or file_name(value) in SCHEMAS
 
 
 def transformer() -> Check:
@@ -209,12 +209,18 @@ class Schema:
             raise TypeError(f"the parts of {name} do not fit each other")
 
 
+CLASS_NAMES = {"Prior": "LinearModelSpec", "Learnt": "LooCalibration", "Ranks": "EmpiricalCDF"}
+"""Classes that stand in files under another name, which they had once."""
+
+FILE_NAMES = {class_name: name for name, class_name in CLASS_NAMES.items()}
+
+
 def class_of(name: str) -> Any:
     """The class of a name in `SCHEMAS`."""
     return getattr(importlib.import_module(SCHEMAS[name].home), CLASS_NAMES.get(name, name))
 
 
-def name_of(value: Any) -> str:
+def file_name(value: Any) -> str:
     """The name in files of the class of ``value``."""
     name = type(value).__name__
     return FILE_NAMES.get(name, name)
@@ -865,9 +871,5 @@ PARTS = {
         agree=lambda values: values["key"].shape == (624,),
     ),
 }  # fmt: skip
-
-CLASS_NAMES = {"Ranks": "EmpiricalCDF"}
-"""Classes that have other names than in files."""
-FILE_NAMES = {name: in_files for in_files, name in CLASS_NAMES.items()}
 
 SCHEMAS: dict[str, Schema] = {**OURS, **TRANSFORMERS, **PARTS}

@@ -14,7 +14,7 @@ from .._threads import BLOCK_ROWS, map_in_threads, row_blocks
 from .._validation import LARGEST, FloatArray
 from ..bases._base import evaluate
 from .conjugate import Posterior, Statistic, condition_number, from_gram
-from .precisions import Learnt, Prior
+from .precisions import LinearModelSpec, LooCalibration
 
 # Gram matrices are for work that is worth it and conditioning that allows it: their relative error
 # is about the square of the condition number times 1e-16, and predictions feel its root.
@@ -36,7 +36,7 @@ class Design:
     basis: Any
     n_basis: int
     fit_intercept: bool
-    learnt: Learnt | None = None
+    learnt: LooCalibration | None = None
     """What is to be said of a basis that was learned from the data."""
 
     @classmethod
@@ -118,7 +118,9 @@ class Rows:
         """Their statistic and their number."""
         return summarise(design, self, solver), len(self)
 
-    def added(self, stream: Stream, prior: Prior, forgetting: float) -> tuple[Stream, int]:
+    def added(
+        self, stream: Stream, prior: LinearModelSpec, forgetting: float
+    ) -> tuple[Stream, int]:
         """``stream`` after them, and their number."""
         return stream.extended(self, prior, forgetting), len(self)
 
@@ -257,7 +259,7 @@ class Stream:
     a batch, and rounds no worse; whatever reads the model first lets them in.
     """
 
-    def __init__(self, design: Design, prior: Prior, statistic: Statistic) -> None:
+    def __init__(self, design: Design, prior: LinearModelSpec, statistic: Statistic) -> None:
         self.design = design
         self.prior = prior
         self._posteriors: list[Posterior] | None = None
@@ -302,7 +304,7 @@ class Stream:
         self._seen = (statistic, start + n_rows)
         self._posteriors = None
 
-    def extended(self, rows: Rows, prior: Prior, forgetting: float) -> Stream:
+    def extended(self, rows: Rows, prior: LinearModelSpec, forgetting: float) -> Stream:
         """The stream with ``rows`` seen too, older ones discounted row by row."""
         successor = Stream(self.design, prior, self._seen[0])
         successor._waiting, successor._seen = self._waiting, self._seen
@@ -316,7 +318,7 @@ class Stream:
             statistic = statistic.discounted(forgetting ** len(rows))
         return Stream(self.design, prior, update(statistic, self.design, rows))
 
-    def joined(self, statistic: Statistic, prior: Prior, discount: float = 1.0) -> Stream:
+    def joined(self, statistic: Statistic, prior: LinearModelSpec, discount: float = 1.0) -> Stream:
         """The stream with the rows of ``statistic`` seen too, after a discount of older ones."""
         older = self.statistic if discount == 1 else self.statistic.discounted(discount)
         return Stream(self.design, prior, older.merged(statistic))

@@ -49,14 +49,14 @@ from .dask import (
     DaskRows,
     arrays,
     check_collection,
+    example_row,
     is_dask,
     lazily,
     numbered,
     r2_score,
-    specimen,
 )
 from .design import QR_ROWS, Design, Rows, Stream, evaluate_rows
-from .precisions import Prior
+from .precisions import LinearModelSpec
 
 FLOAT64 = np.dtype(np.float64)
 
@@ -392,7 +392,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         for name, value in {"X": X, "y": y, "sample_weight": sample_weight}.items():
             if is_dask(value) or shape_of(value):  # else None or a number
                 check_collection(value, name)
-        self._rows(*map(specimen, (X, y, sample_weight)), reset=reset)
+        self._rows(*map(example_row, (X, y, sample_weight)), reset=reset)
         check = partial(type(self)()._rows, reset=True, is_part=True)
         return DaskRows(X, y, sample_weight, check)
 
@@ -461,7 +461,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         fit_intercept = check_flag(self.fit_intercept, "fit_intercept")
         return rows.design(resolve_basis(self.basis, rows.n_features), fit_intercept)
 
-    def _prior(self, design: Design) -> Prior:
+    def _prior(self, design: Design) -> LinearModelSpec:
         """The prior that the parameters describe, for the columns of a design matrix."""
         noise = self._noise()
         means = np.zeros(design.n_columns)
@@ -475,7 +475,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                     "`intercept_precision` must be None or 0 if `prior_precision` is learned; got "
                     f"intercept_precision={self.intercept_precision!r}. Give both as numbers."
                 )
-            return Prior(rule, means, noise, design.fit_intercept)  # type: ignore[arg-type]
+            return LinearModelSpec(rule, means, noise, design.fit_intercept)  # type: ignore[arg-type]
         precisions = np.empty(design.n_columns)
         precisions[design.n_columns - design.n_basis :] = self._per_basis(
             self.prior_precision, "prior_precision", design.n_basis, 0.0
@@ -488,7 +488,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 f"`prior_precision` and `intercept_precision` must be 0 or at least {1 / LARGEST:g}"
                 f"; got {smallest:g}. Give 0 for a flat prior."
             )
-        return Prior(precisions, means, noise)
+        return LinearModelSpec(precisions, means, noise)
 
     def _noise(self) -> float | Gamma | Literal["evidence"]:
         if not isinstance(self.noise_precision, str):
@@ -638,7 +638,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             n_samples, "n_samples", low=1, high=1e9, integer=True,
             remedy="Give the number of draws.",
         )  # fmt: skip
-        shown = specimen(X)
+        shown = example_row(X)
         if self.__sklearn_is_fitted__():
             stream, shown = self._readable(shown)
             design, posteriors, is_1d = stream.design, self._posteriors(), self._is_1d
@@ -695,7 +695,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """
         if is_dask(X, y):
             model = self._reader(X)
-            self._validated_targets(specimen(y), 1, reset=False)
+            self._validated_targets(example_row(y), 1, reset=False)
             log_densities: FloatArray = lazily(_log_densities, model, *arrays(X, y=y), trailing=())
             return log_densities
         stream, X = self._readable(X)
@@ -789,7 +789,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     def _reader(self, X: Any) -> Self:
         """A copy to send to the blocks of X, which have lost the names that X may have."""
-        self._readable(specimen(X))
+        self._readable(example_row(X))
         model = copy.deepcopy(self)
         if hasattr(model, "feature_names_in_"):
             del model.feature_names_in_

@@ -14,11 +14,10 @@ from typing import Any
 import joblib
 import numpy as np
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 
 from .._documentation import register_parts
+from .._pipelines import final_estimator, is_frozen
 from .._validation import FloatArray, check_choice, short_repr
 from ._base import Basis
 from ._fourier import FourierBasis as FourierBasis
@@ -69,8 +68,5 @@ def depends_on_data(basis: Any, X: FloatArray) -> bool:
 
 def is_learnable(basis: Any) -> bool:
     """Return True if a fitted basis, or the last step of a pipeline, has parameters to learn."""
-    if isinstance(basis, Pipeline):
-        return is_learnable(basis[-1])
-    if isinstance(basis, FrozenEstimator) or not hasattr(basis, "vjp"):
-        return False
-    return np.size(basis.theta_) > 0
+    final = final_estimator(basis)
+    return not is_frozen(final) and hasattr(final, "vjp") and np.size(final.theta_) > 0

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .._pipelines import best_of, final_estimator
 from .._validation import check_flag, check_number, short_repr
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def to_onnx(
     opset = _checked_opset(target_opset)
     return_std = check_flag(return_std, "return_std")
     check_is_fitted(estimator)
-    estimator = getattr(estimator, "best_estimator_", estimator)
+    estimator = best_of(estimator)
     table = _table(X, "X", getattr(estimator, "n_features_in_", None), "features")
     options = _options(estimator, return_std)
     register()
@@ -234,9 +234,7 @@ def _options(estimator: Any, return_std: bool) -> dict[int, dict[str, bool]]:
     from .._autoencoder.vae import VAETransformer
     from .._regression.estimator import BayesianBasisRegressor
 
-    last = estimator
-    while isinstance(last, Pipeline):
-        last = last.steps[-1][1]
+    last = final_estimator(estimator)
     if not return_std:  # of a classifier a table of probabilities, not a list of dicts
         return {id(last): {"zipmap": False}} if is_classifier(last) else {}
     if not isinstance(last, BayesianBasisRegressor | VAETransformer):

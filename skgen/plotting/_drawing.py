@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.pipeline import Pipeline
 
+from .._pipelines import final_estimator
 from .._validation import FloatArray, check_number, check_vector, short_repr
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#7F7F7F")
@@ -106,40 +106,15 @@ def is_dark(ax: Any) -> bool:
     return float(np.mean(to_rgb(ax.get_facecolor()))) < 0.5
 
 
-def best_of(estimator: Any) -> Any:
-    """What a search has found, or the estimator itself."""
-    return getattr(estimator, "best_estimator_", estimator)
-
-
 def final_step(estimator: Any, method: str) -> Any:
-    """The last step of (nested) pipelines, which must have ``method``."""
-    last = best_of(estimator)
-    while isinstance(last, Pipeline):
-        last = best_of(last[-1])
+    """The last step of nested pipelines, which must have ``method``."""
+    last = final_estimator(estimator)
     if not hasattr(last, method):
         raise TypeError(
             f"`estimator` must have the method {method}, or be a pipeline or a search that ends in "
             f"such an estimator; got {type(last).__name__}. Give a fitted model of skgen."
         )
     return last
-
-
-def before_final_step(estimator: Any, X: Any) -> Any:
-    """X as the last step of (nested) pipelines sees it."""
-    estimator = best_of(estimator)
-    while isinstance(estimator, Pipeline):
-        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
-        estimator = best_of(estimator[-1])
-    return X
-
-
-def back_from_final_step(estimator: Any, X: Any) -> Any:
-    """X as it was before the steps that precede the last one of (nested) pipelines."""
-    estimator = best_of(estimator)
-    if not isinstance(estimator, Pipeline):
-        return X
-    X = back_from_final_step(estimator[-1], X)
-    return estimator[:-1].inverse_transform(X) if len(estimator) > 1 else X
 
 
 def checked_index(value: Any, name: str, size: int, what: str) -> int:

@@ -10,12 +10,12 @@ from scipy.stats import norm
 from sklearn.utils.multiclass import type_of_target
 
 from .._images import GAP, check_image_shape, guess_image_shape, tile_images
+from .._pipelines import inverse_transform_from_final
 from .._validation import FloatArray, RandomState, check_number
 from ._drawing import (
     COLORS,
     MARKERS,
     PANEL,
-    back_from_final_step,
     checked_pair,
     final_step,
     ink,
@@ -686,7 +686,7 @@ class SamplesDisplay(_ImagesDisplay):
         drawn = model.sample(
             n_down * n_across, observation_noise=observation_noise, random_state=random_state
         )
-        rows = np.asarray(back_from_final_step(estimator, drawn))
+        rows = np.asarray(inverse_transform_from_final(estimator, drawn))
         display = cls(
             images=rows.reshape(n_down, n_across, -1),
             image_shape=image_shape or model.image_shape,

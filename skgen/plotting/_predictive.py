@@ -10,10 +10,10 @@ from scipy.stats import binom, chi2, multivariate_normal, multivariate_t
 from scipy.stats import f as f_distribution
 from scipy.stats import t as student_t
 
+from .._pipelines import transform_before_final
 from .._validation import FloatArray, RandomState, check_number, check_vector, short_repr
 from ._drawing import (
     COLORS,
-    before_final_step,
     checked_index,
     checked_levels,
     checked_pair,
@@ -195,7 +195,7 @@ class PosteriorDisplay:
         model = final_step(estimator, "sample_y")
         rows, values, data, name = varied_rows(X, feature, grid, held)
         draws = model.sample_y(
-            before_final_step(estimator, rows), n_draws, observation_noise=False,
+            transform_before_final(estimator, rows), n_draws, observation_noise=False,
             random_state=random_state,
         )  # fmt: skip
         if draws.ndim == 3:
@@ -523,7 +523,7 @@ class PredictiveDisplay:
         )
         model = final_step(estimator, "sample_y" if n_draws else "predict")
         rows, values, data, name = varied_rows(X, feature, grid, held)
-        rows = before_final_step(estimator, rows)
+        rows = transform_before_final(estimator, rows)
         mean, std = (_output(table, target) for table in _with_std(model, rows))
         df = _degrees_of_freedom(model)
         draws = None
@@ -703,7 +703,7 @@ class CalibrationDisplay:
             If an argument is invalid.
         """
         model = final_step(estimator, "predict")
-        mean, std = _with_std(model, before_final_step(estimator, X))
+        mean, std = _with_std(model, transform_before_final(estimator, X))
         return cls.from_predictions(
             y, mean, std, degrees_of_freedom=_degrees_of_freedom(model), n_bins=n_bins,
             name=type(model).__name__ if name is None else name, color=color, ax=ax,
