@@ -29,10 +29,10 @@ WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"_gaussian", "_sigmoid", "_fourier"}, {""}),
     "likelihoods": ({"_base"}, {"_gaussian", "_bernoulli"}, {""}),
     "_regression": (
-        {"", "conjugate"},
-        {"precisions"},
+        {"", "conjugate", "rows"},
+        {"precisions", "source", "dask"},
         {"design"},
-        {"dask", "marginal_likelihood", "loo"},
+        {"stream", "marginal_likelihood", "loo"},
         {"basis_search"},
         {"estimator"},
     ),

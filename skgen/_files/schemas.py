@@ -723,7 +723,7 @@ OURS = {
 
 PARTS = {
     "Stream": Schema(
-        "skgen._regression.design",
+        "skgen._regression.stream",
         {
             "design": made_of("Design"),
             "prior": made_of("Prior"),

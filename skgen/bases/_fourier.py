@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,20 +11,20 @@ from scipy.special import ndtri
 from scipy.stats import chi2, qmc
 from sklearn.utils.validation import check_is_fitted
 
+from .._parameters import NONE, Choice, Flag, Integer, Parameters, Seed, check_parameters
+from .._schema import SEEDS, Values, array, from_record, integer, made_of, number, store
 from .._validation import (
     LARGEST,
     FloatArray,
     RandomState,
-    check_choice,
-    check_flag,
-    check_number,
     generator,
 )
 from ._base import FEWEST_ROWS, MOST, Basis
 from ._kernels import Kernel
 from ._placement import (
+    LENGTHS,
+    POSITIVE,
     EmpiricalCDF,
-    check_lengths,
     distinct_rows,
     location_and_scale,
 )
@@ -32,6 +32,21 @@ from ._placement import (
 FEWEST_WAVES, SETTLED_ROWS = 600, 4000
 
 
+@store(
+    state={
+        "_seed": integer(0, SEEDS),
+        "_ranks": made_of(type(None), EmpiricalCDF),
+        "location_": array("n_features"),
+        "scale_": POSITIVE,
+        "_relative": array("n_inputs", 1e-300),
+        "_spectrum": array("n_inputs n_draws"),
+    },
+    options={"slope_": number(0.0)},
+    derived=(
+        "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_reach",
+        "_n_features_out",
+    ),
+)  # fmt: skip
 class FourierBasis(Basis):
     """Random Fourier features of a stationary Gaussian process.
 
@@ -121,6 +136,37 @@ class FourierBasis(Basis):
 
     shortcut = "fourier"
 
+    _parameters: ClassVar[Parameters] = {
+        "n_basis": NONE | Integer(1, MOST, remedy="Give the number of waves."),
+        "kernel": Choice("rbf", "matern32", "matern52"),
+        "length_scale": NONE | Choice("evidence") | LENGTHS,
+        "ranks": Flag(),
+        "linear": Flag(),
+        "sampling": Choice("halton", "random"),
+        "random_state": Seed(),
+    }
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        if "_spectrum" not in values:
+            return True
+        ranks, n_features = values["_ranks"], values["n_features_in_"]
+        n_inputs = n_features * (1 if ranks is None else 2)
+        return len(values["_relative"]) == n_inputs and (
+            ranks is None or len(ranks.knots) == len(ranks.scale) == n_features
+        )
+
+    @classmethod
+    def _from_record(cls, values: Values) -> Self:
+        if "_spectrum" in values:
+            values.setdefault("slope_", 0.0)  # files of 0.1.0 have none
+        basis: Self = from_record(cls, values)
+        if "_spectrum" in values:
+            n_inputs, n_draws = basis._spectrum.shape
+            basis._n_features_out = 2 * n_draws + (n_inputs if basis.slope_ else 0)
+            basis._stretch()
+        return basis
+
     def __init__(
         self,
         n_basis: int | None = None,
@@ -151,29 +197,22 @@ class FourierBasis(Basis):
 
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
-        n_basis = self.n_basis
+        p = check_parameters(self, n_features=n_features)
+        n_basis = p.n_basis
         if n_basis is None:
             n_basis = 2 * round(FEWEST_WAVES * max(1, min(2, np.sqrt(SETTLED_ROWS / len(X)))) / 2)
-        remedy = "Give the number of waves."
-        check_number(n_basis, "n_basis", low=1, high=MOST, integer=True, remedy=remedy)
         rows = distinct_rows(X, FEWEST_ROWS)
-        self._ranks = EmpiricalCDF.fit(rows) if check_flag(self.ranks, "ranks") else None
-        n_inputs = n_features * (1 if self._ranks is None else 2)
+        self._ranks = EmpiricalCDF.fit(rows) if p.ranks else None
+        n_inputs = n_features * (2 if p.ranks else 1)
         self.location_, self.scale_ = location_and_scale(rows)
-        relative = np.full(n_inputs, np.sqrt(n_inputs))
-        if isinstance(self.length_scale, str):
-            check_choice(self.length_scale, "length_scale", ("evidence",))
-        elif self.length_scale is not None:
-            lengths = check_lengths(self.length_scale, "length_scale", n_features)
-            self.location_, self.scale_ = np.zeros(n_features), lengths
-            relative[:n_features] = 1.0
-        check_choice(self.kernel, "kernel", ("rbf", "matern32", "matern52"))  # before any draw
-        check_choice(self.sampling, "sampling", ("halton", "random"))
-        self._seed = int(generator(self.random_state).integers(2**63))
-        is_linear = check_flag(self.linear, "linear")
-        self._n_features_out = n_basis + n_basis % 2 + n_inputs * is_linear
-        self._relative = relative
-        self.slope_ = 1.0 if is_linear else 0.0
+        self._relative = np.full(n_inputs, np.sqrt(n_inputs))
+        if isinstance(p.length_scale, np.ndarray):
+            self.location_ = np.zeros(n_features)
+            self.scale_ = np.broadcast_to(p.length_scale, n_features).copy()
+            self._relative[:n_features] = 1.0
+        self._seed = int(generator(p.random_state).integers(2**63))
+        self._n_features_out = n_basis + n_basis % 2 + n_inputs * p.linear
+        self.slope_ = 1.0 if p.linear else 0.0
         self._draw(self._seed)
 
     def _draw(self, seed: int) -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from types import SimpleNamespace
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
+from .._parameters import NONE, Choice, Flag, Integer, Parameters, Vector, check_parameters
+from .._schema import FLAG, Values, array, from_record, store
 from .._validation import (
     LARGEST,
     FloatArray,
-    check_choice,
-    check_number,
 )
 from ._base import FEWEST_ROWS, MOST, Basis
 from ._placement import (
-    check_centers,
-    check_lengths,
-    check_overlap,
+    DOMAIN,
+    LENGTHS,
+    OVERLAP,
+    POSITIVE,
     distinct_rows,
     even_points,
     feature_range,
@@ -32,6 +34,16 @@ DEFAULT_COUNT = 300
 ROWS_PER_CENTER = 10
 
 
+@store(
+    state={
+        "linear_": FLAG,
+        "centers_": array("n_centers n_features"),
+        "width_": POSITIVE,
+        "location_": array("n_features"),
+        "scale_": POSITIVE,
+    },
+    derived=("_exponent", "_sharpness", "_cancels", "_reach", "_n_features_out"),
+)
 class GaussianBasis(Basis):
     """Gaussian basis functions, with linear terms if X has several features.
 
@@ -113,6 +125,26 @@ class GaussianBasis(Basis):
 
     shortcut = "gaussian"
 
+    _parameters: ClassVar[Parameters] = {
+        "n_basis": NONE
+        | Integer(1, MOST, remedy="Give the number of basis functions, linear terms included."),
+        "centers": Choice("auto", "even", "quantile", "kmeans")
+        | Vector(
+            "n_centers n_features", remedy="Give one row per center and one column per feature."
+        ),
+        "width": NONE | Choice("evidence") | LENGTHS,
+        "overlap": NONE | OVERLAP,
+        "domain": NONE | DOMAIN,
+        "linear": Flag() | Choice("auto"),
+    }
+
+    @classmethod
+    def _from_record(cls, values: Values) -> Self:
+        basis: Self = from_record(cls, values)
+        if "centers_" in values:
+            basis._compile()
+        return basis
+
     def __init__(
         self,
         n_basis: int | None = None,
@@ -136,82 +168,36 @@ class GaussianBasis(Basis):
 
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
-        how = self._center_rule(n_features)
-        self.linear_, n_centers = self._count_columns(how, n_features)
+        p = check_parameters(self, n_features=n_features)
+        rule = _center_rule(p, n_features)
+        self.linear_, n_centers = _count_columns(p, rule, n_features)
         rows = distinct_rows(X, max(FEWEST_ROWS, ROWS_PER_CENTER * n_centers))
-        if self.domain is not None:
-            low, high = feature_range(X, self.domain)
+        if p.domain is not None:
+            low, high = feature_range(X, p.domain)
             self.location_, self.scale_ = (low + high) / 2, (high - low) / np.sqrt(12)
-        elif how == "given" and not self._is_width_computed() and not self.linear_:
+        elif rule == "given" and isinstance(p.width, np.ndarray) and not self.linear_:
             self.location_, self.scale_ = np.zeros(n_features), np.ones(n_features)
         else:
             self.location_, self.scale_ = location_and_scale(rows)
-        if how == "given":
-            self.centers_ = check_centers(self.centers, n_features)
-        elif how == "kmeans":
+        if rule == "given":
+            self.centers_ = p.centers
+        elif rule == "kmeans":
             standard = (rows - self.location_) / self.scale_
             _, distinct = np.unique(np.round(standard, 6), axis=0, return_index=True)
             centers = k_means_centers(standard[distinct], n_centers)
             self.centers_ = self.location_ + self.scale_ * centers
-        elif how == "quantile":
+        elif rule == "quantile":
             self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
         else:
-            low, high = feature_range(X, self.domain)
+            low, high = feature_range(X, p.domain)
             self.centers_ = low + (high - low) * even_points(n_centers, n_features)
-        self.width_ = self._compute_width(n_features)
-        self._compile()
-
-    def _center_rule(self, n_features: int) -> str:
-        if not isinstance(self.centers, str):
-            return "given"
-        rule = check_choice(self.centers, "centers", ("auto", "even", "quantile", "kmeans"))
-        if rule == "quantile" and n_features > 1:
-            raise ValueError(
-                f"`centers` must not be 'quantile' for several features; got {n_features} "
-                "features. Use 'kmeans'."
-            )
-        if rule == "auto":
-            return "kmeans" if n_features > 1 and self.domain is None else "even"
-        return rule
-
-    def _count_columns(self, rule: str, n_features: int) -> tuple[bool, int]:
-        """Return True if there are linear terms, and the number of centers."""
-        remedy = "Give the number of basis functions, linear terms included."
-        n_basis = self.n_basis
-        if n_basis is not None:
-            n_basis = check_number(
-                n_basis, "n_basis", low=1, high=MOST, integer=True, remedy=remedy
-            )
-        if not isinstance(self.linear, bool):
-            check_choice(self.linear, "linear", ("auto",))
-            room = n_basis is None or n_basis > n_features
-            linear = rule == "kmeans" and n_features > 1 and room
+        if isinstance(p.width, np.ndarray):
+            self.width_ = np.broadcast_to(p.width, n_features).copy()
         else:
-            linear = self.linear
-        if n_basis is None:
-            return linear, LECTURE_COUNT if n_features == 1 else DEFAULT_COUNT
-        n_centers = n_basis - n_features * linear
-        if n_centers < 1:
-            raise ValueError(
-                f"`n_basis` must be > n_features (={n_features}) with linear=True; got "
-                f"n_basis={n_basis}. Ask for more basis functions, or set linear=False."
-            )
-        return linear, n_centers
-
-    def _is_width_computed(self) -> bool:
-        """Return True if the width follows from ``overlap``, or starts there."""
-        if isinstance(self.width, str):
-            check_choice(self.width, "width", ("evidence",))
-        return self.width is None or isinstance(self.width, str)
-
-    def _compute_width(self, n_features: int) -> FloatArray:
-        if self._is_width_computed():
-            overlap = 1.0 if n_features == 1 else 2.0
-            if self.overlap is not None:
-                overlap = check_overlap(self.overlap)
+            overlap = p.overlap or (1.0 if n_features == 1 else 2.0)
             standard = (self.centers_ - self.location_) / self.scale_
-            return overlap * neighbour_distance(standard) * self.scale_
-        return check_lengths(self.width, "width", n_features)
+            self.width_ = overlap * neighbour_distance(standard) * self.scale_
+        self._compile()
 
     @property
     def relevance_(self) -> FloatArray:
@@ -288,3 +274,35 @@ class GaussianBasis(Basis):
         np.exp(bumps, out=bumps)
         if n_features == 1 and self.linear_:
             linear[...] = (X - self.location_) / self.scale_
+
+
+def _center_rule(parameters: SimpleNamespace, n_features: int) -> str:
+    """Return the rule by which centers are placed, or "given"."""
+    rule = parameters.centers
+    if not isinstance(rule, str):
+        return "given"
+    if rule == "quantile" and n_features > 1:
+        raise ValueError(
+            f"`centers` must not be 'quantile' for several features; got {n_features} "
+            "features. Use 'kmeans'."
+        )
+    if rule == "auto":
+        return "kmeans" if n_features > 1 and parameters.domain is None else "even"
+    return rule
+
+
+def _count_columns(parameters: SimpleNamespace, rule: str, n_features: int) -> tuple[bool, int]:
+    """Return True if there are linear terms, and the number of centers."""
+    n_basis, linear = parameters.n_basis, parameters.linear
+    if linear == "auto":
+        room = n_basis is None or n_basis > n_features
+        linear = rule == "kmeans" and n_features > 1 and room
+    if n_basis is None:
+        return linear, LECTURE_COUNT if n_features == 1 else DEFAULT_COUNT
+    n_centers = n_basis - n_features * linear
+    if n_centers < 1:
+        raise ValueError(
+            f"`n_basis` must be > n_features (={n_features}) with linear=True; got "
+            f"n_basis={n_basis}. Ask for more basis functions, or set linear=False."
+        )
+    return linear, n_centers

@@ -10,11 +10,25 @@ from scipy.spatial import cKDTree
 from scipy.stats import qmc
 from sklearn.cluster import KMeans
 
+from .._parameters import Number, Vector
+from .._schema import Check, Sizes, array, each, store
 from .._threads import one_blas_thread
-from .._validation import LARGEST, FloatArray, check_number, check_vector, shape_of, short_repr
+from .._validation import LARGEST, FloatArray, short_repr
 
 SMALLEST = 1e-290  # scale, well above the subnormal numbers, which lose digits
 K_MEANS_ROUNDS = 5
+
+# Kinds of parameters that several bases have.
+SHORTEST = np.nextafter(1 / LARGEST, 1)
+LENGTHS = Vector(
+    "n_features", "", low=SHORTEST,
+    remedy="Give a positive length in the units of X, or one per feature.",
+)  # fmt: skip
+OVERLAP = Number(1e-6, 1e6, remedy="0.5 to 3 suits most data.")
+DOMAIN = Vector("2", "n_features 2", remedy="Give (low, high), or one such pair per feature.")
+
+POSITIVE = array("n_features", 1e-300)
+"""Lengths of fitted bases in files."""
 
 
 def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
@@ -24,6 +38,19 @@ def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
     return np.unique(np.asarray(X, dtype=np.float64), axis=0)
 
 
+def _are_knots(value: Any, _: Sizes) -> bool:
+    return (
+        type(value) is tuple
+        and len(value) == 2
+        and array("n").holds(value[0], {})
+        and array("n", 0.0).holds(value[1], {})
+        and value[0].shape == value[1].shape
+        and value[0].size > 0
+        and bool(np.all(np.diff(value[0]) > 0))
+    )
+
+
+@store("Ranks", parameters={"knots": each(Check(_are_knots), list), "scale": POSITIVE})
 @dataclass(frozen=True, eq=False)
 class EmpiricalCDF:
     """Empirical distribution function of each feature, linear between the observed values.
@@ -37,6 +64,7 @@ class EmpiricalCDF:
 
     @classmethod
     def fit(cls, rows: FloatArray) -> EmpiricalCDF:
+        """Return the distribution functions of distinct rows."""
         knots, scale = [], []
         for column in rows.T:
             values, counts = np.unique(column, return_counts=True)
@@ -74,7 +102,7 @@ def k_means_centers(rows: FloatArray, n_centers: int) -> FloatArray:
     if n_centers >= len(rows):
         return rows
     start = rows[np.linspace(0, len(rows) - 1, n_centers).astype(int)]
-    with one_blas_thread():  # else the last digits would depend on the order of the threads
+    with one_blas_thread():  # else the last digits would depend on the threads
         found = KMeans(n_centers, init=start, n_init=1, max_iter=K_MEANS_ROUNDS, tol=0.0).fit(rows)
     centers: FloatArray = found.cluster_centers_
     return centers
@@ -90,48 +118,14 @@ def neighbour_distance(centers: FloatArray) -> float:
     return median if median > 1 / LARGEST else 1.0
 
 
-def feature_range(X: FloatArray, domain: Any) -> tuple[FloatArray, FloatArray]:
+def feature_range(X: FloatArray, domain: FloatArray | None) -> tuple[FloatArray, FloatArray]:
     """Return low and high end of each feature, of the domain if there is one, else of the data."""
     if domain is None:
         return np.asarray(X.min(axis=0), float), np.asarray(X.max(axis=0), float)
-    return check_domain(domain, X.shape[1])
-
-
-def check_domain(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray]:
-    """Return low and high end of each feature, or raise."""
-    remedy = "Give (low, high), or one such pair per feature."
-    pairs = len(shape_of(domain)) == 2
-    shape = (n_features, 2) if pairs else (2,)
-    bounds = check_vector(domain, "domain", shape, remedy=remedy)
-    low, high = np.broadcast_to(bounds.T[:, None] if not pairs else bounds.T, (2, n_features))
+    low, high = np.broadcast_to(domain.T if domain.ndim == 2 else domain[:, None], (2, X.shape[1]))
     if not np.all(low < high):
         raise ValueError(
-            f"`domain` must have low < high; got domain={short_repr(domain)}. {remedy}"
+            f"`domain` must have low < high; got domain={short_repr(domain.tolist())}. "
+            f"{DOMAIN.remedy}"
         )
     return low, high
-
-
-def check_centers(centers: Any, n_features: int) -> FloatArray:
-    """Return the given centers, (n_centers, n_features), or raise."""
-    remedy = "Give one row per center and one column per feature."
-    n_centers = max([1, *shape_of(centers)[:1]])
-    return check_vector(centers, "centers", (n_centers, n_features), remedy=remedy)
-
-
-def check_overlap(overlap: Any) -> float:
-    """Return ``overlap`` as a float, or raise."""
-    remedy = "0.5 to 3 suits most data."
-    checked: float = check_number(overlap, "overlap", low=1e-6, high=1e6, remedy=remedy)
-    return checked
-
-
-def check_lengths(value: Any, name: str, n_features: int) -> FloatArray:
-    """Return one positive length per feature, or raise."""
-    remedy = "Give a positive length in the units of X, or one per feature."
-    shape = (n_features,) if shape_of(value) else ()
-    lengths = check_vector(value, name, shape, remedy=remedy)
-    if not np.all(lengths > 1 / LARGEST):
-        raise ValueError(
-            f"`{name}` must be > {1 / LARGEST:g}; got {name}={short_repr(value)}. {remedy}"
-        )
-    return np.broadcast_to(lengths, (n_features,)).copy()

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from .._parameters import NONE, Choice, Integer, Parameters, Vector, check_parameters
+from .._schema import Values, array, integer, number, store
 from .._validation import (
     LARGEST,
     FloatArray,
-    check_choice,
-    check_number,
-    check_vector,
-    shape_of,
 )
 from ._base import MOST, Basis
 from ._placement import (
+    DOMAIN,
+    LENGTHS,
+    OVERLAP,
+    POSITIVE,
     SMALLEST,
-    check_lengths,
-    check_overlap,
     even_points,
     feature_range,
     neighbour_distance,
 )
 
 
+@store(
+    state={
+        "centers_": array("n_features n_basis"),
+        "width_": POSITIVE,
+        "_reach": number(0.0),
+        "_n_features_out": integer(1),
+    }
+)
 class SigmoidBasis(Basis):
     """Logistic sigmoids of each feature.
 
@@ -79,6 +87,18 @@ class SigmoidBasis(Basis):
 
     shortcut = "sigmoid"
 
+    _parameters: ClassVar[Parameters] = {
+        "n_basis": Integer(1, MOST, remedy="Give the number of sigmoids."),
+        "centers": Choice("even", "quantile") | Vector("n_basis", remedy="Give a list of values."),
+        "width": NONE | LENGTHS,
+        "overlap": OVERLAP,
+        "domain": NONE | DOMAIN,
+    }
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        return "centers_" not in values or values["centers_"].size == values["_n_features_out"]
+
     def __init__(
         self,
         n_basis: int = 9,
@@ -99,35 +119,24 @@ class SigmoidBasis(Basis):
         return (cls(), cls(5, centers="quantile"))
 
     def _place(self, X: FloatArray) -> None:
-        n_features = X.shape[1]
-        low, high = feature_range(X, self.domain)
-        self.centers_ = self._compute_centers(X, low, high)
-        if self.width is None:
-            overlap = check_overlap(self.overlap)
+        p = check_parameters(self, n_features=X.shape[1])
+        low, high = feature_range(X, p.domain)
+        if not isinstance(p.centers, str):
+            self.centers_ = np.tile(p.centers, (len(low), 1))
+        elif p.centers == "even":
+            self.centers_ = low[:, None] + np.outer(high - low, even_points(p.n_basis, 1))
+        else:
+            probabilities = np.linspace(0, 1, p.n_basis)
+            self.centers_ = np.stack([np.quantile(np.unique(x), probabilities) for x in X.T])
+        if p.width is None:
             scale = np.where(high - low > SMALLEST, high - low, 1.0)
             gaps = [neighbour_distance(row[:, None] / unit) for row, unit in
                     zip(self.centers_, scale, strict=True)]  # fmt: skip
-            self.width_ = overlap * scale * np.array(gaps)
+            self.width_ = p.overlap * scale * np.array(gaps)
         else:
-            self.width_ = check_lengths(self.width, "width", n_features)
+            self.width_ = np.broadcast_to(p.width, len(low)).copy()
         self._reach = LARGEST * min(1.0, self.width_.min())
         self._n_features_out = self.centers_.size
-
-    def _compute_centers(self, X: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-        if not isinstance(self.centers, str):
-            n_centers = max([1, *shape_of(self.centers)[:1]])
-            given = check_vector(
-                self.centers, "centers", (n_centers,), remedy="Give a list of values."
-            )
-            return np.tile(given, (len(low), 1))
-        n_basis = check_number(
-            self.n_basis, "n_basis", low=1, high=MOST, integer=True,
-            remedy="Give the number of sigmoids.",
-        )  # fmt: skip
-        if check_choice(self.centers, "centers", ("even", "quantile")) == "even":
-            return low[:, None] + np.outer(high - low, even_points(n_basis, 1))
-        probabilities = np.linspace(0, 1, n_basis)
-        return np.stack([np.quantile(np.unique(column), probabilities) for column in X.T])
 
     def _write(self, X: FloatArray, out: FloatArray) -> None:
         n_basis = self.centers_.shape[1]
