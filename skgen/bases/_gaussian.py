@@ -184,9 +184,8 @@ class GaussianBasis(Basis):
         elif rule == "kmeans":
             standard = (rows - self.location_) / self.scale_
             _, distinct = np.unique(np.round(standard, 6), axis=0, return_index=True)
-            self.centers_ = self.location_ + self.scale_ * k_means_centers(
-                standard[distinct], n_centers
-            )
+            centers = k_means_centers(standard[distinct], n_centers)
+            self.centers_ = self.location_ + self.scale_ * centers
         elif rule == "quantile":
             self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
         else:
@@ -278,7 +277,7 @@ class GaussianBasis(Basis):
 
 
 def _center_rule(parameters: SimpleNamespace, n_features: int) -> str:
-    """The rule by which centers are placed, or "given"."""
+    """Return the rule by which centers are placed, or "given"."""
     rule = parameters.centers
     if not isinstance(rule, str):
         return "given"
@@ -293,7 +292,7 @@ def _center_rule(parameters: SimpleNamespace, n_features: int) -> str:
 
 
 def _count_columns(parameters: SimpleNamespace, rule: str, n_features: int) -> tuple[bool, int]:
-    """True if there are linear terms, and the number of centers."""
+    """Return True if there are linear terms, and the number of centers."""
     n_basis, linear = parameters.n_basis, parameters.linear
     if linear == "auto":
         room = n_basis is None or n_basis > n_features

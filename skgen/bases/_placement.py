@@ -28,7 +28,7 @@ OVERLAP = Number(1e-6, 1e6, remedy="0.5 to 3 suits most data.")
 DOMAIN = Vector("2", "n_features 2", remedy="Give (low, high), or one such pair per feature.")
 
 POSITIVE = array("n_features", 1e-300)
-"""Lengths of fitted bases, as files hold them."""
+"""Lengths of fitted bases in files."""
 
 
 def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
@@ -64,6 +64,7 @@ class EmpiricalCDF:
 
     @classmethod
     def fit(cls, rows: FloatArray) -> EmpiricalCDF:
+        """Return the distribution functions of distinct rows."""
         knots, scale = [], []
         for column in rows.T:
             values, counts = np.unique(column, return_counts=True)
@@ -101,7 +102,7 @@ def k_means_centers(rows: FloatArray, n_centers: int) -> FloatArray:
     if n_centers >= len(rows):
         return rows
     start = rows[np.linspace(0, len(rows) - 1, n_centers).astype(int)]
-    with one_blas_thread():  # else the last digits would depend on the order of the threads
+    with one_blas_thread():  # else the last digits would depend on the threads
         found = KMeans(n_centers, init=start, n_init=1, max_iter=K_MEANS_ROUNDS, tol=0.0).fit(rows)
     centers: FloatArray = found.cluster_centers_
     return centers
