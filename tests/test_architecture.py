@@ -43,7 +43,12 @@ WINGS = {
     ),
     "_files": ({"", "container"}, {"schemas"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),
-    "plotting": ({"_drawing"}, {"_latent", "_predictive"}, {""}),
+    "plotting": (
+        {"_drawing", "_inputs"},
+        {"_calibration", "_images", "_latent", "_posterior", "_predictive"},
+        {"_manifold"},
+        {""},
+    ),
 }
 
 WITHOUT_TORCH = (

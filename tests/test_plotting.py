@@ -458,7 +458,7 @@ def test_inset_axes_are_split_too(regressor):
         ),
         (
             lambda m, v: LatentDisplay.from_estimator(v, DIGITS.data / 16, [1, 2]),
-            ValueError, "`y` must have one value a row",
+            ValueError, "`y` must have one value per row",
         ),
         (
             lambda m, v: ManifoldDisplay.from_estimator(v, image_shape=(3, 4)),
