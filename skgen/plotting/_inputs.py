@@ -71,7 +71,7 @@ def draw_functions(
     return functions
 
 
-def standard_student_t(df: npt.ArrayLike) -> Any:
+def standard_student_t(df: Any) -> Any:
     """Student-t distribution of standard deviation 1, by scipy; normal if ``df`` is infinite."""
     return student_t(df, scale=np.sqrt(1 - 2 / np.asarray(df, dtype=float)))
 
