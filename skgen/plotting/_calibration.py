@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
-from .._validation import FloatArray, check_number, shown
+from .._pipelines import transform_before_final
+from .._validation import FloatArray, check_number, short_repr
 from ._drawing import COLORS, panels
 from ._inputs import (
     final_step,
     predict_with_std,
     standard_student_t,
-    transform_before_final_step,
 )
 
 
@@ -114,7 +114,7 @@ class CalibrationDisplay:
             If an argument is invalid.
         """
         model = final_step(estimator, "predict")
-        mean, std, df = predict_with_std(model, transform_before_final_step(estimator, X))
+        mean, std, df = predict_with_std(model, transform_before_final(estimator, X))
         return cls.from_predictions(
             y, mean, std, degrees_of_freedom=df, n_bins=n_bins,
             name=type(model).__name__ if name is None else name, color=color, ax=ax,
@@ -181,7 +181,7 @@ class CalibrationDisplay:
         if not (df > 2).all():
             raise ValueError(
                 "`degrees_of_freedom` must be above 2, or there is no standard deviation; got "
-                f"degrees_of_freedom={shown(degrees_of_freedom)}. Give np.inf for normal ones."
+                f"degrees_of_freedom={short_repr(degrees_of_freedom)}. Give np.inf for normal ones."
             )
         pit = np.ravel(standard_student_t(df).cdf((y - mean) / std))
         return cls(pit=pit, name=name).plot(ax, n_bins=n_bins, color=color)

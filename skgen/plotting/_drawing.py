@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import FloatArray, shown
+from .._validation import FloatArray, short_repr
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#7F7F7F")
 """Distinguishable by all kinds of colour vision (after Okabe and Ito), on white and on black."""
@@ -35,7 +35,7 @@ def panels(ax: Any, n_panels: int, caller: str, *, size: tuple[float, float] = P
     given = list(np.ravel(np.asarray(ax, dtype=object)))
     if not all(isinstance(one, Axes) for one in given):
         raise TypeError(
-            f"`ax` must be a matplotlib Axes or an array of them; got ax={shown(ax)}. "
+            f"`ax` must be a matplotlib Axes or an array of them; got ax={short_repr(ax)}. "
             "Give what matplotlib.pyplot.subplots returns."
         )
     if len(given) != n_panels:

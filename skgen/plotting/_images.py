@@ -8,10 +8,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .._images import GAP, checked_shape, guessed_shape, tiled
+from .._images import GAP, check_image_shape, guess_image_shape, tile_images
+from .._pipelines import inverse_transform_from_final
 from .._validation import FloatArray, RandomState, check_number
 from ._drawing import PANEL, panels
-from ._inputs import final_step, inverse_transform_before_final_step
+from ._inputs import final_step
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -49,7 +50,7 @@ class ImagesDisplay:
             If ``image_shape`` or ``ax`` is invalid.
         """
         n_values = self.images.shape[-1]
-        shape = checked_shape(self.image_shape or guessed_shape(n_values), n_values)
+        shape = check_image_shape(self.image_shape or guess_image_shape(n_values), n_values)
         if shape[-1] not in (1, 3):
             raise ValueError(
                 f"`image_shape` must have 1 or 3 channels; got {shape[-1]}. Draw channels one by "
@@ -58,7 +59,7 @@ class ImagesDisplay:
         rows = self.images
         if shape[-1] == 3:
             rows = np.clip(rows / (255 if rows.max() > 1 else 1), 0, 1)
-        whole = tiled(rows, shape)
+        whole = tile_images(rows, shape)
         width = 1.4 * PANEL[0]
         height = min(width, width * len(whole) / len(whole[0])) + 0.7  # room for labels
         (self.ax_,) = panels(ax, 1, f"{type(self).__name__}.plot", size=(width, height))
@@ -265,7 +266,7 @@ class SamplesDisplay(ImagesDisplay):
         drawn = model.sample(
             n_rows * n_columns, observation_noise=observation_noise, random_state=random_state
         )
-        rows = np.asarray(inverse_transform_before_final_step(estimator, drawn))
+        rows = np.asarray(inverse_transform_from_final(estimator, drawn))
         display = cls(
             images=rows.reshape(n_rows, n_columns, -1),
             image_shape=image_shape or model.image_shape,

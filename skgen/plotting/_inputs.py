@@ -7,45 +7,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student_t
-from sklearn.pipeline import Pipeline
 
-from .._validation import FloatArray, RandomState, check_number, check_vector, shown
-
-
-def best_estimator(estimator: Any) -> Any:
-    """Best estimator of a search, or the estimator itself."""
-    return getattr(estimator, "best_estimator_", estimator)
+from .._pipelines import final_estimator
+from .._validation import FloatArray, RandomState, check_number, check_vector, short_repr
 
 
 def final_step(estimator: Any, method: str) -> Any:
-    """Last step of (nested) pipelines, which must have ``method``."""
-    last = best_estimator(estimator)
-    while isinstance(last, Pipeline):
-        last = best_estimator(last[-1])
+    """Last step of nested pipelines and searches, which must have ``method``."""
+    last = final_estimator(estimator)
     if not hasattr(last, method):
         raise TypeError(
             f"`estimator` must have the method {method}, or be a pipeline or a search that ends in "
             f"such an estimator; got {type(last).__name__}. Give a fitted model of skgen."
         )
     return last
-
-
-def transform_before_final_step(estimator: Any, X: Any) -> Any:
-    """X as the last step of (nested) pipelines gets it."""
-    estimator = best_estimator(estimator)
-    while isinstance(estimator, Pipeline):
-        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
-        estimator = best_estimator(estimator[-1])
-    return X
-
-
-def inverse_transform_before_final_step(estimator: Any, X: Any) -> Any:
-    """X as it was before the steps that precede the last one of (nested) pipelines."""
-    estimator = best_estimator(estimator)
-    if not isinstance(estimator, Pipeline):
-        return X
-    X = inverse_transform_before_final_step(estimator[-1], X)
-    return estimator[:-1].inverse_transform(X) if len(estimator) > 1 else X
 
 
 def predict_with_std(model: Any, X: Any) -> tuple[FloatArray, FloatArray, Any]:
@@ -89,7 +64,7 @@ def check_pair(value: Any, name: str, size: int, what: str) -> tuple[int, int]:
     pair = list(value) if np.iterable(value) and not isinstance(value, str) else [value]
     if len(pair) != 2 or pair[0] == pair[1]:
         raise ValueError(
-            f"`{name}` must be two different indices; got {name}={shown(value)}. "
+            f"`{name}` must be two different indices; got {name}={short_repr(value)}. "
             f"Give two of the {size} {what}, such as (0, 1)."
         )
     first, second = (check_index(index, name, size, what) for index in pair)
@@ -103,7 +78,7 @@ def check_coverage(coverage: Any) -> FloatArray:
     check_vector(levels, "coverage", levels.shape, low=0, remedy=remedy)
     if not levels.size or levels[0] <= 0 or levels[-1] >= 1:
         raise ValueError(
-            f"`coverage` must lie between 0 and 1; got coverage={shown(coverage)}. {remedy}"
+            f"`coverage` must lie between 0 and 1; got coverage={short_repr(coverage)}. {remedy}"
         )
     return levels
 
@@ -130,7 +105,7 @@ class Columns:
         if isinstance(feature, str):
             raise ValueError(
                 f"`{name}` must be a feature of X; got {name}={feature!r}. Choose one of "
-                f"{shown(self.names)}."
+                f"{short_repr(self.names)}."
             )
         return self.names[check_index(feature, name, len(self.names), "features")]
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.stats import chi2, multivariate_t
 from scipy.stats import f as f_distribution
 
+from .._pipelines import transform_before_final
 from .._validation import FloatArray, RandomState, check_vector
 from ._drawing import COLORS, draw_data, is_dark, make_room, panels, text_color
 from ._inputs import (
@@ -19,7 +20,6 @@ from ._inputs import (
     final_step,
     rows_along,
     select_target,
-    transform_before_final_step,
 )
 
 SHADES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
@@ -170,7 +170,7 @@ class PosteriorDisplay:
         """
         model = final_step(estimator, "sample_y")
         rows, values, data, name = rows_along(X, feature, grid, held)
-        rows = transform_before_final_step(estimator, rows)
+        rows = transform_before_final(estimator, rows)
         draws = draw_functions(model, rows, n_draws, target, random_state)
         target_values, target_name = select_target(y, target)
         display = cls(

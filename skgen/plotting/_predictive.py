@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from .._pipelines import transform_before_final
 from .._validation import FloatArray, RandomState, check_number
 from ._drawing import COLORS, draw_data, panels
 from ._inputs import (
@@ -19,7 +20,6 @@ from ._inputs import (
     rows_along,
     select_target,
     standard_student_t,
-    transform_before_final_step,
 )
 
 
@@ -151,7 +151,7 @@ class PredictiveDisplay:
         )
         model = final_step(estimator, "sample_y" if n_draws else "predict")
         rows, values, data, name = rows_along(X, feature, grid, held)
-        rows = transform_before_final_step(estimator, rows)
+        rows = transform_before_final(estimator, rows)
         mean, std, df = predict_with_std(model, rows)
         if mean.ndim == 2:
             target = check_index(target, "target", mean.shape[1], "outputs")
