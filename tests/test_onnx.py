@@ -254,6 +254,11 @@ def test_convolutional_networks():
     Z = vae.transform(rows)
     assert_same(to_onnx(vae, rows), rows, [Z])
     assert_same(decoder_to_onnx(vae, Z), Z, [vae.inverse_transform(Z)])
+
+
+@pytest.mark.slow
+def test_convolutional_networks_in_double_precision():
+    vae = fit_autoencoder(GREY, image_shape=(8, 8))
     # onnxruntime has no convolution of float64 on a CPU; the interpreter of onnx has.
     Z = vae.transform(GREY[:3])
     decoder = onnx.reference.ReferenceEvaluator(decoder_to_onnx(vae, Z))
@@ -279,10 +284,14 @@ def test_pipeline_of_autoencoder_and_regressor(precision):
     assert_same(model, frame, pipeline.predict(frame, return_std=True))
 
 
-def test_classifier_on_latent_means():
+@pytest.mark.parametrize(
+    "step",
+    [GaussianBasis(9), slow(VAETransformer(2, max_iter=5, random_state=0))],
+    ids=["basis functions", "latent means"],
+)
+def test_classifier_on(step):
     rows, labels = load_iris(return_X_y=True)
-    vae = VAETransformer(2, max_iter=5, random_state=0)
-    pipeline = make_pipeline(StandardScaler(), vae, LogisticRegression()).fit(rows, labels)
+    pipeline = make_pipeline(StandardScaler(), step, LogisticRegression()).fit(rows, labels)
     found, probabilities = run(to_onnx(pipeline, rows.astype(np.float32)), rows.astype(np.float32))
     assert np.array_equal(found, pipeline.predict(rows))
     np.testing.assert_allclose(probabilities, pipeline.predict_proba(rows), rtol=1e-5)
@@ -345,12 +354,12 @@ def test_transformers_that_skl2onnx_cannot_convert_in_float64():
         to_onnx(regressor, X)
 
 
-def test_networks_that_cannot_be_exported_are_named():
+@pytest.mark.parametrize("name", ["encoder", slow("decoder")])
+def test_networks_that_cannot_be_exported_are_named(name):
     rows = load_iris().data
-    for name in "encoder", "decoder":
-        vae = VAETransformer(2, max_iter=1, random_state=0, **{name: branching_network}).fit(rows)
-        with pytest.raises(ValueError, match=f"`{name}` must be a network that torch"):
-            to_onnx(vae, rows) if name == "encoder" else decoder_to_onnx(vae, np.zeros((1, 2)))
+    vae = VAETransformer(2, max_iter=1, random_state=0, **{name: branching_network}).fit(rows)
+    with pytest.raises(ValueError, match=f"`{name}` must be a network that torch"):
+        to_onnx(vae, rows) if name == "encoder" else decoder_to_onnx(vae, np.zeros((1, 2)))
 
 
 def test_likelihoods_that_prepare_data_in_their_own_way():
