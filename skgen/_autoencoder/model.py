@@ -25,7 +25,7 @@ import torch.distributions as td
 from torch import Tensor, nn
 
 from ..likelihoods import Likelihood
-from ..networks import Builder, seeded
+from ..networks import Builder, seed_torch
 from ..priors import LatentDistribution, Prior
 from .building import build_decoder, build_encoder
 
@@ -283,7 +283,7 @@ def hide(x: Tensor, mask: Tensor | None) -> Tensor:
 
 def restore(architecture: Architecture, state: State) -> VAE:
     """Return the VAE of an architecture with a pickled state."""
-    with seeded(0):  # the weights drawn are overwritten
+    with seed_torch(0):  # the weights drawn are overwritten
         vae = VAE(architecture)
     vae.to(torch.from_numpy(state["global_parameters"]).dtype)
     vae.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})

@@ -122,7 +122,7 @@ def made_of(*names: str) -> Check:
     """An object of one of the classes of these names."""
     return Check(
         f"a {' or '.join(names)}",
-        lambda value, _: type(value).__name__ in names and type(value).__name__ in SCHEMAS,
+        lambda value, _: file_name(value) in names and file_name(value) in SCHEMAS,
     )
 
 
@@ -132,7 +132,7 @@ def _is_plain(value: Any, sizes: Sizes) -> bool:
     if isinstance(value, dict):
         return all(type(name) is str for name in value) and _is_plain([*value.values()], sizes)
     known = value is None or isinstance(value, bool | np.bool_ | numbers.Real | str | np.ndarray)
-    return known or type(value).__name__ in SCHEMAS
+    return known or file_name(value) in SCHEMAS
 
 
 def transformer() -> Check:
@@ -209,9 +209,21 @@ class Schema:
             raise TypeError(f"the parts of {name} do not fit each other")
 
 
+CLASS_NAMES = {"Prior": "LinearModelSpec", "Learnt": "LooCalibration"}
+"""Classes that stand in files under another name, which they had once."""
+
+FILE_NAMES = {class_name: name for name, class_name in CLASS_NAMES.items()}
+
+
 def class_of(name: str) -> Any:
     """The class of a name in `SCHEMAS`."""
-    return getattr(importlib.import_module(SCHEMAS[name].home), name)
+    return getattr(importlib.import_module(SCHEMAS[name].home), CLASS_NAMES.get(name, name))
+
+
+def file_name(value: Any) -> str:
+    """The name in files of the class of ``value``."""
+    name = type(value).__name__
+    return FILE_NAMES.get(name, name)
 
 
 def fitted(estimator: Any, schema: Schema) -> Values:
@@ -417,7 +429,7 @@ def _restored_vae(cls: Any, values: Values, _: Schema) -> Any:
     import torch
 
     from .._autoencoder.model import Architecture
-    from ..networks import seeded
+    from ..networks import seed_torch
     from ..priors import StandardNormal
 
     weights = values.pop("weights")
@@ -427,7 +439,7 @@ def _restored_vae(cls: Any, values: Values, _: Schema) -> Any:
     n_layers = sum(len(of.get("hidden_layer_sizes", of.get("n_filters", ()))) for of in layers)
     if n_layers > len(weights):
         raise ValueError("the networks have more layers than weights")
-    with seeded(0), torch.device("meta"):
+    with seed_torch(0), torch.device("meta"):
         vae = cls(Architecture(**{"prior": StandardNormal(), **values}))
     expected = {name: tuple(value.shape) for name, value in vae.state_dict().items()}
     if expected != {name: value.shape for name, value in weights.items()}:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._validation import check_choice, shown
+from .._validation import check_choice, short_repr
 from ._base import Likelihood as Likelihood
 from ._base import StandardizedLikelihood as StandardizedLikelihood
 from ._bernoulli import Bernoulli as Bernoulli
@@ -34,7 +34,7 @@ def resolve_likelihood(likelihood: Any) -> Likelihood:
         return PARTS[check_choice(likelihood, "likelihood", tuple(PARTS))]()
     if not isinstance(likelihood, Likelihood):
         raise TypeError(
-            f"`likelihood` must be a str or a Likelihood; got likelihood={shown(likelihood)}. "
+            f"`likelihood` must be a str or a Likelihood; got likelihood={short_repr(likelihood)}. "
             f"Choose one of {', '.join(map(repr, PARTS))}, or pass for example "
             "skgen.likelihoods.Gaussian('feature')."
         )
