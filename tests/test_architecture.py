@@ -17,6 +17,7 @@ HOUSE = ROOT / "skgen"
 # The boxes of the house by level: each imports from levels below its own, or from within itself.
 LEVELS = (
     {"_documentation", "_images", "_threads", "_validation", "_files.container"},
+    {"_parameters", "_pipelines", "_schema"},
     {"bases", "likelihoods", "networks", "metrics"},
     {"_regression", "_autoencoder"},
     {"plotting", "onnx", "_files"},
@@ -28,10 +29,10 @@ WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"_gaussian", "_sigmoid", "_fourier"}, {""}),
     "likelihoods": ({"_base"}, {"_gaussian", "_bernoulli"}, {""}),
     "_regression": (
-        {"", "conjugate"},
-        {"precisions"},
+        {"", "conjugate", "rows"},
+        {"precisions", "source", "dask"},
         {"design"},
-        {"dask", "marginal_likelihood", "loo"},
+        {"stream", "marginal_likelihood", "loo"},
         {"basis_search"},
         {"estimator"},
     ),
@@ -41,18 +42,25 @@ WINGS = {
         {"training"},
         {"vae"},
     ),
-    "_files": ({"", "container"}, {"schemas"}, {"files"}),
+    "_files": ({"", "container", "foreign"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),
-    "plotting": ({"_drawing"}, {"_latent", "_predictive"}, {""}),
+    "plotting": (
+        {"_drawing", "_inputs"},
+        {"_calibration", "_images", "_latent", "_posterior", "_predictive"},
+        {"_manifold"},
+        {""},
+    ),
 }
 
 WITHOUT_TORCH = (
     "bases", "metrics", "plotting", "_regression", "onnx._regression", "_documentation", "_images",
-    "_threads", "_validation", "_files.container", "_autoencoder.row_noise",
+    "_parameters", "_pipelines", "_schema", "_threads", "_validation", "_files.container",
+    "_files.foreign", "_autoencoder.row_noise",
 )  # fmt: skip
 WITHOUT_SKLEARN = (
     "likelihoods", "networks", "_autoencoder.model", "_autoencoder.batches",
     "_autoencoder.checkpoint", "_autoencoder.distributed", "_autoencoder.row_noise",
+    "_parameters", "_schema", "_validation",
 )  # fmt: skip
 
 TOP_LEVEL = {

@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, SplineTransformer, Standa
 
 import skgen
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis, SigmoidBasis
-from skgen._regression.design import Stream
+from skgen._regression.stream import Stream
 
 N_FAST = 600
 SEEDS, N_PER_SEED = range(20), 5000
@@ -319,7 +319,7 @@ LEARNING = ("fit", "partial_fit", "merge")
 @snapshot.register
 def _(stream: Stream) -> Any:
     state = dict(vars(stream))
-    waiting, (_, n_waiting) = state.pop("_waiting"), state["_seen"]
+    waiting, (_, n_waiting) = state.pop("_buffer"), state["_state"]
     return (snapshot(state), snapshot(waiting[:n_waiting]) if n_waiting else None)
 
 
@@ -384,7 +384,7 @@ def test_bad_calls():
 
 
 def forget_to_restore(*estimators: object) -> nullcontext[None]:
-    """`unchanged_on_error` that does nothing: a failed fit leaves n_features_in_ behind."""
+    """`restore_on_error` that does nothing: a failed fit leaves n_features_in_ behind."""
     return nullcontext()
 
 
@@ -418,12 +418,12 @@ def unchecked(table: Any, name: str, **remedy: str) -> None:
 FAULTS = {
     "a failed call leaves attributes behind": (
         skgen._regression.estimator,
-        "unchanged_on_error",
+        "restore_on_error",
         forget_to_restore,
     ),
     "a failed fit of a basis leaves attributes behind": (
         skgen.bases,
-        "unchanged_on_error",
+        "restore_on_error",
         forget_to_restore,
     ),
     "a failed call lets waiting rows in": (BayesianBasisRegressor, "_validated_rows", flush_first),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Self
 
@@ -17,7 +17,6 @@ import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -26,15 +25,16 @@ from .._validation import (
     check_flag,
     check_number,
     generator,
-    shown,
-    unchanged_on_error,
+    restore_on_error,
+    short_repr,
 )
 from ..likelihoods import Likelihood, resolve_likelihood
-from ..networks import seeded
-from .batches import Batch, TableView, fingerprint, map_blocks, row_blocks
+from ..networks import seed_torch
+from .batches import Batch, TableView, fingerprint, map_blocks
+from .building import set_initial_outputs
 from .checkpoint import Checkpoint, check_path, describe, digest
 from .distributed import ProcessGroup, process_group
-from .model import VAE, restored, start_at
+from .model import VAE, Architecture, restore
 from .training import EarlyStopping, TrainingResult, TrainingSettings, train
 
 MAX_KL_ROWS = 10_000
@@ -52,13 +52,10 @@ class BaseAutoencoder(BaseEstimator):
 
     A subclass has the parameters that `_settings` reads, ``likelihood``, ``random_state``,
     ``warm_start``, ``checkpoint`` and ``validation_fraction``, and defines `_settings`,
-    `_validate_batch` and `_architecture`; a conditional one also `_fit_transforms` and
-    `_transforms`, for its context.
+    `_validate_batch` and `_architecture`; a conditional one extends `_views` by its context.
     """
 
     module_: VAE
-    location_: FloatArray
-    scale_: FloatArray
     explained_kl_: FloatArray
     history_: dict[str, list[Any]]
     n_iter_: int
@@ -87,14 +84,14 @@ class BaseAutoencoder(BaseEstimator):
         """Check the data that `fit` is given, and return arrays of x, context and mask."""
 
     @abstractmethod
-    def _architecture(self, likelihood: Likelihood, batch: Batch) -> tuple[Any, ...]:
+    def _architecture(self, likelihood: Likelihood, batch: Batch) -> Architecture:
         """Return the architecture of the networks for the data."""
 
     # -- fit and partial_fit ---------------------------------------------------------------------
 
     def _fit(self, *data: Any) -> Self:
         """Train for ``max_iter`` epochs."""
-        with unchanged_on_error(self), process_group() as ranks:
+        with restore_on_error(self), process_group() as ranks:
             warm = check_flag(self.warm_start, "warm_start") and self.__sklearn_is_fitted__()
             settings = self._settings()
             path = check_path(self.checkpoint) if ranks.is_first else None
@@ -112,7 +109,7 @@ class BaseAutoencoder(BaseEstimator):
 
     def _partial_fit(self, *data: Any) -> Self:
         """Train for one epoch at a constant learning rate."""
-        with unchanged_on_error(self), process_group() as ranks:
+        with restore_on_error(self), process_group() as ranks:
             warm = self.__sklearn_is_fitted__()
             settings = self._settings(one_pass=True)
             result = self._train(data, warm, settings, ranks, Checkpoint())
@@ -134,10 +131,8 @@ class BaseAutoencoder(BaseEstimator):
         likelihood = resolve_likelihood(self.likelihood)
         batch = self._validate_batch(data, likelihood, reset=not warm)
         seeds = self._seeds(warm, ranks, checkpoint)
-        if not warm:
-            self._fit_transforms(batch, likelihood)
         vae = self._build(batch, likelihood, warm, seeds)
-        views = self._views(batch, vae.free.dtype)
+        views = self._views(batch, vae)
         kept, early_stopping = self._split(views, settings, warm, seeds)
         if checkpoint.path or not ranks.is_single:
             identity = self._identity(batch, vae)
@@ -146,7 +141,7 @@ class BaseAutoencoder(BaseEstimator):
         result = train(
             vae,
             kept,
-            replace(settings, loss_offset=self._log_volume),
+            replace(settings, loss_offset=-_mean_log_jacobian(batch.x, vae.likelihood)),
             torch.Generator().manual_seed(next(seeds)),
             early_stopping,
             vars(self).get("_optimizer_state") if warm and not settings.one_cycle else None,
@@ -169,70 +164,34 @@ class BaseAutoencoder(BaseEstimator):
 
     def _build(self, batch: Batch, likelihood: Likelihood, warm: bool, seeds: Iterator[int]) -> VAE:
         """Build new networks, or copy the present ones if ``warm``."""
-        architecture = self._architecture(likelihood, batch)
+        fitted = likelihood if warm else likelihood.fit(batch.x)
+        architecture = self._architecture(fitted, batch)
         if not warm:
             return self._new_module(architecture, batch.x, next(seeds))
         if architecture != self.module_.architecture:
             raise _architecture_error(self.module_.architecture, architecture)
         return self.module_.twin()
 
-    def _new_module(self, architecture: tuple[Any, ...], X: FloatArray, seed: int) -> VAE:
+    def _new_module(self, architecture: Architecture, X: FloatArray, seed: int) -> VAE:
         """Build networks whose decoder starts at the mean of the data."""
-        with seeded(seed):
-            vae = VAE(*architecture)
-        mean = self._transform(X.mean(axis=0, dtype=np.float64)[None])[0]
-        start_at(vae, torch.from_numpy(vae.likelihood.starting_outputs(mean)))
+        with seed_torch(seed):
+            vae = VAE(architecture)
+        (mean,) = vae.likelihood.transform(X.mean(axis=0, dtype=np.float64)[None])
+        set_initial_outputs(vae.decoder, torch.from_numpy(vae.likelihood.initial_outputs(mean)))
         return vae
 
     # -- data ------------------------------------------------------------------------------------
 
-    def _fit_transforms(self, batch: Batch, likelihood: Likelihood) -> None:
-        """Learn how data are transformed before the networks see them."""
-        n_features = batch.x.shape[1]
-        self.location_, self.scale_ = np.zeros(n_features), np.ones(n_features)
-        if likelihood.standardized:
-            scaler = StandardScaler()
-            for block in row_blocks(*batch.x.shape):
-                scaler.partial_fit(batch.x[block])
-            self.location_ = np.asarray(scaler.mean_, dtype=np.float64)
-            self.scale_ = np.asarray(scaler.scale_, dtype=np.float64)
-
-    def _transform(self, X: FloatArray) -> FloatArray:
-        if not self.location_.any() and (self.scale_ == 1).all():
-            return X
-        standard = X - self.location_
-        standard /= self.scale_
-        return standard
-
-    def _transforms(self) -> Batch:
-        """Transforms of the parts of a batch."""
-        return Batch(self._transform)
-
-    def _views(self, batch: Batch, dtype: torch.dtype) -> Batch:
-        """Views of a batch of arrays as networks see them."""
-        transforms = self._transforms()
-        return Batch(
-            self._view(batch.x, "X", dtype, transforms.x),
-            batch.context
-            if batch.context is None
-            else self._view(batch.context, "X", dtype, transforms.context),
-            batch.mask if batch.mask is None else TableView(batch.mask, torch.bool),
-        )
-
-    def _view(
-        self,
-        table: FloatArray,
-        name: str,
-        dtype: torch.dtype,
-        transform: Callable[[FloatArray], FloatArray],
-    ) -> TableView:
-        view = TableView(table, dtype, transform)
-        if not (magnitude := view.max_magnitude) <= MAX_MAGNITUDE[dtype]:
+    def _views(self, batch: Batch, vae: VAE) -> Batch:
+        """Views of a batch of arrays as networks see them; a conditional model adds its context."""
+        view = TableView(batch.x, vae.dtype, vae.likelihood.transform)
+        if not (magnitude := view.max_magnitude) <= MAX_MAGNITUDE[vae.dtype]:
             raise ValueError(
-                f"`{name}` must lie within {MAX_MAGNITUDE[dtype]:g} standard deviations of the "
-                f"data that the model was fitted to; got {magnitude:g}. Leave out such rows."
+                f"`X` must lie within {MAX_MAGNITUDE[vae.dtype]:g} standard deviations of the data "
+                f"that the model was fitted to; got {magnitude:g}. Leave out such rows."
             )
-        return view
+        mask = None if batch.mask is None else TableView(batch.mask, torch.bool)
+        return Batch(view, mask=mask)
 
     def _split(
         self, views: Batch, settings: TrainingSettings, warm: bool, seeds: Iterator[int]
@@ -295,7 +254,7 @@ class BaseAutoencoder(BaseEstimator):
         n_rows = data.n_rows
 
         def kl(rows: Tensor) -> Tensor:
-            return self.module_.kl(data.select(rows).x.to(self.module_.device))
+            return self.module_.kl(*data.select(rows).map(Tensor.to, self.module_.device))
 
         index = torch.linspace(0, n_rows - 1, min(n_rows, MAX_KL_ROWS)).long()
         mean: FloatArray = map_blocks(kl, index).mean(axis=0, dtype=np.float64)
@@ -313,15 +272,15 @@ class BaseAutoencoder(BaseEstimator):
             )
 
     @property
+    def likelihood_(self) -> Likelihood:
+        """Fitted likelihood."""
+        return self.module_.likelihood
+
+    @property
     def loss_curve_(self) -> list[float]:
         """Minus the objective of each epoch, in nats per row and in the data's own units."""
         check_is_fitted(self)
         return self.history_["train_loss"]
-
-    @property
-    def _log_volume(self) -> float:
-        """log |dx / dx'| for transformed data x', in nats."""
-        return float(np.log(self.scale_).sum())
 
     # -- for scikit-learn ------------------------------------------------------------------------
 
@@ -341,16 +300,19 @@ class BaseAutoencoder(BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "module_" in state:
-            state = {**state, "module_": restored(*state["module_"])}
+            state = {**state, "module_": restore(*state["module_"])}
         super().__setstate__(state)
 
 
-def _architecture_error(before: tuple[Any, ...], now: tuple[Any, ...]) -> ValueError:
-    names = ("encoder", "decoder", "likelihood", "n_features", "n_components")
-    name, old, new = next(
-        (name, old, new) for name, old, new in zip(names, before, now, strict=True) if old != new
-    )
+def _mean_log_jacobian(X: FloatArray, likelihood: Likelihood) -> float:
+    """Mean over rows of log |d transform(x) / dx|, in nats."""
+    return float(likelihood.log_jacobian(X).sum(axis=1).mean())
+
+
+def _architecture_error(before: Architecture, now: Architecture) -> ValueError:
+    fields = zip(before._fields, before, now, strict=True)
+    name, old, new = next((name, old, new) for name, old, new in fields if old != new)
     return ValueError(
-        f"`{name}` must be as in the last fit to continue training; got {name}={shown(new)} after "
-        f"{shown(old)}. Call fit with warm_start=False to start anew."
+        f"`{name}` must be as in the last fit to continue training; got {name}={short_repr(new)} "
+        f"after {short_repr(old)}. Call fit with warm_start=False to start anew."
     )

@@ -25,9 +25,9 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .._validation import shown
-from ..likelihoods._bernoulli import binarized
-from ..networks import OURS, generator_states, seeded, set_generator_states
+from .._validation import short_repr
+from ..likelihoods._bernoulli import binarize
+from ..networks import OURS, generator_states, seed_torch, set_generator_states
 from .batches import EVALUATION_ROWS, Batch
 from .checkpoint import Checkpoint
 from .distributed import ProcessGroup
@@ -68,12 +68,20 @@ class VariationalObjective:
         batch: Batch,
         noise: Tensor,
         kl_weight: float,
-        over_batch: Callable[[Tensor], Tensor] | None = None,
+        mean_over_batch: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Mean of the objective over the rows of a batch."""
         if self.n_importance_samples == 1:
-            return vae.elbo(batch.x, noise, kl_weight, self.free_bits, over_batch)
-        return vae.bound(batch.x, noise, kl_weight).mean()
+            return vae.elbo(
+                batch.x,
+                noise,
+                kl_weight,
+                self.free_bits,
+                mean_over_batch,
+                batch.context,
+                batch.mask,
+            )
+        return vae.bound(batch.x, noise, kl_weight, batch.context, batch.mask).mean()
 
 
 class RankObjective(nn.Module):
@@ -87,10 +95,10 @@ class RankObjective(nn.Module):
         """Share by this rank's rows of a batch of ``n_rows``; 0 if its row is a stand-in."""
         share = self.ranks.n_own_rows(n_rows) / n_rows
 
-        def over_batch(mean: Tensor) -> Tensor:
+        def mean_over_batch(mean: Tensor) -> Tensor:
             return self.ranks.sum_on_device(mean.detach() * share)
 
-        value = self.objective.value(self.vae, batch, noise, kl_weight, over_batch)
+        value = self.objective.value(self.vae, batch, noise, kl_weight, mean_over_batch)
         return value * (share * self.ranks.size)
 
 
@@ -178,7 +186,7 @@ def train(
     ranks.init_gradient_group(vae.device)
     net.notify("on_train_begin", X=data.for_callbacks, y=None)
     seed = int(torch.randint(2**62, (), generator=generator))
-    with seeded(seed + ranks.rank, vae.device) if net.draws_globally else nullcontext():
+    with seed_torch(seed + ranks.rank, vae.device) if net.draws_globally else nullcontext():
         interrupted = net.run(data, early_stopping)
         net.notify("on_train_end", X=data.for_callbacks, y=None)
         if early_stopping is not None and early_stopping.state:
@@ -375,7 +383,7 @@ class _Net(NeuralNet):
         parameters, objective = list(self.module_.parameters()), self._objective()
         watched = any(_watches_batches(callback) for _, callback in self.callbacks_)
         # One tensor: small ones, if kept, would pin what is freed between them in the heap.
-        values = self.module_.free.new_empty(len(batches))
+        values = self.module_.global_parameters.new_empty(len(batches))
         for index, rows in enumerate(batches):
             if settings.one_cycle:
                 self._set_learning_rate((epoch + index / len(batches)) / settings.max_iter)
@@ -415,7 +423,7 @@ class _Net(NeuralNet):
         """Select this rank's share of a batch of rows, and draw noise for it."""
         if self.module_.likelihood.binary:
             batch = data.select(rows)
-            batch = batch._replace(x=binarized(batch.x, generator)).map(self.ranks.share)
+            batch = batch._replace(x=binarize(batch.x, generator)).map(self.ranks.share)
         else:
             batch = data.select(self.ranks.share(rows))
         n_components = self.module_.n_components
@@ -486,12 +494,12 @@ def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
         if not isinstance(entry[1] if is_pair else entry, Callback):
             raise TypeError(
                 "`callbacks` must be a list of skorch callbacks, or of pairs (name, callback); got "
-                f"callbacks={shown(callbacks)}. Derive them from skorch.callbacks.Callback."
+                f"callbacks={short_repr(callbacks)}. Derive them from skorch.callbacks.Callback."
             )
     names = [entry[0] for entry in callbacks if isinstance(entry, tuple)]
     if len(set(names)) < len(names):
         raise ValueError(
-            f"`callbacks` must have distinct names; got {shown(names)}. Leave names out."
+            f"`callbacks` must have distinct names; got {short_repr(names)}. Leave names out."
         )
     return tuple(callbacks)
 
@@ -500,11 +508,11 @@ def check_device(device: Any) -> str:
     """Return the name of ``device`` if torch can compute there, else raise."""
     remedy = "Give 'cpu', or the name of a device that this machine has, such as 'cuda'."
     if not isinstance(device, str | torch.device):
-        raise TypeError(f"`device` must be a str; got device={shown(device)}. {remedy}")
+        raise TypeError(f"`device` must be a str; got device={short_repr(device)}. {remedy}")
     try:
         torch.zeros(1, device=device).cpu()
     except Exception as error:  # torch's backends raise many kinds
         raise ValueError(
-            f"`device` must be a device at hand; got device={shown(device)}. {remedy}"
+            f"`device` must be a device at hand; got device={short_repr(device)}. {remedy}"
         ) from error
     return str(device)

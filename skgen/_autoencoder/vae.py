@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from .._documentation import DocumentationLink
+from .._parameters import check_parameters
 from .._validation import (
     FloatArray,
     RandomState,
@@ -33,11 +34,13 @@ from .._validation import (
     generator,
 )
 from ..likelihoods import Likelihood, resolve_likelihood
-from ..networks import Builder, resolve_builders
+from ..networks import PARAMETERS, Builder, resolve_builders
+from ..priors import StandardNormal
 from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
 from .fitting import MAX_MAGNITUDE, BaseAutoencoder
-from .model import VAE
-from .row_noise import points, row_keys, uniforms
+from .importance import estimate_log_prob, pilot_points
+from .model import VAE, Architecture
+from .row_noise import row_keys, sobol_points, uniforms
 from .training import TrainingSettings, VariationalObjective, check_callbacks, check_device
 
 MOST, MOST_COMPONENTS = 10**9, 20_000
@@ -136,11 +139,9 @@ class VAETransformer(
     module_ : torch.nn.Module
         The fitted networks, with ``encode`` and ``decode`` as torch distributions. With a Gaussian
         likelihood they see standardised data.
-    location_ : ndarray of shape (n_features,)
-        Numbers subtracted from X first: the means for a Gaussian likelihood, else 0.
-    scale_ : ndarray of shape (n_features,)
-        Numbers that X is then divided by: the standard deviations for a Gaussian likelihood (1 for
-        a constant feature), else 1.
+    likelihood_ : Likelihood
+        Fitted likelihood, which transforms X to what the networks see: a Gaussian one has means and
+        standard deviations of the features as ``location_`` and ``scale_``.
     explained_kl_ : ndarray of shape (n_components,)
         Mean KL(q(z | x) || p(z)) of each latent dimension over training rows, in nats. A dimension
         with a value near 0 has collapsed: it carries no information on x.
@@ -313,17 +314,14 @@ class VAETransformer(
         (X,) = data
         return Batch(self._validate(X, likelihood, reset=reset))
 
-    def _architecture(self, likelihood: Likelihood, batch: Batch) -> tuple[Any, ...]:
+    def _architecture(self, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_features = batch.x.shape[1]
         n_components = check_number(
             self.n_components, "n_components", low=1, high=MOST_COMPONENTS, integer=True,
             remedy="Give the number of latent dimensions.",
         )  # fmt: skip
-        builders = resolve_builders(
-            self.encoder, self.decoder, self.hidden_layer_sizes, self.activation,
-            self.image_shape, n_features,
-        )  # fmt: skip
-        return (*builders, likelihood, n_features, n_components)
+        builders = resolve_builders(check_parameters(self, PARAMETERS), n_features)
+        return Architecture(*builders, likelihood, StandardNormal(), n_features, n_components)
 
     # -- checks ----------------------------------------------------------------------------------
 
@@ -380,7 +378,7 @@ class VAETransformer(
         with np.errstate(all="ignore"):  # wider floats may become inf
             table: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
         check_size(table, "X")
-        return likelihood.prepared(table)
+        return likelihood.check_support(table)
 
     # -- codes and data --------------------------------------------------------------------------
 
@@ -446,7 +444,7 @@ class VAETransformer(
             )
         module = self._module_of(codes.dtype)
         z = as_tensor(codes).to(module.device)
-        return self._to_data_units(map_blocks(lambda rows: module.decode(rows).mean, z))
+        return self._to_data_units(map_blocks(module.decode_mean, z))
 
     def reconstruct(self, X: npt.ArrayLike) -> FloatArray:
         """Return the decoder means of the latent means of X.
@@ -506,12 +504,10 @@ class VAETransformer(
         module = self._module_of(np.dtype(np.float64))
 
         def draw(z: Tensor) -> Tensor:
-            if not noisy:
-                return module.decode(z).mean
-            return module.likelihood.draw(module.outputs(z), module.free, noise)
+            return module.draw(z, noise) if noisy else module.decode_mean(z)
 
-        codes = as_tensor(rng.standard_normal((n_samples, self._n_features_out)))
-        return self._to_data_units(map_blocks(draw, codes.to(module.device)))
+        codes = module.prior().sample(n_samples, rng)
+        return self._to_data_units(map_blocks(draw, codes.to(module.device, module.dtype)))
 
     def score_samples(self, X: npt.ArrayLike, n_importance_samples: int = 100) -> FloatArray:
         """Estimate log p(x) of each row by importance weighting, in nats.
@@ -552,9 +548,9 @@ class VAETransformer(
         )  # fmt: skip
         seed = int(generator(self.random_state).integers(2**63))
         n_components = self._n_features_out
-        base = as_tensor(points(n_points, n_components))[:, None]
+        base = as_tensor(sobol_points(n_points, n_components))[:, None]
         n_wide = n_points // 10
-        pilot = module.scouts(min(2 * n_points, MAX_PILOT_POINTS))
+        pilot = pilot_points(module, min(2 * n_points, MAX_PILOT_POINTS))
 
         def bound(x: Tensor, rows: FloatArray) -> Tensor:
             keys = row_keys(rows, seed)
@@ -563,10 +559,12 @@ class VAETransformer(
                 chance = as_tensor(uniforms(keys ^ SECOND_STREAM, x.shape[1]))
                 x = (chance.to(x.device) < x).to(x.dtype)
             noise = torch.special.ndtri(((base + shift) % 1).clamp(1e-16, 1 - 1e-16)).to(x)
-            return module.estimate(x, noise, n_wide, pilot) if n_wide else module.bound(x, noise)
+            if not n_wide:
+                return module.bound(x, noise)
+            return estimate_log_prob(module, x, noise, n_wide, pilot)
 
         bounds = map_blocks(bound, x, table, n_rows=max(1, EVALUATION_ROWS // n_points))
-        return bounds - bounds.dtype.type(self._log_volume)
+        return bounds + module.likelihood.log_jacobian(table).sum(axis=1).astype(bounds.dtype)
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:
         """Return the mean of `score_samples` over rows: the greater the better.
@@ -595,7 +593,7 @@ class VAETransformer(
         check_is_fitted(self)
         table = self._validate(X, self.module_.likelihood, reset=False)
         module = self._module_of(table.dtype)
-        view = self._views(Batch(table), module.free.dtype).x
+        view = self._views(Batch(table), module).x
         return table, replace(view, device=module.device), module
 
     def _module_of(self, dtype: np.dtype[Any]) -> VAE:
@@ -614,7 +612,7 @@ class VAETransformer(
 
     def _to_data_units(self, X: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):
-            values: FloatArray = (X * self.scale_ + self.location_).astype(X.dtype, copy=False)
+            values = self.likelihood_.inverse_transform(X).astype(X.dtype, copy=False)
         if not np.isfinite(values).all():
             raise ValueError(
                 f"`X` must be within {X.dtype}; got decoder means beyond it. Give float64, or "

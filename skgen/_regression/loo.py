@@ -1,4 +1,4 @@
-"""What it means for spreads that a basis was learnt from the same rows.
+"""What it means for spreads that a basis was learned from the same rows.
 
 The best parameters are plugged in. How many the data determine says what spreads owe to that, and
 rows that are left out one by one say how far the noise is from normal [1]_.
@@ -19,8 +19,9 @@ from scipy.stats import t as student_t
 
 from .._validation import FloatArray
 from .conjugate import Posterior, Statistic
-from .design import Design, Rows
-from .precisions import FEWEST_DF, Learnt, Prior
+from .design import Design
+from .precisions import FEWEST_DF, LinearModelSpec, LooCalibration
+from .rows import Rows
 
 STEP = 1e-6  # of a logarithm, to see how the mean function moves
 ROUNDING = 1e-6  # share of the others in the fit of a row, below which it is mostly rounding
@@ -28,24 +29,30 @@ LEVEL = 0.95  # of the interval that is to hold as many of the rows that were le
 LEAST_INVERSE = 1e-3  # of degrees of freedom: next to normal
 
 
-def what_is_learnt(
-    design: Design, rows: Rows, prior: Prior, statistic: Statistic, posteriors: list[Posterior]
-) -> Learnt:
+def calibrate(
+    design: Design,
+    rows: Rows,
+    prior: LinearModelSpec,
+    statistic: Statistic,
+    posteriors: list[Posterior],
+) -> LooCalibration:
     """Of the basis of ``design``, from ``rows``, of which the other two tell."""
     n_outputs = rows.n_outputs
-    n_params = n_determined(design, rows, posteriors)
-    learnt = Learnt(n_params, np.full(n_outputs, np.inf), np.ones(n_outputs))
+    n_params = effective_number_of_basis_parameters(design, rows, posteriors)
+    learnt = LooCalibration(n_params, np.full(n_outputs, np.inf), np.ones(n_outputs))
     if prior.noise != "evidence":  # then its distribution is given
         return learnt
     with np.errstate(all="ignore"):
         posteriors = prior.posteriors(statistic, learnt)
-    deviations, weights = left_out(design, rows, posteriors)
+    deviations, weights = loo_residuals(design, rows, posteriors)
     for output, deviation in enumerate(deviations.T):
-        learnt.df[output], learnt.widening[output] = tail(np.abs(deviation), weights)
+        learnt.df[output], learnt.widening[output] = fit_student_t(np.abs(deviation), weights)
     return learnt
 
 
-def n_determined(design: Design, rows: Rows, posteriors: list[Posterior]) -> float:
+def effective_number_of_basis_parameters(
+    design: Design, rows: Rows, posteriors: list[Posterior]
+) -> float:
     """Number of parameters of the basis that the data determine, beyond the weights.
 
     As many as of a model that is linear in both (the Gauss-Newton approximation of MacKay's
@@ -62,10 +69,10 @@ def n_determined(design: Design, rows: Rows, posteriors: list[Posterior]) -> flo
         # First the tables' difference, lest rounding of a large intercept take part.
         tangent[:] = (design.rows(rows.X) - Phi) @ mean / STEP
     basis.theta_ = start
-    rows.weighted(Phi)
+    rows.scale_by_root_weights(Phi)
     information = np.eye(len(start))
     for output, variance in enumerate(noise):
-        moves = rows.weighted(tangents[:, :, output].T / np.sqrt(variance))
+        moves = rows.scale_by_root_weights(tangents[:, :, output].T / np.sqrt(variance))
         root = posteriors[output % len(posteriors)].root
         made = root.T @ (Phi.T @ moves)
         information += moves.T @ moves - made.T @ made
@@ -74,7 +81,7 @@ def n_determined(design: Design, rows: Rows, posteriors: list[Posterior]) -> flo
     return float(len(start) - np.trace(np.linalg.inv(information)))
 
 
-def left_out(
+def loo_residuals(
     design: Design, rows: Rows, posteriors: list[Posterior]
 ) -> tuple[FloatArray, FloatArray]:
     """Deviations of rows from what the others predict of them, over its spread; their weights.
@@ -97,7 +104,7 @@ def left_out(
     return deviations[certain], weights[certain]
 
 
-def tail(deviations: FloatArray, weights: FloatArray) -> tuple[float, float]:
+def fit_student_t(deviations: FloatArray, weights: FloatArray) -> tuple[float, float]:
     """Degrees of freedom of a Student-t for deviations >= 0, and its standard deviation, if > 1.
 
     The scale is such that the central 95 % interval holds as much of them, and the degrees of

@@ -2,7 +2,7 @@
 
 Given the ratio of prior to noise precision, the best noise precision is known in closed form, so
 every isotropic choice is a smooth problem in one unknown, and one singular value decomposition
-makes each evaluation O(n_columns) [1]_ (section 3.5), [2]_. One precision a weight (automatic
+makes each evaluation O(n_columns) [1]_ (section 3.5), [2]_. One precision per weight (automatic
 relevance determination, [1]_ section 7.2) is maximised by L-BFGS. The best precisions give the
 posterior mean; its spread is averaged over the posterior of their ratio and of the noise.
 
@@ -35,7 +35,7 @@ WELL_CONDITIONED = 100
 FEWEST_DF = 4.0  # a Student-t of fewer is next to nothing but tails, once its variance is given
 SHIFTS, TRIAL_STEPS = (-12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0), 100
 
-FitTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
+DataTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
 """(energy, log ratio) -> the evidence's data term, and its derivatives by these two."""
 
 
@@ -50,31 +50,31 @@ class NoiseTerm:
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
-    """What it means for spreads that the basis was learnt from the same rows."""
+class LooCalibration:
+    """What it means for spreads that the basis was learned from the same rows."""
 
     n_params: float
     """Number of its parameters that the data determine."""
     df: FloatArray  # (n_outputs,), degrees of freedom of rows that were left out
     widening: FloatArray  # (n_outputs,), factors that standard deviations need for these
 
-    def output(self, index: int) -> Learnt:
+    def output(self, index: int) -> LooCalibration:
         """That of one output alone."""
         one = slice(index, index + 1)
         return replace(self, df=self.df[one], widening=self.widening[one])
 
 
-GIVEN = Learnt(0.0, np.array([np.inf]), np.array([1.0]))
-"""For a basis, and one output, from which nothing was learnt."""
+GIVEN = LooCalibration(0.0, np.array([np.inf]), np.array([1.0]))
+"""For a basis, and one output, from which nothing was learned."""
 
 
 @dataclass(frozen=True, eq=False)
-class Prior:
+class LinearModelSpec:
     """What is known of weights and noise before the data, and what the evidence has to choose.
 
     ``precision`` is "evidence" (one for all weights), "ard" (one a weight) or known values, one a
     column of the design matrix. ``flat_first`` says that the first column, the intercept's, keeps a
-    flat prior while the others' precision is learnt. Known values are absolute, but relative to
+    flat prior while the others' precision is learned. Known values are absolute, but relative to
     the noise precision if ``noise`` is a Gamma prior.
     """
 
@@ -83,8 +83,10 @@ class Prior:
     noise: float | Gamma | Literal["evidence"]
     flat_first: bool = False
 
-    def posteriors(self, statistic: Statistic, learnt: Learnt | None = None) -> list[Posterior]:
-        """Posteriors of all outputs: one for all if nothing is to be learnt, else one an output."""
+    def posteriors(
+        self, statistic: Statistic, learnt: LooCalibration | None = None
+    ) -> list[Posterior]:
+        """Posteriors of all outputs: one for all if nothing is to be learned, else one each."""
         if not isinstance(self.precision, str) and self.noise != "evidence":
             return [self._given(statistic, self.precision, self.noise)]
         outputs = range(statistic.targets.shape[1])
@@ -103,14 +105,14 @@ class Prior:
         noise_precisions = np.full(statistic.targets.shape[1], noise)
         return condition(statistic, precision / noise, self.mean, noise_precisions)
 
-    def _learnt(self, statistic: Statistic, learnt: Learnt) -> Posterior:
+    def _learnt(self, statistic: Statistic, learnt: LooCalibration) -> Posterior:
         """Posterior of a single output."""
         if not isinstance(self.precision, str):
             return self._learnt_noise(statistic, self.precision, learnt)
         weighting = np.ones(len(self.mean))
         weighting[0] = 0.0 if self.flat_first else 1.0
-        data = Data.of(statistic, weighting, self.mean)
-        fit, spectrum = fit_term(self.noise, data.weight), data.spectrum()
+        data = ProjectedData.of(statistic, weighting, self.mean)
+        fit, spectrum = data_term(self.noise, data.weight), data.spectrum()
         best = spectrum.best(fit, spectrum.ratio_limits())
         precision = best * weighting
         if self.precision == "ard":
@@ -124,18 +126,18 @@ class Prior:
             return posterior  # nothing to average over
         if self.precision == "ard":  # all precisions by a common factor
             weighting, best = precision, 1.0
-            spectrum = Data.of(statistic, weighting, self.mean).spectrum()
+            spectrum = ProjectedData.of(statistic, weighting, self.mean).spectrum()
         weight = remaining(data.weight, learnt.n_params)
-        fit, given_ratio = fit_term(self.noise, weight), noise_term(self.noise, weight)
+        fit, given_ratio = data_term(self.noise, weight), noise_term(self.noise, weight)
         averages = spectrum.averages(fit, spectrum.ratio_limits(), best, given_ratio)
         return widened(posterior, statistic, weighting, averages, learnt)
 
     def _learnt_noise(
-        self, statistic: Statistic, precision: FloatArray, learnt: Learnt
+        self, statistic: Statistic, precision: FloatArray, learnt: LooCalibration
     ) -> Posterior:
         if not np.any(precision):
             return condition(statistic, precision, self.mean, None)
-        data = Data.of(statistic, precision, self.mean)
+        data = ProjectedData.of(statistic, precision, self.mean)
         if data.weight <= 0:
             return self._given(statistic, precision, float(1 / statistic.mean_square[0]))
         spectrum, fit = data.spectrum(), unit_prior_term(data.weight)
@@ -150,7 +152,7 @@ class Prior:
 
 
 @dataclass(frozen=True, eq=False)
-class Data:
+class ProjectedData:
     """One output's statistic with flat columns projected out and the others scaled and shifted.
 
     The prior of what is left is N(0, 1 / ratio) for every weight.
@@ -162,7 +164,7 @@ class Data:
     weight: float  # degrees of freedom that the flat columns leave
 
     @classmethod
-    def of(cls, statistic: Statistic, weighting: FloatArray, mean: FloatArray) -> Data:
+    def of(cls, statistic: Statistic, weighting: FloatArray, mean: FloatArray) -> ProjectedData:
         flat = weighting == 0
         n_flat = int(flat.sum())
         factor, target = statistic.factor, statistic.targets[:, 0] - statistic.factor @ mean
@@ -226,7 +228,7 @@ def _svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 class _Averages:
     """Moments of weights and noise over the posterior of the ratio of precisions.
 
-    The weights are those of `Data`, along the right singular vectors of the factor.
+    The weights are those of `ProjectedData`, along the right singular vectors of the factor.
     """
 
     vectors: FloatArray  # (n_proper, n_proper)
@@ -266,7 +268,7 @@ class _Spectrum:
         smallest = max(1e-3 * self.residual / weight, largest * SMALLEST_RATIO)
         return float(np.log(smallest)), float(np.log(max(1e3 * total, 10 * smallest)))
 
-    def best(self, fit: FitTerm, limits: tuple[float, float]) -> float:
+    def best(self, fit: DataTerm, limits: tuple[float, float]) -> float:
         """The ratio of largest evidence."""
         grid = np.linspace(*limits, GRID_POINTS)
         best = int(np.argmax(self._evidence(fit, grid)[0]))
@@ -281,7 +283,7 @@ class _Spectrum:
         return float(np.exp(grid[best]))
 
     def averages(
-        self, fit: FitTerm, limits: tuple[float, float], best: float, noise: NoiseTerm
+        self, fit: DataTerm, limits: tuple[float, float], best: float, noise: NoiseTerm
     ) -> _Averages:
         """Moments over the posterior of the log ratio, whose prior is uniform in the limits."""
         grid = np.linspace(*limits, GRID_POINTS)
@@ -305,7 +307,7 @@ class _Spectrum:
             (means - mean[:, None]) * np.sqrt(shares),
         )
 
-    def _evidence(self, fit: FitTerm, log_ratio: Any) -> tuple[Any, Any]:
+    def _evidence(self, fit: DataTerm, log_ratio: Any) -> tuple[Any, Any]:
         """The log evidence but for a constant, and its derivative."""
         energy, energy_slope, log_det, log_det_slope = self.terms(log_ratio)
         value, by_energy, by_ratio = fit(energy, log_ratio)
@@ -317,7 +319,7 @@ def widened(
     statistic: Statistic,
     weighting: FloatArray,
     averages: _Averages,
-    learnt: Learnt,
+    learnt: LooCalibration,
 ) -> Posterior:
     """``posterior``, at the best precisions, with the spread that their uncertainty adds.
 
@@ -360,12 +362,12 @@ def degrees_of_freedom(df: float, square: float) -> float:
 def remaining(weight: float, n_learnt: float) -> float:
     """Degrees of freedom that parameters of the basis leave, half of them at least.
 
-    Rows of small weight, or that were forgotten, may be worth less than what was learnt from them.
+    Rows of small weight, or that were forgotten, may be worth less than what was learned from them.
     """
     return max(weight - n_learnt, weight / 2)
 
 
-def fit_term(noise: float | Gamma | str, weight: float) -> FitTerm:
+def data_term(noise: float | Gamma | str, weight: float) -> DataTerm:
     """The evidence's data term as a function of the energy, noise profiled or integrated out."""
     if isinstance(noise, Gamma):
         shape, rate = noise.shape + weight / 2, noise.rate
@@ -389,7 +391,7 @@ def noise_term(noise: float | Gamma | str, weight: float) -> NoiseTerm:
     return NoiseTerm(lambda energy, _: (2 * prior.rate + energy) / max(df - 2, df / 3), df)
 
 
-def unit_prior_term(weight: float) -> FitTerm:
+def unit_prior_term(weight: float) -> DataTerm:
     """The same if the prior precision is 1, so that the ratio is the noise variance."""
 
     def fit(energy: Any, log_variance: Any) -> tuple[Any, Any, Any]:
@@ -400,8 +402,8 @@ def unit_prior_term(weight: float) -> FitTerm:
     return fit
 
 
-def _relevances(data: Data, start: FloatArray, fit: FitTerm) -> FloatArray:
-    """One relative precision a weight, from a common one (Bishop section 7.2.1)."""
+def _relevances(data: ProjectedData, start: FloatArray, fit: DataTerm) -> FloatArray:
+    """One relative precision per weight, from a common one (Bishop section 7.2.1)."""
     lengths = np.linalg.norm(data.factor, axis=0)
     scale = np.where(lengths > 0, lengths, 1.0)
     factor = data.factor / scale

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 import skgen._autoencoder.batches
 from skgen import VAETransformer
-from skgen._autoencoder.batches import fingerprint, row_blocks
+from skgen._autoencoder.batches import Batch, TableView, fingerprint, row_blocks, select_rows
 
 pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),
