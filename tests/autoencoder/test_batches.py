@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 import skgen._autoencoder.batches
+import skgen.likelihoods._base
 from skgen import VAETransformer
 from skgen._autoencoder.batches import Batch, TableView, fingerprint, row_blocks, select_rows
 
@@ -27,6 +28,7 @@ pytestmark = [
 def small_blocks(monkeypatch):
     """Blocks of a few rows, so that small tables have several; and nothing is loaded."""
     monkeypatch.setattr(skgen._autoencoder.batches, "BLOCK_VALUES", 20)
+    monkeypatch.setattr(skgen.likelihoods._base, "BLOCK_VALUES", 20)
     monkeypatch.setattr(skgen._autoencoder.batches, "MAX_LOADED_BYTES", 0)
 
 
@@ -120,7 +122,7 @@ def test_callbacks_are_given_a_batch_only_if_it_has_more_than_x():
     assert batch.for_callbacks is batch
 
 
-def test_blocks_are_all_rows_once():
+def test_blocks_cover_each_row_once():
     for n_rows, n_features in (
         (1, 1),
         (10, skgen._autoencoder.batches.BLOCK_VALUES // 3),
@@ -133,7 +135,7 @@ def test_blocks_are_all_rows_once():
         )
 
 
-def test_fingerprints_tell_tables_apart(rng, small_blocks):
+def test_fingerprints_of_different_tables_differ(rng, small_blocks):
     X = table(rng)
     others = [X + np.eye(47, 4), X[::-1], X[:, ::-1], X[1:], X.astype(float), X.reshape(4, 47)]
     prints = {fingerprint(other) for other in (X, *others)}
@@ -141,13 +143,13 @@ def test_fingerprints_tell_tables_apart(rng, small_blocks):
     assert fingerprint(np.asfortranarray(X)) == fingerprint(X.copy()) in prints
 
 
-# -- files -----------------------------------------------------------------------------------------
+# -- files ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
-def test_a_mapped_file_trains_as_an_array(
+def test_fitting_a_memmap_equals_fitting_an_array(
     dtype, early_stopping, likelihood, rng, tmp_path, monkeypatch
 ):
     X = 1 / (1 + np.exp(-table(rng, dtype)))
@@ -165,13 +167,13 @@ def test_a_mapped_file_trains_as_an_array(
     np.testing.assert_array_equal(found.score_samples(file, 20), scores)
 
 
-def test_moments_by_blocks_are_those_of_the_whole(rng, small_blocks):
+def test_moments_by_blocks_equal_those_of_the_table(rng, small_blocks):
     X = table(rng) * np.float32([1, 1e-6, 1e6, 0]) + np.float32([0, 1e-3, 1e8, 7])
     vae = VAETransformer(2, hidden_layer_sizes=(6,), max_iter=1, random_state=0).fit(X)
     scaler = StandardScaler().fit(X.astype(float))
-    np.testing.assert_allclose(vae.location_, scaler.mean_, rtol=1e-12)
-    np.testing.assert_allclose(vae.scale_, scaler.scale_, rtol=1e-7)
-    assert vae.scale_[3] == 1
+    np.testing.assert_allclose(vae.likelihood_.location_, scaler.mean_, rtol=1e-12)
+    np.testing.assert_allclose(vae.likelihood_.scale_, scaler.scale_, rtol=1e-7)
+    assert vae.likelihood_.scale_[3] == 1
 
 
 PASSES = """
@@ -191,13 +193,13 @@ with watched(), warnings.catch_warnings():
         vae.partial_fit(X)
     else:
         vae.fit(X)
-found["location"] = vae.location_.tolist()
+found["location"] = vae.likelihood_.location_.tolist()
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "early_stopping", "transform"])
-def test_a_file_of_4_gigabytes_goes_through_in_less_than_1(method, tmp_path, rng):
+def test_a_file_of_4_gigabytes_needs_less_than_1_of_memory(method, tmp_path, rng):
     """The file is sparse: rows of zeros, but for a few thousand."""
     n_rows, n_columns = 2**20, 1024
     X = np.memmap(tmp_path / "X", np.float32, "w+", shape=(n_rows, n_columns))
@@ -213,7 +215,7 @@ def test_a_file_of_4_gigabytes_goes_through_in_less_than_1(method, tmp_path, rng
         np.testing.assert_allclose(found["location"], mean, rtol=1e-6)
 
 
-# -- batches ---------------------------------------------------------------------------------------
+# -- batches --------------------------------------------------------------------------------------
 
 
 class Stream(IterableDataset):
@@ -235,7 +237,7 @@ def batches_of(kind: str, X, folder: Path):
 
 
 @pytest.mark.parametrize("kind", ["torch", "record batches", "frames"])
-def test_batches_may_come_from_anywhere(kind, rng, tmp_path, capsys):
+def test_partial_fit_takes_batches_of_many_kinds(kind, rng, tmp_path, capsys):
     X = table(rng, n_rows=100)
     found, expected = (VAETransformer(2, hidden_layer_sizes=(6,), random_state=0) for _ in range(2))
     for _ in range(3):
