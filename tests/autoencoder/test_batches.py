@@ -14,8 +14,10 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 import skgen._autoencoder.batches
+import skgen.likelihoods._base
 from skgen import VAETransformer
 from skgen._autoencoder.batches import Rows, fingerprint, row_blocks
+from skgen.likelihoods import Bernoulli, Gaussian
 
 pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),
@@ -27,7 +29,14 @@ pytestmark = [
 def small_blocks(monkeypatch):
     """A few rows a block, so that small tables have several; and nothing is held."""
     monkeypatch.setattr(skgen._autoencoder.batches, "BLOCK_VALUES", 20)
+    monkeypatch.setattr(skgen.likelihoods._base, "BLOCK_VALUES", 20)
     monkeypatch.setattr(skgen._autoencoder.batches, "HELD_BYTES", 0)
+
+
+def gaussian(location, scale):
+    likelihood = Gaussian().fit(np.zeros((2, 4)))
+    vars(likelihood).update(location_=np.array(location), scale_=np.array(scale))
+    return likelihood
 
 
 def table(rng, dtype=np.float32, n_rows=47):
@@ -53,7 +62,7 @@ def assert_same(vae, other):
 def test_rows_are_those_standardised_all_at_once(dtype, chosen, rng):
     X = table(rng, dtype)
     scaler = StandardScaler().fit(X)
-    rows = Rows(X, scaler.mean_, scaler.scale_, torch.float32)
+    rows = Rows(X, Gaussian().fit(X), torch.float32)
     expected = torch.from_numpy((X - scaler.mean_) / scaler.scale_).float()
     if chosen is not None:
         rows, expected = rows.only(chosen), expected[chosen]
@@ -67,34 +76,35 @@ def test_rows_are_those_standardised_all_at_once(dtype, chosen, rng):
 
 def test_the_farthest_value_is_the_largest_after_standardising(rng):
     X, location, scale = table(rng), rng.normal(size=4), rng.uniform(1, 2, size=4)
-    rows = Rows(X, location, scale, torch.float32)
+    rows = Rows(X, gaussian(location, scale), torch.float32)
     assert rows.farthest == np.abs((X - location) / scale).max()
 
 
 def test_rows_that_need_nothing_are_shared(rng):
     X = table(rng)
-    as_they_are = Rows(X, np.zeros(4), np.ones(4), torch.float32)
+    as_they_are = Rows(X, Bernoulli(), torch.float32)
     assert as_they_are.held().data_ptr() == X.ctypes.data
 
 
 def test_few_rows_are_held_and_many_are_not(rng, monkeypatch):
-    rows = Rows(table(rng), np.ones(4), np.ones(4), torch.float32)
+    rows = Rows(table(rng), gaussian(np.ones(4), np.ones(4)), torch.float32)
     for most, held in ((47 * 4 * 4, True), (47 * 4 * 4 - 1, False)):
         monkeypatch.setattr(skgen._autoencoder.batches, "HELD_BYTES", most)
         assert isinstance(rows.held(), torch.Tensor) == held
 
 
-@pytest.mark.parametrize("location", [0.0, 1.0])
-def test_few_rows_wait_on_the_device_and_many_do_not(location, rng, monkeypatch):
+@pytest.mark.parametrize("is_transformed", [False, True])
+def test_few_rows_wait_on_the_device_and_many_do_not(is_transformed, rng, monkeypatch):
     """On a device that any machine has."""
     X = table(rng).astype(np.float32)
-    rows = Rows(X, np.full(4, location), np.ones(4), torch.float32)
+    likelihood = gaussian(np.ones(4), np.ones(4)) if is_transformed else Bernoulli()
+    rows = Rows(X, likelihood, torch.float32)
     assert rows.held("meta").device.type == "meta"
     monkeypatch.setattr(skgen._autoencoder.batches, "HELD_BYTES", 47 * 4 * 4 - 1)
-    if location == 0:
-        assert rows.held("meta").data_ptr() == X.ctypes.data
-    else:
+    if is_transformed:
         assert rows.held("meta") is rows
+    else:
+        assert rows.held("meta").data_ptr() == X.ctypes.data
 
 
 def test_blocks_are_all_rows_once():
@@ -146,9 +156,9 @@ def test_moments_by_blocks_are_those_of_the_whole(rng, small_blocks):
     X = table(rng) * np.float32([1, 1e-6, 1e6, 0]) + np.float32([0, 1e-3, 1e8, 7])
     vae = VAETransformer(2, hidden_layer_sizes=(6,), max_iter=1, random_state=0).fit(X)
     scaler = StandardScaler().fit(X.astype(float))
-    np.testing.assert_allclose(vae.location_, scaler.mean_, rtol=1e-12)
-    np.testing.assert_allclose(vae.scale_, scaler.scale_, rtol=1e-7)
-    assert vae.scale_[3] == 1
+    np.testing.assert_allclose(vae.likelihood_.location_, scaler.mean_, rtol=1e-12)
+    np.testing.assert_allclose(vae.likelihood_.scale_, scaler.scale_, rtol=1e-7)
+    assert vae.likelihood_.scale_[3] == 1
 
 
 PASSES = """
@@ -168,7 +178,7 @@ with watched(), warnings.catch_warnings():
         vae.partial_fit(X)
     else:
         vae.fit(X)
-found["location"] = vae.location_.tolist()
+found["location"] = vae.likelihood_.location_.tolist()
 """
 
 

@@ -21,6 +21,7 @@ from skorch.callbacks import (
     ProgressBar,
 )
 from skorch.callbacks import EarlyStopping as SkorchsEarlyStopping
+from small_vae import build_vae
 from torch import nn
 
 from skgen._autoencoder.model import VAE
@@ -46,7 +47,7 @@ def generator(number):
 
 def new_vae(likelihood=None):
     with seed_torch(0):
-        return VAE(MLP((5,)), MLP((5,)), likelihood or Gaussian(), N_FEATURES, N_COMPONENTS)
+        return build_vae(MLP((5,)), MLP((5,)), likelihood or Gaussian(), N_FEATURES, N_COMPONENTS)
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def spied(monkeypatch):
     """The arguments of each call of the ELBO in training."""
     calls, elbo = [], VAE.elbo
 
-    def spying(self, x, noise, beta=1.0, free_bits=0.0, over_batch=None):
+    def spying(self, x, noise, beta=1.0, free_bits=0.0, mean_over_batch=None):
         if self.training:
             calls.append((x.clone(), noise.clone(), beta, free_bits))
         return elbo(self, x, noise, beta, free_bits)
@@ -140,7 +141,7 @@ def written_out(vae, optimizer, calls):
         optimizer.zero_grad()
         q = vae.encode(x)
         log_prob = vae.decode(q.mean + q.stddev * noise).log_prob(x).sum(1)
-        loss = (torch.distributions.kl_divergence(q, vae.prior).sum(1) - log_prob).mean()
+        loss = (vae.kl(x).sum(1) - log_prob).mean()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))

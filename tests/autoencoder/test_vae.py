@@ -250,17 +250,18 @@ def log_likelihood_by_quadrature(model, X):
     n_dimensions = module.n_components
     axis = torch.linspace(-8, 8, {1: 2001, 2: 161}[n_dimensions], dtype=torch.float64)
     z = torch.cartesian_prod(*[axis] * n_dimensions).reshape(-1, n_dimensions)
-    log_prior = module.prior.log_prob(z).sum(-1) + n_dimensions * torch.log(axis[1] - axis[0])
-    x = torch.from_numpy((X - model.location_) / model.scale_)
+    log_prior = module.prior().log_prob(z) + n_dimensions * torch.log(axis[1] - axis[0])
+    x = torch.from_numpy((X - model.likelihood_.location_) / model.likelihood_.scale_)
     with torch.no_grad():
         outputs = module.outputs(z)
         rows = [
             torch.logsumexp(
-                module.likelihood.log_prob(row, outputs, module.global_parameters) + log_prior, 0
+                module.likelihood.sum_log_prob(row, outputs, module.global_parameters) + log_prior,
+                0,
             )
             for row in x
         ]
-    return np.array(rows) - np.log(model.scale_).sum()
+    return np.array(rows) - np.log(model.likelihood_.scale_).sum()
 
 
 @pytest.mark.parametrize("n_components", [1, 2])
@@ -347,7 +348,10 @@ def decoder_moments(name):
     with torch.no_grad():
         distribution = module.decode(torch.from_numpy(z))
         means, variances = distribution.mean.numpy(), distribution.variance.numpy()
-    return means * model.scale_ + model.location_, variances * model.scale_**2
+    return (
+        means * model.likelihood_.scale_ + model.likelihood_.location_,
+        variances * model.likelihood_.scale_** 2,
+    )
 
 
 def assert_same_mean(draws, others):
@@ -695,7 +699,9 @@ def test_each_feature_may_have_units_of_its_own(rng):
     model, X = fitted("gaussian")
     mapped = clone(model).fit(X * units)
     np.testing.assert_allclose(mapped.transform(X * units), model.transform(X), rtol=0, atol=1e-6)
-    np.testing.assert_allclose(mapped.scale_, model.scale_ * units, rtol=1e-12)
+    np.testing.assert_allclose(
+        mapped.likelihood_.scale_, model.likelihood_.scale_ * units, rtol=1e-12
+    )
 
 
 def test_constant_features_are_reconstructed():
@@ -898,7 +904,7 @@ def test_the_validation_loss_is_minus_the_elbo_of_the_rows_held_out():
     noise = torch.randn((2000, len(x), 2), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         elbos = torch.stack([model.module_.elbo(x, draw) for draw in noise])
-    recorded = min(model.history_["valid_loss"]) - np.log(model.scale_).sum()
+    recorded = min(model.history_["valid_loss"]) - np.log(model.likelihood_.scale_).sum()
     assert abs(recorded + float(elbos.mean())) < FEW * float(elbos.std())
 
 
@@ -1023,7 +1029,7 @@ def test_the_first_pass_sets_up_and_more_passes_improve():
     assert scores[1] > scores[0] + 0.5
     assert model.n_iter_ == len(model.loss_curve_) == 31
     assert model.n_features_in_ == 4
-    np.testing.assert_allclose(model.location_, IRIS.mean(axis=0))
+    np.testing.assert_allclose(model.likelihood_.location_, IRIS.mean(axis=0))
 
 
 class Optimizer(Callback):
@@ -1061,10 +1067,10 @@ def test_each_pass_has_random_numbers_of_its_own():
 
 def test_what_standardises_is_kept_from_the_first_batch():
     model = short().partial_fit(IRIS[:50])
-    location, scale = model.location_, model.scale_
+    location, scale = model.likelihood_.location_, model.likelihood_.scale_
     model.partial_fit(IRIS[50:])
-    np.testing.assert_array_equal(model.location_, location)
-    np.testing.assert_array_equal(model.scale_, scale)
+    np.testing.assert_array_equal(model.likelihood_.location_, location)
+    np.testing.assert_array_equal(model.likelihood_.scale_, scale)
     np.testing.assert_allclose(scale, IRIS[:50].std(axis=0))
 
 
@@ -1291,7 +1297,7 @@ def test_single_precision_in_single_precision_out(name):
 def test_transform_gives_the_moments_of_the_encoder(name):
     model, X = fitted(name)
     mean, std = model.transform(X, return_std=True)
-    x = torch.from_numpy((X - model.location_) / model.scale_)
+    x = torch.from_numpy((X - model.likelihood_.location_) / model.likelihood_.scale_)
     with torch.no_grad():
         q = copy.deepcopy(model.module_).double().encode(x)
     assert_digits(mean, q.mean.numpy())
