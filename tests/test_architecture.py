@@ -29,10 +29,10 @@ WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"_gaussian", "_sigmoid", "_fourier"}, {""}),
     "likelihoods": ({"_base"}, {"_bernoulli", "_continuous_bernoulli", "_gaussian"}, {""}),
     "_regression": (
-        {"", "conjugate"},
-        {"precisions"},
+        {"", "conjugate", "rows"},
+        {"precisions", "source", "dask"},
         {"design"},
-        {"dask", "marginal_likelihood", "loo"},
+        {"stream", "marginal_likelihood", "loo"},
         {"basis_search"},
         {"estimator"},
     ),
@@ -44,7 +44,12 @@ WINGS = {
     ),
     "_files": ({"", "container", "foreign"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),
-    "plotting": ({"_drawing"}, {"_latent", "_predictive"}, {""}),
+    "plotting": (
+        {"_drawing", "_inputs"},
+        {"_calibration", "_images", "_latent", "_posterior", "_predictive"},
+        {"_manifold"},
+        {""},
+    ),
 }
 
 WITHOUT_TORCH = (

@@ -19,8 +19,9 @@ from scipy.stats import t as student_t
 
 from .._validation import FloatArray
 from .conjugate import Posterior, Statistic
-from .design import Design, Rows
+from .design import Design
 from .precisions import FEWEST_DF, LinearModelSpec, LooCalibration
+from .rows import Rows
 
 STEP = 1e-6  # of a logarithm, to see how the mean function moves
 ROUNDING = 1e-6  # share of the others in the fit of a row, below which it is mostly rounding
@@ -68,10 +69,10 @@ def effective_number_of_basis_parameters(
         # First the tables' difference, lest rounding of a large intercept take part.
         tangent[:] = (design.rows(rows.X) - Phi) @ mean / STEP
     basis.theta_ = start
-    rows.weighted(Phi)
+    rows.scale_by_root_weights(Phi)
     information = np.eye(len(start))
     for output, variance in enumerate(noise):
-        moves = rows.weighted(tangents[:, :, output].T / np.sqrt(variance))
+        moves = rows.scale_by_root_weights(tangents[:, :, output].T / np.sqrt(variance))
         root = posteriors[output % len(posteriors)].root
         made = root.T @ (Phi.T @ moves)
         information += moves.T @ moves - made.T @ made
