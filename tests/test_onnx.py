@@ -334,7 +334,7 @@ def test_version_of_the_operators():
 
 
 class Halving(Gaussian):
-    def prepared(self, X):
+    def check_support(self, X):
         return X / 2
 
 
