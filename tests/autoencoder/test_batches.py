@@ -32,12 +32,6 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(skgen._autoencoder.batches, "MAX_LOADED_BYTES", 0)
 
 
-def gaussian(location, scale):
-    likelihood = Gaussian().fit(np.zeros((2, 4)))
-    vars(likelihood).update(location_=np.array(location), scale_=np.array(scale))
-    return likelihood
-
-
 def table(rng, dtype=np.float32, n_rows=47):
     return rng.normal(5, 3, size=(n_rows, 4)).astype(dtype)
 
