@@ -21,6 +21,7 @@ Class = TypeVar("Class", bound=type)
 
 MOST = 10**9
 SEEDS = 2**63
+FINITE = float(np.finfo(np.float64).max)
 
 
 # -- tests of values ------------------------------------------------------------------------------
