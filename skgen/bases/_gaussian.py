@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import ClassVar, Literal, Self
 
@@ -184,9 +185,8 @@ class GaussianBasis(Basis):
         elif rule == "kmeans":
             standard = (rows - self.location_) / self.scale_
             _, distinct = np.unique(np.round(standard, 6), axis=0, return_index=True)
-            self.centers_ = self.location_ + self.scale_ * k_means_centers(
-                standard[distinct], n_centers
-            )
+            centers = k_means_centers(standard[distinct], n_centers)
+            self.centers_ = self.location_ + self.scale_ * centers
         elif rule == "quantile":
             self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
         else:
@@ -276,9 +276,28 @@ class GaussianBasis(Basis):
         if n_features == 1 and self.linear_:
             linear[...] = (X - self.location_) / self.scale_
 
+    def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
+        """Add ONNX nodes of the basis functions, as in ``transform``; return their output."""
+        standard = graph("Sub", X, self.location_)
+        scaled = graph("Div", standard, self.width_)
+        centers = (self.centers_ - self.location_) / self.width_
+        if centers.shape[1] == 1:  # no cancellation
+            difference = graph("Sub", scaled, centers.T)
+            distance = graph("Mul", difference, difference)
+        else:
+            product = graph("MatMul", scaled, -2 * centers.T)
+            squares = graph("Mul", scaled, scaled)
+            length = graph("ReduceSum", squares, np.array([1]), keepdims=1)
+            length = graph("Add", length, np.einsum("ij,ij->i", centers, centers))
+            distance = graph("Max", graph("Add", product, length), np.zeros(1))
+        bumps = graph("Exp", graph("Mul", distance, np.array([-0.5])))
+        if not self.linear_:
+            return bumps
+        return graph("Concat", bumps, graph("Div", standard, self.scale_), axis=1)
+
 
 def _center_rule(parameters: SimpleNamespace, n_features: int) -> str:
-    """The rule by which centers are placed, or "given"."""
+    """Return the rule by which centers are placed, or "given"."""
     rule = parameters.centers
     if not isinstance(rule, str):
         return "given"
@@ -293,7 +312,7 @@ def _center_rule(parameters: SimpleNamespace, n_features: int) -> str:
 
 
 def _count_columns(parameters: SimpleNamespace, rule: str, n_features: int) -> tuple[bool, int]:
-    """True if there are linear terms, and the number of centers."""
+    """Return True if there are linear terms, and the number of centers."""
     n_basis, linear = parameters.n_basis, parameters.linear
     if linear == "auto":
         room = n_basis is None or n_basis > n_features

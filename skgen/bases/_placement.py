@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ OVERLAP = Number(1e-6, 1e6, remedy="0.5 to 3 suits most data.")
 DOMAIN = Vector("2", "n_features 2", remedy="Give (low, high), or one such pair per feature.")
 
 POSITIVE = array("n_features", 1e-300)
-"""Lengths of fitted bases, as files hold them."""
+"""Lengths of fitted bases in files."""
 
 
 def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
@@ -64,6 +65,7 @@ class EmpiricalCDF:
 
     @classmethod
     def fit(cls, rows: FloatArray) -> EmpiricalCDF:
+        """Return the distribution functions of distinct rows."""
         knots, scale = [], []
         for column in rows.T:
             values, counts = np.unique(column, return_counts=True)
@@ -77,6 +79,28 @@ class EmpiricalCDF:
         """Return ranks less one half, of the shape of X."""
         columns = [np.interp(x, *knot) for x, knot in zip(X.T, self.knots, strict=True)]
         return np.stack(columns, axis=1) - 0.5
+
+    def to_onnx(self, graph: Callable[..., str], X: str) -> str:
+        """Add ONNX nodes of ``of_rows``: a binary search in the knots of all features at once."""
+        size = 2 ** max(len(values) for values, _ in self.knots).bit_length()
+        knots, heights, slopes = np.full((3, len(self.knots), size), np.inf)
+        for feature, (values, shares) in enumerate(self.knots):
+            knots[feature, : len(values)] = values
+            heights[feature, : len(values)] = shares - 0.5
+            slopes[feature, : len(values)] = np.append(np.diff(shares) / np.diff(values), 0.0)
+        low, high = knots[:, 0], np.array([values[-1] for values, _ in self.knots])
+        x = graph("Min", graph("Max", X, low), high)
+        # Index of the knot at or below x in the flat tables; at first, the feature's first knot.
+        index: Any = size * np.arange(len(knots))
+        step = size // 2
+        while step:
+            further = graph("Add", index, np.array([step]))
+            reached = graph("GreaterOrEqual", x, graph("Gather", knots.ravel(), further))
+            index = graph("Where", reached, further, index)
+            step //= 2
+        distance = graph("Sub", x, graph("Gather", knots.ravel(), index))
+        rise = graph("Mul", graph("Gather", slopes.ravel(), index), distance)
+        return graph("Add", graph("Gather", heights.ravel(), index), rise)
 
 
 def location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -101,7 +125,7 @@ def k_means_centers(rows: FloatArray, n_centers: int) -> FloatArray:
     if n_centers >= len(rows):
         return rows
     start = rows[np.linspace(0, len(rows) - 1, n_centers).astype(int)]
-    with one_blas_thread():  # else the last digits would depend on the order of the threads
+    with one_blas_thread():  # else the last digits would depend on the threads
         found = KMeans(n_centers, init=start, n_init=1, max_iter=K_MEANS_ROUNDS, tol=0.0).fit(rows)
     centers: FloatArray = found.cluster_centers_
     return centers
