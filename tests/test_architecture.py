@@ -44,7 +44,12 @@ WINGS = {
     ),
     "_files": ({"", "container", "foreign"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),
-    "plotting": ({"_drawing"}, {"_latent", "_predictive"}, {""}),
+    "plotting": (
+        {"_drawing", "_inputs"},
+        {"_calibration", "_images", "_latent", "_posterior", "_predictive"},
+        {"_manifold"},
+        {""},
+    ),
 }
 
 WITHOUT_TORCH = (

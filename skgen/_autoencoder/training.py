@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .._validation import short_repr
-from ..likelihoods._bernoulli import binarized
+from ..likelihoods._bernoulli import binarize
 from ..networks import PARTS, generator_states, seed_torch, set_generator_states
 from .batches import Rows, taken
 from .checkpoint import Checkpoint
@@ -345,7 +345,7 @@ class _Net(NeuralNet):
         # Made anew each epoch, because callbacks may have frozen parameters, or freed them.
         shared = None if self.ranks.alone else self.ranks.parallel(self._shared())
         # One tensor: small ones, if kept, would pin what is freed between them in the heap.
-        values = self.module_.free.new_empty(len(batches))
+        values = self.module_.global_parameters.new_empty(len(batches))
         for index, rows in enumerate(batches):
             if self.settings.one_cycle:
                 self._set_rate((epoch + index / len(batches)) / n_epochs)
@@ -419,7 +419,7 @@ class _Net(NeuralNet):
     ) -> tuple[Tensor, Tensor]:
         """This rank's share of a batch of rows, and of the noise drawn for all of it."""
         if self.module_.likelihood.binary:
-            x = self.ranks.share(binarized(taken(X, rows), generator))
+            x = self.ranks.share(binarize(taken(X, rows), generator))
         else:
             x = taken(X, self.ranks.share(rows))
         noise = self.settings.objective.noise(len(rows), self.module_.n_components, generator)

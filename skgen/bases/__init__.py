@@ -17,8 +17,10 @@ from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 
 from .._documentation import register_parts
+from .._parameters import Choice, Custom
 from .._pipelines import final_estimator, is_frozen
-from .._validation import FloatArray, check_choice, short_repr
+from .._schema import TRANSFORMER
+from .._validation import FloatArray, short_repr
 from ._base import Basis
 from ._fourier import FourierBasis as FourierBasis
 from ._gaussian import GaussianBasis as GaussianBasis
@@ -42,22 +44,35 @@ SHORTCUTS: dict[str, Callable[[], Any]] = {
 }
 
 
+def check_transformer(basis: Any, name: str) -> Any:
+    """Return ``basis`` if it is a transformer, else raise."""
+    if not TRANSFORMER.holds(basis, {}):
+        raise TypeError(
+            f"`{name}` must be a str or a transformer instance with fit, transform, get_params; "
+            f"got {name}={short_repr(basis)}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or "
+            "pass for example sklearn.preprocessing.SplineTransformer()."
+        )
+    return basis
+
+
+BASIS = Choice("auto", *SHORTCUTS) | Custom(
+    check_transformer, lambda basis: TRANSFORMER.holds(basis, {})
+)
+"""The kind of a parameter that names a basis by its shortcut, or is one."""
+
+
 def resolve_basis(basis: Any, n_features: int) -> Any:
     """Return an unfitted copy of the basis that ``basis``, a shortcut or a transformer, names."""
-    if isinstance(basis, str):
-        if check_choice(basis, "basis", ("auto", *SHORTCUTS)) != "auto":
-            return SHORTCUTS[basis]()
-        if n_features == 1:
-            return GaussianBasis()
-        return FourierBasis(ranks=True, linear=True, random_state=0)
-    needed = ("fit", "transform", "get_params")
-    if isinstance(basis, type) or not all(hasattr(basis, method) for method in needed):
-        raise TypeError(
-            f"`basis` must be a str or a transformer instance with {', '.join(needed)}; got "
-            f"basis={short_repr(basis)}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or pass "
-            "for example sklearn.preprocessing.SplineTransformer()."
-        )
-    return clone(basis)
+    basis = BASIS.check(basis, "basis")
+    if not isinstance(basis, str):
+        return clone(basis)
+    if basis != "auto":
+        return SHORTCUTS[basis]()
+    return (
+        GaussianBasis()
+        if n_features == 1
+        else FourierBasis(ranks=True, linear=True, random_state=0)
+    )
 
 
 def depends_on_data(basis: Any, X: FloatArray) -> bool:

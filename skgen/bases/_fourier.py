@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -350,3 +351,18 @@ class FourierBasis(Basis):
         if self.slope_:
             inputs = self._standardize(features, ranks)
             np.multiply(inputs, self.slope_ / self._relative, out=linear)
+
+    def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
+        """Add ONNX nodes of the basis functions, as in ``transform``; return their output."""
+        inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
+        if self._ranks is not None:
+            ranks = graph("Div", self._ranks.to_onnx(graph, X), self._ranks.scale)
+            inputs = graph("Concat", inputs, ranks, axis=1)
+        inputs = graph("Div", inputs, self._relative)
+        phase = graph("MatMul", inputs, self._spectrum)
+        # Sines only, because older releases of onnxruntime have no cosine in double precision.
+        phases = graph("Concat", graph("Add", phase, np.array([np.pi / 2])), phase, axis=1)
+        waves = graph("Mul", graph("Sin", phases), np.array([self._spectrum.shape[1] ** -0.5]))
+        if not self.slope_:
+            return waves
+        return graph("Concat", waves, graph("Mul", inputs, np.array([self.slope_])), axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import ClassVar, Literal, Self
 
@@ -274,6 +275,25 @@ class GaussianBasis(Basis):
         np.exp(bumps, out=bumps)
         if n_features == 1 and self.linear_:
             linear[...] = (X - self.location_) / self.scale_
+
+    def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
+        """Add ONNX nodes of the basis functions, as in ``transform``; return their output."""
+        standard = graph("Sub", X, self.location_)
+        scaled = graph("Div", standard, self.width_)
+        centers = (self.centers_ - self.location_) / self.width_
+        if centers.shape[1] == 1:  # no cancellation
+            difference = graph("Sub", scaled, centers.T)
+            distance = graph("Mul", difference, difference)
+        else:
+            product = graph("MatMul", scaled, -2 * centers.T)
+            squares = graph("Mul", scaled, scaled)
+            length = graph("ReduceSum", squares, np.array([1]), keepdims=1)
+            length = graph("Add", length, np.einsum("ij,ij->i", centers, centers))
+            distance = graph("Max", graph("Add", product, length), np.zeros(1))
+        bumps = graph("Exp", graph("Mul", distance, np.array([-0.5])))
+        if not self.linear_:
+            return bumps
+        return graph("Concat", bumps, graph("Div", standard, self.scale_), axis=1)
 
 
 def _center_rule(parameters: SimpleNamespace, n_features: int) -> str:

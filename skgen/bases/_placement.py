@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,28 @@ class EmpiricalCDF:
         """Return ranks less one half, of the shape of X."""
         columns = [np.interp(x, *knot) for x, knot in zip(X.T, self.knots, strict=True)]
         return np.stack(columns, axis=1) - 0.5
+
+    def to_onnx(self, graph: Callable[..., str], X: str) -> str:
+        """Add ONNX nodes of `centered_ranks`: a binary search in the knots of all features at once."""
+        size = 2 ** max(len(values) for values, _ in self.knots).bit_length()
+        knots, heights, slopes = np.full((3, len(self.knots), size), np.inf)
+        for feature, (values, shares) in enumerate(self.knots):
+            knots[feature, : len(values)] = values
+            heights[feature, : len(values)] = shares - 0.5
+            slopes[feature, : len(values)] = np.append(np.diff(shares) / np.diff(values), 0.0)
+        low, high = knots[:, 0], np.array([values[-1] for values, _ in self.knots])
+        x = graph("Min", graph("Max", X, low), high)
+        # Index of the knot at or below x in the flat tables; at first, the feature's first knot.
+        index: Any = size * np.arange(len(knots))
+        step = size // 2
+        while step:
+            further = graph("Add", index, np.array([step]))
+            reached = graph("GreaterOrEqual", x, graph("Gather", knots.ravel(), further))
+            index = graph("Where", reached, further, index)
+            step //= 2
+        distance = graph("Sub", x, graph("Gather", knots.ravel(), index))
+        rise = graph("Mul", graph("Gather", slopes.ravel(), index), distance)
+        return graph("Add", graph("Gather", heights.ravel(), index), rise)
 
 
 def location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -144,3 +145,10 @@ class SigmoidBasis(Basis):
             part = out[:, feature * n_basis : (feature + 1) * n_basis]
             np.subtract(X[:, [feature]] / width, centers / width, out=part)
             expit(part, out=part)
+
+    def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
+        """Add ONNX nodes of the basis functions, as in ``transform``; return their output."""
+        n_features, n_basis = self.centers_.shape
+        columns = graph("Gather", X, np.repeat(np.arange(n_features), n_basis), axis=1)
+        distance = graph("Sub", columns, self.centers_.ravel())
+        return graph("Sigmoid", graph("Div", distance, np.repeat(self.width_, n_basis)))

@@ -154,7 +154,10 @@ def test_without_a_seed_the_one_that_was_drawn_is_kept(path):
     vae = model(path, random_state=None).fit(X)
     path.write_bytes(kept)
     assert_same(model(path, random_state=None).fit(X), vae)
-    assert not torch.equal(model(path, random_state=None).fit(X).module_.free, vae.module_.free)
+    assert not torch.equal(
+        model(path, random_state=None).fit(X).module_.global_parameters,
+        vae.module_.global_parameters,
+    )
 
 
 def test_a_warm_start_goes_on_too(path):
