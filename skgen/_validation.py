@@ -187,6 +187,12 @@ def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
             f"`{name}` must hold one number per cell, in rows of equal length; got a "
             f"{type(table).__name__} that is no table. {remedy or 'Give a 2d array.'}"
         ) from error
+    if len(set(columns)) < len(columns):
+        repeated = next(column for column in columns if columns.count(column) > 1)
+        raise ValueError(
+            f"`{name}` must have columns of different names; got {repeated!r} "
+            f"{columns.count(repeated)} times. Rename them."
+        )
     for index, dtype in enumerate(dtypes):
         if found := _non_numeric(dtype):
             raise ValueError(

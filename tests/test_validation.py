@@ -368,6 +368,15 @@ def test_objects_without_a_float(cell, container):
     )
 
 
+@pytest.mark.parametrize("column", ["a", 3])
+def test_repeated_column_names(column):
+    table = pd.DataFrame(np.eye(3), columns=["b", column, column])
+    message = message_of(ValueError, check_numeric, table, "X")
+    assert message == (
+        f"`X` must have columns of different names; got {column!r} 2 times. Rename them."
+    )
+
+
 @pytest.mark.parametrize("table", [{"a": [1.0]}, {1.0}, object(), len], ids=type)
 def test_what_is_no_table(table):
     message = message_of(TypeError, check_numeric, table, "X")
