@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 
 from .._validation import short_repr
 from ..likelihoods._bernoulli import binarize
-from ..networks import OURS, generator_states, seed_torch, set_generator_states
+from ..networks import PARTS, generator_states, seed_torch, set_generator_states
 from .batches import Rows, taken
 from .checkpoint import Checkpoint
 from .distributed import Ranks
@@ -236,7 +236,9 @@ class _Net(NeuralNet):
         self.ranks = ranks
         self.checkpoint = checkpoint
         # Networks of others may draw from torch's global generators: dropout.
-        self.draws = not all(isinstance(builder, OURS) for builder in vae.architecture[:2])
+        self.draws = not all(
+            isinstance(builder, tuple(PARTS.values())) for builder in vae.architecture[:2]
+        )
         self.best: dict[str, float] = {}
 
     def get_default_callbacks(self) -> list[Any]:

@@ -48,6 +48,7 @@ from skgen import (
 )
 from skgen._files.container import read, write
 from skgen._files.schemas import OURS, SCHEMAS
+from skgen.bases import PARTS
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
 
@@ -113,7 +114,7 @@ BASES = {
     "legacy random state": FourierBasis(
         10, length_scale=None, sampling="random", random_state=np.random.RandomState(1)
     ),
-    "learnt width": GaussianBasis(15, width="evidence"),
+    "learned width": GaussianBasis(15, width="evidence"),
     "given centers": GaussianBasis(
         centers=np.asfortranarray(FROZEN[:5]), width=np.float32(0.5), linear=True
     ),
@@ -287,7 +288,9 @@ def test_unfitted_estimators_come_back(name, path):
     assert_same(vars(arrived), vars(estimator))
 
 
-@pytest.mark.parametrize("basis", [FourierBasis(6), GaussianBasis(6), SigmoidBasis(3)])
+@pytest.mark.parametrize(
+    "basis", [basis for cls in PARTS.values() for basis in cls._examples()], ids=str
+)
 def test_fitted_bases_come_back_with_their_output_set(basis, data, path):
     X, _ = data
     basis = clone(basis).set_output(transform="pandas").fit(X)
