@@ -1,4 +1,4 @@
-"""Rows of a table as networks see them: standardised and in their precision, but only when taken.
+"""Rows of a table as networks see them: transformed and in their precision, but only when taken.
 
 So a table may be larger than memory: of one that is mapped from a file nothing but a batch is
 copied.
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .._validation import FloatArray
+from ..likelihoods import Likelihood
 
 BLOCK_VALUES = 2**22
 """Values of a block of rows that is worked on at a time."""
@@ -32,8 +33,8 @@ class Rows:
     ----------
     table : ndarray of shape (n_samples, n_features)
         Data.
-    location, scale : ndarray of shape (n_features,)
-        What is subtracted from the rows that are taken, and what they are divided by then.
+    likelihood : Likelihood
+        Fitted likelihood, which transforms the rows that are taken.
     dtype : torch.dtype
         Their precision.
     device : torch.device, default=None
@@ -43,8 +44,7 @@ class Rows:
     """
 
     table: FloatArray
-    location: FloatArray
-    scale: FloatArray
+    likelihood: Likelihood
     dtype: torch.dtype
     device: torch.device | None = None
     chosen: npt.NDArray[np.intp] | None = None
@@ -54,10 +54,7 @@ class Rows:
 
     def __getitem__(self, rows: Any) -> Tensor:
         X = self.table[rows if self.chosen is None else self.chosen[rows]]
-        if not self.as_they_are:
-            X = X - self.location
-            X /= self.scale
-        return as_tensor(X).to(self.device, self.dtype)
+        return as_tensor(self.likelihood.transform(X)).to(self.device, self.dtype)
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         """The rows of an index."""
@@ -69,14 +66,14 @@ class Rows:
 
     @property
     def as_they_are(self) -> bool:
-        """Whether there is nothing to standardise."""
-        return not self.location.any() and bool((self.scale == 1).all())
+        """True if rows are not transformed."""
+        return type(self.likelihood).transform is Likelihood.transform
 
     @property
     def farthest(self) -> float:
-        """The largest magnitude of a value of the table."""
+        """The largest magnitude of a transformed value of the table."""
         ends = np.stack([self.table.min(axis=0), self.table.max(axis=0)])
-        return float(np.abs((ends - self.location) / self.scale).max())
+        return float(np.abs(self.likelihood.transform(ends)).max())
 
     def held(self, device: str = "cpu") -> Tensor | Rows:
         """The rows on ``device`` if they are few, in memory if they are there already, else these.

@@ -1,7 +1,7 @@
 """The variational autoencoder as a scikit-learn transformer.
 
 The model and its bounds are in ``_elbo``, training is in ``_training``; here data comes in, is
-checked and standardised, and what was learnt goes out in the data's own units.
+checked and standardised, and what was learned goes out in the data's own units.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from .._documentation import DocumentationLink
+from .._parameters import check_parameters
 from .._validation import (
     FloatArray,
     RandomState,
@@ -34,16 +34,19 @@ from .._validation import (
     check_seed,
     check_size,
     generator,
-    shown,
-    unchanged_on_error,
+    restore_on_error,
+    short_repr,
 )
 from ..likelihoods import Likelihood, resolve_likelihood
-from ..networks import Builder, resolve_builders, seeded
-from .batches import Rows, as_tensor, fingerprint, row_blocks, taken
+from ..networks import PARAMETERS, Builder, resolve_builders, seed_torch
+from ..priors import StandardNormal
+from .batches import Rows, as_tensor, fingerprint, taken
+from .building import set_initial_outputs
 from .checkpoint import Checkpoint, checked_path, digest, identified
 from .distributed import Ranks, together
-from .model import VAE, restored, start_at
-from .row_noise import points, row_keys, uniforms
+from .importance import estimate_log_prob, pilot_points
+from .model import VAE, Architecture, restore
+from .row_noise import row_keys, sobol_points, uniforms
 from .training import (
     Course,
     EarlyStopping,
@@ -61,14 +64,13 @@ KL_ROWS = 10_000
 """Training rows from which `explained_kl_` is taken, at most."""
 COLLAPSED = 0.01
 """Nats below which a latent dimension says nothing of the data."""
-MOST_SCOUTS = 512
-"""Points at which the posteriors of all rows are looked for before draws are made, at most."""
+MAX_PILOT_POINTS = 512
 ANOTHER = np.uint64(0x5DEECE66D)
 """Turns a row's key into one for numbers that have nothing to do with the first."""
 FARTHEST = {torch.float32: 1e15, torch.float64: 1e100}
 """Largest standardised value that networks of each precision are given."""
 NO_MATTER = {"checkpoint", "callbacks", "verbose", "device"}
-"""Parameters of which what is learnt does not depend, or not in a way that can be told."""
+"""Parameters of which what is learned does not depend, or not in a way that can be told."""
 
 
 class VAETransformer(
@@ -79,7 +81,7 @@ class VAETransformer(
     Latent codes ``z ~ N(0, I)`` and data ``x ~ p(x | z)``, given by a decoder network and a
     likelihood; an encoder network gives ``q(z | x) = N(mean(x), diag(std(x)^2))``, and both learn
     by the evidence lower bound ``E_q log p(x | z) - KL(q || p(z))`` of log p(x) (Kingma and
-    Welling [1]_ eq. 3), in nats a row. The latent means are features; decoded draws of z are new
+    Welling [1]_ eq. 3), in nats per row. The latent means are features; decoded draws of z are new
     data.
 
     Parameters
@@ -89,7 +91,7 @@ class VAETransformer(
     likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
             default="gaussian"
         What the decoder's outputs say of x. "gaussian" suits real values: they are standardised
-        inside, and one standard deviation is learnt for all features;
+        inside, and one standard deviation is learned for all features;
         `skgen.likelihoods.Gaussian` has one for each, or for each feature and row. "bernoulli"
         suits binary data; grey levels in [0, 1] count as probabilities, binarised afresh at each
         pass. "continuous_bernoulli" suits grey levels in [0, 1] as they are.
@@ -136,7 +138,7 @@ class VAETransformer(
     n_iter_no_change : int, default=10
         Epochs without progress after which it stops.
     tol : float, default=0.0001
-        Least progress, in nats a row.
+        Least progress, in nats per row.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights of the last fit.
     callbacks : list of skorch callbacks, default=None
@@ -159,15 +161,14 @@ class VAETransformer(
     module_ : torch.nn.Module
         The fitted networks, with ``encode`` and ``decode`` as torch distributions. With a Gaussian
         likelihood they see standardised data.
-    location_ : ndarray of shape (n_features,)
-        What is subtracted from X first: the means for a Gaussian likelihood, else 0.
-    scale_ : ndarray of shape (n_features,)
-        What X is divided by then: the standard deviations, 1 for a constant feature, else 1.
+    likelihood_ : Likelihood
+        Fitted likelihood, which transforms X to what the networks see: a Gaussian one has the means
+        and standard deviations of the features as ``location_`` and ``scale_``.
     explained_kl_ : ndarray of shape (n_components,)
         Mean KL(q(z | x) || p(z)) of each latent dimension over training rows, in nats. Near 0, a
         dimension has collapsed: it says nothing of x.
     loss_curve_ : list of float
-        Minus the objective of each epoch, in nats a row and in the data's own units.
+        Minus the objective of each epoch, in nats per row and in the data's own units.
     history_ : dict of lists
         All that was recorded of each epoch: "train_loss", "valid_loss" with early stopping, "dur"
         in seconds, and what callbacks add. ``pandas.DataFrame(history_)`` is a table.
@@ -194,7 +195,7 @@ class VAETransformer(
     In an initialised process group of torch.distributed, `fit` and `partial_fit` are to be called
     by all ranks with the same data, and train one model on all of them; each ends up with it.
 
-    Ctrl-C during ``fit`` keeps what was learnt so far, so that the estimator can be used, and
+    Ctrl-C during ``fit`` keeps what was learned so far, so that the estimator can be used, and
     raises a KeyboardInterrupt that says how far it came.
 
     References
@@ -281,7 +282,7 @@ class VAETransformer(
     # -- learning --------------------------------------------------------------------------------
 
     def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
-        """Learn from X; with ``warm_start``, go on from what was learnt before.
+        """Learn from X; with ``warm_start``, go on from what was learned before.
 
         Parameters
         ----------
@@ -298,19 +299,19 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If X or a parameter is unfit, if the loss becomes nan, or if the file ``checkpoint`` is
-            of another fit; the estimator is left as it was.
+            If X or a parameter is invalid, if the loss becomes nan, or if the file ``checkpoint``
+            is of another fit; the estimator is left as it was.
         RuntimeError
             If another rank of the process group fails; the estimator is left as it was.
         KeyboardInterrupt
-            After Ctrl-C; the estimator keeps what it has learnt.
+            After Ctrl-C; the estimator keeps what it has learned.
 
         Warns
         -----
         ConvergenceWarning
             If all latent dimensions have collapsed.
         """
-        with unchanged_on_error(self), together() as ranks:
+        with restore_on_error(self), together() as ranks:
             again = check_flag(self.warm_start, "warm_start") and self.__sklearn_is_fitted__()
             settings = self._settings()
             path = checked_path(self.checkpoint) if ranks.first else None
@@ -329,7 +330,7 @@ class VAETransformer(
         if course.interrupted:
             raise KeyboardInterrupt(
                 f"Training was interrupted after {course.n_epochs} of {self.max_iter} epochs. The "
-                "estimator keeps what it learnt until then; with warm_start=True, fit goes on."
+                "estimator keeps what it learned until then; with warm_start=True, fit goes on."
             )
         return self
 
@@ -351,17 +352,17 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If X or a parameter is unfit, or if the loss becomes nan; the estimator is left as it
+            If X or a parameter is invalid, or if the loss becomes nan; the estimator is left as it
             was.
         KeyboardInterrupt
-            After Ctrl-C; the estimator keeps what it has learnt.
+            After Ctrl-C; the estimator keeps what it has learned.
         """
-        with unchanged_on_error(self), together() as ranks:
+        with restore_on_error(self), together() as ranks:
             again = self.__sklearn_is_fitted__()
             settings = self._settings(one_pass=True)
             course = self._learn(X, again, settings, ranks, Checkpoint())
         if course.interrupted:
-            raise KeyboardInterrupt("The pass was interrupted; what it learnt so far is kept.")
+            raise KeyboardInterrupt("The pass was interrupted; what it learned so far is kept.")
         return self
 
     def _learn(
@@ -382,7 +383,7 @@ class VAETransformer(
         )
         seeds = iter(checkpoint.seeds)
         if not again:
-            self._standardize(table, likelihood)
+            likelihood = likelihood.fit(table)
         architecture = self._architecture(likelihood, table.shape[1])
         if not again:
             vae = self._new_module(architecture, table, next(seeds))
@@ -390,7 +391,7 @@ class VAETransformer(
             vae = self.module_.twin()
         else:
             raise _other_architecture(self.module_.architecture, architecture)
-        rows, stopping = self._standardized(table, vae.free.dtype), None
+        rows, stopping = _transformed_rows(table, vae), None
         if settings.stops_early:
             if not again or "_split_seed" not in vars(self):
                 self._split_seed = next(seeds)
@@ -407,7 +408,7 @@ class VAETransformer(
         course = train(
             vae,
             kept,
-            replace(settings, log_volume=self._log_volume),
+            replace(settings, log_volume=-_mean_log_jacobian(table, vae.likelihood)),
             torch.Generator().manual_seed(next(seeds)),
             stopping,
             vars(self).get("_optimizer_state") if again and not settings.one_cycle else None,
@@ -425,31 +426,19 @@ class VAETransformer(
         counted = {name: parameters[name] for name in parameters if name not in NO_MATTER}
         return {**identified(counted), "X": fingerprint(X), "networks": digest(vae)}
 
-    def _standardize(self, X: FloatArray, likelihood: Likelihood) -> None:
-        self.location_, self.scale_ = np.zeros(X.shape[1]), np.ones(X.shape[1])
-        if likelihood.standardized:
-            scaler = StandardScaler()
-            for block in row_blocks(*X.shape):
-                scaler.partial_fit(X[block])
-            self.location_ = np.asarray(scaler.mean_, dtype=np.float64)
-            self.scale_ = np.asarray(scaler.scale_, dtype=np.float64)
-
-    def _architecture(self, likelihood: Likelihood, n_features: int) -> tuple[Any, ...]:
+    def _architecture(self, likelihood: Likelihood, n_features: int) -> Architecture:
         n_components = check_number(
             self.n_components, "n_components", low=1, high=MOST_COMPONENTS, integer=True,
             remedy="Give the number of latent dimensions.",
         )  # fmt: skip
-        builders = resolve_builders(
-            self.encoder, self.decoder, self.hidden_layer_sizes, self.activation,
-            self.image_shape, n_features,
-        )  # fmt: skip
-        return (*builders, likelihood, n_features, n_components)
+        builders = resolve_builders(check_parameters(self, PARAMETERS), n_features)
+        return Architecture(*builders, likelihood, StandardNormal(), n_features, n_components)
 
-    def _new_module(self, architecture: tuple[Any, ...], X: FloatArray, seed: int) -> VAE:
-        with seeded(seed):
-            vae = VAE(*architecture)
-        mean = (X.mean(axis=0, dtype=np.float64) - self.location_) / self.scale_
-        start_at(vae, torch.from_numpy(vae.likelihood.starting_outputs(mean)))
+    def _new_module(self, architecture: Architecture, X: FloatArray, seed: int) -> VAE:
+        with seed_torch(seed):
+            vae = VAE(architecture)
+        (mean,) = vae.likelihood.transform(X.mean(axis=0, dtype=np.float64)[None])
+        set_initial_outputs(vae.decoder, torch.from_numpy(vae.likelihood.initial_outputs(mean)))
         return vae
 
     def _split(self, n_rows: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -489,8 +478,13 @@ class VAETransformer(
         return mean
 
     @property
+    def likelihood_(self) -> Likelihood:
+        """Fitted likelihood."""
+        return self.module_.likelihood
+
+    @property
     def loss_curve_(self) -> list[float]:
-        """Minus the objective of each epoch, in nats a row and in the data's own units."""
+        """Minus the objective of each epoch, in nats per row and in the data's own units."""
         check_is_fitted(self)
         return self.history_["train_loss"]
 
@@ -502,7 +496,7 @@ class VAETransformer(
         schedule = check_choice(self.learning_rate, "learning_rate", ("one-cycle", "constant"))
         stops_early = check_flag(self.early_stopping, "early_stopping")
         patience = self._number("n_iter_no_change", low=1, integer=True, remedy="10 is usual.")
-        tol = self._number("tol", low=0, remedy="It is in nats a row.")
+        tol = self._number("tol", low=0, remedy="It is in nats per row.")
         n_epochs = self._number("max_iter", low=1, integer=True, remedy="Give a number of epochs.")
         return Settings(
             self._objective(),
@@ -526,7 +520,7 @@ class VAETransformer(
         )
 
     def _objective(self) -> Objective:
-        remedy = "Give a number of draws a row."
+        remedy = "Give a number of draws per row."
         n_importance_samples = self._number(
             "n_importance_samples", low=1, integer=True, remedy=remedy
         )
@@ -550,17 +544,7 @@ class VAETransformer(
         with np.errstate(all="ignore"):  # wider floats may become inf
             table: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
         check_size(table, "X")
-        return likelihood.prepared(table)
-
-    def _standardized(self, X: FloatArray, dtype: torch.dtype) -> Rows:
-        """What the networks see of X."""
-        rows = Rows(X, self.location_, self.scale_, dtype)
-        if not (farthest := rows.farthest) <= FARTHEST[dtype]:
-            raise ValueError(
-                f"`X` must lie within {FARTHEST[dtype]:g} standard deviations of the data that the "
-                f"model was fitted to; got {farthest:g}. Leave out such rows."
-            )
-        return rows
+        return likelihood.check_support(table)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -586,7 +570,7 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If X is unfit.
+            If X is invalid.
         """
         return_std = check_flag(return_std, "return_std")
         mean, log_variance = self._moments(X)
@@ -608,7 +592,7 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If Z is unfit.
+            If Z is invalid.
         """
         check_is_fitted(self)
         check_numeric(Z, "Z")
@@ -626,7 +610,7 @@ class VAETransformer(
             )
         module = self._module(codes.dtype)
         z = as_tensor(codes).to(module.device)
-        return self._in_units(in_blocks(lambda rows: module.decode(rows).mean, z))
+        return self._in_units(in_blocks(module.decode_mean, z))
 
     def reconstruct(self, X: npt.ArrayLike) -> FloatArray:
         """What comes back of X from its latent means.
@@ -644,7 +628,7 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If X is unfit.
+            If X is invalid.
         """
         return self.inverse_transform(self._moments(X)[0])
 
@@ -674,7 +658,7 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         check_is_fitted(self)
         n_samples = check_number(
@@ -685,13 +669,11 @@ class VAETransformer(
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
         module = self._module(np.dtype(np.float64))
 
-        def drawn(z: Tensor) -> Tensor:
-            if not noisy:
-                return module.decode(z).mean
-            return module.likelihood.draw(module.outputs(z), module.free, noise)
+        def draw(z: Tensor) -> Tensor:
+            return module.draw(z, noise) if noisy else module.decode_mean(z)
 
-        codes = as_tensor(rng.standard_normal((n_samples, self._n_features_out)))
-        return self._in_units(in_blocks(drawn, codes.to(module.device)))
+        codes = module.prior().sample(n_samples, rng)
+        return self._in_units(in_blocks(draw, codes.to(module.device, module.dtype)))
 
     def score_samples(self, X: npt.ArrayLike, n_importance_samples: int = 100) -> FloatArray:
         """Importance-weighted estimate of log p(x) for each row, in nats.
@@ -722,18 +704,18 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         table, x, module = self._readable(X)
         n_points = check_number(
             n_importance_samples, "n_importance_samples", low=1, high=MOST, integer=True,
-            remedy="Give a number of draws a row.",
+            remedy="Give a number of draws per row.",
         )  # fmt: skip
         seed = int(generator(self.random_state).integers(2**63))
         n_components = self._n_features_out
-        base = as_tensor(points(n_points, n_components))[:, None]
+        base = as_tensor(sobol_points(n_points, n_components))[:, None]
         n_wide = n_points // 10
-        scouts = module.scouts(min(2 * n_points, MOST_SCOUTS))
+        pilot = pilot_points(module, min(2 * n_points, MAX_PILOT_POINTS))
 
         def bound(x: Tensor, rows: FloatArray) -> Tensor:
             keys = row_keys(rows, seed)
@@ -742,10 +724,12 @@ class VAETransformer(
                 chance = as_tensor(uniforms(keys ^ ANOTHER, x.shape[1]))
                 x = (chance.to(x.device) < x).to(x.dtype)
             noise = torch.special.ndtri(((base + shift) % 1).clamp(1e-16, 1 - 1e-16)).to(x)
-            return module.estimate(x, noise, n_wide, scouts) if n_wide else module.bound(x, noise)
+            if not n_wide:
+                return module.bound(x, noise)
+            return estimate_log_prob(module, x, noise, n_wide, pilot)
 
         bounds = in_blocks(bound, x, table, n_rows=max(1, EVALUATED_ROWS // n_points))
-        return bounds - bounds.dtype.type(self._log_volume)
+        return bounds + module.likelihood.log_jacobian(table).sum(axis=1).astype(bounds.dtype)
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:
         """Mean over rows of `score_samples`: the greater the better.
@@ -760,12 +744,12 @@ class VAETransformer(
         Returns
         -------
         score : float
-            Mean estimate of log p(x), in nats a row.
+            Mean estimate of log p(x), in nats per row.
 
         Raises
         ------
         ValueError, TypeError
-            If X is unfit.
+            If X is invalid.
         """
         return float(self.score_samples(X).mean())
 
@@ -774,7 +758,7 @@ class VAETransformer(
         check_is_fitted(self)
         table = self._validated(X, self.module_.likelihood, reset=False)
         module = self._module(table.dtype)
-        rows = replace(self._standardized(table, module.free.dtype), device=module.device)
+        rows = replace(_transformed_rows(table, module), device=module.device)
         return table, rows, module
 
     def _module(self, dtype: np.dtype[Any]) -> VAE:
@@ -793,18 +777,13 @@ class VAETransformer(
 
     def _in_units(self, X: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):
-            values: FloatArray = (X * self.scale_ + self.location_).astype(X.dtype, copy=False)
+            values = self.likelihood_.inverse_transform(X).astype(X.dtype, copy=False)
         if not np.isfinite(values).all():
             raise ValueError(
                 f"`X` must be within {X.dtype}; got decoder means beyond it. Give float64, or "
                 "rescale the data."
             )
         return values
-
-    @property
-    def _log_volume(self) -> float:
-        """log |dx / dx'| for standardised x', in nats."""
-        return float(np.log(self.scale_).sum())
 
     # -- for scikit-learn ------------------------------------------------------------------------
 
@@ -817,7 +796,7 @@ class VAETransformer(
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        with suppress(ValueError, TypeError):  # of an unfit likelihood, fit will speak
+        with suppress(ValueError, TypeError):  # of an invalid likelihood, fit will speak
             tags.input_tags.positive_only = resolve_likelihood(self.likelihood).positive_only
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
@@ -835,18 +814,32 @@ class VAETransformer(
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "module_" in state:
-            state = {**state, "module_": restored(*state["module_"])}
+            state = {**state, "module_": restore(*state["module_"])}
         super().__setstate__(state)
 
 
-def _other_architecture(before: tuple[Any, ...], now: tuple[Any, ...]) -> ValueError:
-    names = ("encoder", "decoder", "likelihood", "n_features", "n_components")
-    name, old, new = next(
-        (name, old, new) for name, old, new in zip(names, before, now, strict=True) if old != new
-    )
+def _transformed_rows(X: FloatArray, vae: VAE) -> Rows:
+    """Return the rows that the networks see."""
+    rows = Rows(X, vae.likelihood, vae.dtype)
+    if not (farthest := rows.farthest) <= FARTHEST[vae.dtype]:
+        raise ValueError(
+            f"`X` must lie within {FARTHEST[vae.dtype]:g} standard deviations of the data that the "
+            f"model was fitted to; got {farthest:g}. Leave out such rows."
+        )
+    return rows
+
+
+def _mean_log_jacobian(X: FloatArray, likelihood: Likelihood) -> float:
+    """Return the mean over rows of log |d transform(x) / dx|, in nats."""
+    return float(likelihood.log_jacobian(X).sum(axis=1).mean())
+
+
+def _other_architecture(before: Architecture, now: Architecture) -> ValueError:
+    pairs = zip(before._fields, before, now, strict=True)
+    name, old, new = next((name, old, new) for name, old, new in pairs if old != new)
     return ValueError(
-        f"`{name}` must be as in the last fit to go on learning; got {name}={shown(new)} after "
-        f"{shown(old)}. Call fit with warm_start=False to start anew."
+        f"`{name}` must be as in the last fit to go on learning; got {name}={short_repr(new)} "
+        f"after {short_repr(old)}. Call fit with warm_start=False to start anew."
     )
 
 

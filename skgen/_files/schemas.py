@@ -209,7 +209,7 @@ class Schema:
             raise TypeError(f"the parts of {name} do not fit each other")
 
 
-CLASS_NAMES = {"Prior": "LinearModelSpec", "Learnt": "LooCalibration"}
+CLASS_NAMES = {"Prior": "LinearModelSpec", "Learnt": "LooCalibration", "Ranks": "EmpiricalCDF"}
 """Classes that stand in files under another name, which they had once."""
 
 FILE_NAMES = {class_name: name for name, class_name in CLASS_NAMES.items()}
@@ -364,7 +364,10 @@ def _restored_autoencoder(cls: Any, values: Values, schema: Schema) -> Any:
     import torch
 
     moments = values.pop("adam", None)
+    standard = {name: values.pop(name, None) for name in ("location_", "scale_")}
     estimator = restored(cls, values, schema)
+    if standard["scale_"] is not None and _is_standardized(estimator.likelihood_):
+        vars(estimator.likelihood_).update(standard)  # of a file of 0.1.0
     if moments is not None:
         parameters = list(estimator.module_.parameters())
         if [m is None or m["exp_avg"].shape for m in moments] != [
@@ -400,25 +403,44 @@ def _is_float32(value: Any) -> bool:
     )
 
 
+def _likelihood(likelihood: Any, _: Schema) -> Values:
+    return dict(vars(likelihood))
+
+
+def _restored_likelihood(cls: Any, values: Values, schema: Schema) -> Any:
+    likelihood = cls(**{name: values.pop(name) for name in schema.params})
+    vars(likelihood).update(values)
+    return likelihood
+
+
+def _is_standardized(likelihood: Any) -> bool:
+    from ..likelihoods import StandardizedLikelihood
+
+    return isinstance(likelihood, StandardizedLikelihood)
+
+
 def _vae(module: Any, _: Schema) -> Values:
-    names = ("encoder", "decoder", "likelihood", "n_features", "n_components")
-    state = {name: value.cpu().numpy() for name, value in module.state_dict().items()}
-    return {**dict(zip(names, module.architecture, strict=True)), "weights": state}
+    weights = {name: value.cpu().numpy() for name, value in module.state_dict().items()}
+    return {**module.architecture._asdict(), "weights": weights}
 
 
 def _restored_vae(cls: Any, values: Values, _: Schema) -> Any:
     """Built without memory first, so that sizes may lie; the weights then take their places."""
     import torch
 
-    from ..networks import seeded
+    from .._autoencoder.model import Architecture
+    from ..networks import seed_torch
+    from ..priors import StandardNormal
 
     weights = values.pop("weights")
+    if "free" in weights:  # in files of 0.1.0
+        weights["global_parameters"] = weights.pop("free")
     layers = (vars(values[name]) for name in ("encoder", "decoder"))
     n_layers = sum(len(of.get("hidden_layer_sizes", of.get("n_filters", ()))) for of in layers)
     if n_layers > len(weights):
         raise ValueError("the networks have more layers than weights")
-    with seeded(0), torch.device("meta"):
-        vae = cls(*values.values())
+    with seed_torch(0), torch.device("meta"):
+        vae = cls(Architecture(**{"prior": StandardNormal(), **values}))
     expected = {name: tuple(value.shape) for name, value in vae.state_dict().items()}
     if expected != {name: value.shape for name, value in weights.items()}:
         raise ValueError("the weights do not fit the networks")
@@ -430,9 +452,12 @@ def _restored_vae(cls: Any, values: Values, _: Schema) -> Any:
 def _autoencoder_agrees(values: Values) -> bool:
     if "module_" not in values:
         return True
-    *_, n_features, n_components = values["module_"].architecture
+    architecture = values["module_"].architecture
+    n_features, n_components = architecture.n_features, architecture.n_components
+    location = vars(architecture.likelihood).get("location_", values.get("location_", ()))
     return (
-        "train_loss" in values["history_"]
+        (len(location) == n_features or not _is_standardized(architecture.likelihood))
+        and "train_loss" in values["history_"]
         and all(len(epochs) == values["n_iter_"] for epochs in values["history_"].values())
         and n_features == values["n_features_in_"]
         and n_components == len(values["explained_kl_"])
@@ -700,8 +725,6 @@ OURS = {
         {
             **FEATURES,
             "module_": made_of("VAE"),
-            "location_": FEATURE,
-            "scale_": array("n_features", 1e-300),
             "explained_kl_": array("n_components", -1.0),
             "history_": Check("a dict of sequences", lambda value, sizes: (
                 isinstance(value, dict)
@@ -713,6 +736,8 @@ OURS = {
         {
             **OPTIONS,
             "_split_seed": integer(0, SEEDS),
+            "location_": FEATURE,  # in files of 0.1.0
+            "scale_": array("n_features", 1e-300),
             "adam": each(Check("Adam's moments", _are_moments)),
         },
         apart=_autoencoder,
@@ -797,7 +822,10 @@ PARTS = {
             "decoder": made_of("MLP", "ConvolutionalDecoder"),
             "likelihood": made_of("Gaussian", "Bernoulli", "ContinuousBernoulli"),
             "n_features": integer(1),
+            "prior": made_of("StandardNormal"),
             "n_components": integer(1),
+            "n_context": exactly(0),
+            "sees_mask": exactly(False),
             "weights": Check("a dict of float32 arrays", lambda value, _: (
                 isinstance(value, dict) and all(map(_is_float32, value.values()))
             )),
@@ -805,7 +833,14 @@ PARTS = {
         apart=_vae,
         together=_restored_vae,
     ),
-    "Gaussian": Schema("skgen.likelihoods", {"scale": text(100), "min_scale": NOT_NEGATIVE}),
+    "Gaussian": Schema(
+        "skgen.likelihoods",
+        {"scale": text(100), "min_scale": NOT_NEGATIVE},
+        {"location_": FEATURE, "scale_": array("n_features", 1e-300)},
+        apart=_likelihood,
+        together=_restored_likelihood,
+    ),
+    "StandardNormal": Schema("skgen.priors", {}),
     "Bernoulli": Schema("skgen.likelihoods", {"clip": FLAG}),
     "ContinuousBernoulli": Schema("skgen.likelihoods", {"clip": FLAG}),
     "MLP": Schema("skgen.networks", {"hidden_layer_sizes": SIZES, "activation": text(100)}),

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize
-from sklearn.pipeline import Pipeline
 
+from .._pipelines import final_estimator, transform_before_final
 from .._validation import FloatArray
 from ..bases import is_learnable
 from .conjugate import Posterior, Statistic
@@ -38,12 +38,8 @@ def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Desig
     if not is_learnable(basis):
         return design
     rows = source.select(SEARCH_ROWS)  # before a pipeline transforms them all
-    while isinstance(basis, Pipeline):
-        if len(basis) > 1:
-            X = np.asarray(basis[:-1].transform(rows.X), dtype=np.float64)
-            rows = replace(rows, X=X)
-        basis = basis[-1]
-    rows = merge_duplicates(rows)
+    X, basis = transform_before_final(basis, rows.X), final_estimator(basis)
+    rows = merge_duplicates(replace(rows, X=np.asarray(X, dtype=np.float64)))
     if rows.weight <= design.fit_intercept + 1:
         return design
     if isinstance(prior.precision, str):  # "ard" would need a search in each step of this one

@@ -92,7 +92,7 @@ class Statistic:
 
     @property
     def negligible(self) -> FloatArray:
-        """Residual sums of squares, one an output, below which there is only rounding."""
+        """Residual sums of squares, one per output, below which there is only rounding."""
         negligible: FloatArray = np.finfo(float).eps ** 2 * self.total + 1e-200
         return negligible
 
@@ -155,7 +155,7 @@ class Posterior:
     Output k has weights ``t(df_k, mean[:, k], noise_variance_k * root root')`` and a new
     observation at phi has ``t(df_k, phi' mean[:, k], noise_variance_k * (1 + |root' phi|^2))``;
     infinite degrees of freedom make them normal (eqs 3.49 and 3.58 of Bishop). Where precisions are
-    learnt, ``noise_variance`` and ``root`` are those of the best ones, and ``df``, ``wide_scale``
+    learned, ``noise_variance`` and ``root`` are those of the best ones, and ``df``, ``wide_scale``
     and ``wide_root`` say how uncertain they leave the rest: the last two take the places of the
     first two in all that is said of the weights and of new observations.
     """
@@ -171,7 +171,7 @@ class Posterior:
 
     @property
     def squared_scale(self) -> FloatArray:
-        """Squared scale of the noise's distribution, one an output."""
+        """Squared scale of the noise's distribution, one per output."""
         return self.noise_variance if self.wide_scale is None else self.wide_scale
 
     @property
@@ -181,7 +181,7 @@ class Posterior:
 
     @property
     def spread(self) -> FloatArray:
-        """Variance of the noise, its uncertainty included, one an output."""
+        """Variance of the noise, its uncertainty included, one per output."""
         inflation = self.df / (self.df - 2) if self.df > 2 else np.inf
         variance: FloatArray = self.squared_scale * (1.0 if np.isinf(self.df) else inflation)
         return variance

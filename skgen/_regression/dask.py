@@ -188,7 +188,7 @@ class DaskRows:
         except Exception:  # it may need y, or other values of X: fit it to real rows
             pass
         if isinstance(basis, Basis):
-            basis._validated(probe, reset=True)
+            basis._validate(probe, reset=True)
             features: Any = _Features(self)
             basis._place(features)
             return self.select(1).X

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._threads import BLOCK_ROWS, in_threads, row_blocks
+from .._threads import BLOCK_ROWS, map_in_threads, row_blocks
 from .._validation import LARGEST, FloatArray
 from ..bases._base import evaluate
 from .conjugate import Posterior, Statistic, condition_number, from_gram
@@ -137,7 +137,7 @@ def _statistic_by_gram(design: Design, rows: Rows) -> Statistic | None:
     # The same groups for any number of threads, so that sums are rounded in the same way.
     edges = np.linspace(0, len(rows), GRAM_GROUPS + 1).astype(int)
     groups = [slice(start, stop) for start, stop in pairwise(edges)]
-    gram = np.sum(in_threads(gram_of, groups), axis=0)
+    gram = np.sum(map_in_threads(gram_of, groups), axis=0)
     try:
         statistic = from_gram(gram, n_columns, rows.weight)
     except np.linalg.LinAlgError:
@@ -219,7 +219,7 @@ def evaluate_rows(
             for column, posterior in enumerate(posteriors):
                 leverage[block, column] = posterior.leverage(Phi)
 
-    in_threads(fill, list(row_blocks(0, len(X))))
+    map_in_threads(fill, list(row_blocks(0, len(X))))
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(leverage))):
         raise ValueError(
             f"`X` must lie where the basis functions and their squares are finite; got values of "

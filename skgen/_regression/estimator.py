@@ -38,8 +38,8 @@ from .._validation import (
     check_size,
     check_vector,
     generator,
+    restore_on_error,
     shape_of,
-    unchanged_on_error,
 )
 from ..bases import depends_on_data, resolve_basis
 from ..bases._base import is_finite_on
@@ -255,7 +255,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             If data or parameters are invalid, or if the prior is flat and the data do not determine
             the weights. The estimator is then unchanged.
         """
-        with unchanged_on_error(self), np.errstate(all="ignore"):
+        with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, reset=True)
             design = self._fit_design(source)
             prior = self._prior(design)
@@ -298,7 +298,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         if sample_weight is None and self._buffer_rows(X, y):
             return self
         first = not self.__sklearn_is_fitted__()
-        with unchanged_on_error(self), np.errstate(all="ignore"):
+        with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, reset=first)
             design = self._fit_design(source) if first else self._stream.design
             prior = self._prior(design)
@@ -574,7 +574,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If X is unfit, or both spreads are asked for.
+            If X is invalid, or both spreads are asked for.
         """
         if return_std and return_cov:
             raise ValueError(
@@ -647,7 +647,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If the arguments are unfit, or there is no prior to draw from.
+            If the arguments are invalid, or there is no prior to draw from.
         """
         rng = generator(random_state)
         n_samples = check_number(

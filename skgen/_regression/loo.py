@@ -1,4 +1,4 @@
-"""What it means for spreads that a basis was learnt from the same rows.
+"""What it means for spreads that a basis was learned from the same rows.
 
 The best parameters are plugged in. How many the data determine says what spreads owe to that, and
 rows that are left out one by one say how far the noise is from normal [1]_.

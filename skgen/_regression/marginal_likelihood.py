@@ -18,6 +18,7 @@ with the ratio ``rho`` of prior to noise precision. Both are functions of ``log(
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,10 +26,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from .._threads import in_threads, row_blocks
+from .._threads import map_in_threads, row_blocks
 from .._validation import FloatArray
-from ..bases import exact_kernel
-from ..bases._base import resample
 from ..bases._kernels import Kernel
 from .design import Design
 from .precisions import LinearModelSpec, data_term, unit_prior_term
@@ -52,10 +51,11 @@ def make_objective(design: Design, rows: Rows, prior: LinearModelSpec) -> Object
     design matrix.
     """
     are_few = len(rows) <= KERNEL_ROWS_PER_FUNCTION * design.n_basis
-    kernel = exact_kernel(design.basis, rows.X) if are_few else None
-    if kernel is not None and _is_isotropic(design, prior):
-        return KernelObjective(kernel, design, rows, prior)
-    return DesignObjective(resample(design.basis), design, rows, prior)
+    basis = design.basis
+    if are_few and hasattr(basis, "exact_kernel") and _is_isotropic(design, prior):
+        return KernelObjective(basis.exact_kernel(rows.X), design, rows, prior)
+    trial = basis.resample() if hasattr(basis, "resample") else copy.deepcopy(basis)
+    return DesignObjective(trial, design, rows, prior)
 
 
 def _is_isotropic(design: Design, prior: LinearModelSpec) -> bool:
@@ -194,7 +194,7 @@ class DesignObjective(Objective):
                 self.design.rows(self.X[part], Phi[part])
 
         try:
-            in_threads(fill, list(row_blocks(0, len(Phi))))
+            map_in_threads(fill, list(row_blocks(0, len(Phi))))
         except ValueError as error:  # X over the length scales overflows
             raise InfeasibleError from error
         return Phi

@@ -2,7 +2,7 @@
 
 Given the ratio of prior to noise precision, the best noise precision is known in closed form, so
 every isotropic choice is a smooth problem in one unknown, and one singular value decomposition
-makes each evaluation O(n_columns) [1]_ (section 3.5), [2]_. One precision a weight (automatic
+makes each evaluation O(n_columns) [1]_ (section 3.5), [2]_. One precision per weight (automatic
 relevance determination, [1]_ section 7.2) is maximised by L-BFGS. The best precisions give the
 posterior mean; its spread is averaged over the posterior of their ratio and of the noise.
 
@@ -51,7 +51,7 @@ class NoiseTerm:
 
 @dataclass(frozen=True, eq=False)
 class LooCalibration:
-    """What it means for spreads that the basis was learnt from the same rows."""
+    """What it means for spreads that the basis was learned from the same rows."""
 
     n_params: float
     """Number of its parameters that the data determine."""
@@ -65,7 +65,7 @@ class LooCalibration:
 
 
 GIVEN = LooCalibration(0.0, np.array([np.inf]), np.array([1.0]))
-"""For a basis, and one output, from which nothing was learnt."""
+"""For a basis, and one output, from which nothing was learned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class LinearModelSpec:
 
     ``precision`` is "evidence" (one for all weights), "ard" (one a weight) or known values, one a
     column of the design matrix. ``flat_first`` says that the first column, the intercept's, keeps a
-    flat prior while the others' precision is learnt. Known values are absolute, but relative to
+    flat prior while the others' precision is learned. Known values are absolute, but relative to
     the noise precision if ``noise`` is a Gamma prior.
     """
 
@@ -86,7 +86,7 @@ class LinearModelSpec:
     def posteriors(
         self, statistic: Statistic, learnt: LooCalibration | None = None
     ) -> list[Posterior]:
-        """Posteriors of all outputs: one for all if nothing is to be learnt, else one an output."""
+        """Posteriors of all outputs: one for all if nothing is to be learned, else one each."""
         if not isinstance(self.precision, str) and self.noise != "evidence":
             return [self._given(statistic, self.precision, self.noise)]
         outputs = range(statistic.targets.shape[1])
@@ -362,7 +362,7 @@ def degrees_of_freedom(df: float, square: float) -> float:
 def remaining(weight: float, n_learnt: float) -> float:
     """Degrees of freedom that parameters of the basis leave, half of them at least.
 
-    Rows of small weight, or that were forgotten, may be worth less than what was learnt from them.
+    Rows of small weight, or that were forgotten, may be worth less than what was learned from them.
     """
     return max(weight - n_learnt, weight / 2)
 
@@ -403,7 +403,7 @@ def unit_prior_term(weight: float) -> DataTerm:
 
 
 def _relevances(data: ProjectedData, start: FloatArray, fit: DataTerm) -> FloatArray:
-    """One relative precision a weight, from a common one (Bishop section 7.2.1)."""
+    """One relative precision per weight, from a common one (Bishop section 7.2.1)."""
     lengths = np.linalg.norm(data.factor, axis=0)
     scale = np.where(lengths > 0, lengths, 1.0)
     factor = data.factor / scale

@@ -154,7 +154,10 @@ def test_without_a_seed_the_one_that_was_drawn_is_kept(path):
     vae = model(path, random_state=None).fit(X)
     path.write_bytes(kept)
     assert_same(model(path, random_state=None).fit(X), vae)
-    assert not torch.equal(model(path, random_state=None).fit(X).module_.free, vae.module_.free)
+    assert not torch.equal(
+        model(path, random_state=None).fit(X).module_.global_parameters,
+        vae.module_.global_parameters,
+    )
 
 
 def test_a_warm_start_goes_on_too(path):
@@ -324,7 +327,7 @@ def fit_until_killed(path: Path, told: Any) -> None:
 @pytest.mark.parametrize("n_kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_fit_killed_at_a_random_moment_ends_where_it_would_have(n_kills, path, rng):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["test_resume"])
+    context.set_forkserver_preload(["test_checkpoint"])
     expected = model(path, **KILLED).fit(data(N_ROWS))
     n_early, duration = 0, math.inf
     for kill in range(10 * n_kills):

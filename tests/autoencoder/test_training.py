@@ -33,7 +33,7 @@ from skgen._autoencoder.training import (
     train,
 )
 from skgen.likelihoods import Bernoulli, Gaussian
-from skgen.networks import MLP, seeded
+from skgen.networks import MLP, seed_torch
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -45,7 +45,7 @@ def generator(number):
 
 
 def new_vae(likelihood=None):
-    with seeded(0):
+    with seed_torch(0):
         return VAE(MLP((5,)), MLP((5,)), likelihood or Gaussian(), N_FEATURES, N_COMPONENTS)
 
 
@@ -190,7 +190,7 @@ def test_training_repeats_with_the_generators_seed_and_touches_no_other(X):
         course_of(X, vae=vae, seed=seed)
     assert torch.equal(torch.get_rng_state(), before)
     assert_same_weights(vaes[0], vaes[1])
-    assert not torch.equal(vaes[0].free, vaes[2].free)
+    assert not torch.equal(vaes[0].global_parameters, vaes[2].global_parameters)
 
 
 def test_afterwards_the_networks_are_ready_to_be_read(X):
@@ -345,7 +345,7 @@ def test_callbacks_change_nothing_by_looking(X):
 def test_what_callbacks_record_is_in_the_history(X):
     class Norm(Callback):
         def on_epoch_end(self, net, **kwargs):
-            net.history.record("norm", net.module_.free.item())
+            net.history.record("norm", net.module_.global_parameters.item())
             if len(net.history) > 2:
                 net.history.record("late", len(net.history))
 

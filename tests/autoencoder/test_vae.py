@@ -138,7 +138,7 @@ def of_rank_3():
     return signal + 0.3 * rng.normal(size=(500, 20))
 
 
-# Data, number of latent dimensions, and the gap that is allowed, in nats a row.
+# Data, number of latent dimensions, and the gap that is allowed, in nats per row.
 LINEAR_CASES = {
     "iris": (lambda: IRIS, 2, 0.05),
     "wine": (lambda: load_wine().data, 4, 0.05),
@@ -171,7 +171,10 @@ def elbo_of_linear_networks(model, X):
     x, n_features = scaler.transform(X), X.shape[1]
     (A, a), (W, w) = affine(model.module_.encoder), affine(model.module_.decoder)
     mean, log_variance = np.split(x @ A.T + a, 2, axis=1)
-    noise = np.exp(float(model.module_.free.detach())) + model.module_.likelihood.min_scale**2
+    noise = (
+        np.exp(float(model.module_.global_parameters.detach()))
+        + model.module_.likelihood.min_scale**2
+    )
     misfit = ((x - mean @ W.T - w) ** 2).sum(1) + np.exp(log_variance) @ (W**2).sum(0)
     log_density = -0.5 * (n_features * np.log(2 * np.pi * noise) + misfit / noise)
     kl = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).sum(1)
@@ -252,7 +255,9 @@ def log_likelihood_by_quadrature(model, X):
     with torch.no_grad():
         outputs = module.outputs(z)
         rows = [
-            torch.logsumexp(module.likelihood.log_prob(row, outputs, module.free) + log_prior, 0)
+            torch.logsumexp(
+                module.likelihood.log_prob(row, outputs, module.global_parameters) + log_prior, 0
+            )
             for row in x
         ]
     return np.array(rows) - np.log(model.scale_).sum()
@@ -649,7 +654,7 @@ def test_reading_leaves_the_estimator_as_it_was():
     answers(model, X)
     assert_untouched(model, before)
     assert all(torch.equal(*pair) for pair in zip(weights(model), state, strict=True))
-    assert model.module_.free.dtype == torch.float32
+    assert model.module_.global_parameters.dtype == torch.float32
 
 
 # -- law 10: units and origins --------------------------------------------------------------------
@@ -1031,7 +1036,7 @@ class Optimizer(Callback):
         self.rates.append(net.optimizer_.param_groups[0]["lr"])
 
     def on_epoch_end(self, net, **kwargs):
-        self.n_steps.append(int(net.optimizer_.state[net.module_.free]["step"]))
+        self.n_steps.append(int(net.optimizer_.state[net.module_.global_parameters]["step"]))
 
 
 @pytest.mark.parametrize("learning_rate", ["one-cycle", "constant"])

@@ -30,7 +30,7 @@ from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
 from skgen._regression.design import Design
 from skgen._regression.marginal_likelihood import DesignObjective
 from skgen._regression.rows import Rows
-from skgen._threads import in_threads, row_blocks
+from skgen._threads import map_in_threads, row_blocks
 
 N_ROWS, N_FEATURES, BATCH = 100_000, 10, 100
 SIZES = (100, 300, 500)
@@ -67,7 +67,7 @@ def batch_fits(rounds: int) -> None:
         design, basis = fitted._stream.design, fitted.basis_
 
         def evaluate(design: Any = design) -> None:
-            in_threads(lambda block: design.rows(X[block]), list(row_blocks(0, N_ROWS)))
+            map_in_threads(lambda block: design.rows(X[block]), list(row_blocks(0, N_ROWS)))
 
         times = in_turns(
             {

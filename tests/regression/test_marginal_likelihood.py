@@ -32,7 +32,6 @@ from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
 from skgen._regression.design import Design
 from skgen._regression.marginal_likelihood import DesignObjective, KernelObjective, make_objective
 from skgen._regression.rows import Rows
-from skgen.bases import exact_kernel
 
 # -- the gradient of the evidence -----------------------------------------------------------------
 
@@ -152,7 +151,7 @@ class Problem:
         design = Design.of(copy.deepcopy(self.basis), self.X, model.fit_intercept)
         rows, prior = Rows(self.X, self.Y, self.weights), model._prior(design)
         if isinstance(self.basis, Exact):
-            kernel = exact_kernel(self.basis.waves, self.X)
+            kernel = self.basis.waves.exact_kernel(self.X)
             function = KernelObjective(kernel, design, rows, prior)
         else:
             function = DesignObjective(copy.deepcopy(self.basis), design, rows, prior)
