@@ -17,10 +17,9 @@ from skgen import (
     BayesianBasisRegressor,
     FourierBasis,
     GaussianBasis,
-    SigmoidBasis,
     VAETransformer,
 )
-from skgen.bases import SHORTCUTS
+from skgen.bases import PARTS, SHORTCUTS
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 
 # scikit-learn draws from numpy's global generator in its checks.
@@ -35,37 +34,30 @@ pytestmark = [
     ),
 ]
 
-LEARNT = FourierBasis(20, ranks=True, linear=True, random_state=0)
+LEARNED = FourierBasis(20, ranks=True, linear=True, random_state=0)
 REGRESSORS = {
     "auto": BayesianBasisRegressor(),
     **{shortcut: BayesianBasisRegressor(shortcut) for shortcut in SHORTCUTS},
     "SplineTransformer": BayesianBasisRegressor(SplineTransformer()),
     "Nystroem": BayesianBasisRegressor(Nystroem(random_state=0)),
-    "FourierBasis, learnt": BayesianBasisRegressor(LEARNT),
-    "GaussianBasis, learnt": BayesianBasisRegressor(GaussianBasis(10, width="evidence")),
+    "FourierBasis, learned": BayesianBasisRegressor(LEARNED),
+    "GaussianBasis, learned": BayesianBasisRegressor(GaussianBasis(10, width="evidence")),
     # A MinMaxScaler, whose answer does not change when rows are repeated in place of weighted.
-    "the last step, learnt": BayesianBasisRegressor(make_pipeline(MinMaxScaler(), LEARNT)),
+    "the last step, learned": BayesianBasisRegressor(make_pipeline(MinMaxScaler(), LEARNED)),
     "ard": BayesianBasisRegressor(GaussianBasis(10, width="evidence"), prior_precision="ard"),
-    "gamma": BayesianBasisRegressor(LEARNT, noise_precision="gamma"),
-    "prior known": BayesianBasisRegressor(LEARNT, prior_precision=2.0),
-    "numbers": BayesianBasisRegressor(LEARNT, prior_precision=2.0, noise_precision=25.0),
+    "gamma": BayesianBasisRegressor(LEARNED, noise_precision="gamma"),
+    "prior known": BayesianBasisRegressor(LEARNED, prior_precision=2.0),
+    "numbers": BayesianBasisRegressor(LEARNED, prior_precision=2.0, noise_precision=25.0),
     "numbers, gamma": BayesianBasisRegressor(
-        LEARNT, prior_precision=2.0, noise_precision="gamma", noise_shape=1.0, noise_rate=1.0
+        LEARNED, prior_precision=2.0, noise_precision="gamma", noise_shape=1.0, noise_rate=1.0
     ),
     "forgetful": BayesianBasisRegressor("identity", forgetting=0.99),
     "without intercept": BayesianBasisRegressor("sigmoid", fit_intercept=False, solver="qr"),
 }
 BASES = {
-    "GaussianBasis": GaussianBasis(),
-    "GaussianBasis with a domain": GaussianBasis(20, domain=(-5, 5), linear=True),
-    "GaussianBasis to be learnt": GaussianBasis(10, width="evidence"),
-    "SigmoidBasis": SigmoidBasis(),
-    "SigmoidBasis at quantiles": SigmoidBasis(5, centers="quantile"),
-    "FourierBasis": FourierBasis(random_state=0),
-    "FourierBasis of Matern": FourierBasis(
-        20, kernel="matern32", sampling="random", random_state=0
-    ),
-    "FourierBasis of ranks": LEARNT,
+    f"{cls.__name__} {index}": basis
+    for cls in PARTS.values()
+    for index, basis in enumerate(cls._examples())
 }
 VAE_RULES = {
     "gaussian": {},

@@ -20,23 +20,53 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from .._validation import (
-    FloatArray,
-    check_flag,
-    check_number,
-    generator,
-    restore_on_error,
-    short_repr,
+from .._parameters import (
+    Choice,
+    Custom,
+    Flag,
+    Integer,
+    Number,
+    Parameters,
+    Seed,
+    check_parameters,
 )
-from ..likelihoods import Likelihood, resolve_likelihood
+from .._schema import (
+    FLAG,
+    NONE,
+    SEEDS,
+    Check,
+    Sizes,
+    Values,
+    array,
+    each,
+    from_record,
+    integer,
+    is_float32,
+    made_of,
+    number,
+    text,
+    to_record,
+)
+from .._validation import FloatArray, generator, restore_on_error, short_repr
+from ..likelihoods import LIKELIHOOD, Likelihood, StandardizedLikelihood, resolve_likelihood
+from ..likelihoods._base import STANDARDIZED
 from ..networks import seed_torch
 from .batches import Batch, TableView, fingerprint, map_blocks
 from .building import set_initial_outputs
 from .checkpoint import Checkpoint, check_path, describe, digest
 from .distributed import ProcessGroup, process_group
 from .model import VAE, Architecture, restore
-from .training import EarlyStopping, TrainingResult, TrainingSettings, train
+from .training import (
+    EarlyStopping,
+    TrainingResult,
+    TrainingSettings,
+    VariationalObjective,
+    check_callbacks,
+    check_device,
+    train,
+)
 
+MOST = 10**9
 MAX_KL_ROWS = 10_000
 """Training rows of which `explained_kl_` is the mean, at most."""
 COLLAPSE_THRESHOLD = 0.01
@@ -47,12 +77,66 @@ NOT_IN_IDENTITY = {"checkpoint", "callbacks", "verbose", "device"}
 """Parameters that do not change the outcome of a fit, or not in a way that can be told."""
 
 
+FIT_PARAMETERS: Parameters = {
+    "likelihood": LIKELIHOOD,
+    "beta": Number(0.0, MOST, remedy="1 is the ELBO."),
+    "kl_warmup": Integer(0, MOST, remedy="Give a number of epochs; 0 is none."),
+    "free_bits": Number(0.0, MOST, remedy="0.1 to 1 nat is usual."),
+    "n_importance_samples": Integer(1, MOST, remedy="Give a number of draws per row."),
+    "learning_rate": Choice("one-cycle", "constant"),
+    "learning_rate_init": Number(0.0, MOST, open_low=True, remedy="0.001 to 0.01 suits most data."),
+    "batch_size": Integer(1, MOST, remedy="Give a number of rows."),
+    "max_iter": Integer(1, MOST, remedy="Give a number of epochs."),
+    "early_stopping": Flag(),
+    "validation_fraction": Number(0.0, 0.99, open_low=True, remedy="0.1 suits most data."),
+    "n_iter_no_change": Integer(1, MOST, remedy="10 is usual."),
+    "tol": Number(0.0, MOST, remedy="It is in nats per row."),
+    "warm_start": Flag(),
+    "callbacks": Custom(
+        lambda value, _: check_callbacks(value), lambda value: value is None or value in ([], ())
+    ),
+    # Only the rank that writes the checkpoint checks its path; a file may not choose one.
+    "checkpoint": Custom(lambda value, _: value, lambda value: value is None),
+    "verbose": Flag() | Integer(0, MOST, remedy="1 shows progress."),
+    "device": Custom(lambda value, _: check_device(value), lambda value: isinstance(value, str)),
+    "random_state": Seed(),
+}
+"""Parameters that all autoencoders have."""
+
+
+def _is_history(value: Any, sizes: Sizes) -> bool:
+    epochs = each(NONE | FLAG | number(-np.inf, np.inf) | text())
+    return isinstance(value, dict) and all(epochs.holds(column, sizes) for column in value.values())
+
+
+def _are_moments(value: Any, _: Sizes) -> bool:
+    return value is None or (
+        isinstance(value, dict)
+        and value.keys() == {"step", "exp_avg", "exp_avg_sq"}
+        and all(map(is_float32, value.values()))
+        and value["step"].shape == ()
+        and value["exp_avg"].shape == value["exp_avg_sq"].shape
+        and bool(np.all(value["exp_avg_sq"] >= 0))
+        and bool(value["step"] >= 1)
+    )
+
+
+FIT_STATE = {
+    "module_": made_of(VAE),
+    "explained_kl_": array("n_components", -1.0),
+    "history_": Check(_is_history),
+    "n_iter_": integer(),
+    "_seed": integer(0, SEEDS),
+}
+FIT_OPTIONS = {"_split_seed": integer(0, SEEDS), "adam": each(Check(_are_moments)), **STANDARDIZED}
+"""The location and scale of the data belong to the estimator in files of 0.1.0."""
+
+
 class BaseAutoencoder(BaseEstimator):
     """Base class of autoencoders.
 
-    A subclass has the parameters that `_settings` reads, ``likelihood``, ``random_state``,
-    ``warm_start``, ``checkpoint`` and ``validation_fraction``, and defines `_settings`,
-    `_validate_batch` and `_architecture`; a conditional one extends `_views` by its context.
+    A subclass has the parameters `FIT_PARAMETERS`, and defines `_validate_batch` and
+    `_architecture`; a conditional one extends `_views` by its context.
     """
 
     _data_names: ClassVar[Batch] = Batch("X", "context", "mask")
@@ -77,10 +161,6 @@ class BaseAutoencoder(BaseEstimator):
     # -- defined by subclasses -------------------------------------------------------------------
 
     @abstractmethod
-    def _settings(self, *, one_pass: bool = False) -> TrainingSettings:
-        """Check the parameters of training and return them."""
-
-    @abstractmethod
     def _validate_batch(
         self, data: tuple[Any, ...], likelihood: Likelihood, *, reset: bool
     ) -> Batch:
@@ -95,8 +175,8 @@ class BaseAutoencoder(BaseEstimator):
     def _fit(self, *data: Any) -> Self:
         """Train for ``max_iter`` epochs."""
         with restore_on_error(self), process_group() as ranks:
-            warm = check_flag(self.warm_start, "warm_start") and self.__sklearn_is_fitted__()
             settings = self._settings()
+            warm = bool(self.warm_start) and self.__sklearn_is_fitted__()
             path = check_path(self.checkpoint) if ranks.is_first else None
             checkpoint = Checkpoint.read(path)
             result = self._train(data, warm, settings, ranks, checkpoint)
@@ -156,6 +236,29 @@ class BaseAutoencoder(BaseEstimator):
         self._seed = next(seeds)
         return result
 
+    def _settings(self, *, one_pass: bool = False) -> TrainingSettings:
+        """Check all parameters, and return those of training."""
+        p = check_parameters(self)
+        if p.free_bits > 0 and p.n_importance_samples > 1:
+            raise ValueError(
+                "`free_bits` must be 0 with n_importance_samples > 1, whose bound has no KL term; "
+                f"got free_bits={p.free_bits}. Set one of them back."
+            )
+        return TrainingSettings(
+            VariationalObjective(p.beta, p.kl_warmup, p.free_bits, p.n_importance_samples),
+            max_iter=1 if one_pass else p.max_iter,
+            batch_size=p.batch_size,
+            learning_rate=p.learning_rate_init,
+            one_cycle=p.learning_rate == "one-cycle" and not one_pass,
+            n_epochs_before=vars(self).get("n_iter_", 0) if one_pass else 0,
+            stops_early=p.early_stopping and not one_pass,
+            n_iter_no_change=p.n_iter_no_change,
+            tol=p.tol,
+            callbacks=p.callbacks,
+            verbose=int(p.verbose),
+            device=p.device,
+        )
+
     def _seeds(self, warm: bool, ranks: ProcessGroup, checkpoint: Checkpoint) -> Iterator[int]:
         """Seeds of weights, split, training and the next fit; those of the checkpoint if any."""
         rng = np.random.default_rng(self._seed if warm else generator(self.random_state))
@@ -213,11 +316,7 @@ class BaseAutoencoder(BaseEstimator):
 
     def _split_indices(self, n_rows: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Indices of validation and training rows: the same for fits that continue one another."""
-        fraction = check_number(
-            self.validation_fraction, "validation_fraction", low=0, high=0.99, open_low=True,
-            remedy="0.1 suits most data.",
-        )  # fmt: skip
-        n_validation = max(1, round(fraction * n_rows))
+        n_validation = max(1, round(float(self.validation_fraction) * n_rows))
         if n_validation >= n_rows:
             raise ValueError(
                 f"`X` must have at least 2 rows for early stopping; got n_samples={n_rows}. Give "
@@ -285,7 +384,49 @@ class BaseAutoencoder(BaseEstimator):
         check_is_fitted(self)
         return self.history_["train_loss"]
 
-    # -- for scikit-learn ------------------------------------------------------------------------
+    # -- files and pickles -----------------------------------------------------------------------
+
+    def _to_record(self) -> Values:
+        values = to_record(self)
+        if state := values.pop("_optimizer_state", None):
+            moments = state["state"]
+            values["adam"] = [
+                {name: moment.cpu().numpy() for name, moment in moments[index].items()}
+                if index in moments
+                else None
+                for index in state["param_groups"][0]["params"]
+            ]
+        return values
+
+    @classmethod
+    def _from_record(cls, values: Values) -> Self:
+        moments, transform = (
+            values.pop("adam", None),
+            {name: values.pop(name) for name in STANDARDIZED if name in values},
+        )
+        model: Self = from_record(cls, values)
+        if transform and isinstance(model.likelihood_, StandardizedLikelihood):
+            vars(model.likelihood_).update(transform)
+        if moments is not None:
+            model._optimizer_state = _adam_state(model.module_, moments)
+        return model
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        if "module_" not in values:
+            return True
+        architecture, history = values["module_"].architecture, values["history_"]
+        likelihood, n_features = architecture.likelihood, values["n_features_in_"]
+        location = vars(likelihood).get("location_", values.get("location_", ()))
+        return (
+            (len(location) == n_features or not isinstance(likelihood, StandardizedLikelihood))
+            and ("location_" in values) == ("scale_" in values)
+            and "train_loss" in history
+            and all(len(epochs) == values["n_iter_"] for epochs in history.values())
+            and architecture.n_features == n_features
+            and architecture.n_components == len(values["explained_kl_"])
+            and not (architecture.n_context or architecture.sees_mask)
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return "module_" in vars(self)
@@ -305,6 +446,23 @@ class BaseAutoencoder(BaseEstimator):
         if "module_" in state:
             state = {**state, "module_": restore(*state["module_"])}
         super().__setstate__(state)
+
+
+def _adam_state(vae: VAE, moments: list[Any]) -> dict[str, Any]:
+    """State of the optimiser with given moments, in the order of the parameters."""
+    parameters = list(vae.parameters())
+    if [m is None or m["exp_avg"].shape for m in moments] != [
+        m is None or tuple(p.shape) for m, p in zip(moments, parameters, strict=True)
+    ]:
+        raise ValueError("Adam's moments do not fit the networks")
+    # As in `training`; the learning rate is set when training continues.
+    adam = torch.optim.Adam(parameters, fused=True, maximize=True).state_dict()
+    adam["state"] = {
+        index: {name: torch.from_numpy(value) for name, value in moment.items()}
+        for index, moment in enumerate(moments)
+        if moment is not None
+    }
+    return adam
 
 
 def _mean_log_jacobian(X: FloatArray, likelihood: Likelihood) -> float:

@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 
 from .._validation import short_repr
 from ..likelihoods._bernoulli import binarize
-from ..networks import OURS, generator_states, seed_torch, set_generator_states
+from ..networks import PARTS, generator_states, seed_torch, set_generator_states
 from .batches import EVALUATION_ROWS, Batch
 from .checkpoint import Checkpoint
 from .distributed import ProcessGroup
@@ -249,7 +249,8 @@ class _Net(NeuralNet):
         self.ranks = ranks
         self.checkpoint = checkpoint
         # Networks that are not ours may draw from torch's global generators: dropout.
-        self.draws_globally = not all(isinstance(builder, OURS) for builder in vae.architecture[:2])
+        builders, known = vae.architecture[:2], tuple(PARTS.values())
+        self.draws_globally = not all(isinstance(builder, known) for builder in builders)
         self.best: dict[str, float] = {}
 
     def get_default_callbacks(self) -> list[Any]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,35 +21,42 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from .._documentation import DocumentationLink
-from .._parameters import check_parameters
+from .._parameters import Integer, Parameters, check_parameters
+from .._schema import store
 from .._validation import (
     FloatArray,
     RandomState,
-    check_choice,
     check_flag,
     check_number,
     check_numeric,
-    check_seed,
     check_size,
     generator,
 )
 from ..likelihoods import Likelihood, resolve_likelihood
-from ..networks import PARAMETERS, Builder, resolve_builders
+from ..networks import PARAMETERS as NETWORK_PARAMETERS
+from ..networks import Builder, resolve_builders
 from ..priors import StandardNormal
 from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
-from .fitting import MAX_MAGNITUDE, BaseAutoencoder
+from .fitting import (
+    FIT_OPTIONS,
+    FIT_PARAMETERS,
+    FIT_STATE,
+    MAX_MAGNITUDE,
+    MOST,
+    BaseAutoencoder,
+)
 from .importance import estimate_log_prob, pilot_points
 from .model import VAE, Architecture
 from .row_noise import row_keys, sobol_points, uniforms
-from .training import TrainingSettings, VariationalObjective, check_callbacks, check_device
 
-MOST, MOST_COMPONENTS = 10**9, 20_000
+MOST_COMPONENTS = 20_000
 MAX_PILOT_POINTS = 512
 """Points at which the posteriors of all rows are looked for before draws are made, at most."""
 SECOND_STREAM = np.uint64(0x5DEECE66D)
 """Turns a row's key into one for random numbers that are independent of the first key's."""
 
 
+@store(state=FIT_STATE, options=FIT_OPTIONS)
 class VAETransformer(
     DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseAutoencoder
 ):
@@ -194,6 +201,12 @@ class VAETransformer(
 
     __module__ = "skgen"
 
+    _parameters: ClassVar[Parameters] = {
+        "n_components": Integer(1, MOST_COMPONENTS, remedy="Give the number of latent dimensions."),
+        **NETWORK_PARAMETERS,
+        **FIT_PARAMETERS,
+    }
+
     def __init__(
         self,
         n_components: int = 2,
@@ -316,62 +329,11 @@ class VAETransformer(
 
     def _architecture(self, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_features = batch.x.shape[1]
-        n_components = check_number(
-            self.n_components, "n_components", low=1, high=MOST_COMPONENTS, integer=True,
-            remedy="Give the number of latent dimensions.",
-        )  # fmt: skip
-        builders = resolve_builders(check_parameters(self, PARAMETERS), n_features)
-        return Architecture(*builders, likelihood, StandardNormal(), n_features, n_components)
+        p = check_parameters(self)
+        builders = resolve_builders(p, n_features)
+        return Architecture(*builders, likelihood, StandardNormal(), n_features, p.n_components)
 
     # -- checks ----------------------------------------------------------------------------------
-
-    def _settings(self, *, one_pass: bool = False) -> TrainingSettings:
-        check_seed(self.random_state)
-        schedule = check_choice(self.learning_rate, "learning_rate", ("one-cycle", "constant"))
-        stops_early = check_flag(self.early_stopping, "early_stopping")
-        patience = self._number("n_iter_no_change", low=1, integer=True, remedy="10 is usual.")
-        tol = self._number("tol", low=0, remedy="It is in nats per row.")
-        n_epochs = self._number("max_iter", low=1, integer=True, remedy="Give a number of epochs.")
-        return TrainingSettings(
-            self._objective(),
-            max_iter=1 if one_pass else n_epochs,
-            batch_size=self._number(
-                "batch_size", low=1, integer=True, remedy="Give a number of rows."
-            ),
-            learning_rate=self._number(
-                "learning_rate_init", low=0, open_low=True, remedy="0.001 to 0.01 suits most data."
-            ),
-            one_cycle=schedule == "one-cycle" and not one_pass,
-            n_epochs_before=vars(self).get("n_iter_", 0) if one_pass else 0,
-            stops_early=stops_early and not one_pass,
-            n_iter_no_change=patience,
-            tol=tol,
-            callbacks=check_callbacks(self.callbacks),
-            verbose=int(self.verbose)
-            if isinstance(self.verbose, bool | np.bool_)
-            else self._number("verbose", low=0, integer=True, remedy="1 shows progress."),
-            device=check_device(self.device),
-        )
-
-    def _objective(self) -> VariationalObjective:
-        remedy = "Give a number of draws per row."
-        n_importance_samples = self._number(
-            "n_importance_samples", low=1, integer=True, remedy=remedy
-        )
-        free_bits = self._number("free_bits", low=0, remedy="0.1 to 1 nat is usual.")
-        if free_bits > 0 and n_importance_samples > 1:
-            raise ValueError(
-                "`free_bits` must be 0 with n_importance_samples > 1, whose bound has no KL term; "
-                f"got free_bits={free_bits}. Set one of them back."
-            )
-        beta = self._number("beta", low=0, remedy="1 is the ELBO.")
-        kl_warmup = self._number(
-            "kl_warmup", low=0, integer=True, remedy="Give a number of epochs; 0 is none."
-        )
-        return VariationalObjective(beta, kl_warmup, free_bits, n_importance_samples)
-
-    def _number(self, name: str, **conditions: Any) -> Any:
-        return check_number(getattr(self, name), name, **{"high": MOST, **conditions})
 
     def _validate(self, X: Any, likelihood: Likelihood, *, reset: bool) -> FloatArray:
         check_numeric(X, "X")
