@@ -157,6 +157,14 @@ def row_blocks(n_rows: int, n_features: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, n_rows, step))
 
 
+def column_means(table: FloatArray) -> FloatArray:
+    """Means of the columns, which do not depend on the order of values in memory."""
+    total = np.zeros(table.shape[1])
+    for block in row_blocks(*table.shape):
+        total += np.ascontiguousarray(table[block]).sum(axis=0, dtype=np.float64)
+    return total / len(table)
+
+
 def fingerprint(table: npt.NDArray[Any]) -> str:
     """Shape, dtype and a digest of the values of a table."""
     digest = hashlib.blake2b(digest_size=16)

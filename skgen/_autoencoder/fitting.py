@@ -51,7 +51,7 @@ from .._validation import FloatArray, generator, restore_on_error, short_repr
 from ..likelihoods import LIKELIHOOD, Likelihood, StandardizedLikelihood, resolve_likelihood
 from ..likelihoods._base import STANDARDIZED
 from ..networks import seed_torch
-from .batches import Batch, TableView, fingerprint, map_blocks
+from .batches import Batch, TableView, column_means, fingerprint, map_blocks
 from .building import set_initial_outputs
 from .checkpoint import Checkpoint, check_path, describe, digest
 from .distributed import ProcessGroup, process_group
@@ -282,7 +282,7 @@ class BaseAutoencoder(BaseEstimator):
         """Build networks whose decoder starts at the mean of the data."""
         with seed_torch(seed):
             vae = VAE(architecture)
-        (mean,) = vae.likelihood.transform(X.mean(axis=0, dtype=np.float64)[None])
+        (mean,) = vae.likelihood.transform(column_means(X)[None])
         set_initial_outputs(vae.decoder, torch.from_numpy(vae.likelihood.initial_outputs(mean)))
         return vae
 

@@ -371,7 +371,7 @@ def test_callbacks_see_losses_and_best_flags(X):
 
     watch = Watch()
     stopping = EarlyStopping(Batch(X[:9]), 0.0, 100)
-    result = train_vae(X[9:], watch, stopping=stopping, max_iter=30, learning_rate=0.1)
+    result = train_vae(X[9:], watch, stopping=stopping, max_iter=30, learning_rate=0.02)
     assert result.history["train_loss"] == [train_loss for train_loss, _ in watch.losses]
     assert result.history["valid_loss"] == [valid_loss for _, valid_loss in watch.losses]
     for column in (0, 1):
@@ -479,7 +479,7 @@ def test_skorchs_checkpoint_keeps_the_best_weights(monitor, X, tmp_path):
     checkpoint = Checkpoint(monitor=monitor, dirname=tmp_path, load_best=True)
     vae = new_vae()
     stopping = EarlyStopping(Batch(X[:9]), 0.0, 100)
-    train_vae(X[9:], checkpoint, vae=vae, stopping=stopping, max_iter=30, learning_rate=0.1)
+    train_vae(X[9:], checkpoint, vae=vae, stopping=stopping, max_iter=30, learning_rate=0.02)
     saved = torch.load(tmp_path / "params.pt", weights_only=True)
     assert saved.keys() == vae.state_dict().keys()
     if monitor == "valid_loss_best":
