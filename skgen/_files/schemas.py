@@ -638,7 +638,7 @@ OURS = {
             "scale_": array("n_features", 1e-300),
         },
         OPTIONS,
-        ("_exponent", "_sharpness", "_cancels", "_reach", "_n_features_out"),
+        ("_exponent", "_inverse_squares", "_cancels", "_reach", "_n_features_out"),
         fitted,
         _compiled,
     ),
