@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import has_fit_parameter
 
 from .._validation import FloatArray
-
-Result = TypeVar("Result")
 
 SEARCH_ROWS = 4000
 """Number of rows that a search for basis parameters uses; the posterior uses all."""
@@ -73,14 +71,9 @@ class Rows:
             basis.fit(self.X, y)
         return self.X[:1]
 
-    def reduce(
-        self,
-        function: Callable[..., Result],
-        merge: Callable[[list[Result]], Result],
-        *constants: Any,
-    ) -> Result:
-        """``function(self, *constants)``: there is one block, and nothing to merge."""
-        return function(self, *constants)
+    def reduce(self, function: Callable[..., Any], merge: Callable[..., Any], *args: Any) -> Any:
+        """``function(self, *args)``: there is one block, and nothing to merge."""
+        return function(self, *args)
 
 
 def evenly_spaced(n_rows: int, n_most: int) -> npt.NDArray[np.intp]:
