@@ -111,10 +111,9 @@ class ManifoldDisplay(ImagesDisplay):
 class TraversalDisplay(ImagesDisplay):
     """Decoder means along each latent dimension, one row of images each, sorted by KL.
 
-    The other dimensions stay at the code of one row of data, or at the median of the prior.
-    The first rows are the
-    dimensions with most information about x; those near 0 nats have collapsed and change nothing.
-    Make it by `from_estimator`.
+    The other dimensions stay at the code of one row of data, or at the median of the prior. The
+    first rows are the dimensions with most information about x; those near 0 nats have collapsed
+    and change nothing. Make it by `from_estimator`.
 
     Parameters
     ----------
