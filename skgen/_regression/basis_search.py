@@ -20,7 +20,7 @@ from .._validation import FloatArray
 from ..bases import is_learnable
 from .conjugate import Posterior, Statistic
 from .design import SEARCH_ROWS, Design, Rows, summarise
-from .loo import what_is_learnt
+from .loo import calibrate
 from .marginal_likelihood import Objective, objective_of
 from .precisions import Prior
 
@@ -62,13 +62,13 @@ def adapt(design: Design, source: Source, prior: Prior) -> Design:
         statistic, posteriors = found
     else:
         basis.theta_ = start
-    return replace(design, learnt=what_is_learnt(final, rows, prior, statistic, posteriors))
+    return replace(design, calibration=calibrate(final, rows, prior, statistic, posteriors))
 
 
 def _conditioned(design: Design, rows: Rows, prior: Prior) -> tuple[Statistic, list[Posterior]]:
     with np.errstate(all="ignore"):
         statistic = summarise(design, rows, "auto")
-        return statistic, prior.posteriors(statistic)
+        return statistic, prior.best(statistic)
 
 
 def _log_evidence(posteriors: list[Posterior]) -> float:
@@ -124,7 +124,7 @@ def _first_log_ratio(function: Objective, start: FloatArray, posteriors: list[Po
     if not function.is_free:
         return 0.0
     if function.is_absolute:  # in the unit of y
-        variances = np.concatenate([posterior.noise_variance for posterior in posteriors])
-        return float(np.log(variances).mean())
+        precisions = np.concatenate([posterior.noise_precision for posterior in posteriors])
+        return -float(np.log(precisions).mean())
     signal = function.signal(start)
     return float(np.log((signal if signal > 0 else 1.0) / SIGNAL_TO_NOISE))

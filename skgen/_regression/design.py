@@ -14,7 +14,7 @@ from .._threads import BLOCK_ROWS, in_threads, row_blocks
 from .._validation import LARGEST, FloatArray
 from ..bases._base import evaluate
 from .conjugate import Posterior, Statistic, condition_number, from_gram
-from .precisions import Learnt, Prior
+from .precisions import LooCalibration, Prior
 
 # Gram matrices are for work that is worth it and conditioning that allows it: their relative error
 # is about the square of the condition number times 1e-16, and predictions feel its root.
@@ -36,8 +36,8 @@ class Design:
     basis: Any
     n_basis: int
     fit_intercept: bool
-    learnt: Learnt | None = None
-    """What is to be said of a basis that was learnt from the data."""
+    calibration: LooCalibration | None = None
+    """Calibration of the predictive distribution, for a basis that was learned from the data."""
 
     @classmethod
     def of(cls, basis: Any, X: FloatArray, fit_intercept: bool) -> Design:
@@ -282,7 +282,7 @@ class Stream:
     def posteriors(self) -> list[Posterior]:
         """Posteriors of the outputs, in order: one for all, or one for each."""
         if self._posteriors is None:
-            self._posteriors = self.prior.posteriors(self.statistic, self.design.learnt)
+            self._posteriors = self.prior.posteriors(self.statistic, self.design.calibration)
         return self._posteriors
 
     def wait(self, X: FloatArray, Y: FloatArray, weights: FloatArray | float = 1.0) -> None:

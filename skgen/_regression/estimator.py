@@ -16,7 +16,6 @@ from typing import Any, Literal, Self
 import joblib
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student_t
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import (
@@ -39,6 +38,7 @@ from .._validation import (
     check_vector,
     generator,
     shape_of,
+    shown,
     unchanged_on_error,
 )
 from ..bases import depends_on_data, resolve_basis
@@ -57,6 +57,7 @@ from .dask import (
 )
 from .design import QR_ROWS, Design, Rows, Stream, evaluate_rows
 from .precisions import Prior
+from .predictive import Predictive, joint_covariance
 
 FLOAT64 = np.dtype(np.float64)
 
@@ -158,17 +159,17 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     X, y and ``sample_weight`` may be dask arrays or data frames: the rows are condensed where they
     lie, and ``predict``, ``sample_y`` and ``log_predictive_density`` give dask arrays.
 
-    Where precisions are learnt, the mean is that of the best ones, and spreads are averaged over
+    Where precisions are learned, the mean is that of the best ones, and spreads are averaged over
     the posterior of the ratio of prior to noise precision, uniform beforehand in its logarithm, by
     quadrature, with Jeffreys' prior of the noise: the average of ``(y - mean)^2`` has no plug-in.
     The Student-t has that variance, and the noise's kurtosis, so more than four degrees of freedom,
     or four where there is none; fewer than three that the data leave count as three.
 
-    Where both basis and noise are learnt, rows that are left out one by one, at the learnt
-    parameters and precisions, say how heavy the tails are and whether spreads suffice: the
-    Student-t takes their degrees of freedom, if fewer, and standard deviations grow until the
-    central 95 % interval covers 95 % of them. Of large data at most 4000 rows count, and fewer than
-    20 do not.
+    Where both basis and noise are learned, the effective number of basis parameters adds to that of
+    the weights, and rows are left out one by one, at the learned parameters and precisions: the
+    Student-t is then the most likely one for their residuals, with the distribution above counted
+    as 30 rows more, whose standard deviations it may increase and whose degrees of freedom it may
+    reduce, to three at least. Of large data at most 4000 rows count.
 
     References
     ----------
@@ -533,9 +534,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     # -- predicting ------------------------------------------------------------------------------
 
     def predict(
-        self, X: npt.ArrayLike, return_std: bool = False, return_cov: bool = False
+        self,
+        X: npt.ArrayLike,
+        return_std: bool = False,
+        return_cov: bool = False,
+        *,
+        observation_noise: bool = True,
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
-        """Mean and spread of y given X (Bishop eqs 3.58-3.59); noise is part of the spread.
+        """Mean and spread of y given X (Bishop eqs 3.58-3.59).
 
         Parameters
         ----------
@@ -545,6 +551,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Whether to return standard deviations too.
         return_cov : bool, default=False
             Whether to return the joint covariance of the rows too.
+        observation_noise : bool, default=True
+            Whether the spread is that of observations, or of the function behind them.
 
         Returns
         -------
@@ -566,26 +574,103 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 "deviations are the roots of the covariance's diagonal."
             )
         if is_dask(X):
-            return self._predicted_lazily(X, return_std, return_cov)
+            return self._predicted_lazily(X, return_std, return_cov, observation_noise)
         stream, X = self._readable(X)
-        posteriors = self._posteriors()
-        mean, leverage = evaluate_rows(
-            stream.design, self._weights().T, posteriors if return_std or return_cov else [], X
-        )
         if return_std:
-            return self._shaped(mean), self._shaped(_std(posteriors, leverage))
+            predictive = self._predictive(X, observation_noise)
+            return self._shaped(predictive.mean), self._shaped(predictive.std)
+        mean = self._shaped(evaluate_rows(stream.design, self._weights().T, [], X)[0])
         if not return_cov:
-            return self._shaped(mean)
+            return mean
         Phi = stream.design.rows(X)
-        shapes = [posterior.shape_root.T @ Phi.T for posterior in posteriors]
         covariances = [
-            spread * (np.eye(len(X)) + shape.T @ shape)
-            for posterior, shape in zip(posteriors, shapes, strict=True)
-            for spread in posterior.spread
+            joint_covariance(posterior.root.T @ Phi.T, posterior.noise_variance, observation_noise)
+            for posterior in self._posteriors()
         ]
-        return self._shaped(mean), self._shaped(np.stack(covariances, axis=-1))
+        return mean, self._shaped(np.concatenate(covariances, axis=-1))
 
-    def _predicted_lazily(self, X: Any, return_std: bool, return_cov: bool) -> Any:
+    def _predictive(self, X: FloatArray, observation_noise: bool = True) -> Predictive:
+        """Predictive distributions at validated rows X."""
+        posteriors = self._posteriors()
+        mean, leverage = evaluate_rows(self._stream.design, self._weights().T, posteriors, X)
+        n_outputs = [len(posterior.squared_scale) for posterior in posteriors]
+        return Predictive.from_leverage(
+            mean,
+            np.repeat(leverage, n_outputs, axis=1),
+            np.concatenate([posterior.squared_scale for posterior in posteriors]),
+            np.repeat([posterior.df for posterior in posteriors], n_outputs),
+            observation_noise,
+        )
+
+    def predict_quantiles(
+        self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True
+    ) -> FloatArray:
+        """Quantiles of y given X, by the Student-t distribution.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        quantiles : float or array-like of shape (n_quantiles,)
+            Probabilities, above 0 and below 1.
+        observation_noise : bool, default=True
+            Whether the quantiles are those of observations, or of the function behind them.
+
+        Returns
+        -------
+        y_quantiles : ndarray of shape (n_samples, n_quantiles) or \
+                (n_samples, n_outputs, n_quantiles)
+            The quantiles, in the units of y.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the arguments are invalid.
+        """
+        probabilities = _check_probabilities(quantiles)
+        if is_dask(X):
+            model, (X,) = self._reader(X), arrays(X)
+            outputs = () if self._is_1d else (self._stream.n_outputs,)
+            function = partial(_quantiles, probabilities, observation_noise)
+            return lazily(function, model, X, trailing=(*outputs, len(probabilities)))  # type: ignore[no-any-return]
+        _, X = self._readable(X)
+        table = self._predictive(X, observation_noise).quantiles(probabilities)
+        return table[:, 0] if self._is_1d else table
+
+    def predict_interval(
+        self, X: npt.ArrayLike, coverage: float = 0.95, *, observation_noise: bool = True
+    ) -> FloatArray:
+        """Central intervals that hold y given X with probability ``coverage``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        coverage : float, default=0.95
+            Probability, above 0 and below 1.
+        observation_noise : bool, default=True
+            Whether the intervals are for observations, or for the function behind them.
+
+        Returns
+        -------
+        y_interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
+            Lower and upper ends, in the units of y.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the arguments are invalid.
+        """
+        check_number(
+            coverage, "coverage", low=0, high=1, open_low=True,
+            remedy="Give a probability above 0 and below 1.",
+        )  # fmt: skip
+        ends = [(1 - coverage) / 2, (1 + coverage) / 2]
+        return self.predict_quantiles(X, ends, observation_noise=observation_noise)
+
+    def _predicted_lazily(
+        self, X: Any, return_std: bool, return_cov: bool, observation_noise: bool
+    ) -> Any:
         if return_cov:
             raise ValueError(
                 "`return_cov` must be False for dask input, of whose rows the covariance has one "
@@ -596,7 +681,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         (X,) = arrays(X)
         if not return_std:
             return lazily(_predicted, model, X, trailing=trailing)
-        both = lazily(_predicted_twice, model, X, trailing=(2, *trailing))
+        predict = partial(_predicted_twice, observation_noise=observation_noise)
+        both = lazily(predict, model, X, trailing=(2, *trailing))
         return both[:, 0], both[:, 1]
 
     def sample_y(
@@ -698,13 +784,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             self._validated_targets(specimen(y), 1, reset=False)
             log_densities: FloatArray = lazily(_log_densities, model, *arrays(X, y=y), trailing=())
             return log_densities
-        stream, X = self._readable(X)
+        _, X = self._readable(X)
         Y = self._validated_targets(y, len(X), reset=False)
-        posteriors = self._posteriors()
-        mean, leverage = evaluate_rows(stream.design, self._weights().T, posteriors, X)
-        scale = _std(posteriors, leverage, with_tails=False)
-        df = np.array([posterior.df for posterior, _ in _each_output(posteriors)])
-        log_density: FloatArray = np.sum(student_t.logpdf(Y, df, mean, scale), axis=1)
+        log_density: FloatArray = self._predictive(X).log_density(Y).sum(axis=1)
         return log_density
 
     def score(
@@ -758,12 +840,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             )  # fmt: skip
         stream = self._stream
         total = 0.0
-        for index, (posterior, variance) in enumerate(_each_output(stream.posteriors)):
+        for index, (posterior, precision) in enumerate(_each_output(stream.posteriors)):
             probe = clone(self)
             if noise_precision is not None:
                 probe.noise_precision = noise_precision
             elif self.noise_precision == "evidence":
-                probe.noise_precision = float(1 / variance)
+                probe.noise_precision = precision
             if prior_precision is not None:
                 probe.prior_precision = prior_precision
             elif isinstance(self.prior_precision, str):
@@ -846,7 +928,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             precision = self._stream.prior.precision[-n_basis:]
             return float(precision[0]) if np.all(precision == precision[0]) else precision.copy()
         relative = isinstance(self._stream.prior.noise, Gamma)
-        scale = [1.0 if relative else 1 / variance for _, variance in outputs]
+        scale = [1.0 if relative else precision for _, precision in outputs]
         precisions = np.stack(
             [unit * p.precision for (p, _), unit in zip(outputs, scale, strict=True)]
         )
@@ -860,8 +942,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     @property
     def noise_precision_(self) -> float | FloatArray:
         """Noise precision, given or learnt."""
-        variances = np.array([variance for _, variance in _each_output(self._posteriors())])
-        precision: float | FloatArray = self._per_output(1 / variances)
+        precisions = np.array([precision for _, precision in _each_output(self._posteriors())])
+        precision: float | FloatArray = self._per_output(precisions)
         return precision
 
     @property
@@ -901,26 +983,23 @@ class _Draws:
         return samples
 
 
-def _each_output(posteriors: list[Posterior]) -> Iterator[tuple[Posterior, float]]:
-    """Each output's posterior and noise variance, in order."""
-    for posterior in posteriors:
-        for variance in posterior.noise_variance:
-            yield posterior, float(variance)
-
-
-def _std(
-    posteriors: list[Posterior], leverage: FloatArray, *, with_tails: bool = True
-) -> FloatArray:
-    """Predictive standard deviations, or the scales of the Student-t's, (n_rows, n_outputs)."""
-    columns = [
-        np.outer(
-            1 + leverage[:, index], posterior.spread if with_tails else posterior.squared_scale
+def _check_probabilities(quantiles: Any) -> FloatArray:
+    """Return ``quantiles`` as an array of shape (n_quantiles,), or raise."""
+    remedy = "Give one probability, or a list of them."
+    array = np.atleast_1d(check_vector(quantiles, "quantiles", shape_of(quantiles), remedy=remedy))
+    if array.ndim > 1 or not array.size or not np.all((array > 0) & (array < 1)):
+        raise ValueError(
+            f"`quantiles` must hold numbers above 0 and below 1; got quantiles={shown(quantiles)}. "
+            f"{remedy}"
         )
-        for index, posterior in enumerate(posteriors)
-    ]
-    variances = np.hstack(columns)
-    std: FloatArray = np.sqrt(variances, out=variances)
-    return std
+    return array
+
+
+def _each_output(posteriors: list[Posterior]) -> Iterator[tuple[Posterior, float]]:
+    """Each output's posterior and noise precision, in order."""
+    for posterior in posteriors:
+        for precision in posterior.noise_precision:
+            yield posterior, float(precision)
 
 
 # -- what runs on the blocks of dask input -----------------------------------------------------
@@ -931,9 +1010,19 @@ def _predicted(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
     return mean
 
 
-def _predicted_twice(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
-    mean, std = model.predict(X, return_std=True)
-    return np.stack([mean, std], axis=1)
+def _predicted_twice(model: Any, X: FloatArray, observation_noise: bool) -> FloatArray:
+    return np.stack(
+        model.predict(X, return_std=True, observation_noise=observation_noise), axis=1
+    )
+
+
+def _quantiles(
+    probabilities: FloatArray, observation_noise: bool, model: Any, X: FloatArray
+) -> FloatArray:
+    quantiles: FloatArray = model.predict_quantiles(
+        X, probabilities, observation_noise=observation_noise
+    )
+    return quantiles
 
 
 def _drawn(model: Any, X: FloatArray, number: npt.NDArray[np.intp]) -> FloatArray:
