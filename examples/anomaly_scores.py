@@ -43,7 +43,7 @@ figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 bins = np.linspace(*np.quantile(scores, [0.02, 1]), 40)
 for kind, color, label in ((False, "#0072B2", "benign"), (True, "#E69F00", "malignant")):
     ax.hist(scores[is_malignant == kind], bins, color=color, alpha=0.7, label=label)
-ax.set(xlabel="log density, nats a row", ylabel="held-out tumours")
+ax.set(xlabel="log density, nats per row", ylabel="held-out tumours")
 ax.legend()
 
 # %%

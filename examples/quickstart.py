@@ -69,7 +69,7 @@ def choose_basis(X: np.ndarray, y: np.ndarray) -> GridSearchCV:
         cv=5,
     )
     search.fit(X, y)
-    print("Held-out log predictive density, nats a row:")
+    print("Held-out log predictive density, nats per row:")
     for params, score in zip(
         search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True
     ):

@@ -11,13 +11,13 @@ GAP = 1
 """Pixels between two tiles."""
 
 
-def guessed_shape(n_values: int) -> tuple[int, int]:
+def guess_image_shape(n_values: int) -> tuple[int, int]:
     """A square, if ``n_values`` is one, else a strip of height 1."""
     side = round(n_values**0.5)
     return (side, side) if side * side == n_values else (1, n_values)
 
 
-def checked_shape(image_shape: tuple[int, ...], n_values: int) -> tuple[int, int, int]:
+def check_image_shape(image_shape: tuple[int, ...], n_values: int) -> tuple[int, int, int]:
     """(height, width, channels) of images of ``n_values`` values."""
     if prod(image_shape) != n_values:
         raise ValueError(
@@ -29,7 +29,9 @@ def checked_shape(image_shape: tuple[int, ...], n_values: int) -> tuple[int, int
     return height, width, channels[0] if channels else 1
 
 
-def tiled(rows: npt.NDArray[np.floating], shape: tuple[int, int, int]) -> npt.NDArray[np.floating]:
+def tile_images(
+    rows: npt.NDArray[np.floating], shape: tuple[int, int, int]
+) -> npt.NDArray[np.floating]:
     """One image of rows of images, (n_down, n_across, n_values); what is between them is nan.
 
     It has shape (height, width), or (height, width, 4) with the alpha channel, if there are

@@ -27,7 +27,7 @@ def row_blocks(start: int, stop: int) -> Iterator[slice]:
         yield slice(first, min(first + BLOCK_ROWS, stop))
 
 
-def in_threads(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+def map_in_threads(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
     """Results of ``function`` for each task, in order, on as many threads as BLAS may use."""
     if len(tasks) == 1:
         return [function(tasks[0])]

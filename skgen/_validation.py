@@ -23,7 +23,7 @@ DATES = (np.datetime64, np.timedelta64, dt.date, dt.time, dt.timedelta)
 
 
 @contextmanager
-def unchanged_on_error(estimator: object) -> Iterator[None]:
+def restore_on_error(estimator: object) -> Iterator[None]:
     """Put every attribute of ``estimator`` back as it was if the block raises."""
     before = dict(vars(estimator))
     drawn_from = before.get("random_state")
@@ -40,7 +40,7 @@ def unchanged_on_error(estimator: object) -> Iterator[None]:
         raise
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """``repr(value)``, its middle left out if it is long."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:100]} ... {text[-50:]}"
@@ -62,7 +62,7 @@ def check_number(
     bound = f" {'>' if open_low else '>='} {low:g}" if low > -np.inf else ""
     if high < np.inf:
         bound += f"{' and' if bound else ''} <= {high:g}"
-    message = f"`{name}` must be {noun}{bound}; got {name}={shown(value)}. {remedy}"
+    message = f"`{name}` must be {noun}{bound}; got {name}={short_repr(value)}. {remedy}"
     if not isinstance(value, kind) or isinstance(value, bool | np.bool_ | np.timedelta64):
         raise TypeError(message)
     try:
@@ -78,7 +78,9 @@ def check_number(
 def check_flag(value: Any, name: str) -> bool:
     """Return ``value`` if it is a bool, else raise."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"`{name}` must be a bool; got {name}={shown(value)}. Give True or False.")
+        raise TypeError(
+            f"`{name}` must be a bool; got {name}={short_repr(value)}. Give True or False."
+        )
     return bool(value)
 
 
@@ -104,7 +106,7 @@ def check_vector(
             raise TypeError("bool")
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"`{name}` must hold numbers only; got {name}={shown(value)}. {remedy}"
+            f"`{name}` must hold numbers only; got {name}={short_repr(value)}. {remedy}"
         ) from error
     if array.shape != shape:
         raise ValueError(
@@ -114,7 +116,7 @@ def check_vector(
         bound = f"at least {low:g}, " if low > -np.inf else ""
         raise ValueError(
             f"`{name}` must hold finite numbers, {bound}at most {LARGEST:g} in magnitude; "
-            f"got {name}={shown(value)}. {remedy}"
+            f"got {name}={short_repr(value)}. {remedy}"
         )
     return array
 
@@ -134,11 +136,11 @@ def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
     listed = ", ".join(repr(choice) for choice in choices)
     if not isinstance(value, str):
         raise TypeError(
-            f"`{name}` must be a str; got {name}={shown(value)}. Choose one of {listed}."
+            f"`{name}` must be a str; got {name}={short_repr(value)}. Choose one of {listed}."
         )
     if value not in choices:
         raise ValueError(
-            f"`{name}` must be one of {listed}; got {name}={shown(value)}. Choose one."
+            f"`{name}` must be one of {listed}; got {name}={short_repr(value)}. Choose one."
         )
     return value
 
@@ -148,8 +150,8 @@ UNFIT = {
     "categories": "Encode them first, for example with sklearn.preprocessing.OneHotEncoder.",
     "dates or durations": "Give them as numbers, for example as seconds since a date.",
     "complex numbers": "Complex data not supported: give real and imaginary parts apart.",
-    "records": "Give one column a field.",
-    "nested values": "Give one number a cell.",
+    "records": "Give one column per field.",
+    "nested values": "Give one number per cell.",
     "sparse columns": "Make it dense, or reduce it with sklearn.decomposition.TruncatedSVD.",
 }
 """What a table must not hold, although numpy would convert much of it; and what to do."""
@@ -182,7 +184,7 @@ def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
         dtypes = _dtypes(table)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"`{name}` must hold one number a cell, in rows of equal length; got a "
+            f"`{name}` must hold one number per cell, in rows of equal length; got a "
             f"{type(table).__name__} that is no table. {remedy or 'Give a 2d array.'}"
         ) from error
     for dtype in dtypes:
@@ -227,12 +229,13 @@ def _check_items(items: npt.NDArray[Any], name: str, remedy: str) -> None:
                 item is None or float(item)  # None is NaN, of which scikit-learn speaks
             except (TypeError, ValueError, OverflowError) as error:
                 raise TypeError(
-                    f"`{name}` must hold numbers; got {shown(item)} ({error}). "
-                    f"{remedy or 'Give one float a cell.'}"
+                    f"`{name}` must hold numbers; got {short_repr(item)} ({error}). "
+                    f"{remedy or 'Give one float per cell.'}"
                 ) from error
             continue
         raise ValueError(
-            f"`{name}` must hold numbers; got {found} ({shown(item)}). {remedy or UNFIT[found]}"
+            f"`{name}` must hold numbers; got {found} ({short_repr(item)}). "
+            f"{remedy or UNFIT[found]}"
         )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
-from sklearn.pipeline import Pipeline
 
+from ._pipelines import final_estimator, transform_before_final
 from ._validation import FloatArray
 
 __all__ = ["mean_log_predictive_density"]
@@ -57,9 +57,7 @@ def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLi
     >>> round(float(scores.mean()), 1)
     -5.4
     """
-    while isinstance(estimator, Pipeline):
-        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
-        estimator = estimator[-1]
+    X, estimator = transform_before_final(estimator, X), final_estimator(estimator)
     if hasattr(estimator, "log_predictive_density"):
         return float(np.mean(estimator.log_predictive_density(X, y)))
     try:

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ._images import checked_shape, guessed_shape
-from ._validation import check_choice, check_number, shape_of, shown
+from ._images import check_image_shape, guess_image_shape
+from ._validation import check_choice, check_number, shape_of, short_repr
 
 __all__ = ["MLP", "ConvolutionalDecoder", "ConvolutionalEncoder"]
 
@@ -40,7 +40,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
+def seed_torch(seed: int, device: torch.device = CPU) -> Iterator[None]:
     """torch's global generators seeded for the block, and afterwards as they were.
 
     Modules draw their first weights from that of the CPU, and their dropout from that of the
@@ -168,7 +168,7 @@ class ConvolutionalEncoder:
         network : torch.nn.Sequential
             From (n_samples, n_inputs) to (n_samples, n_outputs).
         """
-        height, width, channels = checked_shape(self.image_shape, n_inputs)
+        height, width, channels = check_image_shape(self.image_shape, n_inputs)
         layers: list[nn.Module] = [_ToImages((height, width, channels))]
         for n_filters in self.n_filters:
             convolution = nn.Conv2d(channels, n_filters, 3, stride=2, padding=1)
@@ -219,7 +219,7 @@ class ConvolutionalDecoder:
         n_inputs : int
             Width of the first layer.
         n_outputs : int
-            Number of values of an image, or a multiple of it: one image a head.
+            Number of values of an image, or a multiple of it: one image per head.
 
         Returns
         -------
@@ -228,7 +228,7 @@ class ConvolutionalDecoder:
         """
         n_heads, rest = divmod(n_outputs, prod(self.image_shape))
         n_values = n_outputs if rest or not n_heads else n_outputs // n_heads
-        height, width, channels = checked_shape(self.image_shape, n_values)
+        height, width, channels = check_image_shape(self.image_shape, n_values)
         sizes = [(height, width)]
         for _ in self.n_filters:
             sizes.append((half(sizes[-1][0]), half(sizes[-1][1])))
@@ -285,13 +285,15 @@ def check_sizes(sizes: Any, name: str, *, lengths: Sequence[int] | None = None) 
     remedy = "Give a tuple of positive ints."
     unordered = isinstance(sizes, str | bytes | dict | set | frozenset)
     if unordered or isinstance(sizes, type) or len(shape_of(sizes)) != 1:
-        raise TypeError(f"`{name}` must be a tuple of ints; got {name}={shown(sizes)}. {remedy}")
+        raise TypeError(
+            f"`{name}` must be a tuple of ints; got {name}={short_repr(sizes)}. {remedy}"
+        )
     for size in sizes:
         check_number(size, name, low=1, high=MOST_UNITS, integer=True, remedy=remedy)
     if lengths is not None and len(sizes) not in lengths:
         raise ValueError(
             f"`{name}` must have {' or '.join(map(str, lengths))} elements; got "
-            f"{name}={shown(sizes)}. {remedy}"
+            f"{name}={short_repr(sizes)}. {remedy}"
         )
 
 
@@ -316,11 +318,11 @@ def resolve_builders(
     check_sizes(hidden_layer_sizes, "hidden_layer_sizes")
     sizes = tuple(hidden_layer_sizes)
     if image_shape is None:
-        shape = guessed_shape(n_features)
+        shape = guess_image_shape(n_features)
     else:
         check_sizes(image_shape, "image_shape", lengths=(2, 3))
         shape = tuple(image_shape)
-        checked_shape(shape, n_features)
+        check_image_shape(shape, n_features)
     shortcuts: dict[str, dict[str, Builder]] = {
         "mlp": {"encoder": MLP(sizes, activation), "decoder": MLP(sizes[::-1], activation)},
         "convolutional": {
@@ -345,6 +347,6 @@ def _resolved(
     if not callable(builder) or isinstance(builder, nn.Module):
         raise TypeError(
             f"`{name}` must be a str or a callable(n_inputs, n_outputs) that returns a module; got "
-            f"{name}={shown(builder)}. Pass a function or a class, not a module already built."
+            f"{name}={short_repr(builder)}. Pass a function or a class, not a module already built."
         )
     return builder

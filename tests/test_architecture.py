@@ -17,6 +17,7 @@ HOUSE = ROOT / "skgen"
 # The boxes of the house by level: each imports from levels below its own, or from within itself.
 LEVELS = (
     {"_documentation", "_images", "_threads", "_validation", "_files.container"},
+    {"_parameters", "_pipelines", "_schema"},
     {"bases", "likelihoods", "networks", "metrics"},
     {"_regression", "_autoencoder"},
     {"plotting", "onnx", "_files"},
@@ -28,7 +29,8 @@ WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"_gaussian", "_sigmoid", "_fourier"}, {""}),
     "likelihoods": ({"_base"}, {"_gaussian", "_bernoulli"}, {""}),
     "_regression": (
-        {"", "conjugate"},
+        {"", "predictive"},
+        {"conjugate"},
         {"precisions"},
         {"design"},
         {"dask", "marginal_likelihood", "loo"},
@@ -41,18 +43,20 @@ WINGS = {
         {"training"},
         {"vae"},
     ),
-    "_files": ({"", "container"}, {"schemas"}, {"files"}),
+    "_files": ({"", "container", "foreign"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),
     "plotting": ({"_drawing"}, {"_latent", "_predictive"}, {""}),
 }
 
 WITHOUT_TORCH = (
     "bases", "metrics", "plotting", "_regression", "onnx._regression", "_documentation", "_images",
-    "_threads", "_validation", "_files.container", "_autoencoder.row_noise",
+    "_parameters", "_pipelines", "_schema", "_threads", "_validation", "_files.container",
+    "_files.foreign", "_autoencoder.row_noise",
 )  # fmt: skip
 WITHOUT_SKLEARN = (
     "likelihoods", "networks", "_autoencoder.model", "_autoencoder.batches",
     "_autoencoder.checkpoint", "_autoencoder.distributed", "_autoencoder.row_noise",
+    "_parameters", "_schema", "_validation",
 )  # fmt: skip
 
 TOP_LEVEL = {

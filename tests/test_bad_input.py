@@ -384,7 +384,7 @@ def test_bad_calls():
 
 
 def forget_to_restore(*estimators: object) -> nullcontext[None]:
-    """`unchanged_on_error` that does nothing: a failed fit leaves n_features_in_ behind."""
+    """`restore_on_error` that does nothing: a failed fit leaves n_features_in_ behind."""
     return nullcontext()
 
 
@@ -418,12 +418,12 @@ def unchecked(table: Any, name: str, **remedy: str) -> None:
 FAULTS = {
     "a failed call leaves attributes behind": (
         skgen._regression.estimator,
-        "unchanged_on_error",
+        "restore_on_error",
         forget_to_restore,
     ),
     "a failed fit of a basis leaves attributes behind": (
         skgen.bases,
-        "unchanged_on_error",
+        "restore_on_error",
         forget_to_restore,
     ),
     "a failed call lets waiting rows in": (BayesianBasisRegressor, "_validated_rows", flush_first),

@@ -490,7 +490,7 @@ def test_bad_calls():
 
 
 def forget_to_restore(*estimators: object) -> nullcontext[None]:
-    """`unchanged_on_error` that does nothing."""
+    """`restore_on_error` that does nothing."""
     return nullcontext()
 
 
@@ -520,7 +520,7 @@ def unchecked(value: Any, name: str, *choices: Any, **conditions: Any) -> Any:
 FAULTS = {
     "a failed call leaves attributes behind": (
         skgen._autoencoder.vae,
-        "unchanged_on_error",
+        "restore_on_error",
         forget_to_restore,
     ),
     "a failed call has trained the module": (VAE, "twin", the_same),

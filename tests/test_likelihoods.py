@@ -22,7 +22,7 @@ from skgen.likelihoods import (
     log_normalizer,
     resolve_likelihood,
 )
-from skgen.networks import MLP, seeded
+from skgen.networks import MLP, seed_torch
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -377,7 +377,7 @@ class Poisson(Likelihood):
 
 @pytest.mark.parametrize("likelihood", [Laplace(), Poisson()])
 def test_a_likelihood_of_ones_own_has_an_elbo(likelihood, rng):
-    with seeded(0), torch.no_grad():
+    with seed_torch(0), torch.no_grad():
         vae = VAE(MLP((4,)), MLP((4,)), likelihood, N_FEATURES, 2).double()
         vae.free.copy_(doubles(rng.normal(size=len(vae.free))))
     x, noise = doubles(rng.poisson(2.0, (5, N_FEATURES))), doubles(rng.normal(size=(5, 2)))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from skgen._images import guessed_shape
+from skgen._images import guess_image_shape
 from skgen.networks import (
     ACTIVATIONS,
     MLP,
@@ -20,7 +20,7 @@ from skgen.networks import (
     _ToImages,
     _ToRows,
     resolve_builders,
-    seeded,
+    seed_torch,
 )
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -59,7 +59,7 @@ def assert_every_parameter_has_a_gradient(network, outputs):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("sizes", [(), (3,), (4, 3, 2), [5, 1]])
 def test_a_perceptron_is_linear_maps_with_activations_between(sizes, activation):
-    with seeded(0):
+    with seed_torch(0):
         network = MLP(sizes, activation)(6, 2)
     x = torch.linspace(-1, 1, 30).reshape(5, 6)
     expected = x
@@ -80,7 +80,7 @@ def test_a_perceptron_without_hidden_layers_is_one_linear_map():
 
 @pytest.mark.parametrize("sizes", [(), (3,), (4, 3, 2)])
 def test_gradients_reach_every_parameter_of_a_perceptron(sizes):
-    with seeded(0):
+    with seed_torch(0):
         network = MLP(sizes)(6, 2)
     assert_every_parameter_has_a_gradient(network, network(torch.linspace(-1, 1, 30).view(5, 6)))
 
@@ -88,7 +88,7 @@ def test_gradients_reach_every_parameter_of_a_perceptron(sizes):
 @pytest.mark.parametrize("n_filters", FILTERS)
 @pytest.mark.parametrize("image_shape", IMAGE_SHAPES)
 def test_the_convolutional_encoder_takes_images_of_any_shape(image_shape, n_filters, rng):
-    with seeded(0):
+    with seed_torch(0):
         network = ConvolutionalEncoder(image_shape, n_filters)(prod(image_shape), 6).double()
     _, rows = images(rng, image_shape)
     outputs = network(rows.requires_grad_())
@@ -102,7 +102,7 @@ def test_the_convolutional_encoder_takes_images_of_any_shape(image_shape, n_filt
 @pytest.mark.parametrize("image_shape", IMAGE_SHAPES)
 def test_the_convolutional_decoder_gives_images_of_any_shape(image_shape, n_filters, n_heads, rng):
     n_outputs = n_heads * prod(image_shape)
-    with seeded(0):
+    with seed_torch(0):
         network = ConvolutionalDecoder(image_shape, n_filters)(3, n_outputs).double()
     outputs = network(torch.from_numpy(rng.normal(size=(5, 3))))
     assert outputs.shape == (5, n_outputs)
@@ -130,7 +130,7 @@ INNER = (slice(None), slice(None), slice(2, -2), slice(2, -2))
 
 @pytest.mark.parametrize(("axis", "steps"), [(2, 1), (2, -1), (3, 1), (3, -1)])
 def test_the_encoder_sees_a_shift_of_the_image_as_a_shift_of_its_maps(axis, steps, rng):
-    with seeded(0):
+    with seed_torch(0):
         network = ConvolutionalEncoder((28, 28, 2), (3, 4))(28 * 28 * 2, 2)
     maps_of = network[:-2]  # without what flattens, and the last layer
     image = np.zeros((1, 28, 28, 2), dtype=np.float32)
@@ -144,7 +144,7 @@ def test_the_encoder_sees_a_shift_of_the_image_as_a_shift_of_its_maps(axis, step
 
 @pytest.mark.parametrize(("axis", "steps"), [(2, 1), (2, -1), (3, 1), (3, -1)])
 def test_the_decoder_draws_a_shift_of_its_maps_as_a_shift_of_the_image(axis, steps, rng):
-    with seeded(0):
+    with seed_torch(0):
         network = ConvolutionalDecoder((28, 28, 2), (3, 4))(2, 28 * 28 * 2)
     image_of = network[2:-1]  # from the smallest maps to the image, channels first
     maps = torch.zeros(1, 4, 7, 7)
@@ -224,7 +224,7 @@ def make(n_inputs, n_outputs):
 
 @pytest.mark.parametrize("n_values", [1, 2, 3, 4, 49, 50, 784, 1000**2])
 def test_a_guessed_shape_is_a_square_or_a_strip(n_values):
-    height, width = guessed_shape(n_values)
+    height, width = guess_image_shape(n_values)
     assert height * width == n_values
     assert height in (1, width)
     assert (height == width) == (n_values in (1, 4, 49, 784, 1000**2))
@@ -258,7 +258,7 @@ def test_a_builder_is_a_value(builder):
 
 
 def weights(seed):
-    with seeded(seed):
+    with seed_torch(seed):
         network = MLP((5,))(4, 3)
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
@@ -275,17 +275,17 @@ def test_the_global_generator_is_left_as_it_was():
     before = torch.get_rng_state()
     weights(3)
     assert torch.equal(torch.get_rng_state(), before)
-    with pytest.raises(ValueError, match="n_inputs"), seeded(3):
+    with pytest.raises(ValueError, match="n_inputs"), seed_torch(3):
         raise ValueError(f"n_inputs {torch.rand(1)}")
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_seed_within_a_seed_leaves_the_outer_numbers_as_they_are():
-    with seeded(0):
+    with seed_torch(0):
         expected = torch.rand(4)
-    with seeded(0):
+    with seed_torch(0):
         first = torch.rand(2)
-        with seeded(1):
+        with seed_torch(1):
             torch.rand(7)
         assert torch.equal(torch.cat([first, torch.rand(2)]), expected)
 
@@ -296,7 +296,7 @@ def test_threads_do_not_take_each_others_numbers():
 
     def drawn(seed):
         start.wait()
-        with seeded(seed):
+        with seed_torch(seed):
             for _ in range(5):
                 yield torch.rand(3)
                 time.sleep(1e-3)  # lets the others run
@@ -304,6 +304,6 @@ def test_threads_do_not_take_each_others_numbers():
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda seed: list(drawn(seed)), range(4)))
     for seed, numbers in enumerate(found):
-        with seeded(seed):
+        with seed_torch(seed):
             assert all(torch.equal(torch.rand(3), values) for values in numbers)
     assert torch.equal(torch.get_rng_state(), before)

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skgen import BayesianBasisRegressor, GaussianBasis, VAETransformer
-from skgen._images import tiled
+from skgen._images import tile_images
 from skgen.plotting import (
     CalibrationDisplay,
     LatentDisplay,
@@ -357,12 +357,12 @@ def test_reconstructions_and_samples_of_a_pipeline_are_in_its_units(pipeline):
 
 def test_colour_images_and_the_gap_between_them(rng):
     rows = rng.uniform(size=(2, 2, 12))
-    whole = tiled(rows, (2, 2, 3))
+    whole = tile_images(rows, (2, 2, 3))
     assert whole.shape == (5, 5, 4)
     np.testing.assert_array_equal(whole[:2, 3:, :3].ravel(), rows[0, 1])
     assert not whole[2].any()
     assert not whole[:, 2].any()
-    grey = tiled(rows, (3, 4, 1))
+    grey = tile_images(rows, (3, 4, 1))
     assert grey.shape == (7, 9)
     assert np.isnan(grey[3]).all()
     display = SamplesDisplay(images=rows * 255, image_shape=(2, 2, 3)).plot()
@@ -458,7 +458,7 @@ def test_inset_axes_are_split_too(regressor):
         ),
         (
             lambda m, v: LatentDisplay.from_estimator(v, DIGITS.data / 16, [1, 2]),
-            ValueError, "`y` must have one value a row",
+            ValueError, "`y` must have one value per row",
         ),
         (
             lambda m, v: ManifoldDisplay.from_estimator(v, image_shape=(3, 4)),

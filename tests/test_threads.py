@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skgen._threads import BLOCK_ROWS, in_threads, one_blas_thread, row_blocks
+from skgen._threads import BLOCK_ROWS, map_in_threads, one_blas_thread, row_blocks
 
 
 def blas_threads():
@@ -27,18 +27,18 @@ def test_blocks_hold_every_row_once_and_none_is_too_long(n_rows, start):
 def test_results_are_those_of_a_loop_in_order(n_tasks, n_threads):
     tasks = list(range(n_tasks))
     with threadpool_limits(n_threads, user_api="blas"):
-        assert in_threads(lambda task: task**2, tasks) == [task**2 for task in tasks]
+        assert map_in_threads(lambda task: task**2, tasks) == [task**2 for task in tasks]
 
 
 def test_as_many_tasks_run_at_once_as_blas_has_threads():
     meeting = threading.Barrier(2, timeout=20)
     with threadpool_limits(2, user_api="blas"):
-        assert sorted(in_threads(lambda _: meeting.wait(), [0, 1])) == [0, 1]
+        assert sorted(map_in_threads(lambda _: meeting.wait(), [0, 1])) == [0, 1]
 
 
 def test_with_one_blas_thread_all_tasks_run_in_the_callers_thread():
     with threadpool_limits(1, user_api="blas"):
-        threads = in_threads(lambda _: threading.get_ident(), range(5))
+        threads = map_in_threads(lambda _: threading.get_ident(), range(5))
     assert set(threads) == {threading.get_ident()}
 
 
@@ -51,7 +51,7 @@ def test_blas_has_one_thread_inside_and_its_own_number_after():
                 assert n_threads == 1
             assert blas_threads() == {1}
         assert blas_threads() == {2}
-        assert set().union(*in_threads(lambda _: blas_threads(), [0, 1])) == {1}
+        assert set().union(*map_in_threads(lambda _: blas_threads(), [0, 1])) == {1}
         assert blas_threads() == {2}
 
 
@@ -59,7 +59,7 @@ def test_blas_has_one_thread_inside_and_its_own_number_after():
 def test_an_error_in_a_task_reaches_the_caller_and_blas_gets_its_threads_back(n_threads):
     with threadpool_limits(n_threads, user_api="blas"):
         with pytest.raises(ZeroDivisionError):
-            in_threads(lambda task: 1 / task, [2, 1, 0])
+            map_in_threads(lambda task: 1 / task, [2, 1, 0])
         assert blas_threads() == {n_threads}
 
 

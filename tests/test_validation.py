@@ -19,9 +19,9 @@ from skgen._validation import (
     check_size,
     check_vector,
     generator,
+    restore_on_error,
     shape_of,
-    shown,
-    unchanged_on_error,
+    short_repr,
 )
 
 
@@ -32,7 +32,7 @@ def message_of(kind, function, *args, **kwargs):
     return str(caught.value)
 
 
-# -- unchanged_on_error --------------------------------------------------------------------------
+# -- restore_on_error ------------------------------------------------------------------------
 
 
 class Thing:
@@ -43,7 +43,7 @@ class Thing:
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_attributes_come_back_if_the_block_raises(error):
     thing = Thing()
-    with pytest.raises(error), unchanged_on_error(thing):  # noqa: PT012
+    with pytest.raises(error), restore_on_error(thing):  # noqa: PT012
         thing.new = "after"
         thing.changed = "after"
         del thing.gone
@@ -53,7 +53,7 @@ def test_attributes_come_back_if_the_block_raises(error):
 
 def test_attributes_stay_if_the_block_does_not_raise():
     thing = Thing()
-    with unchanged_on_error(thing):
+    with restore_on_error(thing):
         thing.changed = "after"
     assert thing.changed == "after"
 
@@ -207,7 +207,7 @@ def test_vectors_of_something_else_keep_the_remedy(value, found):
 def test_ragged_vectors():
     message = message_of(ValueError, check_vector, [[1], [1, 2]], "width", (2,), remedy="Give two.")
     assert message == (
-        "`width` must hold one number a cell, in rows of equal length; got a list that is no "
+        "`width` must hold one number per cell, in rows of equal length; got a list that is no "
         "table. Give two."
     )
 
@@ -290,7 +290,7 @@ UNFIT_DTYPES = {
     "pandas category": (pd.Series(["a"], dtype="category"), "categories", CATEGORIES),
     "pandas complex": (pd.DataFrame({"a": [1j]}), "complex numbers", PARTS),
     "pandas interval": (
-        pd.Series(pd.interval_range(0, 2)), "nested values", "Give one number a cell.",
+        pd.Series(pd.interval_range(0, 2)), "nested values", "Give one number per cell.",
     ),
     "pandas sparse": (
         pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 1.0])}), "sparse columns",
@@ -306,13 +306,13 @@ UNFIT_DTYPES = {
     ),
     "polars duration": (pl.Series([SECOND]), "dates or durations", SECONDS),
     "polars time": (pl.Series([dt.time(1)]), "dates or durations", SECONDS),
-    "polars list": (pl.DataFrame({"a": [[1.0]]}), "nested values", "Give one number a cell."),
+    "polars list": (pl.DataFrame({"a": [[1.0]]}), "nested values", "Give one number per cell."),
     "polars array": (
         pl.Series([[1.0]], dtype=pl.Array(pl.Float64, 1)), "nested values",
-        "Give one number a cell.",
+        "Give one number per cell.",
     ),
     "polars struct": (
-        pl.DataFrame({"a": [{"b": 1.0}]}), "nested values", "Give one number a cell.",
+        pl.DataFrame({"a": [{"b": 1.0}]}), "nested values", "Give one number per cell.",
     ),
 }  # fmt: skip
 
@@ -360,14 +360,16 @@ def test_objects_without_a_float(cell, container):
         float(cell)
     except (TypeError, OverflowError) as error:
         said = str(error)
-    assert message == (f"`X` must hold numbers; got {shown(cell)} ({said}). Give one float a cell.")
+    assert message == (
+        f"`X` must hold numbers; got {short_repr(cell)} ({said}). Give one float per cell."
+    )
 
 
 @pytest.mark.parametrize("table", [{"a": [1.0]}, {1.0}, object(), len], ids=type)
 def test_what_is_no_table(table):
     message = message_of(TypeError, check_numeric, table, "X")
     assert message.startswith("`X` must hold numbers; got ")
-    assert message.endswith(". Give one float a cell.")
+    assert message.endswith(". Give one float per cell.")
 
 
 class Loader:
@@ -402,12 +404,12 @@ def itself():
 def test_ragged_tables(table):
     message = message_of(ValueError, check_numeric, table, "X")
     assert message == (
-        "`X` must hold one number a cell, in rows of equal length; got a list that is no table. "
+        "`X` must hold one number per cell, in rows of equal length; got a list that is no table. "
         "Give a 2d array."
     )
 
 
-# -- check_size, shape_of, shown, generator ------------------------------------------------------
+# -- check_size, shape_of, short_repr, generator --------------------------------------------------
 
 
 @pytest.mark.parametrize("largest", [1e100, -1e100, 0.0, np.float32(1e38)])
@@ -434,8 +436,8 @@ def test_shapes(value, shape):
 
 
 def test_long_values_are_shortened():
-    assert shown([1.0]) == "[1.0]"
-    text = shown(list(range(1000)))
+    assert short_repr([1.0]) == "[1.0]"
+    text = short_repr(list(range(1000)))
     assert len(text) < 200
     assert text.startswith("[0, 1, 2, ")
     assert text.endswith(" 998, 999]")

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from .._files.container import replacing
-from .._validation import shown
+from .._validation import short_repr
 
 FORMAT = "skgen checkpoint 2"
 
@@ -61,7 +61,7 @@ class Checkpoint:
         except Exception as error:  # torch raises what it likes over a file that is none of its own
             raise ValueError(
                 "`checkpoint` must be the name of a checkpoint, or of no file yet; got "
-                f"{shown(str(path))}, which is something else ({type(error).__name__}). Give "
+                f"{short_repr(str(path))}, which is something else ({type(error).__name__}). Give "
                 "another name, or delete the file."
             ) from error
 
@@ -70,9 +70,9 @@ class Checkpoint:
         if self.path is not None and self.epoch is not None:
             for name, (kept, now) in differences(self.identity, identity).items():
                 raise ValueError(
-                    f"`checkpoint` must be of this same fit; got {shown(str(self.path))}, of one "
-                    f"with {name}={kept}, where now it is {now}. Delete the file to start anew, or "
-                    "give another name."
+                    f"`checkpoint` must be of this same fit; got {short_repr(str(self.path))}, of "
+                    f"one with {name}={kept}, where now it is {now}. Delete the file to start anew, "
+                    "or give another name."
                 )
         self.identity |= identity
 
@@ -93,7 +93,7 @@ class Checkpoint:
 
 def identified(parameters: Mapping[str, Any]) -> Identity:
     """Parameters as text that is the same in every process."""
-    return {name: re.sub(r" at 0x\w+", "", shown(value)) for name, value in parameters.items()}
+    return {name: re.sub(r" at 0x\w+", "", short_repr(value)) for name, value in parameters.items()}
 
 
 def digest(module: nn.Module) -> str:
@@ -116,7 +116,7 @@ def checked_path(path: Any) -> Path | None:
     if path is None:
         return None
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
-        raise TypeError(f"`checkpoint` must be a str or path; got {shown(path)}. {remedy}")
+        raise TypeError(f"`checkpoint` must be a str or path; got {short_repr(path)}. {remedy}")
     try:
         named = os.access(Path(path).parent, os.W_OK) and not Path(path).is_dir()
         with suppress(FileNotFoundError):
@@ -124,5 +124,5 @@ def checked_path(path: Any) -> Path | None:
     except (OSError, ValueError):  # no file can have this name
         named = False
     if not named:
-        raise ValueError(f"`checkpoint` must name a file; got {shown(path)}. {remedy}")
+        raise ValueError(f"`checkpoint` must name a file; got {short_repr(path)}. {remedy}")
     return Path(path)

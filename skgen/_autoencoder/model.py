@@ -1,4 +1,4 @@
-"""The variational autoencoder as a torch module, and its bounds on log p(x), in nats a row.
+"""The variational autoencoder as a torch module, and its bounds on log p(x), in nats per row.
 
 z ~ N(0, I),  x ~ p(x | z)                      the model, p(x | z) by decoder and likelihood
 q(z | x) = N(mean(x), diag(std(x)^2))           the encoder
@@ -21,7 +21,7 @@ import torch.distributions as td
 from torch import Tensor, nn
 
 from ..likelihoods import Likelihood
-from ..networks import Builder, seeded
+from ..networks import Builder, seed_torch
 from .row_noise import points
 
 State = dict[str, npt.NDArray[Any]]
@@ -123,7 +123,7 @@ class VAE(nn.Module):
         free_bits: float = 0.0,
         over_batch: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """Mean over rows of the ELBO, its expectation by one draw a row.
+        """Mean over rows of the ELBO, its expectation by one draw per row.
 
         Parameters
         ----------
@@ -279,7 +279,7 @@ class VAE(nn.Module):
 
 
 class Shifted(nn.Module):
-    """A module, plus a learnt constant."""
+    """A module, plus a learned constant."""
 
     def __init__(self, module: nn.Module, n_outputs: int) -> None:
         super().__init__()
@@ -311,7 +311,7 @@ def start_at(vae: VAE, outputs: Tensor) -> None:
 
 def restored(architecture: tuple[Any, ...], state: State) -> VAE:
     """The VAE of an architecture, with a state that was pickled."""
-    with seeded(0):  # the weights drawn are overwritten
+    with seed_torch(0):  # the weights drawn are overwritten
         vae = VAE(*architecture)
     vae.to(torch.from_numpy(state["free"]).dtype)
     vae.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})

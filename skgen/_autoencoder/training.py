@@ -25,9 +25,9 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .._validation import shown
+from .._validation import short_repr
 from ..likelihoods._bernoulli import binarized
-from ..networks import OURS, generator_states, seeded, set_generator_states
+from ..networks import OURS, generator_states, seed_torch, set_generator_states
 from .batches import Rows, taken
 from .checkpoint import Checkpoint
 from .distributed import Ranks
@@ -174,7 +174,7 @@ def train(
     net.ranks.meet_on(vae.device)
     net.notify("on_train_begin", X=X, y=None)
     seed = int(torch.randint(2**62, (), generator=generator))
-    with seeded(seed + net.ranks.rank, vae.device) if net.draws else nullcontext():
+    with seed_torch(seed + net.ranks.rank, vae.device) if net.draws else nullcontext():
         interrupted = net.run(X, early_stopping)
         net.notify("on_train_end", X=X, y=None)
         if early_stopping is not None and early_stopping.state:
@@ -463,12 +463,12 @@ def checked_callbacks(callbacks: Any) -> tuple[Any, ...]:
         if not isinstance(named[1] if paired else named, Callback):
             raise TypeError(
                 "`callbacks` must be a list of skorch callbacks, or of pairs (name, callback); got "
-                f"callbacks={shown(callbacks)}. Derive them from skorch.callbacks.Callback."
+                f"callbacks={short_repr(callbacks)}. Derive them from skorch.callbacks.Callback."
             )
     names = [named[0] for named in callbacks if isinstance(named, tuple)]
     if len(set(names)) < len(names):
         raise ValueError(
-            f"`callbacks` must have names of their own; got {shown(names)}. Leave names out."
+            f"`callbacks` must have names of their own; got {short_repr(names)}. Leave names out."
         )
     return tuple(callbacks)
 
@@ -477,11 +477,11 @@ def checked_device(device: Any) -> str:
     """``device``, if torch can compute there, else an error."""
     remedy = "Give 'cpu', or the name of a device that this machine has, such as 'cuda'."
     if not isinstance(device, str | torch.device):
-        raise TypeError(f"`device` must be a str; got device={shown(device)}. {remedy}")
+        raise TypeError(f"`device` must be a str; got device={short_repr(device)}. {remedy}")
     try:
         torch.zeros(1, device=device).cpu()
     except Exception as error:  # whatever torch's backends raise where they are not at hand
         raise ValueError(
-            f"`device` must be a device at hand; got device={shown(device)}. {remedy}"
+            f"`device` must be a device at hand; got device={short_repr(device)}. {remedy}"
         ) from error
     return str(device)

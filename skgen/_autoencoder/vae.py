@@ -1,7 +1,7 @@
 """The variational autoencoder as a scikit-learn transformer.
 
 The model and its bounds are in ``_elbo``, training is in ``_training``; here data comes in, is
-checked and standardised, and what was learnt goes out in the data's own units.
+checked and standardised, and what was learned goes out in the data's own units.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from .._validation import (
     check_seed,
     check_size,
     generator,
-    shown,
-    unchanged_on_error,
+    restore_on_error,
+    short_repr,
 )
 from ..likelihoods import Likelihood, resolve_likelihood
-from ..networks import Builder, resolve_builders, seeded
+from ..networks import Builder, resolve_builders, seed_torch
 from .batches import Rows, as_tensor, fingerprint, row_blocks, taken
 from .checkpoint import Checkpoint, checked_path, digest, identified
 from .distributed import Ranks, together
@@ -68,7 +68,7 @@ ANOTHER = np.uint64(0x5DEECE66D)
 FARTHEST = {torch.float32: 1e15, torch.float64: 1e100}
 """Largest standardised value that networks of each precision are given."""
 NO_MATTER = {"checkpoint", "callbacks", "verbose", "device"}
-"""Parameters of which what is learnt does not depend, or not in a way that can be told."""
+"""Parameters of which what is learned does not depend, or not in a way that can be told."""
 
 
 class VAETransformer(
@@ -79,7 +79,7 @@ class VAETransformer(
     Latent codes ``z ~ N(0, I)`` and data ``x ~ p(x | z)``, given by a decoder network and a
     likelihood; an encoder network gives ``q(z | x) = N(mean(x), diag(std(x)^2))``, and both learn
     by the evidence lower bound ``E_q log p(x | z) - KL(q || p(z))`` of log p(x) (Kingma and
-    Welling [1]_ eq. 3), in nats a row. The latent means are features; decoded draws of z are new
+    Welling [1]_ eq. 3), in nats per row. The latent means are features; decoded draws of z are new
     data.
 
     Parameters
@@ -89,7 +89,7 @@ class VAETransformer(
     likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
             default="gaussian"
         What the decoder's outputs say of x. "gaussian" suits real values: they are standardised
-        inside, and one standard deviation is learnt for all features;
+        inside, and one standard deviation is learned for all features;
         `skgen.likelihoods.Gaussian` has one for each, or for each feature and row. "bernoulli"
         suits binary data; grey levels in [0, 1] count as probabilities, binarised afresh at each
         pass. "continuous_bernoulli" suits grey levels in [0, 1] as they are.
@@ -136,7 +136,7 @@ class VAETransformer(
     n_iter_no_change : int, default=10
         Epochs without progress after which it stops.
     tol : float, default=0.0001
-        Least progress, in nats a row.
+        Least progress, in nats per row.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights of the last fit.
     callbacks : list of skorch callbacks, default=None
@@ -167,7 +167,7 @@ class VAETransformer(
         Mean KL(q(z | x) || p(z)) of each latent dimension over training rows, in nats. Near 0, a
         dimension has collapsed: it says nothing of x.
     loss_curve_ : list of float
-        Minus the objective of each epoch, in nats a row and in the data's own units.
+        Minus the objective of each epoch, in nats per row and in the data's own units.
     history_ : dict of lists
         All that was recorded of each epoch: "train_loss", "valid_loss" with early stopping, "dur"
         in seconds, and what callbacks add. ``pandas.DataFrame(history_)`` is a table.
@@ -194,7 +194,7 @@ class VAETransformer(
     In an initialised process group of torch.distributed, `fit` and `partial_fit` are to be called
     by all ranks with the same data, and train one model on all of them; each ends up with it.
 
-    Ctrl-C during ``fit`` keeps what was learnt so far, so that the estimator can be used, and
+    Ctrl-C during ``fit`` keeps what was learned so far, so that the estimator can be used, and
     raises a KeyboardInterrupt that says how far it came.
 
     References
@@ -281,7 +281,7 @@ class VAETransformer(
     # -- learning --------------------------------------------------------------------------------
 
     def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
-        """Learn from X; with ``warm_start``, go on from what was learnt before.
+        """Learn from X; with ``warm_start``, go on from what was learned before.
 
         Parameters
         ----------
@@ -298,19 +298,19 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If X or a parameter is unfit, if the loss becomes nan, or if the file ``checkpoint`` is
-            of another fit; the estimator is left as it was.
+            If X or a parameter is invalid, if the loss becomes nan, or if the file ``checkpoint``
+            is of another fit; the estimator is left as it was.
         RuntimeError
             If another rank of the process group fails; the estimator is left as it was.
         KeyboardInterrupt
-            After Ctrl-C; the estimator keeps what it has learnt.
+            After Ctrl-C; the estimator keeps what it has learned.
 
         Warns
         -----
         ConvergenceWarning
             If all latent dimensions have collapsed.
         """
-        with unchanged_on_error(self), together() as ranks:
+        with restore_on_error(self), together() as ranks:
             again = check_flag(self.warm_start, "warm_start") and self.__sklearn_is_fitted__()
             settings = self._settings()
             path = checked_path(self.checkpoint) if ranks.first else None
@@ -329,7 +329,7 @@ class VAETransformer(
         if course.interrupted:
             raise KeyboardInterrupt(
                 f"Training was interrupted after {course.n_epochs} of {self.max_iter} epochs. The "
-                "estimator keeps what it learnt until then; with warm_start=True, fit goes on."
+                "estimator keeps what it learned until then; with warm_start=True, fit goes on."
             )
         return self
 
@@ -351,17 +351,17 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If X or a parameter is unfit, or if the loss becomes nan; the estimator is left as it
+            If X or a parameter is invalid, or if the loss becomes nan; the estimator is left as it
             was.
         KeyboardInterrupt
-            After Ctrl-C; the estimator keeps what it has learnt.
+            After Ctrl-C; the estimator keeps what it has learned.
         """
-        with unchanged_on_error(self), together() as ranks:
+        with restore_on_error(self), together() as ranks:
             again = self.__sklearn_is_fitted__()
             settings = self._settings(one_pass=True)
             course = self._learn(X, again, settings, ranks, Checkpoint())
         if course.interrupted:
-            raise KeyboardInterrupt("The pass was interrupted; what it learnt so far is kept.")
+            raise KeyboardInterrupt("The pass was interrupted; what it learned so far is kept.")
         return self
 
     def _learn(
@@ -446,7 +446,7 @@ class VAETransformer(
         return (*builders, likelihood, n_features, n_components)
 
     def _new_module(self, architecture: tuple[Any, ...], X: FloatArray, seed: int) -> VAE:
-        with seeded(seed):
+        with seed_torch(seed):
             vae = VAE(*architecture)
         mean = (X.mean(axis=0, dtype=np.float64) - self.location_) / self.scale_
         start_at(vae, torch.from_numpy(vae.likelihood.starting_outputs(mean)))
@@ -490,7 +490,7 @@ class VAETransformer(
 
     @property
     def loss_curve_(self) -> list[float]:
-        """Minus the objective of each epoch, in nats a row and in the data's own units."""
+        """Minus the objective of each epoch, in nats per row and in the data's own units."""
         check_is_fitted(self)
         return self.history_["train_loss"]
 
@@ -502,7 +502,7 @@ class VAETransformer(
         schedule = check_choice(self.learning_rate, "learning_rate", ("one-cycle", "constant"))
         stops_early = check_flag(self.early_stopping, "early_stopping")
         patience = self._number("n_iter_no_change", low=1, integer=True, remedy="10 is usual.")
-        tol = self._number("tol", low=0, remedy="It is in nats a row.")
+        tol = self._number("tol", low=0, remedy="It is in nats per row.")
         n_epochs = self._number("max_iter", low=1, integer=True, remedy="Give a number of epochs.")
         return Settings(
             self._objective(),
@@ -526,7 +526,7 @@ class VAETransformer(
         )
 
     def _objective(self) -> Objective:
-        remedy = "Give a number of draws a row."
+        remedy = "Give a number of draws per row."
         n_importance_samples = self._number(
             "n_importance_samples", low=1, integer=True, remedy=remedy
         )
@@ -586,7 +586,7 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If X is unfit.
+            If X is invalid.
         """
         return_std = check_flag(return_std, "return_std")
         mean, log_variance = self._moments(X)
@@ -608,7 +608,7 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If Z is unfit.
+            If Z is invalid.
         """
         check_is_fitted(self)
         check_numeric(Z, "Z")
@@ -644,7 +644,7 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If X is unfit.
+            If X is invalid.
         """
         return self.inverse_transform(self._moments(X)[0])
 
@@ -674,7 +674,7 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         check_is_fitted(self)
         n_samples = check_number(
@@ -722,12 +722,12 @@ class VAETransformer(
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         table, x, module = self._readable(X)
         n_points = check_number(
             n_importance_samples, "n_importance_samples", low=1, high=MOST, integer=True,
-            remedy="Give a number of draws a row.",
+            remedy="Give a number of draws per row.",
         )  # fmt: skip
         seed = int(generator(self.random_state).integers(2**63))
         n_components = self._n_features_out
@@ -760,12 +760,12 @@ class VAETransformer(
         Returns
         -------
         score : float
-            Mean estimate of log p(x), in nats a row.
+            Mean estimate of log p(x), in nats per row.
 
         Raises
         ------
         ValueError, TypeError
-            If X is unfit.
+            If X is invalid.
         """
         return float(self.score_samples(X).mean())
 
@@ -817,7 +817,7 @@ class VAETransformer(
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        with suppress(ValueError, TypeError):  # of an unfit likelihood, fit will speak
+        with suppress(ValueError, TypeError):  # of an invalid likelihood, fit will speak
             tags.input_tags.positive_only = resolve_likelihood(self.likelihood).positive_only
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
@@ -845,8 +845,8 @@ def _other_architecture(before: tuple[Any, ...], now: tuple[Any, ...]) -> ValueE
         (name, old, new) for name, old, new in zip(names, before, now, strict=True) if old != new
     )
     return ValueError(
-        f"`{name}` must be as in the last fit to go on learning; got {name}={shown(new)} after "
-        f"{shown(old)}. Call fit with warm_start=False to start anew."
+        f"`{name}` must be as in the last fit to go on learning; got {name}={short_repr(new)} "
+        f"after {short_repr(old)}. Call fit with warm_start=False to start anew."
     )
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._validation import shown
+from .._validation import short_repr
 from .container import NAMES, Arrays, ModelFileError, parsed, read, write
-from .schemas import OURS, SCHEMAS, TRANSFORMERS, class_of
+from .schemas import OURS, SCHEMAS, TRANSFORMERS, class_of, file_name
 
 FORMAT, FORMAT_VERSION = "skgen", 1
 LARGEST_INT, DEEPEST = 10**39, 40
@@ -64,7 +64,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     if type(estimator).__name__ not in (*OURS, *TRANSFORMERS):
         raise TypeError(
             "`estimator` must be an estimator of skgen, or a scikit-learn Pipeline that holds one; "
-            f"got {shown(estimator)}. Of a search, save its best_estimator_."
+            f"got {short_repr(estimator)}. Of a search, save its best_estimator_."
         )
     arrays: Arrays = {}
     tree = _encoded(estimator, "", arrays)
@@ -125,8 +125,9 @@ def load(path: str | os.PathLike[str]) -> Any:
             raise ModelFileError("what it holds is not an estimator")
     except DAMAGE as error:
         raise ModelFileError(
-            f"`path` must be a file that skgen.save wrote, undamaged; got {shown(str(path))}: "
-            f"{shown(str(error))}. Save the estimator anew, or get the file from where it comes."
+            f"`path` must be a file that skgen.save wrote, undamaged; got {short_repr(str(path))}: "
+            f"{short_repr(str(error))}. Save the estimator anew, or get the file from "
+            "where it comes."
         ) from error
     return estimator
 
@@ -138,7 +139,7 @@ def _check_version(text: dict[str, str]) -> None:
     if not version.isdecimal() or len(version) > 9:
         raise ModelFileError("its version is not a number")
     if int(version) > FORMAT_VERSION:
-        by = shown(text.get("skgen_version"))
+        by = short_repr(text.get("skgen_version"))
         raise ModelFileError(
             f"it is of a later version ({version}, this is {FORMAT_VERSION}), written by skgen "
             f"{by}; update skgen to read it"
@@ -189,7 +190,7 @@ def _array(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
 
 
 def _object(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
-    kind = type(value).__name__
+    kind = file_name(value)
     if kind not in SCHEMAS or type(value) is not class_of(kind):
         raise _unfit(value, name)
     schema = SCHEMAS[kind]
@@ -203,7 +204,7 @@ def _unfit(value: Any, name: str) -> TypeError:
     return TypeError(
         f"`{name.removeprefix('.') or 'estimator'}` must be something that a file can hold: "
         "numbers, text, arrays, and objects of skgen and some of scikit-learn; got "
-        f"{shown(value)}. Leave it out, or pickle the estimator for readers who trust you."
+        f"{short_repr(value)}. Leave it out, or pickle the estimator for readers who trust you."
     )
 
 
@@ -226,7 +227,7 @@ def _decoded(tree: Any, arrays: Arrays, depth: int) -> Any:
 
 def _built(kind: Any, values: Any, arrays: Arrays, depth: int) -> Any:
     if not isinstance(kind, str) or kind not in SCHEMAS:
-        raise ModelFileError(f"it asks for {shown(kind)}, which no file may hold")
+        raise ModelFileError(f"it asks for {short_repr(kind)}, which no file may hold")
     parts = _members(values, arrays, depth - 1)
     schema = SCHEMAS[kind]
     schema.check(kind, parts)

@@ -122,7 +122,7 @@ def made_of(*names: str) -> Check:
     """An object of one of the classes of these names."""
     return Check(
         f"a {' or '.join(names)}",
-        lambda value, _: type(value).__name__ in names and type(value).__name__ in SCHEMAS,
+        lambda value, _: file_name(value) in names and file_name(value) in SCHEMAS,
     )
 
 
@@ -132,7 +132,7 @@ def _is_plain(value: Any, sizes: Sizes) -> bool:
     if isinstance(value, dict):
         return all(type(name) is str for name in value) and _is_plain([*value.values()], sizes)
     known = value is None or isinstance(value, bool | np.bool_ | numbers.Real | str | np.ndarray)
-    return known or type(value).__name__ in SCHEMAS
+    return known or file_name(value) in SCHEMAS
 
 
 def transformer() -> Check:
@@ -209,9 +209,21 @@ class Schema:
             raise TypeError(f"the parts of {name} do not fit each other")
 
 
+CLASS_NAMES = {"Prior": "LinearModelSpec", "Learnt": "LooCalibration"}
+"""Classes that stand in files under another name, which they had once."""
+
+FILE_NAMES = {class_name: name for name, class_name in CLASS_NAMES.items()}
+
+
 def class_of(name: str) -> Any:
     """The class of a name in `SCHEMAS`."""
-    return getattr(importlib.import_module(SCHEMAS[name].home), name)
+    return getattr(importlib.import_module(SCHEMAS[name].home), CLASS_NAMES.get(name, name))
+
+
+def file_name(value: Any) -> str:
+    """The name in files of the class of ``value``."""
+    name = type(value).__name__
+    return FILE_NAMES.get(name, name)
 
 
 def fitted(estimator: Any, schema: Schema) -> Values:
@@ -272,6 +284,10 @@ def _restored_stream(cls: Any, values: Values, _: Schema) -> Any:
     stream = cls(**values)
     stream._posteriors = posteriors
     return stream
+
+
+def _restored_posterior(cls: Any, values: Values, _: Schema) -> Any:
+    return (cls.from_earlier if "noise_variance" in values else cls)(**values)
 
 
 def _stream_agrees(values: Values) -> bool:
@@ -398,14 +414,14 @@ def _restored_vae(cls: Any, values: Values, _: Schema) -> Any:
     """Built without memory first, so that sizes may lie; the weights then take their places."""
     import torch
 
-    from ..networks import seeded
+    from ..networks import seed_torch
 
     weights = values.pop("weights")
     layers = (vars(values[name]) for name in ("encoder", "decoder"))
     n_layers = sum(len(of.get("hidden_layer_sizes", of.get("n_filters", ()))) for of in layers)
     if n_layers > len(weights):
         raise ValueError("the networks have more layers than weights")
-    with seeded(0), torch.device("meta"):
+    with seed_torch(0), torch.device("meta"):
         vae = cls(*values.values())
     expected = {name: tuple(value.shape) for name, value in vae.state_dict().items()}
     if expected != {name: value.shape for name, value in weights.items()}:
@@ -728,7 +744,7 @@ PARTS = {
             "basis": transformer(),
             "n_basis": integer(1),
             "fit_intercept": FLAG,
-            "learnt": NONE | made_of("Learnt"),
+            "calibration": NONE | made_of("Learnt"),
         },
     ),
     "Learnt": Schema(
@@ -736,7 +752,7 @@ PARTS = {
         {
             "n_params": NOT_NEGATIVE,
             "df": array("n_outputs", 2.0, np.inf),
-            "widening": array("n_outputs", 1.0),
+            "std_ratio": array("n_outputs", 1.0),
         },
     ),
     "Statistic": Schema(
@@ -763,13 +779,19 @@ PARTS = {
         {
             "mean": array("n_columns n_outputs", -np.inf, np.inf),
             "root": array("n_columns n_columns", -np.inf, np.inf),
-            "noise_variance": array("n_outputs", 0.0, np.inf),
+            "squared_scale": array("n_outputs", 0.0, np.inf),
             "df": number(0.0, np.inf),
             "precision": array("n_columns", 0.0, np.inf),
+            "noise_precision": array("n_outputs", 0.0, np.inf),
+            "n_effective_params": number(-np.inf, np.inf),
             "log_evidence": array("n_outputs", -np.inf, np.inf),
+        },
+        options={  # of files of 0.1.0
+            "noise_variance": array("n_outputs", 0.0, np.inf),
             "wide_scale": NONE | array("n_outputs", 0.0, np.inf),
             "wide_root": NONE | array("n_columns n_columns", -np.inf, np.inf),
         },
+        together=_restored_posterior,
     ),
     "Ranks": Schema(
         "skgen.bases._placement",

@@ -14,20 +14,20 @@ from typing import Protocol
 
 import numpy as np
 from scipy.optimize import minimize
-from sklearn.pipeline import Pipeline
 
+from .._pipelines import final_estimator, transform_before_final
 from .._validation import FloatArray
 from ..bases import is_learnable
 from .conjugate import Posterior, Statistic
 from .design import SEARCH_ROWS, Design, Rows, summarise
 from .loo import calibrate
 from .marginal_likelihood import Objective, objective_of
-from .precisions import Prior
+from .precisions import LinearModelSpec
 
 MOST_STEPS = 40
 SIGNAL_TO_NOISE = 20.0
 FARTHEST, FARTHEST_RATIO = 5.0, 15.0  # from the start, for theta and the log ratio
-ENOUGH = 1e-6  # of the gain so far: a thousandth of a nat where that is a nat a row
+ENOUGH = 1e-6  # of the gain so far: a thousandth of a nat where that is a nat per row
 
 
 class Source(Protocol):
@@ -36,21 +36,17 @@ class Source(Protocol):
     def chosen(self, n_most: int) -> Rows: ...
 
 
-def adapt(design: Design, source: Source, prior: Prior) -> Design:
+def adapt(design: Design, source: Source, prior: LinearModelSpec) -> Design:
     """The design, its basis given the parameters of largest evidence, if it has any to learn."""
     basis = design.basis
     if not is_learnable(basis):
         return design
     rows = source.chosen(SEARCH_ROWS)  # before a pipeline transforms them all
-    while isinstance(basis, Pipeline):
-        if len(basis) > 1:
-            X = np.asarray(basis[:-1].transform(rows.X), dtype=np.float64)
-            rows = replace(rows, X=X)
-        basis = basis[-1]
-    rows = distinct(rows)
+    X, basis = transform_before_final(basis, rows.X), final_estimator(basis)
+    rows = distinct(replace(rows, X=np.asarray(X, dtype=np.float64)))
     if rows.weight <= design.fit_intercept + 1:
         return design
-    if isinstance(prior.precision, str):  # one a weight would be a search in each step of this one
+    if isinstance(prior.precision, str):  # one per weight would search in each step of this search
         prior = replace(prior, precision="evidence")
     final = replace(design, basis=basis)
     start, (statistic, posteriors) = basis.theta_, _conditioned(final, rows, prior)
@@ -65,7 +61,9 @@ def adapt(design: Design, source: Source, prior: Prior) -> Design:
     return replace(design, calibration=calibrate(final, rows, prior, statistic, posteriors))
 
 
-def _conditioned(design: Design, rows: Rows, prior: Prior) -> tuple[Statistic, list[Posterior]]:
+def _conditioned(
+    design: Design, rows: Rows, prior: LinearModelSpec
+) -> tuple[Statistic, list[Posterior]]:
     with np.errstate(all="ignore"):
         statistic = summarise(design, rows, "auto")
         return statistic, prior.best(statistic)

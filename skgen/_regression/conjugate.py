@@ -14,6 +14,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from scipy.linalg import lapack
@@ -93,7 +94,7 @@ class Statistic:
 
     @property
     def negligible(self) -> FloatArray:
-        """Residual sums of squares, one an output, below which there is only rounding."""
+        """Residual sums of squares, one per output, below which there is only rounding."""
         negligible: FloatArray = np.finfo(float).eps ** 2 * self.total + 1e-200
         return negligible
 
@@ -168,6 +169,21 @@ class Posterior:
     noise_precision: FloatArray  # (n_outputs,)
     n_effective_params: float
     log_evidence: FloatArray  # (n_outputs,)
+
+    @classmethod
+    def from_earlier(
+        cls, root: FloatArray, noise_variance: FloatArray, precision: FloatArray,
+        wide_scale: FloatArray | None = None, wide_root: FloatArray | None = None, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Posterior from a file of 0.1.0, which has the root at the best precisions too."""
+        return cls(
+            root=root if wide_root is None else wide_root,
+            squared_scale=noise_variance if wide_scale is None else wide_scale,
+            precision=precision,
+            noise_precision=1 / noise_variance,
+            n_effective_params=effective_number_of_weights(root, precision),
+            **others,
+        )
 
     @property
     def noise_variance(self) -> FloatArray:

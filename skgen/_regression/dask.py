@@ -22,7 +22,7 @@ from ..bases import depends_on_data
 from ..bases._base import Basis
 from .conjugate import Statistic
 from .design import SEARCH_ROWS, Design, Rows, Stream, evenly_spread, summarise
-from .precisions import Prior
+from .precisions import LinearModelSpec
 
 FAN_IN = 8
 """Results that one task of a tree joins."""
@@ -39,7 +39,7 @@ def is_dask(*values: Any) -> bool:
     return any(type(value).__module__.partition(".")[0] == "dask" for value in values)
 
 
-def specimen(value: Any) -> Any:
+def example_row(value: Any) -> Any:
     """One row of ones of the type, names and width of a collection; other values as they are."""
     if not is_dask(value):
         return value
@@ -207,7 +207,9 @@ class DaskRows:
         )
         return statistic, _some(n_rows)
 
-    def added(self, stream: Stream, prior: Prior, forgetting: float) -> tuple[Stream, int]:
+    def added(
+        self, stream: Stream, prior: LinearModelSpec, forgetting: float
+    ) -> tuple[Stream, int]:
         """``stream`` after them, and their number."""
         statistic, n_rows = self.summarised(stream.design, "qr", forgetting)
         return stream.joined(statistic, prior, forgetting**n_rows), n_rows

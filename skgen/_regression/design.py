@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import has_fit_parameter
 
-from .._threads import BLOCK_ROWS, in_threads, row_blocks
+from .._threads import BLOCK_ROWS, map_in_threads, row_blocks
 from .._validation import LARGEST, FloatArray
 from ..bases._base import evaluate
 from .conjugate import Posterior, Statistic, condition_number, from_gram
-from .precisions import LooCalibration, Prior
+from .precisions import LinearModelSpec, LooCalibration
 
 # Gram matrices are for work that is worth it and conditioning that allows it: their relative error
 # is about the square of the condition number times 1e-16, and predictions feel its root.
@@ -118,7 +118,9 @@ class Rows:
         """Their statistic and their number."""
         return summarise(design, self, solver), len(self)
 
-    def added(self, stream: Stream, prior: Prior, forgetting: float) -> tuple[Stream, int]:
+    def added(
+        self, stream: Stream, prior: LinearModelSpec, forgetting: float
+    ) -> tuple[Stream, int]:
         """``stream`` after them, and their number."""
         return stream.extended(self, prior, forgetting), len(self)
 
@@ -189,7 +191,7 @@ def _by_gram(design: Design, rows: Rows) -> Statistic | None:
     # As many groups on any number of threads, so that the sums round alike.
     edges = np.linspace(0, len(rows), GRAM_GROUPS + 1).astype(int)
     groups = [slice(start, stop) for start, stop in pairwise(edges)]
-    gram = np.sum(in_threads(gram_of, groups), axis=0)
+    gram = np.sum(map_in_threads(gram_of, groups), axis=0)
     try:
         statistic = from_gram(gram, n_columns, rows.weight)
     except np.linalg.LinAlgError:
@@ -241,7 +243,7 @@ def evaluate_rows(
             for column, posterior in enumerate(posteriors):
                 leverage[block, column] = posterior.leverage(Phi)
 
-    in_threads(fill, list(row_blocks(0, len(X))))
+    map_in_threads(fill, list(row_blocks(0, len(X))))
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(leverage))):
         raise ValueError(
             f"`X` must lie where the basis functions and their squares are finite; got values of "
@@ -257,7 +259,7 @@ class Stream:
     a batch, and rounds no worse; whatever reads the model first lets them in.
     """
 
-    def __init__(self, design: Design, prior: Prior, statistic: Statistic) -> None:
+    def __init__(self, design: Design, prior: LinearModelSpec, statistic: Statistic) -> None:
         self.design = design
         self.prior = prior
         self._posteriors: list[Posterior] | None = None
@@ -302,7 +304,7 @@ class Stream:
         self._seen = (statistic, start + n_rows)
         self._posteriors = None
 
-    def extended(self, rows: Rows, prior: Prior, forgetting: float) -> Stream:
+    def extended(self, rows: Rows, prior: LinearModelSpec, forgetting: float) -> Stream:
         """The stream with ``rows`` seen too, older ones discounted row by row."""
         successor = Stream(self.design, prior, self._seen[0])
         successor._waiting, successor._seen = self._waiting, self._seen
@@ -316,7 +318,7 @@ class Stream:
             statistic = statistic.discounted(forgetting ** len(rows))
         return Stream(self.design, prior, update(statistic, self.design, rows))
 
-    def joined(self, statistic: Statistic, prior: Prior, discount: float = 1.0) -> Stream:
+    def joined(self, statistic: Statistic, prior: LinearModelSpec, discount: float = 1.0) -> Stream:
         """The stream with the rows of ``statistic`` seen too, after a discount of older ones."""
         older = self.statistic if discount == 1 else self.statistic.discounted(discount)
         return Stream(self.design, prior, older.merged(statistic))

@@ -37,9 +37,9 @@ from .._validation import (
     check_size,
     check_vector,
     generator,
+    restore_on_error,
     shape_of,
-    shown,
-    unchanged_on_error,
+    short_repr,
 )
 from ..bases import depends_on_data, resolve_basis
 from ..bases._base import is_finite_on
@@ -49,14 +49,14 @@ from .dask import (
     DaskRows,
     arrays,
     check_collection,
+    example_row,
     is_dask,
     lazily,
     numbered,
     r2_score,
-    specimen,
 )
 from .design import QR_ROWS, Design, Rows, Stream, evaluate_rows
-from .precisions import Prior
+from .precisions import LinearModelSpec
 from .predictive import Predictive, joint_covariance
 
 FLOAT64 = np.dtype(np.float64)
@@ -73,7 +73,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     the predictive distribution, which then is a Student-t.
 
     Several outputs are independent given X: with the same basis functions, a fit of each alone
-    gives the same. Length scales are learnt from all outputs together.
+    gives the same. Length scales are learned from all outputs together.
 
     Parameters
     ----------
@@ -82,12 +82,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Basis functions: `GaussianBasis`, scikit-learn's PolynomialFeatures of degree 2,
         `SigmoidBasis`, `FourierBasis` with a fixed seed, the features as they are, or any
         scikit-learn transformer. "auto" is "gaussian" for one feature, and for several
-        ``FourierBasis(ranks=True, linear=True, random_state=0)``. It is cloned, and learnt at
+        ``FourierBasis(ranks=True, linear=True, random_state=0)``. It is cloned, and learned at
         ``fit`` or at the first ``partial_fit``, its length scales from the evidence if it has a
         ``theta_``; sklearn.frozen.FrozenEstimator passes on a fitted one.
     prior_precision : {"evidence", "ard"}, float or array-like of shape (n_basis,), \
             default="evidence"
-        Prior precision of the weights, at least 0: one for all or one a basis function; 0 is the
+        Prior precision of the weights, at least 0: one for all or one per basis function; 0 is the
         flat prior, for weights that the data determine. "evidence" finds one for all weights,
         "ard" one for each, which switches off the irrelevant; its maximum is a local one.
     noise_precision : {"evidence", "gamma"} or float, default="evidence"
@@ -101,7 +101,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     intercept_precision : float, default=None
         Prior precision of the intercept; 0 is flat. None takes ``prior_precision`` if that is one
         number, as Bishop's eq. 3.52 does, and else a flat prior. It must be None or 0 if
-        ``prior_precision`` is learnt.
+        ``prior_precision`` is learned.
     noise_shape : float, default=0.0
         Shape of the Gamma prior of ``noise_precision="gamma"``. Shape 0 with rate 0 is Jeffreys'
         prior.
@@ -125,9 +125,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Posterior covariance of the weights; the intercept comes first, if there is one, so
         n_weights is n_basis or n_basis + 1.
     prior_precision_ : float, ndarray of shape (n_basis,) or (n_outputs,) or (n_outputs, n_basis)
-        Prior precision of the weights, given or learnt.
+        Prior precision of the weights, given or learned.
     noise_precision_ : float or ndarray of shape (n_outputs,)
-        Noise precision, given or learnt; with "gamma" its posterior mean.
+        Noise precision, given or learned; with "gamma" its posterior mean.
     log_marginal_likelihood_ : float
         Logarithm of the evidence, in nats, summed over outputs. A flat prior counts with density 1.
     degrees_of_freedom_ : float or ndarray of shape (n_outputs,)
@@ -135,7 +135,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     n_effective_params_ : float or ndarray of shape (n_outputs,)
         Number of weights, the intercept included, that the data determine (Bishop eq. 3.91).
     n_samples_seen_ : int
-        Number of rows learnt from, those of weight 0 not counted.
+        Number of rows learned from, those of weight 0 not counted.
     basis_ : transformer
         The fitted basis.
     n_features_in_ : int
@@ -223,7 +223,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def fit(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Self:
-        """Learn from X and y, and forget what was learnt before.
+        """Learn from X and y, and forget what was learned before.
 
         Parameters
         ----------
@@ -242,10 +242,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If data or parameters are unfit, or if the prior is flat and the data do not determine
+            If data or parameters are invalid, or if the prior is flat and the data do not determine
             the weights; the estimator is left as it was.
         """
-        with unchanged_on_error(self), np.errstate(all="ignore"):
+        with restore_on_error(self), np.errstate(all="ignore"):
             rows = self._validated_rows(X, y, sample_weight, reset=True)
             design = self._fitted_design(rows)
             prior = self._prior(design)
@@ -264,12 +264,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """Go on learning: the posterior so far is the prior for these rows (Bishop eq. 3.50).
 
         In any order and chunks, the same rows give the same posterior as one ``fit`` with the same
-        basis (without ``forgetting``). Precisions are learnt anew from all rows when next read.
+        basis (without ``forgetting``). Precisions are learned anew from all rows when next read.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features. A basis that follows the data is learnt at the first call, and then kept.
+            Features. A basis that follows the data is learned at the first call, and then kept.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -283,12 +283,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If data or parameters are unfit; the estimator is left as it was.
+            If data or parameters are invalid; the estimator is left as it was.
         """
         if sample_weight is None and self._takes_quickly(X, y):
             return self
         first = not self.__sklearn_is_fitted__()
-        with unchanged_on_error(self), np.errstate(all="ignore"):
+        with restore_on_error(self), np.errstate(all="ignore"):
             rows = self._validated_rows(X, y, sample_weight, reset=first)
             design = self._fitted_design(rows) if first else self._stream.design
             prior = self._prior(design)
@@ -303,7 +303,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return self
 
     def merge(self, other: BayesianBasisRegressor) -> Self:
-        """Learn all that another model has learnt, as if its rows had been seen here.
+        """Learn all that another model has learned, as if its rows had been seen here.
 
         Parameters
         ----------
@@ -393,7 +393,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         for name, value in {"X": X, "y": y, "sample_weight": sample_weight}.items():
             if is_dask(value) or shape_of(value):  # else None or a number
                 check_collection(value, name)
-        self._rows(*map(specimen, (X, y, sample_weight)), reset=reset)
+        self._rows(*map(example_row, (X, y, sample_weight)), reset=reset)
         check = partial(type(self)()._rows, reset=True, is_part=True)
         return DaskRows(X, y, sample_weight, check)
 
@@ -405,7 +405,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Y = self._validated_targets(y, len(X), reset=reset)
         if sample_weight is None:
             return Rows(X, Y)
-        remedy = "Give one weight a row."
+        remedy = "Give one weight per row."
         check_numeric(sample_weight, "sample_weight", remedy=remedy)
         if not shape_of(sample_weight):
             check_number(sample_weight, "sample_weight", low=0, high=LARGEST, remedy=remedy)
@@ -433,7 +433,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None. "
-                "`y` must hold one number a row of X."
+                "`y` must hold one number per row of X."
             )
         check_numeric(y, "y")
         with np.errstate(all="ignore"):
@@ -444,7 +444,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         if y.ndim not in (1, 2) or len(y) != n_samples:
             raise ValueError(
                 f"`y` must have shape (n_samples,) or (n_samples, n_outputs) with n_samples="
-                f"{n_samples} as in X; got shape {y.shape}. Give one row of y a row of X."
+                f"{n_samples} as in X; got shape {y.shape}. Give `y` one row per row of X."
             )
         check_size(y, "y")
         Y: FloatArray = y if y.ndim == 2 else y[:, None]
@@ -462,7 +462,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         fit_intercept = check_flag(self.fit_intercept, "fit_intercept")
         return rows.design(resolve_basis(self.basis, rows.n_features), fit_intercept)
 
-    def _prior(self, design: Design) -> Prior:
+    def _prior(self, design: Design) -> LinearModelSpec:
         """The prior that the parameters describe, for the columns of a design matrix."""
         noise = self._noise()
         means = np.zeros(design.n_columns)
@@ -473,10 +473,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             rule = check_choice(self.prior_precision, "prior_precision", ("evidence", "ard"))
             if self.intercept_precision is not None and self._known_intercept_precision() > 0:
                 raise ValueError(
-                    "`intercept_precision` must be None or 0 if `prior_precision` is learnt; got "
+                    "`intercept_precision` must be None or 0 if `prior_precision` is learned; got "
                     f"intercept_precision={self.intercept_precision!r}. Give both as numbers."
                 )
-            return Prior(rule, means, noise, design.fit_intercept)  # type: ignore[arg-type]
+            return LinearModelSpec(rule, means, noise, design.fit_intercept)  # type: ignore[arg-type]
         precisions = np.empty(design.n_columns)
         precisions[design.n_columns - design.n_basis :] = self._per_basis(
             self.prior_precision, "prior_precision", design.n_basis, 0.0
@@ -489,7 +489,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 f"`prior_precision` and `intercept_precision` must be 0 or at least {1 / LARGEST:g}"
                 f"; got {smallest:g}. Give 0 for a flat prior."
             )
-        return Prior(precisions, means, noise)
+        return LinearModelSpec(precisions, means, noise)
 
     def _noise(self) -> float | Gamma | Literal["evidence"]:
         if not isinstance(self.noise_precision, str):
@@ -566,7 +566,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If X is unfit, or both spreads are asked for.
+            If X is invalid, or both spreads are asked for.
         """
         if return_std and return_cov:
             raise ValueError(
@@ -717,14 +717,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If the arguments are unfit, or there is no prior to draw from.
+            If the arguments are invalid, or there is no prior to draw from.
         """
         rng = generator(random_state)
         n_samples = check_number(
             n_samples, "n_samples", low=1, high=1e9, integer=True,
             remedy="Give the number of draws.",
         )  # fmt: skip
-        shown = specimen(X)
+        shown = example_row(X)
         if self.__sklearn_is_fitted__():
             stream, shown = self._readable(shown)
             design, posteriors, is_1d = stream.design, self._posteriors(), self._is_1d
@@ -757,7 +757,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         prior = blank._prior(design)
         if isinstance(prior.precision, str) or prior.noise == "evidence":
             raise NotFittedError(
-                "This BayesianBasisRegressor has seen no data, and its precisions are learnt from "
+                "This BayesianBasisRegressor has seen no data, and its precisions are learned from "
                 "them. Call fit first, or draw from the prior with `prior_precision` and "
                 "`noise_precision` given as numbers."
             )
@@ -781,7 +781,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """
         if is_dask(X, y):
             model = self._reader(X)
-            self._validated_targets(specimen(y), 1, reset=False)
+            self._validated_targets(example_row(y), 1, reset=False)
             log_densities: FloatArray = lazily(_log_densities, model, *arrays(X, y=y), trailing=())
             return log_densities
         _, X = self._readable(X)
@@ -871,7 +871,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     def _reader(self, X: Any) -> Self:
         """A copy to send to the blocks of X, which have lost the names that X may have."""
-        self._readable(specimen(X))
+        self._readable(example_row(X))
         model = copy.deepcopy(self)
         if hasattr(model, "feature_names_in_"):
             del model.feature_names_in_
@@ -921,7 +921,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     @property
     def prior_precision_(self) -> float | FloatArray:
-        """Prior precision of the weights, given or learnt."""
+        """Prior precision of the weights, given or learned."""
         outputs = list(_each_output(self._posteriors()))
         if not isinstance(self._stream.prior.precision, str):
             n_basis = self._stream.design.n_basis
@@ -941,7 +941,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     @property
     def noise_precision_(self) -> float | FloatArray:
-        """Noise precision, given or learnt."""
+        """Noise precision, given or learned."""
         precisions = np.array([precision for _, precision in _each_output(self._posteriors())])
         precision: float | FloatArray = self._per_output(precisions)
         return precision
@@ -989,7 +989,7 @@ def _check_probabilities(quantiles: Any) -> FloatArray:
     array = np.atleast_1d(check_vector(quantiles, "quantiles", shape_of(quantiles), remedy=remedy))
     if array.ndim > 1 or not array.size or not np.all((array > 0) & (array < 1)):
         raise ValueError(
-            f"`quantiles` must hold numbers above 0 and below 1; got quantiles={shown(quantiles)}. "
+            f"`quantiles` must hold numbers above 0 and below 1; got quantiles={short_repr(quantiles)}. "
             f"{remedy}"
         )
     return array

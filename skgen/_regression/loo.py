@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from .._validation import FloatArray
 from .conjugate import Posterior, Statistic
 from .design import Design, Rows
-from .precisions import LooCalibration, Prior
+from .precisions import LooCalibration, LinearModelSpec
 from .predictive import Predictive
 
 STEP = 1e-6  # of a logarithm, for the derivative of the mean function
@@ -29,7 +29,7 @@ MIDPOINTS = (np.arange(100) + 0.5) / 100
 
 
 def calibrate(
-    design: Design, rows: Rows, prior: Prior, statistic: Statistic, posteriors: list[Posterior]
+    design: Design, rows: Rows, prior: LinearModelSpec, statistic: Statistic, posteriors: list[Posterior]
 ) -> LooCalibration:
     """Calibration for the basis of ``design``, learned from ``rows``.
 

@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from .._threads import in_threads, row_blocks
+from .._threads import map_in_threads, row_blocks
 from .._validation import FloatArray
 from ..bases import exact_kernel
 from ..bases._base import resample
 from ..bases._kernels import Kernel
 from .design import Design, Rows
-from .precisions import Prior, fit_term, unit_prior_term
+from .precisions import LinearModelSpec, data_term, unit_prior_term
 
 ROWS_PER_WAVE = 2
 """Rows, of each basis function, up to which a kernel matrix costs no more than they do."""
@@ -42,7 +42,7 @@ class OutOfReachError(Exception):
     """Parameters at which rounding leaves no evidence to speak of."""
 
 
-def objective_of(design: Design, rows: Rows, prior: Prior) -> Objective:
+def objective_of(design: Design, rows: Rows, prior: LinearModelSpec) -> Objective:
     """The log evidence by parameters of the basis of ``design``, which is left as it is."""
     are_few = len(rows) <= ROWS_PER_WAVE * design.n_basis
     kernel = exact_kernel(design.basis, rows.X) if are_few else None
@@ -51,7 +51,7 @@ def objective_of(design: Design, rows: Rows, prior: Prior) -> Objective:
     return ByColumns(resample(design.basis), design, rows, prior)
 
 
-def _is_of_one_size(design: Design, prior: Prior) -> bool:
+def _is_of_one_size(design: Design, prior: LinearModelSpec) -> bool:
     """Whether weights of basis functions are alike before the data, so that only K matters."""
     if np.any(prior.mean):
         return False
@@ -64,7 +64,7 @@ def _is_of_one_size(design: Design, prior: Prior) -> bool:
 class Objective(ABC):
     """The log evidence, but for a constant, of ``rows`` under a design and a prior."""
 
-    def __init__(self, design: Design, rows: Rows, prior: Prior) -> None:
+    def __init__(self, design: Design, rows: Rows, prior: LinearModelSpec) -> None:
         weights = np.ones(len(rows)) if rows.weights is None else rows.weights
         self.weighting, self.is_free = _relative_precisions(prior, design)
         self.n_flat = int(self.weighting[0] == 0)
@@ -73,7 +73,7 @@ class Objective(ABC):
         self.weight = float(weights.sum()) - self.n_flat
         given = not isinstance(prior.precision, str)
         self.is_absolute = given and self.is_free  # then the ratio is the noise variance
-        term = fit_term(prior.noise, self.weight)
+        term = data_term(prior.noise, self.weight)
         self.fit = unit_prior_term(self.weight) if self.is_absolute else term
 
     def evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[float, FloatArray]:
@@ -147,7 +147,7 @@ class Objective(ABC):
 class ByColumns(Objective):
     """By the design matrix, of which rows are few enough to hold it whole."""
 
-    def __init__(self, basis: Any, design: Design, rows: Rows, prior: Prior) -> None:
+    def __init__(self, basis: Any, design: Design, rows: Rows, prior: LinearModelSpec) -> None:
         super().__init__(design, rows, prior)
         self.X, self.design = rows.X, replace(design, basis=basis)
         self.mean, self.units = prior.mean[self.n_flat :], np.sqrt(self.weighting[self.n_flat :])
@@ -182,7 +182,7 @@ class ByColumns(Objective):
                 self.design.rows(self.X[part], table[part])
 
         try:
-            in_threads(fill, list(row_blocks(0, len(table))))
+            map_in_threads(fill, list(row_blocks(0, len(table))))
         except ValueError as error:  # lengths so short that X is too large for them
             raise OutOfReachError from error
         return table
@@ -191,7 +191,7 @@ class ByColumns(Objective):
 class ByKernel(Objective):
     """By the kernel that the basis functions stand for, where their weights are alike a priori."""
 
-    def __init__(self, kernel: Kernel, design: Design, rows: Rows, prior: Prior) -> None:
+    def __init__(self, kernel: Kernel, design: Design, rows: Rows, prior: LinearModelSpec) -> None:
         super().__init__(design, rows, prior)
         self.kernel, self.variance = kernel, 1 / float(self.weighting[-1])
         has_proper_intercept = design.fit_intercept and not self.n_flat
@@ -259,7 +259,7 @@ def _times(table: FloatArray, factors: FloatArray) -> FloatArray:
     return table if np.all(factors == 1) else table * factors
 
 
-def _relative_precisions(prior: Prior, design: Design) -> tuple[FloatArray, bool]:
+def _relative_precisions(prior: LinearModelSpec, design: Design) -> tuple[FloatArray, bool]:
     """Prior precisions of the columns but for a common factor, and whether that is to be found."""
     if isinstance(prior.precision, str):
         weighting = np.ones(design.n_columns)
@@ -267,7 +267,7 @@ def _relative_precisions(prior: Prior, design: Design) -> tuple[FloatArray, bool
         return weighting, True
     if not np.all(prior.precision[int(design.fit_intercept) :] > 0):
         raise ValueError(
-            "`prior_precision` must be > 0 for a basis whose parameters are learnt; got a flat "
+            "`prior_precision` must be > 0 for a basis whose parameters are learned; got a flat "
             "prior, under which the evidence cannot compare bases. Give a positive number or "
             "'evidence', or a basis with fixed lengths."
         )

@@ -2,7 +2,7 @@
 
 Given the ratio of prior to noise precision, the best noise precision is known in closed form, so
 every isotropic choice is a smooth problem in one unknown, and one singular value decomposition
-makes each evaluation O(n_columns) [1]_ (section 3.5), [2]_. One precision a weight (automatic
+makes each evaluation O(n_columns) [1]_ (section 3.5), [2]_. One precision per weight (automatic
 relevance determination, [1]_ section 7.2) is maximised by L-BFGS. The best precisions give the
 posterior mean; its spread is averaged over the posterior of their ratio and of the noise.
 
@@ -36,7 +36,7 @@ WELL_CONDITIONED = 100
 FEWEST_DF = 4.0  # a Student-t of fewer is next to nothing but tails, once its variance is given
 SHIFTS, TRIAL_STEPS = (-12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0), 100
 
-FitTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
+DataTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
 """(energy, log ratio) -> the evidence's data term, and its derivatives by these two."""
 
 
@@ -71,12 +71,12 @@ class LooCalibration:
 
 
 @dataclass(frozen=True, eq=False)
-class Prior:
+class LinearModelSpec:
     """What is known of weights and noise before the data, and what the evidence has to choose.
 
     ``precision`` is "evidence" (one for all weights), "ard" (one a weight) or known values, one a
     column of the design matrix. ``flat_first`` says that the first column, the intercept's, keeps a
-    flat prior while the others' precision is learnt. Known values are absolute, but relative to
+    flat prior while the others' precision is learned. Known values are absolute, but relative to
     the noise precision if ``noise`` is a Gamma prior.
     """
 
@@ -122,8 +122,8 @@ class Prior:
     def _fit_precision(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
         weighting = np.ones(len(self.mean))
         weighting[0] = 0.0 if self.flat_first else 1.0
-        data = Data.of(statistic, weighting, self.mean)
-        fit, spectrum = fit_term(self.noise, data.weight), data.spectrum()
+        data = ProjectedData.of(statistic, weighting, self.mean)
+        fit, spectrum = data_term(self.noise, data.weight), data.spectrum()
         best = spectrum.best(fit, spectrum.ratio_limits())
         precision = best * weighting
         if self.precision == "ard":
@@ -137,10 +137,10 @@ class Prior:
             return posterior, None  # nothing to average over
         if self.precision == "ard":  # all precisions by a common factor
             weighting, best = precision, 1.0
-            spectrum = Data.of(statistic, weighting, self.mean).spectrum()
+            spectrum = ProjectedData.of(statistic, weighting, self.mean).spectrum()
 
-        def terms(df: float) -> tuple[FitTerm, NoiseTerm]:
-            return fit_term(self.noise, df), noise_term(self.noise, df)
+        def terms(df: float) -> tuple[DataTerm, NoiseTerm]:
+            return data_term(self.noise, df), noise_term(self.noise, df)
 
         limits = spectrum.ratio_limits()
         return posterior, _Average(
@@ -152,7 +152,7 @@ class Prior:
         assert not isinstance(precision, str)
         if not np.any(precision):
             return condition(statistic, precision, self.mean, None), None
-        data = Data.of(statistic, precision, self.mean)
+        data = ProjectedData.of(statistic, precision, self.mean)
         if data.weight <= 0:
             return self._given(statistic, precision, float(1 / statistic.mean_square[0])), None
         spectrum = data.spectrum()
@@ -162,7 +162,7 @@ class Prior:
         if not np.all(precision[1:] > 0):
             return posterior, None
 
-        def terms(df: float) -> tuple[FitTerm, NoiseTerm]:
+        def terms(df: float) -> tuple[DataTerm, NoiseTerm]:
             return unit_prior_term(df), NoiseTerm(lambda _, log_variance: np.exp(log_variance))
 
         return posterior, _Average(
@@ -171,7 +171,7 @@ class Prior:
 
 
 @dataclass(frozen=True, eq=False)
-class Data:
+class ProjectedData:
     """One output's statistic with flat columns projected out and the others scaled and shifted.
 
     The prior of what is left is N(0, 1 / ratio) for every weight.
@@ -183,7 +183,7 @@ class Data:
     weight: float  # degrees of freedom that the flat columns leave
 
     @classmethod
-    def of(cls, statistic: Statistic, weighting: FloatArray, mean: FloatArray) -> Data:
+    def of(cls, statistic: Statistic, weighting: FloatArray, mean: FloatArray) -> ProjectedData:
         flat = weighting == 0
         n_flat = int(flat.sum())
         factor, target = statistic.factor, statistic.targets[:, 0] - statistic.factor @ mean
@@ -273,7 +273,7 @@ class _Spectrum:
         smallest = max(1e-3 * self.residual / weight, largest * SMALLEST_RATIO)
         return float(np.log(smallest)), float(np.log(max(1e3 * total, 10 * smallest)))
 
-    def best(self, fit: FitTerm, limits: tuple[float, float]) -> float:
+    def best(self, fit: DataTerm, limits: tuple[float, float]) -> float:
         """The ratio of largest evidence."""
         grid = np.linspace(*limits, GRID_POINTS)
         best = int(np.argmax(self._evidence(fit, grid)[0]))
@@ -288,7 +288,7 @@ class _Spectrum:
         return float(np.exp(grid[best]))
 
     def quadrature(
-        self, fit: FitTerm, limits: tuple[float, float]
+        self, fit: DataTerm, limits: tuple[float, float]
     ) -> tuple[FloatArray, FloatArray]:
         """Log ratios and their shares in the posterior, for a prior uniform within the limits."""
         grid = np.linspace(*limits, GRID_POINTS)
@@ -305,7 +305,7 @@ class _Spectrum:
     ) -> FloatArray:
         """Root of the weights' covariance, about their mean at the best ratio.
 
-        The weights are those of `Data`; the columns are the directions of the singular vectors,
+        The weights are those of `ProjectedData`; the columns are the directions of the singular vectors,
         followed by the shifts of the mean at each ratio.
         """
         precisions = self.values[:, None] + np.exp(log_ratios)
@@ -314,7 +314,7 @@ class _Spectrum:
         spreads = self.vectors * np.sqrt((variances / precisions) @ shares)
         return np.hstack([spreads, self.vectors @ (shifts * np.sqrt(shares))])
 
-    def _evidence(self, fit: FitTerm, log_ratio: Any) -> tuple[Any, Any]:
+    def _evidence(self, fit: DataTerm, log_ratio: Any) -> tuple[Any, Any]:
         """The log evidence but for a constant, and its derivative."""
         energy, energy_slope, log_det, log_det_slope = self.terms(log_ratio)
         value, by_energy, by_ratio = fit(energy, log_ratio)
@@ -331,7 +331,7 @@ class _Average:
     limits: tuple[float, float]
     best: float
     weight: float  # degrees of freedom that flat columns leave
-    terms: Callable[[float], tuple[FitTerm, NoiseTerm]]  # by those that all parameters leave
+    terms: Callable[[float], tuple[DataTerm, NoiseTerm]]  # by those that all parameters leave
 
     def posterior(self, posterior: Posterior, calibration: LooCalibration) -> Posterior:
         """``posterior``, at the best precisions, with the spread that their uncertainty adds.
@@ -389,7 +389,7 @@ def remaining(weight: float, n_params: float) -> float:
     return max(weight - n_params, weight / 2)
 
 
-def fit_term(noise: float | Gamma | str, weight: float) -> FitTerm:
+def data_term(noise: float | Gamma | str, weight: float) -> DataTerm:
     """The evidence's data term as a function of the energy, noise profiled or integrated out."""
     if isinstance(noise, Gamma):
         shape, rate = noise.shape + weight / 2, noise.rate
@@ -413,7 +413,7 @@ def noise_term(noise: float | Gamma | str, weight: float) -> NoiseTerm:
     return NoiseTerm(lambda energy, _: (2 * prior.rate + energy) / max(df - 2, df / 3), df)
 
 
-def unit_prior_term(weight: float) -> FitTerm:
+def unit_prior_term(weight: float) -> DataTerm:
     """The same if the prior precision is 1, so that the ratio is the noise variance."""
 
     def fit(energy: Any, log_variance: Any) -> tuple[Any, Any, Any]:
@@ -424,8 +424,8 @@ def unit_prior_term(weight: float) -> FitTerm:
     return fit
 
 
-def _relevances(data: Data, start: FloatArray, fit: FitTerm) -> FloatArray:
-    """One relative precision a weight, from a common one (Bishop section 7.2.1)."""
+def _relevances(data: ProjectedData, start: FloatArray, fit: DataTerm) -> FloatArray:
+    """One relative precision per weight, from a common one (Bishop section 7.2.1)."""
     lengths = np.linalg.norm(data.factor, axis=0)
     scale = np.where(lengths > 0, lengths, 1.0)
     factor = data.factor / scale

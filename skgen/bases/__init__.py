@@ -14,11 +14,10 @@ from typing import Any
 import joblib
 import numpy as np
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 
-from .._validation import FloatArray, check_choice, shown
+from .._pipelines import final_estimator, is_frozen
+from .._validation import FloatArray, check_choice, short_repr
 from ._fourier import FourierBasis
 from ._gaussian import GaussianBasis
 from ._kernels import Kernel
@@ -58,8 +57,8 @@ def resolve_basis(basis: Any, n_features: int) -> Any:
     if isinstance(basis, type) or not all(hasattr(basis, method) for method in needed):
         raise TypeError(
             f"`basis` must be a str or a transformer instance with {', '.join(needed)}; got "
-            f"basis={shown(basis)}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or pass for "
-            "example sklearn.preprocessing.SplineTransformer()."
+            f"basis={short_repr(basis)}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or pass "
+            "for example sklearn.preprocessing.SplineTransformer()."
         )
     return clone(basis)
 
@@ -71,9 +70,6 @@ def depends_on_data(basis: Any, X: FloatArray) -> bool:
 
 
 def is_learnable(basis: Any) -> bool:
-    """Whether a fitted basis, or the last step of a pipeline, has parameters to be learnt."""
-    if isinstance(basis, Pipeline):
-        return is_learnable(basis[-1])
-    if isinstance(basis, FrozenEstimator) or not hasattr(basis, "vjp"):
-        return False
-    return np.size(basis.theta_) > 0
+    """Return True if a fitted basis, or the last step of a pipeline, has parameters to learn."""
+    final = final_estimator(basis)
+    return not is_frozen(final) and hasattr(final, "vjp") and np.size(final.theta_) > 0

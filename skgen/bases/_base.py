@@ -16,7 +16,7 @@ from .._validation import (
     FloatArray,
     check_numeric,
     check_size,
-    unchanged_on_error,
+    restore_on_error,
 )
 
 MOST = 1_000_000
@@ -80,9 +80,9 @@ class Basis(
         Raises
         ------
         ValueError, TypeError
-            If X or a parameter is unfit; the basis is left as it was.
+            If X or a parameter is invalid; the basis is left as it was.
         """
-        with unchanged_on_error(self):
+        with restore_on_error(self):
             rows = self._validated(X, reset=True)
             check_size(rows, "X")
             self._place(rows)
@@ -104,7 +104,7 @@ class Basis(
         Raises
         ------
         ValueError, TypeError
-            If X is unfit, or so far from the fitted rows that the basis functions overflow.
+            If X is invalid, or so far from the fitted rows that the basis functions overflow.
         """
         check_is_fitted(self)
         rows = self._validated(X, reset=False)

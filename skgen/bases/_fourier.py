@@ -50,7 +50,7 @@ class FourierBasis(Basis):
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
         Length scales of the kernel in the units of X. "evidence" starts at
         ``sqrt(n_inputs)`` standard deviations of each feature, and BayesianBasisRegressor learns
-        one a feature; None stays at the start.
+        one per feature; None stays at the start.
     ranks : bool, default=False
         Whether each feature enters twice, as it is and as its rank among the rows that the basis
         is fitted on (from 0 to 1), each with a length scale of its own. Then a skewed feature needs
@@ -75,7 +75,7 @@ class FourierBasis(Basis):
         Length scales of the ranks, with ``ranks=True``.
     slope_ : float
         Prior standard deviation of a linear term's slope, per length scale, in units of that of
-        all waves together; 0 without linear terms. It is learnt with the length scales, from 1 on.
+        all waves together; 0 without linear terms. It is learned with the length scales, from 1 on.
     relevance_ : ndarray of shape (n_features,)
         ``scale_`` over the length scale of each feature, and the same of its rank, as a root sum of
         squares: near 0, the basis functions do not depend on that feature.
@@ -98,9 +98,10 @@ class FourierBasis(Basis):
 
     Notes
     -----
-    Length scales are not learnt with the frequencies in use, lest they fit what is particular to
-    one draw: for up to two rows a basis function it is with the kernel itself, for more with other
-    frequencies, which with the same ``random_state`` are the same at every fit, too.
+    Length scales are not learned with the frequencies in use, so that they do not fit what is
+    particular to one draw. For up to two rows per basis function they are learned with the kernel
+    itself, for more with other frequencies; with an int as ``random_state`` these are the same at
+    every fit, too.
 
     References
     ----------
@@ -207,7 +208,7 @@ class FourierBasis(Basis):
 
     @property
     def theta_(self) -> FloatArray:
-        """Logarithms of the length scales over the spreads, and of the slope, if to be learnt."""
+        """Logarithms of the length scales over the spreads, and of the slope, if to be learned."""
         check_is_fitted(self)
         if not isinstance(self.length_scale, str):
             return np.empty(0)

@@ -40,7 +40,7 @@ ROWS_PER_CENTER = 10
 class GaussianBasis(Basis):
     """Gaussian basis functions, and for several features their linear terms too.
 
-    ``phi_j(x) = exp(-sum_d (x_d - c_jd)^2 / (2 s_d^2))`` (Bishop eq. 3.4, with one width s_d a
+    ``phi_j(x) = exp(-sum_d (x_d - c_jd)^2 / (2 s_d^2))`` (Bishop eq. 3.4, with one width s_d per
     feature). Scales are handled inside: distances are taken in units of each feature's spread.
 
     Parameters
@@ -56,7 +56,7 @@ class GaussianBasis(Basis):
         ``domain``, else "even".
     width : float, array-like of shape (n_features,) or "evidence", default=None
         Standard deviations s_d of the Gaussians, in the units of X. None takes ``overlap``;
-        "evidence" starts there, and BayesianBasisRegressor learns one width a feature.
+        "evidence" starts there, and BayesianBasisRegressor learns one width per feature.
     overlap : float, default=None
         Width in units of the median distance between neighbouring centers, used if ``width`` is
         not a number. None is 1 for one feature, as in Bishop's figures, and 2 for several.
@@ -215,7 +215,7 @@ class GaussianBasis(Basis):
 
     @property
     def theta_(self) -> FloatArray:
-        """Logarithms of the widths over ``scale_``, if they may be learnt."""
+        """Logarithms of the widths over ``scale_``, if they may be learned."""
         check_is_fitted(self)
         return np.log(self.width_ / self.scale_) if isinstance(self.width, str) else np.empty(0)
 

@@ -17,7 +17,7 @@ VJP = Callable[[FloatArray], FloatArray]
 class Kernel:
     """A stationary kernel of variance 1, plus a linear one, between rows of ``inputs``.
 
-    Its parameters are ``theta``: logarithms of one length scale an input and, if there is a linear
+    Its parameters are ``theta``: logarithms of one length scale per input and, if there is a linear
     kernel, of the prior standard deviation of a slope per length scale.
     """
 

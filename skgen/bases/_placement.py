@@ -11,7 +11,7 @@ from scipy.stats import qmc
 from sklearn.cluster import KMeans
 
 from .._threads import one_blas_thread
-from .._validation import LARGEST, FloatArray, check_number, check_vector, shape_of, shown
+from .._validation import LARGEST, FloatArray, check_number, check_vector, shape_of, short_repr
 
 SMALLEST = 1e-290  # as a scale: well above the numbers that lose their digits
 K_MEANS_ROUNDS = 5
@@ -97,18 +97,20 @@ def span(X: FloatArray, domain: Any) -> tuple[FloatArray, FloatArray]:
 
 
 def check_domain(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray]:
-    remedy = "Give (low, high), or one such pair a feature."
+    remedy = "Give (low, high), or one such pair per feature."
     pairs = len(shape_of(domain)) == 2
     shape = (n_features, 2) if pairs else (2,)
     bounds = check_vector(domain, "domain", shape, remedy=remedy)
     low, high = np.broadcast_to(bounds.T[:, None] if not pairs else bounds.T, (2, n_features))
     if not np.all(low < high):
-        raise ValueError(f"`domain` must have low < high; got domain={shown(domain)}. {remedy}")
+        raise ValueError(
+            f"`domain` must have low < high; got domain={short_repr(domain)}. {remedy}"
+        )
     return low, high
 
 
 def check_centers(centers: Any, n_features: int) -> FloatArray:
-    remedy = "Give one row a center and one column a feature."
+    remedy = "Give one row per center and one column per feature."
     n_centers = max([1, *shape_of(centers)[:1]])
     return check_vector(centers, "centers", (n_centers, n_features), remedy=remedy)
 
@@ -120,9 +122,11 @@ def check_overlap(overlap: Any) -> float:
 
 
 def check_lengths(value: Any, name: str, n_features: int) -> FloatArray:
-    remedy = "Give a positive length in the units of X, or one a feature."
+    remedy = "Give a positive length in the units of X, or one per feature."
     shape = (n_features,) if shape_of(value) else ()
     lengths = check_vector(value, name, shape, remedy=remedy)
     if not np.all(lengths > 1 / LARGEST):
-        raise ValueError(f"`{name}` must be > {1 / LARGEST:g}; got {name}={shown(value)}. {remedy}")
+        raise ValueError(
+            f"`{name}` must be > {1 / LARGEST:g}; got {name}={short_repr(value)}. {remedy}"
+        )
     return np.broadcast_to(lengths, (n_features,)).copy()

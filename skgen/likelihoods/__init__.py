@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .._validation import check_choice, shown
+from .._validation import check_choice, short_repr
 from ._base import Likelihood
 from ._bernoulli import Bernoulli, ContinuousBernoulli
 from ._gaussian import Gaussian
@@ -33,7 +33,7 @@ def resolve_likelihood(likelihood: Any) -> Likelihood:
         return SHORTCUTS[check_choice(likelihood, "likelihood", tuple(SHORTCUTS))]()
     if not isinstance(likelihood, Likelihood):
         raise TypeError(
-            f"`likelihood` must be a str or a Likelihood; got likelihood={shown(likelihood)}. "
+            f"`likelihood` must be a str or a Likelihood; got likelihood={short_repr(likelihood)}. "
             f"Choose one of {', '.join(map(repr, SHORTCUTS))}, or pass for example "
             "skgen.likelihoods.Gaussian('feature')."
         )

@@ -54,7 +54,7 @@ class Likelihood(ABC):
         return False
 
     def n_free(self, n_features: int) -> int:
-        """Number of free parameters, learnt beside the networks.
+        """Number of free parameters, learned beside the networks.
 
         Parameters
         ----------

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import check_flag, check_number, shown
+from .._pipelines import best_of, final_estimator
+from .._validation import check_flag, check_number, short_repr
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -82,7 +82,7 @@ def to_onnx(
     opset = _checked_opset(target_opset)
     return_std = check_flag(return_std, "return_std")
     check_is_fitted(estimator)
-    estimator = getattr(estimator, "best_estimator_", estimator)
+    estimator = best_of(estimator)
     table = _table(X, "X", getattr(estimator, "n_features_in_", None), "features")
     options = _options(estimator, return_std)
     register()
@@ -99,8 +99,8 @@ def to_onnx(
         reason, *_ = str(error).splitlines()
         raise ValueError(
             "`estimator` must be made of skgen's estimators and of those that skl2onnx can convert "
-            f"in the precision of X; got {type(error).__name__} ({reason}) for {shown(estimator)}. "
-            "Replace the part that it names."
+            f"in the precision of X; got {type(error).__name__} ({reason}) for "
+            f"{short_repr(estimator)}. Replace the part that it names."
         ) from error
     return model
 
@@ -160,8 +160,8 @@ def decoder_to_onnx(
 
     if not isinstance(estimator, VAETransformer):
         raise TypeError(
-            f"`estimator` must be a VAETransformer; got {shown(estimator)}. Nothing else has a "
-            "decoder; of a pipeline, give the step."
+            f"`estimator` must be a VAETransformer; got {short_repr(estimator)}. Nothing else "
+            "has a decoder; of a pipeline, give the step."
         )
     check_is_fitted(estimator)
     codes = _table(Z, "Z", estimator.module_.n_components, "latent dimensions")
@@ -234,9 +234,7 @@ def _options(estimator: Any, return_std: bool) -> dict[int, dict[str, bool]]:
     from .._autoencoder.vae import VAETransformer
     from .._regression.estimator import BayesianBasisRegressor
 
-    last = estimator
-    while isinstance(last, Pipeline):
-        last = last.steps[-1][1]
+    last = final_estimator(estimator)
     if not return_std:  # of a classifier a table of probabilities, not a list of dicts
         return {id(last): {"zipmap": False}} if is_classifier(last) else {}
     if not isinstance(last, BayesianBasisRegressor | VAETransformer):

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.pipeline import Pipeline
 
-from .._validation import FloatArray, check_number, check_vector, shown
+from .._pipelines import final_estimator
+from .._validation import FloatArray, check_number, check_vector, short_repr
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#7F7F7F")
 """Told apart by all kinds of colour vision (after Okabe and Ito), on white and on black."""
@@ -37,7 +37,7 @@ def panels(ax: Any, n_panels: int, caller: str, *, size: tuple[float, float] = P
     given = list(np.ravel(np.asarray(ax, dtype=object)))
     if not all(isinstance(one, Axes) for one in given):
         raise TypeError(
-            f"`ax` must be a matplotlib Axes or an array of them; got ax={shown(ax)}. "
+            f"`ax` must be a matplotlib Axes or an array of them; got ax={short_repr(ax)}. "
             "Give what matplotlib.pyplot.subplots returns."
         )
     if len(given) != n_panels:
@@ -106,40 +106,15 @@ def is_dark(ax: Any) -> bool:
     return float(np.mean(to_rgb(ax.get_facecolor()))) < 0.5
 
 
-def best_of(estimator: Any) -> Any:
-    """What a search has found, or the estimator itself."""
-    return getattr(estimator, "best_estimator_", estimator)
-
-
 def final_step(estimator: Any, method: str) -> Any:
-    """The last step of (nested) pipelines, which must have ``method``."""
-    last = best_of(estimator)
-    while isinstance(last, Pipeline):
-        last = best_of(last[-1])
+    """The last step of nested pipelines, which must have ``method``."""
+    last = final_estimator(estimator)
     if not hasattr(last, method):
         raise TypeError(
             f"`estimator` must have the method {method}, or be a pipeline or a search that ends in "
             f"such an estimator; got {type(last).__name__}. Give a fitted model of skgen."
         )
     return last
-
-
-def before_final_step(estimator: Any, X: Any) -> Any:
-    """X as the last step of (nested) pipelines sees it."""
-    estimator = best_of(estimator)
-    while isinstance(estimator, Pipeline):
-        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
-        estimator = best_of(estimator[-1])
-    return X
-
-
-def back_from_final_step(estimator: Any, X: Any) -> Any:
-    """X as it was before the steps that precede the last one of (nested) pipelines."""
-    estimator = best_of(estimator)
-    if not isinstance(estimator, Pipeline):
-        return X
-    X = back_from_final_step(estimator[-1], X)
-    return estimator[:-1].inverse_transform(X) if len(estimator) > 1 else X
 
 
 def checked_index(value: Any, name: str, size: int, what: str) -> int:
@@ -155,7 +130,7 @@ def checked_pair(value: Any, name: str, size: int, what: str) -> tuple[int, int]
     pair = list(value) if np.iterable(value) and not isinstance(value, str) else [value]
     if len(pair) != 2 or pair[0] == pair[1]:
         raise ValueError(
-            f"`{name}` must be two different indices; got {name}={shown(value)}. "
+            f"`{name}` must be two different indices; got {name}={short_repr(value)}. "
             f"Give two of the {size} {what}, such as (0, 1)."
         )
     first, second = (checked_index(index, name, size, what) for index in pair)
@@ -169,7 +144,7 @@ def checked_levels(coverage: Any) -> FloatArray:
     check_vector(levels, "coverage", levels.shape, low=0, remedy=remedy)
     if not levels.size or levels[0] <= 0 or levels[-1] >= 1:
         raise ValueError(
-            f"`coverage` must lie between 0 and 1; got coverage={shown(coverage)}. {remedy}"
+            f"`coverage` must lie between 0 and 1; got coverage={short_repr(coverage)}. {remedy}"
         )
     return levels
 
@@ -196,7 +171,7 @@ class Columns:
         if isinstance(feature, str):
             raise ValueError(
                 f"`{name}` must be a feature of X; got {name}={feature!r}. Choose one of "
-                f"{shown(self.names)}."
+                f"{short_repr(self.names)}."
             )
         return self.names[checked_index(feature, name, len(self.names), "features")]
 

@@ -9,13 +9,13 @@ import numpy.typing as npt
 from scipy.stats import norm
 from sklearn.utils.multiclass import type_of_target
 
-from .._images import GAP, checked_shape, guessed_shape, tiled
+from .._images import GAP, check_image_shape, guess_image_shape, tile_images
+from .._pipelines import inverse_transform_from_final
 from .._validation import FloatArray, RandomState, check_number
 from ._drawing import (
     COLORS,
     MARKERS,
     PANEL,
-    back_from_final_step,
     checked_pair,
     final_step,
     ink,
@@ -117,7 +117,7 @@ class LatentDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         final_step(estimator, "transform")
         codes = np.asarray(estimator.transform(X))
@@ -125,7 +125,7 @@ class LatentDisplay:
         labels = None if y is None else np.asarray(y)
         if labels is not None and labels.shape != (len(codes),):
             raise ValueError(
-                f"`y` must have one value a row of X, shape ({len(codes)},); got shape "
+                f"`y` must have one value per row of X, shape ({len(codes)},); got shape "
                 f"{labels.shape}. Give one column."
             )
         name = getattr(y, "name", None)
@@ -236,10 +236,10 @@ class _ImagesDisplay:
         Raises
         ------
         ValueError, TypeError
-            If ``image_shape`` or ``ax`` is unfit.
+            If ``image_shape`` or ``ax`` is invalid.
         """
         n_values = self.images.shape[-1]
-        shape = checked_shape(self.image_shape or guessed_shape(n_values), n_values)
+        shape = check_image_shape(self.image_shape or guess_image_shape(n_values), n_values)
         if shape[-1] not in (1, 3):
             raise ValueError(
                 f"`image_shape` must have 1 or 3 channels; got {shape[-1]}. Draw channels one by "
@@ -248,7 +248,7 @@ class _ImagesDisplay:
         rows = self.images
         if shape[-1] == 3:
             rows = np.clip(rows / (255 if rows.max() > 1 else 1), 0, 1)
-        whole = tiled(rows, shape)
+        whole = tile_images(rows, shape)
         width = 1.4 * PANEL[0]
         height = min(width, width * len(whole) / len(whole[0])) + 0.7  # room for labels
         (self.ax_,) = panels(ax, 1, f"{type(self).__name__}.plot", size=(width, height))
@@ -362,7 +362,7 @@ class ManifoldDisplay(_ImagesDisplay):
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "explained_kl_")
         n_components = len(model.explained_kl_)
@@ -472,7 +472,7 @@ class TraversalDisplay(_ImagesDisplay):
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "explained_kl_")
         kl = model.explained_kl_
@@ -577,7 +577,7 @@ class ReconstructionDisplay(_ImagesDisplay):
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "inverse_transform")
         back = np.asarray(estimator.inverse_transform(estimator.transform(X)))
@@ -676,7 +676,7 @@ class SamplesDisplay(_ImagesDisplay):
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "sample")
         n_down, n_across = (
@@ -686,7 +686,7 @@ class SamplesDisplay(_ImagesDisplay):
         drawn = model.sample(
             n_down * n_across, observation_noise=observation_noise, random_state=random_state
         )
-        rows = np.asarray(back_from_final_step(estimator, drawn))
+        rows = np.asarray(inverse_transform_from_final(estimator, drawn))
         display = cls(
             images=rows.reshape(n_down, n_across, -1),
             image_shape=image_shape or model.image_shape,

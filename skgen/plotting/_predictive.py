@@ -10,10 +10,10 @@ from scipy.stats import binom, chi2, multivariate_normal, multivariate_t
 from scipy.stats import f as f_distribution
 from scipy.stats import t as student_t
 
-from .._validation import FloatArray, RandomState, check_number, check_vector, shown
+from .._pipelines import transform_before_final
+from .._validation import FloatArray, RandomState, check_number, check_vector, short_repr
 from ._drawing import (
     COLORS,
-    before_final_step,
     checked_index,
     checked_levels,
     checked_pair,
@@ -190,12 +190,12 @@ class PosteriorDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "sample_y")
         rows, values, data, name = varied_rows(X, feature, grid, held)
         draws = model.sample_y(
-            before_final_step(estimator, rows), n_draws, observation_noise=False,
+            transform_before_final(estimator, rows), n_draws, observation_noise=False,
             random_state=random_state,
         )  # fmt: skip
         if draws.ndim == 3:
@@ -516,14 +516,14 @@ class PredictiveDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         n_draws = check_number(
             n_draws, "n_draws", low=0, integer=True, remedy="Give a number of functions."
         )
         model = final_step(estimator, "sample_y" if n_draws else "predict")
         rows, values, data, name = varied_rows(X, feature, grid, held)
-        rows = before_final_step(estimator, rows)
+        rows = transform_before_final(estimator, rows)
         mean, std = (_output(table, target) for table in _with_std(model, rows))
         df = _degrees_of_freedom(model)
         draws = None
@@ -700,10 +700,10 @@ class CalibrationDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         model = final_step(estimator, "predict")
-        mean, std = _with_std(model, before_final_step(estimator, X))
+        mean, std = _with_std(model, transform_before_final(estimator, X))
         return cls.from_predictions(
             y, mean, std, degrees_of_freedom=_degrees_of_freedom(model), n_bins=n_bins,
             name=type(model).__name__ if name is None else name, color=color, ax=ax,
@@ -751,7 +751,7 @@ class CalibrationDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         y = np.asarray(y_true, dtype=float)
         mean, std = np.asarray(y_mean, dtype=float), np.asarray(y_std, dtype=float)
@@ -769,7 +769,7 @@ class CalibrationDisplay:
         if not (df > 2).all():
             raise ValueError(
                 "`degrees_of_freedom` must be above 2, where there is a standard deviation; got "
-                f"degrees_of_freedom={shown(degrees_of_freedom)}. Give np.inf for normal ones."
+                f"degrees_of_freedom={short_repr(degrees_of_freedom)}. Give np.inf for normal ones."
             )
         pit = np.ravel(student_t.cdf((y - mean) / (std * _shrinkage(df)), df))
         return cls(pit=pit, name=name).plot(ax, n_bins=n_bins, color=color)
@@ -795,7 +795,7 @@ class CalibrationDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         n_bins = check_number(
             n_bins, "n_bins", low=1, high=10_000, integer=True, remedy="Give a number of bins."
@@ -848,7 +848,7 @@ def _output(table: FloatArray, target: int) -> FloatArray:
 
 
 def _degrees_of_freedom(model: Any) -> Any:
-    """Those of the predictive distributions, one an output; other models' are taken as normal."""
+    """Those of the predictive distributions, one per output; other models' are taken as normal."""
     return getattr(model, "degrees_of_freedom_", np.inf)
 
 

@@ -324,7 +324,7 @@ def fit_until_killed(path: Path, told: Any) -> None:
 @pytest.mark.parametrize("n_kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_fit_killed_at_a_random_moment_ends_where_it_would_have(n_kills, path, rng):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["test_resume"])
+    context.set_forkserver_preload(["test_checkpoint"])
     expected = model(path, **KILLED).fit(data(N_ROWS))
     n_early, duration = 0, math.inf
     for kill in range(10 * n_kills):

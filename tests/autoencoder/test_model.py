@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from skgen._autoencoder.model import VAE, built, start_at
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
-from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder, seeded
+from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder, seed_torch
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -36,7 +36,7 @@ BODY = MLP((3,), "tanh")
 
 @pytest.fixture(autouse=True)
 def _first_weights_are_the_same_in_any_order():
-    with seeded(0):
+    with seed_torch(0):
         yield
 
 
@@ -455,10 +455,10 @@ def test_the_decoder_starts_around_given_outputs(decoder, scale, rng):
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_before_that_the_decoder_gives_what_its_builder_makes(decoder, rng):
-    with seeded(0):
+    with seed_torch(0):
         encoder_first = nn.Linear(4, 4)
         expected = decoder(2, 4).eval()
-    with seeded(0):
+    with seed_torch(0):
         vae = VAE(nn.Linear, decoder, Bernoulli(), 4, 2).eval()
     z = normal(rng, 5, 2).float()
     assert torch.equal(vae.encoder.weight, encoder_first.weight)

@@ -33,7 +33,7 @@ from skgen._autoencoder.training import (
     train,
 )
 from skgen.likelihoods import Bernoulli, Gaussian
-from skgen.networks import MLP, seeded
+from skgen.networks import MLP, seed_torch
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -45,7 +45,7 @@ def generator(number):
 
 
 def new_vae(likelihood=None):
-    with seeded(0):
+    with seed_torch(0):
         return VAE(MLP((5,)), MLP((5,)), likelihood or Gaussian(), N_FEATURES, N_COMPONENTS)
 
 

@@ -138,7 +138,7 @@ def of_rank_3():
     return signal + 0.3 * rng.normal(size=(500, 20))
 
 
-# Data, number of latent dimensions, and the gap that is allowed, in nats a row.
+# Data, number of latent dimensions, and the gap that is allowed, in nats per row.
 LINEAR_CASES = {
     "iris": (lambda: IRIS, 2, 0.05),
     "wine": (lambda: load_wine().data, 4, 0.05),

@@ -29,7 +29,7 @@ from turns import in_turns, report
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
 from skgen._regression.design import Design, Rows
 from skgen._regression.marginal_likelihood import ByColumns
-from skgen._threads import in_threads, row_blocks
+from skgen._threads import map_in_threads, row_blocks
 
 N_ROWS, N_FEATURES, BATCH = 100_000, 10, 100
 SIZES = (100, 300, 500)
@@ -66,7 +66,7 @@ def batch_fits(rounds: int) -> None:
         design, basis = fitted._stream.design, fitted.basis_
 
         def evaluate(design: Any = design) -> None:
-            in_threads(lambda block: design.rows(X[block]), list(row_blocks(0, N_ROWS)))
+            map_in_threads(lambda block: design.rows(X[block]), list(row_blocks(0, N_ROWS)))
 
         times = in_turns(
             {

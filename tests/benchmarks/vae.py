@@ -289,7 +289,7 @@ def quality(options: argparse.Namespace) -> None:
 
 def digits(_: argparse.Namespace) -> None:
     X, X_test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
-    print("digits, 8 latent dimensions       log likelihood (nats a row)   reconstruction (RMS)")
+    print("digits, 8 latent dimensions       log likelihood (nats per row)   reconstruction (RMS)")
     pca = PCA(8).fit(X)
     restored = pca.inverse_transform(pca.transform(X_test))
     report_digits("PCA, as a density", pca.score(X_test), restored, X_test)

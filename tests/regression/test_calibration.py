@@ -352,7 +352,9 @@ def coverage_of_learnt_length_scales(n_rows: int, n_features: int, n_sets: int) 
 @pytest.mark.parametrize(("n_rows", "n_features"), [(8, 2), (30, 3)])
 def test_intervals_cover_where_length_scales_are_learnt(n_rows, n_features, monkeypatch):
     assert 0.93 < coverage_of_learnt_length_scales(n_rows, n_features, 100) < 0.98
-    monkeypatch.setattr(skgen._regression.loo, "n_determined", lambda *given: 0.0)
+    monkeypatch.setattr(
+        skgen._regression.loo, "effective_number_of_basis_parameters", lambda *given: 0.0
+    )
     assert coverage_of_learnt_length_scales(n_rows, n_features, 100) < 0.925
 
 

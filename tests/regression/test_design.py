@@ -20,7 +20,7 @@ from skgen._regression.design import (
     summarise,
     update,
 )
-from skgen._regression.precisions import Prior
+from skgen._regression.precisions import LinearModelSpec
 
 BASES = {
     "gaussian": GaussianBasis(9, domain=(0, 1)),
@@ -211,7 +211,7 @@ def parts(rows):
 
 def stream_of(design, n_outputs=2):
     n_columns = design.n_columns
-    prior = Prior(np.ones(n_columns), np.zeros(n_columns), 1.0)
+    prior = LinearModelSpec(np.ones(n_columns), np.zeros(n_columns), 1.0)
     return Stream(design, prior, Statistic.empty(n_columns, n_outputs))
 
 

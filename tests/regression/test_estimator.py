@@ -74,10 +74,10 @@ FOLLOWING = {
 BASES = DATA_FREE | FOLLOWING
 COUNTING_ROWS = ("nystroem", "standardised")  # these take a row's copies, but not its weight
 
-# Precisions and means are given one a weight by functions of the number of basis functions.
+# Precisions and means are given one per weight by functions of the number of basis functions.
 OPTIONS = {
     "numbers": {"prior_precision": 2.0, "noise_precision": 25.0},
-    "one a weight": {
+    "one per weight": {
         "prior_precision": lambda n: np.geomspace(0.5, 9, n),
         "noise_precision": 25.0,
         "intercept_precision": 0.7,
@@ -114,7 +114,7 @@ OPTIONS = {
 CASES = [(basis, option) for basis in BASES for option in ("numbers", "learnt", "gamma")] + [
     ("gaussian", option) for option in OPTIONS if option not in ("numbers", "learnt", "gamma")
 ]
-PROPER = ("numbers", "one a weight", "prior mean", "no intercept", "gamma")
+PROPER = ("numbers", "one per weight", "prior mean", "no intercept", "gamma")
 FITTED = (
     "coef_", "intercept_", "covariance_", "prior_precision_", "noise_precision_",
     "log_marginal_likelihood_", "n_effective_params_",
@@ -536,7 +536,7 @@ def test_the_evidence_elsewhere_is_that_of_a_fit_there(option, X, y):
             intercept_precision=own if own is not None or np.ndim(prior) == 0 else 2.0,
         )  # fmt: skip
         if own is None and np.ndim(prior):
-            continue  # the intercept shared a prior that is now one a weight
+            continue  # the intercept shared a prior that is now one per weight
         expected = there.fit(X, y).log_marginal_likelihood_
         assert model.log_marginal_likelihood(prior, noise) == pytest.approx(expected, rel=1e-12)
 

@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skgen import BayesianBasisRegressor, FourierBasis
 from skgen._regression.design import Rows
-from skgen._regression.loo import left_out, n_determined, tail
+from skgen._regression.loo import effective_number_of_basis_parameters, fit_student_t, loo_residuals
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -43,7 +43,7 @@ def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, 
         part[diagonal, diagonal] += posterior.precision / posterior.noise_variance[0]
         information[np.ix_(places, places)] += part
     own = np.linalg.inv(information)[-n_theta:, -n_theta:]
-    found = n_determined(design, Rows(X, Y, weights), posteriors)
+    found = effective_number_of_basis_parameters(design, Rows(X, Y, weights), posteriors)
     np.testing.assert_allclose(found, n_theta - np.trace(own), rtol=1e-4)
     assert 0 < found < n_theta
     np.testing.assert_allclose(design.learnt.n_params, found, rtol=1e-4)
@@ -76,7 +76,7 @@ def test_deviations_are_those_of_fits_to_all_other_rows(basis, weighted, rng):
     model = BayesianBasisRegressor(frozen, prior_precision=2.0, noise_precision=4.0)
     posteriors = model.fit(X, y, weights)._stream.posteriors
     design = model._stream.design
-    found, their_weights = left_out(design, Rows(X, y[:, None], weights), posteriors)
+    found, their_weights = loo_residuals(design, Rows(X, y[:, None], weights), posteriors)
     assert np.array_equal(their_weights, weights)
     for row in range(30):
         others = np.arange(30) != row
@@ -92,7 +92,9 @@ def test_rows_that_determine_their_own_prediction_are_not_left_out(rng):
     X[0] = 1e8
     model = BayesianBasisRegressor("identity", prior_precision=1e-9, noise_precision=1.0).fit(X, y)
     stream = model._stream
-    found, weights = left_out(stream.design, Rows(X, y[:, None], np.ones(20)), stream.posteriors)
+    found, weights = loo_residuals(
+        stream.design, Rows(X, y[:, None], np.ones(20)), stream.posteriors
+    )
     assert found.shape == (19, 1)
     assert len(weights) == 19
 
@@ -101,7 +103,7 @@ def test_rows_that_determine_their_own_prediction_are_not_left_out(rng):
 @pytest.mark.parametrize("scale", [0.7, 1.3])
 def test_tails_are_those_of_the_distribution(df, scale, rng):
     deviations = np.abs(scale * stats.t.rvs(df, size=20_000, random_state=rng))
-    found, widening = tail(deviations, np.ones(20_000))
+    found, widening = fit_student_t(deviations, np.ones(20_000))
     assert 1 / found == pytest.approx(1 / df, abs=0.02)
     spread = scale / np.sqrt(1 - 2 / df)
     assert widening == pytest.approx(max(1.0, spread), rel=0.05)
@@ -113,13 +115,13 @@ def test_tails_are_those_of_the_distribution(df, scale, rng):
 def test_deviations_weigh_as_many_of_them(rng):
     deviations, counts = np.abs(rng.standard_t(4, size=200)), rng.integers(1, 5, size=200)
     repeated = np.repeat(deviations, counts)
-    expected = tail(repeated, np.ones(len(repeated)))
-    assert_digits(tail(deviations, counts * 1.0), expected, 6)
+    expected = fit_student_t(repeated, np.ones(len(repeated)))
+    assert_digits(fit_student_t(deviations, counts * 1.0), expected, 6)
 
 
 @pytest.mark.parametrize("deviations", [np.full(19, 9.0), np.zeros(50), np.empty(0)], ids=len)
 def test_few_or_no_deviations_say_nothing(deviations):
-    assert tail(deviations, np.ones(len(deviations))) == (np.inf, 1.0)
+    assert fit_student_t(deviations, np.ones(len(deviations))) == (np.inf, 1.0)
 
 
 def test_heavy_tails_are_learnt(rng):

@@ -6,7 +6,7 @@ from scipy import optimize, special, stats
 
 from skgen import BayesianBasisRegressor, _evidence
 from skgen._regression.conjugate import Gamma, Statistic, condition
-from skgen._regression.precisions import Data, Prior, fit_term
+from skgen._regression.precisions import LinearModelSpec, ProjectedData, data_term
 
 NOISES = {"known": 4.0, "gamma": Gamma(2.0, 3.0), "jeffreys": Gamma(0.0, 0.0), "learnt": "evidence"}
 WEIGHTINGS = {
@@ -54,8 +54,8 @@ def log_evidence(Phi, y, precision, mean, noise):
 
 def objective(data, noise, weighting, mean):
     """The evidence that the maximiser climbs, and its slope, by the log ratio of precisions."""
-    terms = Data.of(statistic_of(*data), weighting, mean)
-    spectrum, fit = terms.spectrum(), fit_term(noise, terms.weight)
+    terms = ProjectedData.of(statistic_of(*data), weighting, mean)
+    spectrum, fit = terms.spectrum(), data_term(noise, terms.weight)
 
     def evidence(log_ratio):
         energy, energy_slope, log_det, log_det_slope = spectrum.terms(log_ratio)
@@ -119,7 +119,7 @@ def climbed_by(monkeypatch, name, prior, statistic):
 
 def test_the_slope_by_the_noise_is_that_of_central_differences(monkeypatch, data):
     precision, mean = WEIGHTINGS["each its own"], np.full(5, 0.3)
-    prior = Prior(precision, mean, "evidence")
+    prior = LinearModelSpec(precision, mean, "evidence")
     slope = climbed_by(monkeypatch, "brentq", prior, statistic_of(*data))
 
     def value(log_variance):
@@ -137,7 +137,7 @@ def test_the_slope_by_the_noise_is_that_of_central_differences(monkeypatch, data
 def test_the_gradient_by_the_relevances_is_that_of_central_differences(
     flat_first, noise, monkeypatch, data, rng
 ):
-    prior = Prior("ard", np.full(5, 0.3), NOISES[noise], flat_first)
+    prior = LinearModelSpec("ard", np.full(5, 0.3), NOISES[noise], flat_first)
     loss = climbed_by(monkeypatch, "minimize", prior, statistic_of(*data))
     for _ in range(3):
         log_precision = rng.normal(scale=3, size=5 - flat_first)
@@ -148,7 +148,7 @@ def test_the_gradient_by_the_relevances_is_that_of_central_differences(
 @pytest.mark.parametrize("noise", ["known", "gamma"])
 def test_what_the_relevances_climb_is_the_evidence_up_to_a_constant(noise, monkeypatch, data, rng):
     Phi, y = data
-    prior = Prior("ard", np.full(5, 0.3), NOISES[noise], flat_first=True)
+    prior = LinearModelSpec("ard", np.full(5, 0.3), NOISES[noise], flat_first=True)
     loss = climbed_by(monkeypatch, "minimize", prior, statistic_of(Phi, y))
     centred = Phi[:, 1:] - Phi[:, 1:].mean(axis=0)
     scale = np.linalg.norm(centred, axis=0)
@@ -162,7 +162,7 @@ def test_what_the_relevances_climb_is_the_evidence_up_to_a_constant(noise, monke
 
 
 PRIORS = {
-    (rule, noise, flat_first): Prior(rule, np.full(5, 0.1), NOISES[noise], flat_first)
+    (rule, noise, flat_first): LinearModelSpec(rule, np.full(5, 0.1), NOISES[noise], flat_first)
     for rule in ("evidence", "ard")
     for noise in NOISES
     for flat_first in (False, True)
@@ -188,7 +188,7 @@ def test_no_other_precisions_have_more_evidence(case, data, rng):
 @pytest.mark.parametrize("noise", ["known", "gamma", "learnt"])
 @pytest.mark.parametrize("flat_first", [False, True])
 def test_a_search_over_scipys_distributions_finds_the_same_precisions(flat_first, noise, data):
-    prior = Prior("evidence", np.full(5, 0.1), NOISES[noise], flat_first)
+    prior = LinearModelSpec("evidence", np.full(5, 0.1), NOISES[noise], flat_first)
     (learnt,) = prior.posteriors(statistic_of(*data))
     weighting = np.ones(5)
     weighting[0] = not flat_first
@@ -210,7 +210,9 @@ def test_a_search_over_scipys_distributions_finds_the_same_precisions(flat_first
 def test_learnt_precisions_solve_mackays_equations(data):
     """Bishop eqs 3.92 and 3.95."""
     Phi, y = data
-    (learnt,) = Prior("evidence", np.zeros(5), "evidence").posteriors(statistic_of(Phi, y))
+    (learnt,) = LinearModelSpec("evidence", np.zeros(5), "evidence").posteriors(
+        statistic_of(Phi, y)
+    )
     weights, noise = learnt.mean[:, 0], 1 / learnt.noise_variance[0]
     prior_precision = learnt.precision[0] * noise
     gamma = np.sum((values := np.linalg.eigvalsh(noise * Phi.T @ Phi)) / (prior_precision + values))
@@ -223,7 +225,7 @@ def test_learnt_precisions_solve_mackays_equations(data):
 def test_learnt_relevances_solve_their_equations(data):
     """Bishop eq. 7.87, for every weight that stays relevant."""
     Phi, y = data
-    (learnt,) = Prior("ard", np.zeros(5), 4.0).posteriors(statistic_of(Phi, y))
+    (learnt,) = LinearModelSpec("ard", np.zeros(5), 4.0).posteriors(statistic_of(Phi, y))
     precision = 4.0 * learnt.precision
     variances = np.diag(np.linalg.inv(np.diag(precision) + 4.0 * Phi.T @ Phi))
     gamma = 1 - precision * variances
@@ -237,7 +239,7 @@ def test_learnt_relevances_solve_their_equations(data):
 def test_relevances_switch_off_what_does_not_matter(rng):
     Phi = rng.normal(size=(200, 8))
     y = Phi[:, 0] - Phi[:, 1] + 0.1 * rng.normal(size=200)
-    (learnt,) = Prior("ard", np.zeros(8), "evidence").posteriors(statistic_of(Phi, y))
+    (learnt,) = LinearModelSpec("ard", np.zeros(8), "evidence").posteriors(statistic_of(Phi, y))
     assert np.all(np.abs(learnt.mean[:2, 0]) > 0.9)
     assert np.all(np.abs(learnt.mean[2:, 0]) < 0.03)
     assert learnt.precision[2:].max() > 1e4 * learnt.precision[:2].max()

@@ -1,0 +1,230 @@
+"""Kinds of constructor parameters: the values that `fit` accepts and a file may hold.
+
+A class declares its parameters once, ``_parameters: ClassVar[Parameters]``. `check_parameters`
+checks them in `fit`, `check_fields` in the ``__post_init__`` of a dataclass, and `skgen.load` asks
+`Kind.holds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ._validation import (
+    LARGEST,
+    check_choice,
+    check_flag,
+    check_number,
+    check_seed,
+    check_vector,
+    shape_of,
+    short_repr,
+)
+
+
+class Kind:
+    """A set of valid values."""
+
+    def claims(self, value: Any) -> bool:
+        """Return True if ``value`` is this alternative's to check, among those of ``a | b``."""
+        return True
+
+    def check(self, value: Any, name: str, **sizes: int) -> Any:
+        """Return the checked value, or raise an error that calls it ``name``.
+
+        ``sizes`` are lengths of axes, such as ``n_features``; an axis that is missing among them
+        may have any length.
+        """
+        raise NotImplementedError
+
+    def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
+        """Return True if a file may hold ``value``, which is plain data or a stored object."""
+        try:
+            self.check(value, "value")
+        except (TypeError, ValueError):
+            return False
+        return True
+
+    def __or__(self, other: Kind) -> Kind:
+        return Either((self, other))
+
+
+Parameters = Mapping[str, Kind]
+
+
+@dataclass(frozen=True)
+class Either(Kind):
+    """The first of several kinds that claims a value, or the last of them, checks it."""
+
+    kinds: tuple[Kind, ...]
+
+    def claims(self, value: Any) -> bool:
+        return any(kind.claims(value) for kind in self.kinds)
+
+    def check(self, value: Any, name: str, **sizes: int) -> Any:
+        return self._kind_of(value).check(value, name, **sizes)
+
+    def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
+        return self._kind_of(value).holds(value, sizes)
+
+    def _kind_of(self, value: Any) -> Kind:
+        return next((kind for kind in self.kinds if kind.claims(value)), self.kinds[-1])
+
+
+class Nothing(Kind):
+    """None."""
+
+    def claims(self, value: Any) -> bool:
+        return value is None
+
+    def check(self, value: Any, name: str, **sizes: int) -> None:
+        if value is not None:
+            raise TypeError(f"`{name}` must be None; got {name}={short_repr(value)}. Give None.")
+
+
+NONE = Nothing()
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A finite number in [low, high], or in (low, high]; checked, it is a float."""
+
+    low: float = -LARGEST
+    high: float = LARGEST
+    open_low: bool = False
+    remedy: str = "Give a number."
+    integer: ClassVar[bool] = False
+
+    def claims(self, value: Any) -> bool:
+        return not shape_of(value)
+
+    def check(self, value: Any, name: str, **sizes: int) -> Any:
+        return check_number(
+            value, name, low=self.low, high=self.high, open_low=self.open_low,
+            integer=self.integer, remedy=self.remedy,
+        )  # fmt: skip
+
+
+class Integer(Number):
+    """An integer in [low, high]; checked, it is an int."""
+
+    integer = True
+
+
+class Flag(Kind):
+    """True or False."""
+
+    def claims(self, value: Any) -> bool:
+        return isinstance(value, bool | np.bool_)
+
+    def check(self, value: Any, name: str, **sizes: int) -> bool:
+        return check_flag(value, name)
+
+
+class Text(Kind):
+    """A str."""
+
+    def claims(self, value: Any) -> bool:
+        return isinstance(value, str)
+
+    def check(self, value: Any, name: str, **sizes: int) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f"`{name}` must be a str; got {name}={short_repr(value)}. Give a str.")
+        return value
+
+
+class Choice(Text):
+    """One of several strings."""
+
+    def __init__(self, *choices: str) -> None:
+        self.choices = choices
+
+    def check(self, value: Any, name: str, **sizes: int) -> str:
+        return check_choice(value, name, self.choices)
+
+
+class Vector(Kind):
+    """An array-like of finite numbers, at least ``low``; checked, it is a float array.
+
+    Its shape is one of ``shapes``: names or lengths of axes, as in "n_features 2".
+    """
+
+    def __init__(self, *shapes: str, low: float = -np.inf, remedy: str) -> None:
+        self.shapes, self.low, self.remedy = [shape.split() for shape in shapes], low, remedy
+
+    def check(self, value: Any, name: str, **sizes: int) -> Any:
+        found = shape_of(value)
+        axes = next((axes for axes in self.shapes if len(axes) == len(found)), self.shapes[0])
+        pairs = zip_longest(axes, found[: len(axes)], fillvalue=1)
+        shape = tuple(
+            int(axis) if axis.isdecimal() else sizes.get(axis, max(1, length))
+            for axis, length in pairs
+        )
+        return check_vector(value, name, shape, low=self.low, remedy=self.remedy)
+
+
+@dataclass(frozen=True)
+class Sequence(Kind):
+    """A sequence of values of one kind, of one of ``lengths`` if given; checked, it is a tuple."""
+
+    kind: Kind
+    noun: str
+    lengths: tuple[int, ...] = ()
+    remedy: str = "Give a tuple of positive ints."
+
+    def check(self, value: Any, name: str, **sizes: int) -> tuple[Any, ...]:
+        is_other = isinstance(value, str | bytes | dict | set | frozenset | type)
+        if is_other or len(shape_of(value)) != 1:
+            raise TypeError(
+                f"`{name}` must be a tuple of {self.noun}; got {name}={short_repr(value)}. "
+                f"{self.remedy}"
+            )
+        items = tuple(self.kind.check(item, name) for item in value)
+        if self.lengths and len(items) not in self.lengths:
+            raise ValueError(
+                f"`{name}` must have {' or '.join(map(str, self.lengths))} elements; got "
+                f"{name}={short_repr(value)}. {self.remedy}"
+            )
+        return items
+
+
+class Seed(Kind):
+    """A `random_state`: an int, a numpy Generator or RandomState, or None."""
+
+    def check(self, value: Any, name: str, **sizes: int) -> Any:
+        return check_seed(value)
+
+
+@dataclass(frozen=True)
+class Custom(Kind):
+    """Values that a function checks; those for which ``plain`` is true may be in a file."""
+
+    function: Callable[[Any], Any]
+    plain: Callable[[Any], bool]
+
+    def check(self, value: Any, name: str, **sizes: int) -> Any:
+        return self.function(value)
+
+    def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
+        return self.plain(value)
+
+
+def check_parameters(owner: Any, **sizes: int) -> SimpleNamespace:
+    """Return the checked parameters of an object, as attributes of their names."""
+    return SimpleNamespace(
+        **{
+            name: kind.check(getattr(owner, name), name, **sizes)
+            for name, kind in owner._parameters.items()
+        }
+    )
+
+
+def check_fields(part: Any) -> None:
+    """Check the fields of a frozen dataclass; each takes its checked value."""
+    for name, value in vars(check_parameters(part)).items():
+        object.__setattr__(part, name, value)
