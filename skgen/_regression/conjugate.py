@@ -272,9 +272,7 @@ def condition(
     if noise is None:
         noise = _most_evident_noise(statistic, energy, n_informative)
     log_evidence = log_evidence + 0.5 * (n_informative * np.log(noise) - noise * energy)
-    return Posterior(
-        weights, root, 1 / noise, np.inf, precision, noise, n_effective, log_evidence
-    )
+    return Posterior(weights, root, 1 / noise, np.inf, precision, noise, n_effective, log_evidence)
 
 
 def effective_number_of_weights(root: FloatArray, precision: FloatArray) -> float:

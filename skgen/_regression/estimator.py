@@ -632,7 +632,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             model, (X,) = self._reader(X), arrays(X)
             outputs = () if self._is_1d else (self._stream.n_outputs,)
             function = partial(_quantiles, probabilities, observation_noise)
-            return lazily(function, model, X, trailing=(*outputs, len(probabilities)))  # type: ignore[no-any-return]
+            return lazily(function, model, X, trailing=(*outputs, len(probabilities)))
         _, X = self._readable(X)
         table = self._predictive(X, observation_noise).quantiles(probabilities)
         return table[:, 0] if self._is_1d else table
@@ -989,8 +989,8 @@ def _check_probabilities(quantiles: Any) -> FloatArray:
     array = np.atleast_1d(check_vector(quantiles, "quantiles", shape_of(quantiles), remedy=remedy))
     if array.ndim > 1 or not array.size or not np.all((array > 0) & (array < 1)):
         raise ValueError(
-            f"`quantiles` must hold numbers above 0 and below 1; got quantiles={short_repr(quantiles)}. "
-            f"{remedy}"
+            "`quantiles` must hold numbers above 0 and below 1; got "
+            f"quantiles={short_repr(quantiles)}. {remedy}"
         )
     return array
 
@@ -1011,9 +1011,7 @@ def _predicted(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
 
 
 def _predicted_twice(model: Any, X: FloatArray, observation_noise: bool) -> FloatArray:
-    return np.stack(
-        model.predict(X, return_std=True, observation_noise=observation_noise), axis=1
-    )
+    return np.stack(model.predict(X, return_std=True, observation_noise=observation_noise), axis=1)
 
 
 def _quantiles(

@@ -29,7 +29,11 @@ MIDPOINTS = (np.arange(100) + 0.5) / 100
 
 
 def calibrate(
-    design: Design, rows: Rows, prior: LinearModelSpec, statistic: Statistic, posteriors: list[Posterior]
+    design: Design,
+    rows: Rows,
+    prior: LinearModelSpec,
+    statistic: Statistic,
+    posteriors: list[Posterior],
 ) -> LooCalibration:
     """Calibration for the basis of ``design``, learned from ``rows``.
 
@@ -125,7 +129,7 @@ def fit_student_t(residuals: FloatArray, weights: FloatArray, df: float) -> tupl
         return -float(weights @ predictive.log_density(residuals))
 
     least = 1 / min(df, MOST_DF)
-    start = [0.5 * np.log(max(1.0, weights @ residuals**2)), np.sqrt(least / FEWEST_DF)]
+    start = [0.5 * np.log(np.maximum(1.0, weights @ residuals**2)), np.sqrt(least / FEWEST_DF)]
     found = minimize(
         loss, start, method="L-BFGS-B", bounds=[(0, None), (least, 1 / FEWEST_DF)],
         options={"ftol": 1e-13, "gtol": 1e-8},

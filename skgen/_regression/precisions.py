@@ -52,7 +52,7 @@ class NoiseTerm:
 
 @dataclass(frozen=True, eq=False)
 class LooCalibration:
-    """Leave-one-out calibration of the predictive distribution, for a basis learned from the rows."""
+    """Leave-one-out calibration of the predictive distribution, for a learned basis."""
 
     n_params: float
     """Effective number of basis parameters, beyond the weights."""
@@ -86,7 +86,7 @@ class LinearModelSpec:
     flat_first: bool = False
 
     def best(self, statistic: Statistic) -> list[Posterior]:
-        """Posteriors at the best precisions: one for all outputs if these are given, else one each."""
+        """Posteriors at the best precisions: one each, or one for all outputs if these are given."""
         return [posterior for posterior, _ in self._fits(statistic)]
 
     def posteriors(
@@ -143,9 +143,7 @@ class LinearModelSpec:
             return data_term(self.noise, df), noise_term(self.noise, df)
 
         limits = spectrum.ratio_limits()
-        return posterior, _Average(
-            statistic, weighting, spectrum, limits, best, data.weight, terms
-        )
+        return posterior, _Average(statistic, weighting, spectrum, limits, best, data.weight, terms)
 
     def _fit_noise(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
         precision = self.precision
@@ -305,8 +303,8 @@ class _Spectrum:
     ) -> FloatArray:
         """Root of the weights' covariance, about their mean at the best ratio.
 
-        The weights are those of `ProjectedData`; the columns are the directions of the singular vectors,
-        followed by the shifts of the mean at each ratio.
+        The weights are those of `ProjectedData`. Columns are along the singular vectors, followed
+        by the shifts of the mean at each ratio.
         """
         precisions = self.values[:, None] + np.exp(log_ratios)
         products = np.sqrt(self.values) * self.components

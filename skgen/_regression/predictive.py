@@ -77,15 +77,13 @@ class Predictive:
 
     def log_density(self, y: FloatArray) -> FloatArray:
         """Log densities at ``y``, in nats."""
-        log_density: FloatArray = student_t.logpdf(y, self.df, self.mean, self.scale)
-        return log_density
+        return np.asarray(student_t.logpdf(y, self.df, self.mean, self.scale))
 
     def cdf(self, y: FloatArray) -> FloatArray:
         """Distribution functions at ``y``."""
-        probability: FloatArray = student_t.cdf(y, self.df, self.mean, self.scale)
-        return probability
+        return np.asarray(student_t.cdf(y, self.df, self.mean, self.scale))
 
-    def quantiles(self, probabilities: npt.ArrayLike) -> FloatArray:
+    def quantiles(self, probabilities: FloatArray) -> FloatArray:
         """Quantiles, one per probability along a new last axis."""
         standard = student_t.ppf(probabilities, self.df[..., None])
         quantiles: FloatArray = self.mean[..., None] + self.scale[..., None] * standard
