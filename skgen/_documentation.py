@@ -1,10 +1,23 @@
-"""Where scikit-learn's HTML representation of an estimator leads: its page in the API reference."""
+"""Pages of the API reference: links to them, and the public paths that they name."""
+
+from __future__ import annotations
+
+from typing import Any
 
 SITE = "https://skgen.readthedocs.io/en/latest"
 
 
 class DocumentationLink:
-    """Names the page of an estimator in the way that scikit-learn's BaseEstimator looks for it."""
+    """Link from scikit-learn's HTML representation of an estimator to its page."""
 
     _doc_link_module = "skgen"
     _doc_link_template = f"{SITE}/api/generated/skgen.{{estimator_name}}.html"
+
+
+def register_parts(namespace: dict[str, Any]) -> dict[str, Any]:
+    """Return the classes of a module that have a ``shortcut``, by it; they get its public path."""
+    classes = [value for value in namespace.values() if isinstance(value, type)]
+    parts = {cls.shortcut: cls for cls in classes if hasattr(cls, "shortcut")}
+    for cls in parts.values():
+        cls.__module__ = namespace["__name__"]
+    return parts

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -160,10 +159,10 @@ class Vector(Kind):
     def check(self, value: Any, name: str, **sizes: int) -> Any:
         found = shape_of(value)
         axes = next((axes for axes in self.shapes if len(axes) == len(found)), self.shapes[0])
-        pairs = zip_longest(axes, found[: len(axes)], fillvalue=1)
+        lengths = [max(1, length) for length in found] + [1] * len(axes)
         shape = tuple(
-            int(axis) if axis.isdecimal() else sizes.get(axis, max(1, length))
-            for axis, length in pairs
+            int(axis) if axis.isdecimal() else sizes.get(axis, length)
+            for axis, length in zip(axes, lengths, strict=False)
         )
         return check_vector(value, name, shape, low=self.low, remedy=self.remedy)
 
@@ -175,7 +174,7 @@ class Sequence(Kind):
     kind: Kind
     noun: str
     lengths: tuple[int, ...] = ()
-    remedy: str = "Give a tuple of positive ints."
+    remedy: str = "Give a tuple."
 
     def check(self, value: Any, name: str, **sizes: int) -> tuple[Any, ...]:
         is_other = isinstance(value, str | bytes | dict | set | frozenset | type)
@@ -204,22 +203,25 @@ class Seed(Kind):
 class Custom(Kind):
     """Values that a function checks; those for which ``plain`` is true may be in a file."""
 
-    function: Callable[[Any], Any]
+    function: Callable[[Any, str], Any]
     plain: Callable[[Any], bool]
 
     def check(self, value: Any, name: str, **sizes: int) -> Any:
-        return self.function(value)
+        return self.function(value, name)
 
     def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
         return self.plain(value)
 
 
-def check_parameters(owner: Any, **sizes: int) -> SimpleNamespace:
-    """Return the checked parameters of an object, as attributes of their names."""
+def check_parameters(
+    owner: Any, parameters: Parameters | None = None, **sizes: int
+) -> SimpleNamespace:
+    """Return checked parameters of an object, all or those given, as attributes of their names."""
+    parameters = owner._parameters if parameters is None else parameters
     return SimpleNamespace(
         **{
             name: kind.check(getattr(owner, name), name, **sizes)
-            for name, kind in owner._parameters.items()
+            for name, kind in parameters.items()
         }
     )
 

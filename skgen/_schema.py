@@ -125,7 +125,10 @@ FLAG = Check(lambda value, _: isinstance(value, bool | np.bool_))
 NONE = exactly(None)
 NOT_NEGATIVE = number(0.0)
 TRANSFORMER = Check(
-    lambda value, _: all(hasattr(value, name) for name in ("fit", "transform", "get_params"))
+    lambda value, _: (
+        not isinstance(value, type)
+        and all(hasattr(value, name) for name in ("fit", "transform", "get_params"))
+    )
 )
 
 

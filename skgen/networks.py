@@ -8,17 +8,19 @@ as ``torch.nn.Linear``.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ._images import check_image_shape, guess_image_shape
-from ._validation import check_choice, check_number, shape_of, short_repr
+from ._parameters import NONE, Choice, Custom, Integer, Parameters, Sequence, check_fields
+from ._schema import store
+from ._validation import short_repr
 
 __all__ = ["MLP", "ConvolutionalDecoder", "ConvolutionalEncoder"]
 
@@ -37,6 +39,12 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "silu": nn.SiLU,
 }
+
+REMEDY = "Give a tuple of positive ints."
+SIZES = Sequence(Integer(1, MOST_UNITS, remedy=REMEDY), "ints", remedy=REMEDY)
+IMAGE_SHAPE = replace(SIZES, lengths=(2, 3))
+ACTIVATION = Choice(*ACTIVATIONS)
+IMAGE_NETWORK = {"image_shape": IMAGE_SHAPE, "n_filters": SIZES, "activation": ACTIVATION}
 
 
 @contextmanager
@@ -67,6 +75,7 @@ def set_generator_states(states: list[torch.Tensor], device: torch.device) -> No
         torch.cuda.set_rng_state(state, device)
 
 
+@store()
 @dataclass(frozen=True)
 class MLP:
     """Builder of a multilayer perceptron.
@@ -93,13 +102,13 @@ class MLP:
     )
     """
 
-    hidden_layer_sizes: Sequence[int] = (256,)
+    hidden_layer_sizes: tuple[int, ...] = (256,)
     activation: str = "silu"
 
+    _parameters: ClassVar[Parameters] = {"hidden_layer_sizes": SIZES, "activation": ACTIVATION}
+
     def __post_init__(self) -> None:
-        check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
-        object.__setattr__(self, "hidden_layer_sizes", tuple(self.hidden_layer_sizes))
-        check_choice(self.activation, "activation", tuple(ACTIVATIONS))
+        check_fields(self)
 
     def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
         """Build the network.
@@ -121,6 +130,7 @@ class MLP:
         return nn.Sequential(*layers, nn.Linear(n_inputs, n_outputs))
 
 
+@store()
 @dataclass(frozen=True)
 class ConvolutionalEncoder:
     """Builder of a small convolutional encoder of images given as flat rows.
@@ -147,11 +157,13 @@ class ConvolutionalEncoder:
     """
 
     image_shape: tuple[int, ...]
-    n_filters: Sequence[int] = (32, 64)
+    n_filters: tuple[int, ...] = (32, 64)
     activation: str = "silu"
 
+    _parameters: ClassVar[Parameters] = IMAGE_NETWORK
+
     def __post_init__(self) -> None:
-        check_image_network(self)
+        check_fields(self)
 
     def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
         """Build the network.
@@ -178,6 +190,7 @@ class ConvolutionalEncoder:
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(n_units, n_outputs))
 
 
+@store()
 @dataclass(frozen=True)
 class ConvolutionalDecoder:
     """Builder of a small convolutional decoder to images as flat rows.
@@ -205,11 +218,13 @@ class ConvolutionalDecoder:
     """
 
     image_shape: tuple[int, ...]
-    n_filters: Sequence[int] = (32, 64)
+    n_filters: tuple[int, ...] = (32, 64)
     activation: str = "silu"
 
+    _parameters: ClassVar[Parameters] = IMAGE_NETWORK
+
     def __post_init__(self) -> None:
-        check_image_network(self)
+        check_fields(self)
 
     def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
         """Build the network.
@@ -280,73 +295,51 @@ def half(size: int) -> int:
     return (size + 1) // 2
 
 
-def check_sizes(sizes: Any, name: str, *, lengths: Sequence[int] | None = None) -> None:
-    """Raise unless ``sizes`` is a sequence of positive ints, of one of ``lengths`` if given."""
-    remedy = "Give a tuple of positive ints."
-    unordered = isinstance(sizes, str | bytes | dict | set | frozenset)
-    if unordered or isinstance(sizes, type) or len(shape_of(sizes)) != 1:
-        raise TypeError(
-            f"`{name}` must be a tuple of ints; got {name}={short_repr(sizes)}. {remedy}"
-        )
-    for size in sizes:
-        check_number(size, name, low=1, high=MOST_UNITS, integer=True, remedy=remedy)
-    if lengths is not None and len(sizes) not in lengths:
-        raise ValueError(
-            f"`{name}` must have {' or '.join(map(str, lengths))} elements; got "
-            f"{name}={short_repr(sizes)}. {remedy}"
-        )
-
-
-def check_image_network(builder: ConvolutionalEncoder | ConvolutionalDecoder) -> None:
-    check_sizes(builder.image_shape, "image_shape", lengths=(2, 3))
-    check_sizes(builder.n_filters, "n_filters")
-    for name in ("image_shape", "n_filters"):  # tuples compare and hash
-        object.__setattr__(builder, name, tuple(getattr(builder, name)))
-    check_choice(builder.activation, "activation", tuple(ACTIVATIONS))
-
-
-def resolve_builders(
-    encoder: Any,
-    decoder: Any,
-    hidden_layer_sizes: Any,
-    activation: Any,
-    image_shape: Any,
-    n_features: int,
-) -> tuple[Builder, Builder]:
-    """Builders of encoder and decoder that parameters of the estimator stand for."""
-    check_choice(activation, "activation", tuple(ACTIVATIONS))
-    check_sizes(hidden_layer_sizes, "hidden_layer_sizes")
-    sizes = tuple(hidden_layer_sizes)
-    if image_shape is None:
-        shape = guess_image_shape(n_features)
-    else:
-        check_sizes(image_shape, "image_shape", lengths=(2, 3))
-        shape = tuple(image_shape)
-        check_image_shape(shape, n_features)
-    shortcuts: dict[str, dict[str, Builder]] = {
-        "mlp": {"encoder": MLP(sizes, activation), "decoder": MLP(sizes[::-1], activation)},
-        "convolutional": {
-            "encoder": ConvolutionalEncoder(shape, activation=activation),
-            "decoder": ConvolutionalDecoder(shape, activation=activation),
-        },
-    }
-    default = "mlp" if image_shape is None else "convolutional"
-    return (
-        _resolved(encoder, "encoder", default, shortcuts),
-        _resolved(decoder, "decoder", default, shortcuts),
-    )
-
-
-def _resolved(
-    builder: Any, name: str, default: str, shortcuts: dict[str, dict[str, Builder]]
-) -> Builder:
-    if builder is None:
-        builder = default
-    if isinstance(builder, str):
-        return shortcuts[check_choice(builder, name, tuple(shortcuts))][name]
+def check_builder(builder: Any, name: str) -> Builder:
+    """Return ``builder`` if it can be called, and is not a module already built, else raise."""
     if not callable(builder) or isinstance(builder, nn.Module):
         raise TypeError(
             f"`{name}` must be a str or a callable(n_inputs, n_outputs) that returns a module; got "
             f"{name}={short_repr(builder)}. Pass a function or a class, not a module already built."
         )
     return builder
+
+
+BUILDER = (
+    NONE
+    | Choice("mlp", "convolutional")
+    | Custom(check_builder, lambda value: isinstance(value, OURS))
+)
+PARAMETERS: Parameters = {
+    "hidden_layer_sizes": SIZES,
+    "activation": ACTIVATION,
+    "encoder": BUILDER,
+    "decoder": BUILDER,
+    "image_shape": NONE | IMAGE_SHAPE,
+}
+"""The parameters of an estimator from which `resolve_builders` takes its networks."""
+
+
+def resolve_builders(parameters: Any, n_features: int) -> tuple[Builder, Builder]:
+    """Return the builders of encoder and decoder that checked `PARAMETERS` stand for."""
+    sizes, activation = parameters.hidden_layer_sizes, parameters.activation
+    if (shape := parameters.image_shape) is not None:
+        check_image_shape(shape, n_features)
+        default = "convolutional"
+    else:
+        shape, default = guess_image_shape(n_features), "mlp"
+    shortcuts: dict[str, tuple[Builder, Builder]] = {
+        "mlp": (MLP(sizes, activation), MLP(sizes[::-1], activation)),
+        "convolutional": (
+            ConvolutionalEncoder(shape, activation=activation),
+            ConvolutionalDecoder(shape, activation=activation),
+        ),
+    }
+    encoder, decoder = (
+        default if builder is None else builder
+        for builder in (parameters.encoder, parameters.decoder)
+    )
+    return (
+        shortcuts[encoder][0] if isinstance(encoder, str) else encoder,
+        shortcuts[decoder][1] if isinstance(decoder, str) else decoder,
+    )

@@ -29,11 +29,11 @@ WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"_gaussian", "_sigmoid", "_fourier"}, {""}),
     "likelihoods": ({"_base"}, {"_gaussian", "_bernoulli"}, {""}),
     "_regression": (
-        {"", "predictive"},
+        {"", "predictive", "rows"},
         {"conjugate"},
-        {"precisions"},
+        {"precisions", "source", "dask"},
         {"design"},
-        {"dask", "marginal_likelihood", "loo"},
+        {"stream", "marginal_likelihood", "loo"},
         {"basis_search"},
         {"estimator"},
     ),
@@ -45,7 +45,12 @@ WINGS = {
     ),
     "_files": ({"", "container", "foreign"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),
-    "plotting": ({"_drawing"}, {"_latent", "_predictive"}, {""}),
+    "plotting": (
+        {"_drawing", "_inputs"},
+        {"_calibration", "_images", "_latent", "_posterior", "_predictive"},
+        {"_manifold"},
+        {""},
+    ),
 }
 
 WITHOUT_TORCH = (

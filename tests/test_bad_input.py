@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, SplineTransformer, Standa
 
 import skgen
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis, SigmoidBasis
-from skgen._regression.design import Stream
+from skgen._regression.stream import Stream
 
 N_FAST = 600
 SEEDS, N_PER_SEED = range(20), 5000
@@ -319,7 +319,7 @@ LEARNING = ("fit", "partial_fit", "merge")
 @snapshot.register
 def _(stream: Stream) -> Any:
     state = dict(vars(stream))
-    waiting, (_, n_waiting) = state.pop("_waiting"), state["_seen"]
+    waiting, (_, n_waiting) = state.pop("_buffer"), state["_state"]
     return (snapshot(state), snapshot(waiting[:n_waiting]) if n_waiting else None)
 
 

@@ -5,6 +5,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ import torch
 from torch import nn
 
 from skgen._images import guess_image_shape
+from skgen._parameters import check_parameters
 from skgen.networks import (
     ACTIVATIONS,
     MLP,
+    PARAMETERS,
     ConvolutionalDecoder,
     ConvolutionalEncoder,
     _ToImages,
@@ -202,7 +205,11 @@ def test_errors_of_builders_name_argument_condition_and_value(call, error, messa
 def resolved(
     encoder=None, decoder=None, sizes=(7, 5), activation="relu", image_shape=None, n_features=64
 ):
-    return resolve_builders(encoder, decoder, sizes, activation, image_shape, n_features)
+    parameters = SimpleNamespace(
+        encoder=encoder, decoder=decoder, hidden_layer_sizes=sizes, activation=activation,
+        image_shape=image_shape,
+    )  # fmt: skip
+    return resolve_builders(check_parameters(parameters, PARAMETERS), n_features)
 
 
 def test_builders_follow_from_the_parameters_of_the_estimator():

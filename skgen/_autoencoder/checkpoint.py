@@ -71,7 +71,7 @@ class Checkpoint:
             for name, (kept, now) in differences(self.identity, identity).items():
                 raise ValueError(
                     f"`checkpoint` must be of this same fit; got {short_repr(str(self.path))}, of "
-                    f"one with {name}={kept}, where now it is {now}. Delete the file to start anew, "
+                    f"one with {name}={kept}, where now it is {now}. Delete the file to start anew "
                     "or give another name."
                 )
         self.identity |= identity

@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from .._documentation import DocumentationLink
+from .._parameters import check_parameters
 from .._validation import (
     FloatArray,
     RandomState,
@@ -38,7 +39,7 @@ from .._validation import (
     short_repr,
 )
 from ..likelihoods import Likelihood, resolve_likelihood
-from ..networks import Builder, resolve_builders, seed_torch
+from ..networks import PARAMETERS, Builder, resolve_builders, seed_torch
 from .batches import Rows, as_tensor, fingerprint, row_blocks, taken
 from .checkpoint import Checkpoint, checked_path, digest, identified
 from .distributed import Ranks, together
@@ -439,10 +440,7 @@ class VAETransformer(
             self.n_components, "n_components", low=1, high=MOST_COMPONENTS, integer=True,
             remedy="Give the number of latent dimensions.",
         )  # fmt: skip
-        builders = resolve_builders(
-            self.encoder, self.decoder, self.hidden_layer_sizes, self.activation,
-            self.image_shape, n_features,
-        )  # fmt: skip
+        builders = resolve_builders(check_parameters(self, PARAMETERS), n_features)
         return (*builders, likelihood, n_features, n_components)
 
     def _new_module(self, architecture: tuple[Any, ...], X: FloatArray, seed: int) -> VAE:

@@ -209,7 +209,7 @@ class Schema:
             raise TypeError(f"the parts of {name} do not fit each other")
 
 
-CLASS_NAMES = {"Prior": "LinearModelSpec", "Learnt": "LooCalibration"}
+CLASS_NAMES = {"Prior": "LinearModelSpec", "Learnt": "LooCalibration", "Ranks": "EmpiricalCDF"}
 """Classes that stand in files under another name, which they had once."""
 
 FILE_NAMES = {class_name: name for name, class_name in CLASS_NAMES.items()}
@@ -727,7 +727,7 @@ OURS = {
 
 PARTS = {
     "Stream": Schema(
-        "skgen._regression.design",
+        "skgen._regression.stream",
         {
             "design": made_of("Design"),
             "prior": made_of("Prior"),

@@ -1,8 +1,8 @@
-"""Data in dask collections: each block becomes the statistic where it lies.
+"""Data in dask collections: each block is reduced to a statistic on the worker that holds it.
 
-What reaches the client has the size of the model, not of the data: statistics, merged in a tree
-where the blocks are, and for a basis that follows the data a few thousand rows. dask itself is
-imported only once a collection is at hand.
+Only objects of the size of the model reach the client: statistics, merged in a tree on the workers,
+and for a basis that depends on the data a few thousand rows. dask itself is imported only once a
+collection has been passed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,26 +21,27 @@ from .._validation import FloatArray, check_numeric
 from ..bases import depends_on_data
 from ..bases._base import Basis
 from .conjugate import Statistic
-from .design import SEARCH_ROWS, Design, Rows, Stream, evenly_spread, summarise
-from .precisions import LinearModelSpec
+from .rows import SEARCH_ROWS, Rows, check_not_empty, evenly_spaced
+
+Result = TypeVar("Result")
 
 FAN_IN = 8
-"""Results that one task of a tree joins."""
+"""Number of results that one task merges."""
 
 CONSTANT = 1e-14
-"""Spread of y over its root mean square, up to which it is rounding."""
+"""Standard deviation of y over its root mean square below which y is constant to rounding."""
 
 Check = Callable[..., Rows]
-"""From the X, y and weights of a block to rows, or to an error."""
+"""Function that validates the X, y and sample weights of a block."""
 
 
 def is_dask(*values: Any) -> bool:
-    """Whether any of the values comes from dask, told by its name alone."""
+    """True if any of the values is of a class of dask; dask is not imported for it."""
     return any(type(value).__module__.partition(".")[0] == "dask" for value in values)
 
 
 def example_row(value: Any) -> Any:
-    """One row of ones of the type, names and width of a collection; other values as they are."""
+    """One row of ones with the type, names and width of a collection; other values as they are."""
     if not is_dask(value):
         return value
     if _is_frame(value):
@@ -51,12 +52,12 @@ def example_row(value: Any) -> Any:
     return np.ones((1, *shape[1:]) if shape else (), dtype=getattr(value, "dtype", float))
 
 
-def lazily(
+def map_blocks(
     function: Callable[..., FloatArray], model: Any, X: Any, *others: Any, trailing: tuple[int, ...]
 ) -> Any:
-    """A row of shape ``trailing`` for each row of X, by ``function(model, *blocks)``.
+    """Lazy dask array of shape (n_rows, *trailing) from ``function(model, *blocks)``.
 
-    X and the others are dask arrays of as many blocks of whole rows.
+    X and the others are dask arrays with the same number of blocks of whole rows.
     """
     import dask
     import dask.array as da
@@ -80,17 +81,17 @@ def _on_block(
         return function(model, *block)
 
 
-def numbered(X: Any) -> Any:
-    """The numbers of the blocks of X, one a block."""
+def block_numbers(X: Any) -> Any:
+    """dask array of the numbers of the blocks of X, one number per block."""
     import dask.array as da
 
     return da.from_array(np.arange(X.numblocks[0]), chunks=1)
 
 
-def arrays(X: Any, **others: Any) -> tuple[Any, ...]:
-    """X and the others as dask arrays in the blocks of X."""
+def as_arrays(X: Any, **others: Any) -> tuple[Any, ...]:
+    """X and the others as dask arrays with the blocks of X."""
     X = _as_array(X, "X")
-    return X, *(_in_blocks_of(X, _as_array(value, name), name) for name, value in others.items())
+    return X, *(_align_blocks(X, _as_array(value, name), name) for name, value in others.items())
 
 
 def _is_frame(value: Any) -> bool:
@@ -98,10 +99,10 @@ def _is_frame(value: Any) -> bool:
 
 
 def _as_array(value: Any, name: str) -> Any:
-    """A collection as a dask array whose blocks are whole rows."""
+    """Collection as a dask array whose blocks are whole rows."""
     if is_dask(value) and _is_frame(value):
         meta = np.empty((0, *np.shape(value._meta)[1:]))
-        return value.map_partitions(partial(_numbers, name=name), meta=meta)
+        return value.map_partitions(partial(_to_numpy, name=name), meta=meta)
     check_collection(value, name)
     return value.rechunk(dict.fromkeys(range(1, value.ndim), -1))
 
@@ -115,14 +116,15 @@ def check_collection(value: Any, name: str) -> None:
         )
 
 
-def _numbers(part: Any, name: str) -> FloatArray:
+def _to_numpy(part: Any, name: str) -> FloatArray:
     check_numeric(part, name)
     numbers: FloatArray = part.to_numpy(dtype=np.float64, na_value=np.nan)
     return numbers
 
 
-def _in_blocks_of(X: Any, array: Any, name: str) -> Any:
-    if _sizes_known(X) and _sizes_known(array):
+def _align_blocks(X: Any, array: Any, name: str) -> Any:
+    """Return ``array`` with the blocks of X, or raise if they cannot be aligned."""
+    if _has_known_sizes(X) and _has_known_sizes(array):
         if len(array) != len(X):
             raise ValueError(
                 f"`{name}` must have one row for each of the {len(X)} rows of X; got {len(array)}. "
@@ -138,22 +140,22 @@ def _in_blocks_of(X: Any, array: Any, name: str) -> Any:
     return array
 
 
-def _sizes_known(array: Any) -> bool:
+def _has_known_sizes(array: Any) -> bool:
     return not np.isnan(array.chunks[0]).any()
 
 
-class Survey(NamedTuple):
-    """What may have to be known of rows before they are condensed."""
+class Extremes(NamedTuple):
+    """Numbers of rows, and the smallest values of X and of -X with the rows that have them."""
 
     counts: tuple[int, ...]  # rows of each block
-    lows: FloatArray  # (2, n_features), smallest values of X and of -X
-    places: npt.NDArray[np.intp]  # (2, n_features), the first rows where they are
+    lows: FloatArray  # (2, n_features)
+    places: npt.NDArray[np.intp]  # (2, n_features), the first such row of all
 
 
 class DaskRows:
-    """Rows of data in dask arrays, which do for a fit what `Rows` do.
+    """Rows of data in dask arrays; the other implementation of `Source`.
 
-    ``check`` makes validated rows of a block, those of weight 0 left out.
+    ``check`` validates the X, y and sample weights of a block and drops rows of weight 0.
     """
 
     def __init__(self, X: Any, y: Any, sample_weight: Any, check: Check) -> None:
@@ -162,113 +164,98 @@ class DaskRows:
         self.check = check
         self.weights = sample_weight  # None, a number, or a collection
         optional = {"sample_weight": sample_weight} if is_dask(sample_weight) else {}
-        self.X, y, *weights = arrays(X, y=y, **optional)
+        self.X, y, *weights = as_arrays(X, y=y, **optional)
         self.n_features = int(self.X.shape[1])
         self.n_outputs = int(y.shape[1]) if y.ndim == 2 else 1
         columns = [array.to_delayed().ravel() for array in (self.X, y, *weights)]
         constant = [] if weights else [sample_weight]
         self.blocks = [[*block, *constant] for block in zip(*columns, strict=True)]
         self._delayed = dask.delayed
-        self._held: tuple[npt.NDArray[np.intp], Rows] | None = None
+        self._fetched: tuple[npt.NDArray[np.intp], Rows] | None = None
 
-    # -- what a fit asks of rows -------------------------------------------------------------
+    def fit_basis(self, basis: Any) -> FloatArray:
+        """Fit ``basis``; return one row of X to evaluate it on.
 
-    def design(self, basis: Any, fit_intercept: bool) -> Design:
-        """The design of ``basis``, fitted as to all rows in memory: exactly so for our own bases.
-
-        Other transformers that follow the data see SEARCH_ROWS rows, spread evenly, and those where
-        each feature is smallest and largest.
+        A basis of skgen is fitted as to all rows in memory. Another transformer that depends on
+        the data gets SEARCH_ROWS evenly spaced rows, and those with the smallest and the largest
+        value of each feature.
         """
         probe = np.random.default_rng(0).uniform(size=(10, self.n_features))
         try:
             with warnings.catch_warnings(action="ignore"):
                 if not depends_on_data(basis, probe):
-                    return Rows(probe, np.zeros((10, 1))).design(basis, fit_intercept)
-        except Exception:  # it needs y, or other numbers: let it see some
+                    return Rows(probe, np.zeros((10, 1))).fit_basis(basis)
+        except Exception:  # it may need y, or other values of X: fit it to real rows
             pass
         if isinstance(basis, Basis):
-            basis._validated(probe, reset=True)
-            whole: Any = _Whole(self)
-            basis._place(whole)
-            return Design.of(basis, self[np.arange(1)].X, fit_intercept)
-        sample = np.union1d(evenly_spread(len(self), SEARCH_ROWS), self._survey.places)
-        return self[sample].design(basis, fit_intercept)
+            basis._validate(probe, reset=True)
+            features: Any = _Features(self)
+            basis._place(features)
+            return self.select(1).X
+        sample = np.union1d(evenly_spaced(len(self), SEARCH_ROWS), self._extremes.places)
+        return self[sample].fit_basis(basis)
 
-    def chosen(self, n_most: int) -> Rows:
-        """At most ``n_most`` of these, spread evenly, brought to the client."""
-        return self[evenly_spread(len(self), n_most)]
+    def select(self, n_rows: int) -> Rows:
+        """At most ``n_rows`` rows, evenly spaced, fetched to the client."""
+        return self[evenly_spaced(len(self), n_rows)]
 
-    def summarised(
-        self, design: Design, solver: str, forgetting: float = 1.0
-    ) -> tuple[Statistic, int]:
-        """Their statistic, older rows discounted, and their number."""
-        statistic, n_rows = self.reduced(
-            _summary, partial(_joined, forgetting), design, solver, forgetting
-        )
-        return statistic, _some(n_rows)
-
-    def added(
-        self, stream: Stream, prior: LinearModelSpec, forgetting: float
-    ) -> tuple[Stream, int]:
-        """``stream`` after them, and their number."""
-        statistic, n_rows = self.summarised(stream.design, "qr", forgetting)
-        return stream.joined(statistic, prior, forgetting**n_rows), n_rows
-
-    # -- where they are ------------------------------------------------------------------------
-
-    def reduced(
-        self, function: Callable[..., Any], join: Callable[[list[Any]], Any], *constants: Any
-    ) -> Any:
-        """``function(check, block, *constants)`` of all blocks, joined in order in a tree."""
+    def reduce(
+        self,
+        function: Callable[..., Result],
+        merge: Callable[[list[Result]], Result],
+        *constants: Any,
+    ) -> Result:
+        """Call ``function(rows, *constants)`` on every block; merge results in order, in a tree."""
         shared = [self._delayed(value, traverse=False) for value in (self.check, *constants)]
-        task, joining = self._delayed(function), self._delayed(join, traverse=False)
-        results = [task(shared[0], block, *shared[1:]) for block in self.blocks]
+        task, merging = self._delayed(_call), self._delayed(merge, traverse=False)
+        results = [task(function, shared[0], block, *shared[1:]) for block in self.blocks]
         while len(results) > 1:
             starts = range(0, len(results), FAN_IN)
-            results = [joining(results[start : start + FAN_IN]) for start in starts]
-        (result,) = _computed(results)
+            results = [merging(results[start : start + FAN_IN]) for start in starts]
+        result: Result
+        (result,) = _compute(results)
         return result
 
     @cached_property
-    def _survey(self) -> Survey:
-        survey: Survey = self.reduced(_surveyed, _surveys_joined)
-        _some(sum(survey.counts))
-        return survey
+    def _extremes(self) -> Extremes:
+        extremes: Extremes = self.reduce(_find_extremes, _merge_extremes)
+        check_not_empty(sum(extremes.counts))
+        return extremes
 
     @property
-    def extent(self) -> tuple[FloatArray, FloatArray]:
-        """Smallest and largest values of each feature."""
-        low, negative_high = self._survey.lows
+    def limits(self) -> tuple[FloatArray, FloatArray]:
+        """Smallest and largest value of each feature."""
+        low, negative_high = self._extremes.lows
         return low, -negative_high
 
     @cached_property
     def counts(self) -> tuple[int, ...]:
-        """Rows of each block."""
-        if _sizes_known(self.X) and not is_dask(self.weights):
+        """Number of rows of each block."""
+        if _has_known_sizes(self.X) and not is_dask(self.weights):
             return tuple(map(int, self.X.chunks[0]))
-        return self._survey.counts
+        return self._extremes.counts
 
     def __len__(self) -> int:
         return sum(self.counts)
 
     def __getitem__(self, index: npt.NDArray[np.intp]) -> Rows:
-        """Rows in memory, by their place in the whole."""
-        if self._held is None or not np.isin(index, self._held[0]).all():
-            # One pass brings these and those that the search will ask for.
-            wanted = np.union1d(index, evenly_spread(len(self), SEARCH_ROWS))
-            self._held = wanted, self._fetched(wanted)
-        held, rows = self._held
-        return rows[np.searchsorted(held, index)]
+        """Rows of these numbers, in memory."""
+        if self._fetched is None or not np.isin(index, self._fetched[0]).all():
+            # One pass for these and for the rows of the basis search.
+            wanted = np.union1d(index, evenly_spaced(len(self), SEARCH_ROWS))
+            self._fetched = wanted, self._fetch(wanted)
+        fetched, rows = self._fetched
+        return rows[np.searchsorted(fetched, index)]
 
-    def _fetched(self, index: npt.NDArray[np.intp]) -> Rows:
+    def _fetch(self, index: npt.NDArray[np.intp]) -> Rows:
         starts = np.cumsum([0, *self.counts])
-        where = np.searchsorted(starts, index, side="right") - 1
-        pick, check = self._delayed(_picked), self._delayed(self.check, traverse=False)
+        block_of = np.searchsorted(starts, index, side="right") - 1
+        pick, check = self._delayed(_pick), self._delayed(self.check, traverse=False)
         picks = [
-            pick(check, self.blocks[number], index[where == number] - starts[number])
-            for number in np.unique(where)
+            pick(check, self.blocks[number], index[block_of == number] - starts[number])
+            for number in np.unique(block_of)
         ]
-        parts = _computed(picks)
+        parts = _compute(picks)
         weights = [part.weights for part in parts]
         return Rows(
             np.concatenate([part.X for part in parts]),
@@ -277,16 +264,16 @@ class DaskRows:
         )
 
 
-def _computed(delayed: list[Any]) -> Any:
-    """Results of tasks; held here, the limit is that of all threads, should they run in ours."""
+def _compute(delayed: list[Any]) -> Any:
+    """Compute tasks; the limit of BLAS threads is set here for tasks in threads of this process."""
     import dask
 
     with one_blas_thread():
         return dask.compute(*delayed)
 
 
-class _Whole:
-    """X of all rows, as much of an array as our bases need to place themselves."""
+class _Features:
+    """X of all rows, with the part of an array's interface that bases need to place centers."""
 
     def __init__(self, rows: DaskRows) -> None:
         self.rows = rows
@@ -302,105 +289,75 @@ class _Whole:
         return np.asarray(self[np.arange(len(self))], dtype=dtype)
 
     def min(self, axis: int) -> FloatArray:
-        return self.rows.extent[0]
+        return self.rows.limits[0]
 
     def max(self, axis: int) -> FloatArray:
-        return self.rows.extent[1]
+        return self.rows.limits[1]
 
     @property
     def T(self) -> FloatArray:  # noqa: N802
-        return self.rows.chosen(SEARCH_ROWS).X.T
-
-
-def _some(n_rows: int) -> int:
-    if not n_rows:
-        raise ValueError(
-            "`X` must have rows, of positive `sample_weight`; got none in any block. Give some."
-        )
-    return n_rows
-
-
-# -- tasks: what runs where the blocks are -----------------------------------------------------
-
-
-def _checked(check: Check, block: list[Any]) -> Rows | None:
-    """The rows of a block, if there are any."""
-    rows = check(*block) if len(block[0]) or len(block[1]) else None
-    return rows if rows is not None and len(rows) else None
-
-
-def _summary(
-    check: Check, block: list[Any], design: Design, solver: str, forgetting: float
-) -> tuple[Statistic, int]:
-    with one_blas_thread(), np.errstate(all="ignore"):
-        rows = _checked(check, block)
-        if rows is None:
-            n_outputs = block[1].shape[1] if block[1].ndim == 2 else 1
-            return Statistic.empty(design.n_columns, n_outputs), 0
-        if forgetting < 1:
-            rows = rows.aged(forgetting)
-        return summarise(design, rows, solver), len(rows)
-
-
-def _joined(forgetting: float, parts: list[tuple[Statistic, int]]) -> tuple[Statistic, int]:
-    statistic, n_rows = parts[0]
-    for later, n_later in parts[1:]:
-        if forgetting < 1:
-            statistic = statistic.discounted(forgetting**n_later)
-        statistic = statistic.merged(later)
-        n_rows += n_later
-    return statistic, n_rows
-
-
-def _surveyed(check: Check, block: list[Any]) -> Survey:
-    rows = _checked(check, block)
-    if rows is None:
-        shape = (2, block[0].shape[1])
-        return Survey((0,), np.full(shape, np.inf), np.zeros(shape, dtype=np.intp))
-    X = rows.X
-    lows, places = np.stack([X.min(0), -X.max(0)]), np.stack([X.argmin(0), X.argmax(0)])
-    return Survey((len(rows),), lows, places)
-
-
-def _surveys_joined(parts: list[Survey]) -> Survey:
-    counts, lows, places = parts[0]
-    for part in parts[1:]:
-        places = np.where(part.lows < lows, part.places + sum(counts), places)
-        counts, lows = counts + part.counts, np.minimum(lows, part.lows)
-    return Survey(counts, lows, places)
-
-
-def _picked(check: Check, block: list[Any], index: npt.NDArray[np.intp]) -> Rows:
-    return check(*block)[index]
+        return self.rows.select(SEARCH_ROWS).X.T
 
 
 def r2_score(rows: DaskRows, model: Any) -> float:
     """R² of the predictions of ``model``, averaged over outputs."""
-    level, error = rows.reduced(_errors, _errors_joined, model)
-    _some(level.weight)
-    varies = level.residual > CONSTANT**2 * level.total
-    share = error / np.where(varies, level.residual, 1.0)
+    total, error = rows.reduce(_squares, _merge_squares, model)
+    check_not_empty(total.weight > 0)
+    varies = total.residual > CONSTANT**2 * total.total
+    share = error / np.where(varies, total.residual, 1.0)
     return float(np.mean(np.where(varies, 1 - share, error == 0)))
 
 
-def _errors(check: Check, block: list[Any], model: Any) -> tuple[Statistic, FloatArray]:
-    """The statistic of y with nothing but an intercept, and the squared errors' sum."""
-    rows = _checked(check, block)
-    n_outputs = block[1].shape[1] if block[1].ndim == 2 else 1
-    level, error = Statistic.empty(1, n_outputs), np.zeros(n_outputs)
-    if rows is None:
-        return level, error
-    with one_blas_thread():
-        residual = rows.weighted(rows.Y - model.predict(rows.X).reshape(rows.Y.shape))
-    ones = rows.weighted(np.ones((len(rows), 1)))
-    Y = rows.weighted(np.array(rows.Y, dtype=np.float64))
-    return level.updated(ones, Y, rows.weight), np.einsum("ij,ij->j", residual, residual)
+# -- tasks ----------------------------------------------------------------------------------------
 
 
-def _errors_joined(
-    parts: list[tuple[Statistic, FloatArray]],
+def _call(
+    function: Callable[..., Result], check: Check, block: list[Any], *constants: Any
+) -> Result:
+    """``function(rows, *constants)`` of the rows of a block, which may be none."""
+    with one_blas_thread(), np.errstate(all="ignore"):
+        X, y = block[:2]
+        if len(X) or len(y):
+            return function(check(*block), *constants)
+        return function(Rows(X, y if y.ndim == 2 else y[:, None]), *constants)
+
+
+def _pick(check: Check, block: list[Any], index: npt.NDArray[np.intp]) -> Rows:
+    return check(*block)[index]
+
+
+def _find_extremes(rows: Rows) -> Extremes:
+    X = rows.X
+    if not len(X):
+        shape = (2, X.shape[1])
+        return Extremes((0,), np.full(shape, np.inf), np.zeros(shape, dtype=np.intp))
+    lows, places = np.stack([X.min(0), -X.max(0)]), np.stack([X.argmin(0), X.argmax(0)])
+    return Extremes((len(X),), lows, places)
+
+
+def _merge_extremes(blocks: list[Extremes]) -> Extremes:
+    counts, lows, places = blocks[0]
+    for later in blocks[1:]:
+        places = np.where(later.lows < lows, later.places + sum(counts), places)
+        counts, lows = counts + later.counts, np.minimum(lows, later.lows)
+    return Extremes(counts, lows, places)
+
+
+def _squares(rows: Rows, model: Any) -> tuple[Statistic, FloatArray]:
+    """Statistic of y with an intercept only, and the sums of squared errors of the model."""
+    total = Statistic.empty(1, rows.n_outputs)
+    if not len(rows):
+        return total, np.zeros(rows.n_outputs)
+    residual = rows.scale_by_root_weights(rows.Y - model.predict(rows.X).reshape(rows.Y.shape))
+    ones = rows.scale_by_root_weights(np.ones((len(rows), 1)))
+    Y = rows.scale_by_root_weights(np.array(rows.Y, dtype=np.float64))
+    return total.updated(ones, Y, rows.weight), np.einsum("ij,ij->j", residual, residual)
+
+
+def _merge_squares(
+    blocks: list[tuple[Statistic, FloatArray]],
 ) -> tuple[Statistic, FloatArray]:
-    level, error = parts[0]
-    for other, more in parts[1:]:
-        level, error = level.merged(other), error + more
-    return level, error
+    total, error = blocks[0]
+    for later, later_error in blocks[1:]:
+        total, error = total.merged(later), error + later_error
+    return total, error

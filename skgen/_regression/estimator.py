@@ -1,7 +1,7 @@
 """Bayesian linear regression over basis functions.
 
 The algebra follows C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006,
-sections 3.3 to 3.5; it lives in ``_posterior`` and ``_evidence``.
+sections 3.3 to 3.5; it is in ``conjugate`` and ``precisions``.
 """
 
 from __future__ import annotations
@@ -43,21 +43,24 @@ from .._validation import (
 )
 from ..bases import depends_on_data, resolve_basis
 from ..bases._base import is_finite_on
-from .basis_search import adapt
+from .basis_search import learn_basis
 from .conjugate import Gamma, Posterior, Statistic
 from .dask import (
     DaskRows,
-    arrays,
+    as_arrays,
+    block_numbers,
     check_collection,
     example_row,
     is_dask,
-    lazily,
-    numbered,
+    map_blocks,
     r2_score,
 )
-from .design import QR_ROWS, Design, Rows, Stream, evaluate_rows
+from .design import QR_ROWS, Design, evaluate_rows, summarize
 from .precisions import LinearModelSpec
 from .predictive import Predictive, joint_covariance
+from .rows import Rows
+from .source import Source
+from .stream import Stream
 
 FLOAT64 = np.dtype(np.float64)
 
@@ -65,42 +68,45 @@ FLOAT64 = np.dtype(np.float64)
 class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Bayesian linear regression over basis functions.
 
-    Weights ``w ~ N(m, diag(1 / prior_precision))`` and observations
-    ``y = w0 + w' phi(x) + noise``, with noise ``N(0, 1 / noise_precision)`` (Bishop [1]_
-    eqs 3.8, 3.48). The posterior of the weights is normal (eqs 3.50-3.51), it is the prior for the
-    next batch, and the predictive distribution (eqs 3.57-3.59) says how sure it is. Precisions
-    that are not given are those of largest evidence (section 3.5); how uncertain they are widens
-    the predictive distribution, which then is a Student-t.
+    The model is ``y = w0 + w' phi(x) + noise`` with basis functions ``phi``, normal weights
+    ``w ~ N(m, diag(1 / prior_precision))`` and normal noise ``N(0, 1 / noise_precision)`` (Bishop
+    [1]_ eqs 3.8, 3.48). The posterior of the weights is normal (eqs 3.50-3.51), and it is the prior
+    for the next batch of ``partial_fit``. The predictive distribution (eqs 3.57-3.59) gives the
+    mean of y and its uncertainty. Precisions that are not given are those that maximize the
+    evidence, the marginal likelihood (section 3.5). Their uncertainty widens the predictive
+    distribution, which then is a Student-t.
 
-    Several outputs are independent given X: with the same basis functions, a fit of each alone
-    gives the same. Length scales are learned from all outputs together.
+    Several outputs are independent of each other given X: with fixed basis functions, each has the
+    same fit as it would have alone. Length scales are learned from all outputs together.
 
     Parameters
     ----------
     basis : {"auto", "gaussian", "polynomial", "sigmoid", "fourier", "identity"} or transformer, \
             default="auto"
         Basis functions: `GaussianBasis`, scikit-learn's PolynomialFeatures of degree 2,
-        `SigmoidBasis`, `FourierBasis` with a fixed seed, the features as they are, or any
-        scikit-learn transformer. "auto" is "gaussian" for one feature, and for several
-        ``FourierBasis(ranks=True, linear=True, random_state=0)``. It is cloned, and learned at
-        ``fit`` or at the first ``partial_fit``, its length scales from the evidence if it has a
-        ``theta_``; sklearn.frozen.FrozenEstimator passes on a fitted one.
+        `SigmoidBasis`, `FourierBasis` with a fixed seed, the features themselves, or any
+        scikit-learn transformer. "auto" is "gaussian" for one feature, and
+        ``FourierBasis(ranks=True, linear=True, random_state=0)`` for several. The basis is cloned,
+        and fitted by ``fit`` or by the first ``partial_fit``. If it has a ``theta_``, such as
+        length scales, that is learned by maximizing the evidence. To use a basis that is fitted
+        already, wrap it in sklearn.frozen.FrozenEstimator.
     prior_precision : {"evidence", "ard"}, float or array-like of shape (n_basis,), \
             default="evidence"
-        Prior precision of the weights, at least 0: one for all or one per basis function; 0 is the
-        flat prior, for weights that the data determine. "evidence" finds one for all weights,
-        "ard" one for each, which switches off the irrelevant; its maximum is a local one.
+        Prior precision of the weights, at least 0: one number for all, or one per basis function.
+        0 is a flat prior, for weights that the data determine. "evidence" learns one precision for
+        all weights. "ard" (automatic relevance determination) learns one per weight, at a local
+        maximum of the evidence; weights of irrelevant basis functions become 0.
     noise_precision : {"evidence", "gamma"} or float, default="evidence"
-        Precision of the noise, in units of 1 / y^2. "gamma" integrates it out under a Gamma prior,
-        and ``prior_precision`` is then in units of the noise precision, the conjugate form (Bishop
-        exercise 3.12).
+        Precision of the noise, in units of 1 / y^2. "evidence" learns it. "gamma" gives it a Gamma
+        prior and integrates it out; ``prior_precision`` is then in units of the noise precision,
+        the conjugate form (Bishop exercise 3.12).
     prior_mean : float or array-like of shape (n_basis,), default=0.0
-        Prior mean of the weights; the intercept's is 0.
+        Prior mean of the weights. The prior mean of the intercept is 0.
     fit_intercept : bool, default=True
-        Whether to add the constant basis function, whose weight is the intercept.
+        Whether to add a constant basis function, whose weight is the intercept.
     intercept_precision : float, default=None
-        Prior precision of the intercept; 0 is flat. None takes ``prior_precision`` if that is one
-        number, as Bishop's eq. 3.52 does, and else a flat prior. It must be None or 0 if
+        Prior precision of the intercept; 0 is flat. With None it is equal to ``prior_precision`` if
+        that is one number, as in Bishop eq. 3.52, and 0 otherwise. It must be None or 0 if
         ``prior_precision`` is learned.
     noise_shape : float, default=0.0
         Shape of the Gamma prior of ``noise_precision="gamma"``. Shape 0 with rate 0 is Jeffreys'
@@ -108,62 +114,68 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     noise_rate : float, default=0.0
         Rate of that prior, in units of y^2.
     forgetting : float, default=1.0
-        Factor in (0, 1] by which each row that ``partial_fit`` sees discounts the weight of all
-        rows before it; the prior is never forgotten. ``fit`` counts its rows alike.
+        Factor in (0, 1]. Each row passed to ``partial_fit`` multiplies the weights of all rows
+        before it by this factor. The prior is not discounted, and ``fit`` weights its rows equally.
     solver : {"auto", "qr", "cholesky"}, default="auto"
-        How ``fit`` condenses the data. "qr" keeps all digits; "cholesky" of the Gram matrix is
-        about three times as fast and loses digits as the square of the condition number. "auto"
-        takes it for large problems whose conditioning allows it.
+        Method by which ``fit`` reduces the data to a triangular factor. "qr" is a QR decomposition
+        and the most accurate. "cholesky" of the Gram matrix is about three times as fast, but its
+        relative error grows with the square of the condition number. "auto" uses it for large
+        problems that are well conditioned.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_basis,) or (n_outputs, n_basis)
         Posterior mean of the weights.
     intercept_ : float or ndarray of shape (n_outputs,)
-        Posterior mean of the intercept; 0.0 without one.
+        Posterior mean of the intercept; 0.0 if ``fit_intercept=False``.
     covariance_ : ndarray of shape (n_weights, n_weights) or (n_outputs, n_weights, n_weights)
-        Posterior covariance of the weights; the intercept comes first, if there is one, so
-        n_weights is n_basis or n_basis + 1.
+        Posterior covariance of the weights. If there is an intercept, it comes first, and n_weights
+        is n_basis + 1; otherwise n_weights is n_basis.
     prior_precision_ : float, ndarray of shape (n_basis,) or (n_outputs,) or (n_outputs, n_basis)
         Prior precision of the weights, given or learned.
     noise_precision_ : float or ndarray of shape (n_outputs,)
-        Noise precision, given or learned; with "gamma" its posterior mean.
+        Noise precision, given or learned; its posterior mean with ``noise_precision="gamma"``.
     log_marginal_likelihood_ : float
-        Logarithm of the evidence, in nats, summed over outputs. A flat prior counts with density 1.
+        Logarithm of the evidence, in nats, summed over outputs. Flat priors have density 1.
     degrees_of_freedom_ : float or ndarray of shape (n_outputs,)
-        Degrees of freedom of the predictive Student-t distribution; infinite where it is normal.
+        Degrees of freedom of the predictive Student-t distribution; infinite if it is normal.
     n_effective_params_ : float or ndarray of shape (n_outputs,)
-        Number of weights, the intercept included, that the data determine (Bishop eq. 3.91).
+        Effective number of weights, the intercept included, that the data determine (Bishop
+        eq. 3.91).
     n_samples_seen_ : int
-        Number of rows learned from, those of weight 0 not counted.
+        Number of rows seen, without those of weight 0.
     basis_ : transformer
         The fitted basis.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, when X has them.
+        Names of the features, if X has names that are all strings.
 
     See Also
     --------
-    sklearn.linear_model.BayesianRidge : The same model over given features; its ``alpha_`` is the
-        noise precision and its ``lambda_`` the prior precision, Bishop's beta and alpha.
+    sklearn.linear_model.BayesianRidge : The same model on the features themselves; its ``alpha_``
+        is the noise precision (Bishop's beta) and its ``lambda_`` the prior precision (alpha).
     sklearn.gaussian_process.GaussianProcessRegressor : Infinitely many basis functions, at a cost
         of O(n_samples^3).
 
     Notes
     -----
-    What is kept of the data is the triangular factor of a QR decomposition of the design matrix,
-    so that a fit costs O(n_samples n_basis^2) time and O(n_basis^2) memory beside the data, and
-    batches, streams and merged models give the same posterior. A row of weight k counts as k rows.
+    All that is kept of the data is the triangular factor of a QR decomposition of the design
+    matrix. A fit takes O(n_samples n_basis^2) time and, in addition to the data, O(n_basis^2)
+    memory. Fitting at once, in batches, row by row, or in parts that are merged gives the same
+    posterior. A row of weight k counts as k rows.
 
-    X, y and ``sample_weight`` may be dask arrays or data frames: the rows are condensed where they
-    lie, and ``predict``, ``sample_y`` and ``log_predictive_density`` give dask arrays.
+    X, y and ``sample_weight`` may be dask arrays or data frames. Their blocks are then reduced on
+    the workers that hold them, and ``predict``, ``sample_y`` and ``log_predictive_density`` return
+    dask arrays.
 
-    Where precisions are learned, the mean is that of the best ones, and spreads are averaged over
-    the posterior of the ratio of prior to noise precision, uniform beforehand in its logarithm, by
-    quadrature, with Jeffreys' prior of the noise: the average of ``(y - mean)^2`` has no plug-in.
-    The Student-t has that variance, and the noise's kurtosis, so more than four degrees of freedom,
-    or four where there is none; fewer than three that the data leave count as three.
+    If precisions are learned, the predictive mean uses those of largest evidence, but the
+    predictive variance is an average over their posterior: with few rows, the best values alone
+    would give intervals that are too narrow. The average is a numerical integral over the ratio of
+    prior to noise precision, whose logarithm has a uniform prior; the noise has Jeffreys' prior.
+    The predictive Student-t distribution has this variance, and its degrees of freedom are those
+    that match the kurtosis of the noise. They are more than 4, or 4 if the kurtosis is infinite.
+    Data that leave fewer than 3 degrees of freedom for the noise count as leaving 3.
 
     Where both basis and noise are learned, the effective number of basis parameters adds to that of
     the weights, and rows are left out one by one, at the learned parameters and precisions: the
@@ -218,12 +230,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         self.forgetting = forgetting
         self.solver = solver
 
-    # -- learning --------------------------------------------------------------------------------
+    # -- fitting ---------------------------------------------------------------------------------
 
     def fit(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Self:
-        """Learn from X and y, and forget what was learned before.
+        """Fit the model to X and y; a previous fit is discarded.
 
         Parameters
         ----------
@@ -243,33 +255,33 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         ------
         ValueError, TypeError
             If data or parameters are invalid, or if the prior is flat and the data do not determine
-            the weights; the estimator is left as it was.
+            the weights. The estimator is then unchanged.
         """
         with restore_on_error(self), np.errstate(all="ignore"):
-            rows = self._validated_rows(X, y, sample_weight, reset=True)
-            design = self._fitted_design(rows)
+            source = self._check_data(X, y, sample_weight, reset=True)
+            design = self._fit_design(source)
             prior = self._prior(design)
             solver = check_choice(self.solver, "solver", ("auto", "qr", "cholesky"))
-            self._checked_forgetting()
-            design = adapt(design, rows, prior)
-            statistic, n_rows = rows.summarised(design, solver)
+            self._check_forgetting()
+            design = learn_basis(design, source, prior)
+            statistic, n_rows = summarize(source, design, solver)
             stream = Stream(design, prior, statistic)
-            _ = stream.posteriors  # what they have to complain of belongs to this call
-            self._learnt(stream, n_rows)
+            _ = stream.posteriors  # computed now, so that this call raises their errors
+            self._set_stream(stream, n_rows)
         return self
 
     def partial_fit(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Self:
-        """Go on learning: the posterior so far is the prior for these rows (Bishop eq. 3.50).
+        """Update the fit with a batch of rows (Bishop eq. 3.50).
 
-        In any order and chunks, the same rows give the same posterior as one ``fit`` with the same
-        basis (without ``forgetting``). Precisions are learned anew from all rows when next read.
+        Without ``forgetting``, batches of any size and order give the same posterior as one ``fit``
+        to all rows with the same basis. Precisions are learned from all rows when next needed.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features. A basis that follows the data is learned at the first call, and then kept.
+            Features. The first call fits the basis; later calls keep it.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -283,42 +295,42 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If data or parameters are invalid; the estimator is left as it was.
+            If data or parameters are invalid. The estimator is then unchanged.
         """
-        if sample_weight is None and self._takes_quickly(X, y):
+        if sample_weight is None and self._buffer_rows(X, y):
             return self
         first = not self.__sklearn_is_fitted__()
         with restore_on_error(self), np.errstate(all="ignore"):
-            rows = self._validated_rows(X, y, sample_weight, reset=first)
-            design = self._fitted_design(rows) if first else self._stream.design
+            source = self._check_data(X, y, sample_weight, reset=first)
+            design = self._fit_design(source) if first else self._stream.design
             prior = self._prior(design)
-            forgetting = self._checked_forgetting()
+            forgetting = self._check_forgetting()
             if first:
-                design = adapt(design, rows, prior)
-            empty = Statistic.empty(design.n_columns, rows.n_outputs)
+                design = learn_basis(design, source, prior)
+            empty = Statistic.empty(design.n_columns, source.n_outputs)
             before = Stream(design, prior, empty) if first else self._stream
-            seen = 0 if first else self.n_samples_seen_
-            stream, n_rows = rows.added(before, prior, forgetting)
-            self._learnt(stream, seen + n_rows)
+            n_seen = 0 if first else self.n_samples_seen_
+            stream, n_rows = before.extend(source, prior, forgetting)
+            self._set_stream(stream, n_seen + n_rows)
         return self
 
     def merge(self, other: BayesianBasisRegressor) -> Self:
-        """Learn all that another model has learned, as if its rows had been seen here.
+        """Update the fit with all rows that another model has seen.
 
         Parameters
         ----------
         other : BayesianBasisRegressor
-            A model fitted with the same basis, on other rows. It is left as it is.
+            A model with the same fitted basis, fitted to other rows. It is not changed.
 
         Returns
         -------
         self : object
-            The estimator, with its own prior.
+            The estimator. Its prior is unchanged.
 
         Raises
         ------
         ValueError, TypeError
-            If the models' basis functions, intercepts or outputs differ.
+            If the basis functions, intercepts or outputs of the models differ.
         """
         if not isinstance(other, BayesianBasisRegressor):
             raise TypeError(
@@ -330,31 +342,35 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         if self._signature() != other._signature():
             raise ValueError(
                 "`other` must have the same fitted basis, intercept and outputs; got ones that "
-                "differ. Fit both with a basis that does not follow the data (a `domain`), or "
-                "share one by sklearn.frozen.FrozenEstimator(model.basis_)."
+                "differ. Fit both with a basis that does not depend on the data (give a `domain`), "
+                "or share one by sklearn.frozen.FrozenEstimator(model.basis_)."
             )
         ours = self._stream
-        self._stream = ours.joined(other._stream.statistic, ours.prior)
+        self._stream = ours.merge(other._stream.statistic, ours.prior)
         self.n_samples_seen_ += other.n_samples_seen_
         return self
 
     def _signature(self) -> tuple[Any, ...]:
+        """Properties in which models must agree to be merged."""
         stream = self._stream
         return (
             joblib.hash(self.basis_), stream.design.n_columns, stream.design.fit_intercept,
             self._is_1d, stream.n_outputs,
         )  # fmt: skip
 
-    def _learnt(self, stream: Stream, n_samples_seen: int) -> None:
+    def _set_stream(self, stream: Stream, n_samples_seen: int) -> None:
         self._stream = stream
         self._seen_settings = self._settings()
         self.basis_ = stream.design.basis
         self.n_samples_seen_ = n_samples_seen
 
-    def _takes_quickly(self, X: Any, y: Any) -> bool:
-        """Let X and y wait if it is quickly seen that they need no conversion, warning or error."""
+    def _buffer_rows(self, X: Any, y: Any) -> bool:
+        """Buffer X and y and return True if a few cheap checks show them to be valid as they are.
+
+        A fast path for streams of single rows. What it declines is checked in full.
+        """
         stream = vars(self).get("_stream")
-        fits = (
+        is_valid = (
             stream is not None
             and type(X) is np.ndarray is type(y)
             and X.dtype is FLOAT64 is y.dtype
@@ -367,13 +383,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             and is_finite_on(stream.design.basis, X)
             and np.vdot(y, y) <= LARGEST**2
         )
-        if fits:
-            self._stream.wait(X, y if y.ndim == 2 else y[:, None])
+        if is_valid:
+            self._stream.buffer(X, y if y.ndim == 2 else y[:, None])
             self.n_samples_seen_ += len(X)
-        return bool(fits)
+        return bool(is_valid)
 
     def _settings(self) -> tuple[Any, ...]:
-        """Parameters that may change in the middle of a stream."""
+        """Parameters that may be changed between calls of ``partial_fit``."""
         return (
             self.prior_precision, self.noise_precision, self.prior_mean, self.intercept_precision,
             self.noise_shape, self.noise_rate, self.forgetting,
@@ -381,35 +397,33 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     # -- checking --------------------------------------------------------------------------------
 
-    def _validated_rows(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
-    ) -> Rows | DaskRows:
-        """Rows to learn from, those of weight 0 left out; sets what ``reset`` asks for."""
+    def _check_data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Rows | DaskRows:
+        """Validated rows without those of weight 0; ``reset`` sets the attributes of the input."""
         if is_dask(X, y, sample_weight):
-            return self._dask_rows(X, y, sample_weight, reset=reset)
-        return self._rows(X, y, sample_weight, reset=reset)
+            return self._check_dask_rows(X, y, sample_weight, reset=reset)
+        return self._check_rows(X, y, sample_weight, reset=reset)
 
-    def _dask_rows(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> DaskRows:
+    def _check_dask_rows(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> DaskRows:
         for name, value in {"X": X, "y": y, "sample_weight": sample_weight}.items():
-            if is_dask(value) or shape_of(value):  # else None or a number
+            if is_dask(value) or shape_of(value):  # neither None nor a number
                 check_collection(value, name)
-        self._rows(*map(example_row, (X, y, sample_weight)), reset=reset)
-        check = partial(type(self)()._rows, reset=True, is_part=True)
+        self._check_rows(*map(example_row, (X, y, sample_weight)), reset=reset)
+        check = partial(type(self)()._check_rows, reset=True, is_block=True)
         return DaskRows(X, y, sample_weight, check)
 
-    def _rows(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, is_part: bool = False
+    def _check_rows(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, is_block: bool = False
     ) -> Rows:
-        """Rows in memory; those of a part of the data may all weigh nothing."""
-        X = self._validated_features(X, reset=reset)
-        Y = self._validated_targets(y, len(X), reset=reset)
+        """Validated rows in memory; sample weights of a block of the data may all be 0."""
+        X = self._check_features(X, reset=reset)
+        Y = self._check_targets(y, len(X), reset=reset)
         if sample_weight is None:
             return Rows(X, Y)
         remedy = "Give one weight per row."
         check_numeric(sample_weight, "sample_weight", remedy=remedy)
         if not shape_of(sample_weight):
             check_number(sample_weight, "sample_weight", low=0, high=LARGEST, remedy=remedy)
-        elif is_part and len(sample_weight) == len(X) and not np.any(sample_weight):
+        elif is_block and len(sample_weight) == len(X) and not np.any(sample_weight):
             return Rows(X[:0], Y[:0], np.empty(0))
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not 0 < weights.max() <= LARGEST:
@@ -420,7 +434,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         rows = Rows(X, Y, weights)
         return rows if weights.min() > 0 else rows[weights > 0]
 
-    def _validated_features(self, X: Any, *, reset: bool) -> FloatArray:
+    def _check_features(self, X: Any, *, reset: bool) -> FloatArray:
         check_numeric(X, "X")
         with np.errstate(all="ignore"):  # wider floats may become inf
             X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
@@ -428,7 +442,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         features: FloatArray = X
         return features
 
-    def _validated_targets(self, y: Any, n_samples: int, *, reset: bool) -> FloatArray:
+    def _check_targets(self, y: Any, n_samples: int, *, reset: bool) -> FloatArray:
         """Targets of shape (n_samples, n_outputs)."""
         if y is None:
             raise ValueError(
@@ -444,7 +458,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         if y.ndim not in (1, 2) or len(y) != n_samples:
             raise ValueError(
                 f"`y` must have shape (n_samples,) or (n_samples, n_outputs) with n_samples="
-                f"{n_samples} as in X; got shape {y.shape}. Give `y` one row per row of X."
+                f"{n_samples} as in X; got shape {y.shape}. Give one row of y per row of X."
             )
         check_size(y, "y")
         Y: FloatArray = y if y.ndim == 2 else y[:, None]
@@ -454,35 +468,36 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             seen = "(n_samples,)" if self._is_1d else f"(n_samples, {self._stream.n_outputs})"
             raise ValueError(
                 f"`y` must have shape {seen} as at the first call; got shape {y.shape}. "
-                "Give the same outputs, or call fit to start anew."
+                "Give the same outputs, or call fit to start again."
             )
         return Y
 
-    def _fitted_design(self, rows: Rows | DaskRows) -> Design:
+    def _fit_design(self, source: Source) -> Design:
         fit_intercept = check_flag(self.fit_intercept, "fit_intercept")
-        return rows.design(resolve_basis(self.basis, rows.n_features), fit_intercept)
+        basis = resolve_basis(self.basis, source.n_features)
+        return Design.of(basis, source.fit_basis(basis), fit_intercept)
 
     def _prior(self, design: Design) -> LinearModelSpec:
-        """The prior that the parameters describe, for the columns of a design matrix."""
+        """Prior of the columns of the design matrix, from the parameters."""
         noise = self._noise()
         means = np.zeros(design.n_columns)
-        means[design.n_columns - design.n_basis :] = self._per_basis(
+        means[design.n_columns - design.n_basis :] = self._check_per_basis(
             self.prior_mean, "prior_mean", design.n_basis, -np.inf
         )
         if isinstance(self.prior_precision, str):
             rule = check_choice(self.prior_precision, "prior_precision", ("evidence", "ard"))
-            if self.intercept_precision is not None and self._known_intercept_precision() > 0:
+            if self.intercept_precision is not None and self._check_intercept_precision() > 0:
                 raise ValueError(
                     "`intercept_precision` must be None or 0 if `prior_precision` is learned; got "
                     f"intercept_precision={self.intercept_precision!r}. Give both as numbers."
                 )
             return LinearModelSpec(rule, means, noise, design.fit_intercept)  # type: ignore[arg-type]
         precisions = np.empty(design.n_columns)
-        precisions[design.n_columns - design.n_basis :] = self._per_basis(
+        precisions[design.n_columns - design.n_basis :] = self._check_per_basis(
             self.prior_precision, "prior_precision", design.n_basis, 0.0
         )
         if design.fit_intercept:
-            precisions[0] = self._known_intercept_precision()
+            precisions[0] = self._check_intercept_precision()
         smallest = precisions[precisions > 0].min(initial=LARGEST)
         if smallest < 1 / LARGEST:
             raise ValueError(
@@ -506,7 +521,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             )
         return "evidence"
 
-    def _per_basis(self, value: Any, name: str, n_basis: int, low: float) -> FloatArray | float:
+    def _check_per_basis(
+        self, value: Any, name: str, n_basis: int, low: float
+    ) -> FloatArray | float:
         remedy = f"Give a number, or one for each of the {n_basis} basis functions."
         if not shape_of(value):
             number: float = check_number(
@@ -515,7 +532,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             return number
         return check_vector(value, name, (n_basis,), low=low, remedy=remedy)
 
-    def _known_intercept_precision(self) -> float:
+    def _check_intercept_precision(self) -> float:
         if self.intercept_precision is None:
             return float(self.prior_precision) if np.ndim(self.prior_precision) == 0 else 0.0  # type: ignore[arg-type]
         precision: float = check_number(
@@ -524,7 +541,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         )  # fmt: skip
         return precision
 
-    def _checked_forgetting(self) -> float:
+    def _check_forgetting(self) -> float:
         forgetting: float = check_number(
             self.forgetting, "forgetting", low=0, high=1, open_low=True,
             remedy="1 forgets nothing.",
@@ -574,12 +591,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 "deviations are the roots of the covariance's diagonal."
             )
         if is_dask(X):
-            return self._predicted_lazily(X, return_std, return_cov, observation_noise)
-        stream, X = self._readable(X)
+            return self._predict_dask(X, return_std, return_cov, observation_noise)
+        stream, X = self._check_predict_input(X)
         if return_std:
             predictive = self._predictive(X, observation_noise)
-            return self._shaped(predictive.mean), self._shaped(predictive.std)
-        mean = self._shaped(evaluate_rows(stream.design, self._weights().T, [], X)[0])
+            return self._drop_output_axis(predictive.mean), self._drop_output_axis(predictive.std)
+        mean = self._drop_output_axis(evaluate_rows(stream.design, self._weights().T, [], X)[0])
         if not return_cov:
             return mean
         Phi = stream.design.rows(X)
@@ -587,7 +604,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             joint_covariance(posterior.root.T @ Phi.T, posterior.noise_variance, observation_noise)
             for posterior in self._posteriors()
         ]
-        return mean, self._shaped(np.concatenate(covariances, axis=-1))
+        return mean, self._drop_output_axis(np.concatenate(covariances, axis=-1))
 
     def _predictive(self, X: FloatArray, observation_noise: bool = True) -> Predictive:
         """Predictive distributions at validated rows X."""
@@ -629,11 +646,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """
         probabilities = _check_probabilities(quantiles)
         if is_dask(X):
-            model, (X,) = self._reader(X), arrays(X)
+            model, (X,) = self._copy_for_blocks(X), as_arrays(X)
             outputs = () if self._is_1d else (self._stream.n_outputs,)
-            function = partial(_quantiles, probabilities, observation_noise)
-            return lazily(function, model, X, trailing=(*outputs, len(probabilities)))
-        _, X = self._readable(X)
+            function = partial(_predict_block_quantiles, probabilities, observation_noise)
+            return map_blocks(function, model, X, trailing=(*outputs, len(probabilities)))
+        _, X = self._check_predict_input(X)
         table = self._predictive(X, observation_noise).quantiles(probabilities)
         return table[:, 0] if self._is_1d else table
 
@@ -668,7 +685,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         ends = [(1 - coverage) / 2, (1 + coverage) / 2]
         return self.predict_quantiles(X, ends, observation_noise=observation_noise)
 
-    def _predicted_lazily(
+    def _predict_dask(
         self, X: Any, return_std: bool, return_cov: bool, observation_noise: bool
     ) -> Any:
         if return_cov:
@@ -676,13 +693,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 "`return_cov` must be False for dask input, of whose rows the covariance has one "
                 "number a pair; got True. Ask for `return_std`, or for few rows in memory."
             )
-        model = self._reader(X)
+        model = self._copy_for_blocks(X)
         trailing = () if self._is_1d else (self._stream.n_outputs,)
-        (X,) = arrays(X)
+        (X,) = as_arrays(X)
         if not return_std:
-            return lazily(_predicted, model, X, trailing=trailing)
-        predict = partial(_predicted_twice, observation_noise=observation_noise)
-        both = lazily(predict, model, X, trailing=(2, *trailing))
+            return map_blocks(_predict_block, model, X, trailing=trailing)
+        predict = partial(_predict_block_with_std, observation_noise=observation_noise)
+        both = map_blocks(predict, model, X, trailing=(2, *trailing))
         return both[:, 0], both[:, 1]
 
     def sample_y(
@@ -726,32 +743,34 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         )  # fmt: skip
         shown = example_row(X)
         if self.__sklearn_is_fitted__():
-            stream, shown = self._readable(shown)
+            stream, shown = self._check_predict_input(shown)
             design, posteriors, is_1d = stream.design, self._posteriors(), self._is_1d
         else:
-            design, posteriors, shown = self._before_data(shown)
+            design, posteriors, shown = self._prior_state(shown)
             is_1d = True
         draws = [posterior.draw(n_samples, rng) for posterior in posteriors]
         weights = np.concatenate([weights for weights, _ in draws], axis=1)
         scales = np.concatenate([scale for _, scale in draws]) if observation_noise else None
         function = _Draws(design, weights, scales)
         if is_dask(X):
-            (X,) = arrays(X)
-            check = partial(type(self)()._validated_features, reset=True)
+            (X,) = as_arrays(X)
+            check = partial(type(self)()._check_features, reset=True)
             model = (function, check, int(rng.integers(2**63)))
-            samples = lazily(_drawn, model, X, numbered(X), trailing=weights.shape[1:])
+            samples = map_blocks(
+                _draw_block, model, X, block_numbers(X), trailing=weights.shape[1:]
+            )
         else:
             samples = function(shown, rng)
         return samples[:, 0] if is_1d else samples
 
-    def _before_data(self, X: Any) -> tuple[Design, list[Posterior], FloatArray]:
-        """The prior as a posterior of no rows, with X checked on a copy."""
+    def _prior_state(self, X: Any) -> tuple[Design, list[Posterior], FloatArray]:
+        """Design, posteriors without any rows, and validated X, of an unfitted model."""
         blank = clone(self)
-        X = blank._validated_features(X, reset=True)
-        design = blank._fitted_design(Rows(X, np.zeros((len(X), 1))))
+        X = blank._check_features(X, reset=True)
+        design = blank._fit_design(Rows(X, np.zeros((len(X), 1))))
         if depends_on_data(design.basis, X):
             raise NotFittedError(
-                "This BayesianBasisRegressor has seen no data, and its basis follows the data. "
+                "This BayesianBasisRegressor has seen no data, and its basis depends on the data. "
                 "Call fit first, or draw from the prior with a basis that has a `domain`."
             )
         prior = blank._prior(design)
@@ -780,12 +799,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             are given.
         """
         if is_dask(X, y):
-            model = self._reader(X)
-            self._validated_targets(example_row(y), 1, reset=False)
-            log_densities: FloatArray = lazily(_log_densities, model, *arrays(X, y=y), trailing=())
+            model = self._copy_for_blocks(X)
+            self._check_targets(example_row(y), 1, reset=False)
+            log_densities: FloatArray = map_blocks(
+                _log_density_block, model, *as_arrays(X, y=y), trailing=()
+            )
             return log_densities
-        _, X = self._readable(X)
-        Y = self._validated_targets(y, len(X), reset=False)
+        _, X = self._check_predict_input(X)
+        Y = self._check_targets(y, len(X), reset=False)
         log_density: FloatArray = self._predictive(X).log_density(Y).sum(axis=1)
         return log_density
 
@@ -806,26 +827,27 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Returns
         -------
         score : float
-            1 less the mean squared error over the variance of y.
+            1 minus the ratio of the mean squared error to the variance of y.
         """
         if not is_dask(X, y, sample_weight):
             return float(super().score(X, y, sample_weight))
-        rows = self._dask_rows(X, y, sample_weight, reset=False)
-        return r2_score(rows, self._reader(X))
+        rows = self._check_dask_rows(X, y, sample_weight, reset=False)
+        return r2_score(rows, self._copy_for_blocks(X))
 
     def log_marginal_likelihood(
         self,
         prior_precision: float | npt.ArrayLike | None = None,
         noise_precision: float | None = None,
     ) -> float:
-        """Logarithm of the evidence of all rows seen, at these or at the fitted precisions.
+        """Logarithm of the evidence of all rows seen, at given or at the fitted precisions.
 
         Parameters
         ----------
         prior_precision : float or array-like of shape (n_basis,), default=None
-            Prior precision of the weights; None is the fitted one. A flat intercept stays flat.
+            Prior precision of the weights; None is the fitted one. A flat prior of the intercept
+            is kept.
         noise_precision : float, default=None
-            Noise precision; None is the fitted one, or its Gamma prior integrated out.
+            Noise precision; None is the fitted one, or integrates over its Gamma prior.
 
         Returns
         -------
@@ -859,30 +881,30 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             total += float(prior.posteriors(stream.statistic.output(index))[0].log_evidence[0])
         return total
 
-    # -- reading ---------------------------------------------------------------------------------
+    # -- fitted attributes -----------------------------------------------------------------------
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_stream" in vars(self)
 
-    def _readable(self, X: Any) -> tuple[Stream, FloatArray]:
-        """The stream and the validated features that a prediction needs."""
+    def _check_predict_input(self, X: Any) -> tuple[Stream, FloatArray]:
+        """Check that the model is fitted, and X; return the stream and X."""
         check_is_fitted(self)
-        return self._stream, self._validated_features(X, reset=False)
+        return self._stream, self._check_features(X, reset=False)
 
-    def _reader(self, X: Any) -> Self:
-        """A copy to send to the blocks of X, which have lost the names that X may have."""
-        self._readable(example_row(X))
+    def _copy_for_blocks(self, X: Any) -> Self:
+        """Copy of the model for the blocks of X, which have no feature names."""
+        self._check_predict_input(example_row(X))
         model = copy.deepcopy(self)
         if hasattr(model, "feature_names_in_"):
             del model.feature_names_in_
         return model
 
-    def _shaped(self, table: FloatArray) -> FloatArray:
-        """``table`` with outputs along the last axis, which a single target's y has not."""
+    def _drop_output_axis(self, table: FloatArray) -> FloatArray:
+        """Drop the last axis of ``table``, that of outputs, if y was a vector."""
         return table[..., 0] if self._is_1d else table
 
     def _per_output(self, values: FloatArray) -> Any:
-        """``values`` with outputs along the first axis; a single target's as it is, or a float."""
+        """Drop the first axis of ``values``, that of outputs, if y was a vector."""
         if not self._is_1d:
             return values
         return float(values[0]) if values.ndim == 1 else values[0]
@@ -914,7 +936,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     @property
     def covariance_(self) -> FloatArray:
-        """Posterior covariance of the weights, the intercept's first."""
+        """Posterior covariance of the weights, the intercept first."""
         blocks = [posterior.covariance for posterior in self._posteriors()]
         covariance: FloatArray = self._per_output(np.concatenate(blocks))
         return covariance
@@ -936,8 +958,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             precisions = precisions[:, self._stream.design.fit_intercept :]
         else:
             precisions = precisions[:, -1]
-        learnt: float | FloatArray = self._per_output(precisions)
-        return learnt
+        learned: float | FloatArray = self._per_output(precisions)
+        return learned
 
     @property
     def noise_precision_(self) -> float | FloatArray:
@@ -960,7 +982,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     @property
     def n_effective_params_(self) -> float | FloatArray:
-        """Number of weights that the data determine."""
+        """Effective number of weights that the data determine."""
         counts = [posterior.n_effective_params for posterior, _ in _each_output(self._posteriors())]
         effective: float | FloatArray = self._per_output(np.array(counts))
         return effective
@@ -996,25 +1018,25 @@ def _check_probabilities(quantiles: Any) -> FloatArray:
 
 
 def _each_output(posteriors: list[Posterior]) -> Iterator[tuple[Posterior, float]]:
-    """Each output's posterior and noise precision, in order."""
+    """Posterior and noise precision of each output, in order."""
     for posterior in posteriors:
         for precision in posterior.noise_precision:
             yield posterior, float(precision)
 
 
-# -- what runs on the blocks of dask input -----------------------------------------------------
+# -- tasks on the blocks of dask input --------------------------------------------------------
 
 
-def _predicted(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
+def _predict_block(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
     mean: Any = model.predict(X)
     return mean
 
 
-def _predicted_twice(model: Any, X: FloatArray, observation_noise: bool) -> FloatArray:
+def _predict_block_with_std(model: Any, X: FloatArray, observation_noise: bool) -> FloatArray:
     return np.stack(model.predict(X, return_std=True, observation_noise=observation_noise), axis=1)
 
 
-def _quantiles(
+def _predict_block_quantiles(
     probabilities: FloatArray, observation_noise: bool, model: Any, X: FloatArray
 ) -> FloatArray:
     quantiles: FloatArray = model.predict_quantiles(
@@ -1023,11 +1045,11 @@ def _quantiles(
     return quantiles
 
 
-def _drawn(model: Any, X: FloatArray, number: npt.NDArray[np.intp]) -> FloatArray:
+def _draw_block(model: Any, X: FloatArray, number: npt.NDArray[np.intp]) -> FloatArray:
     draws, check, seed = model
     samples: FloatArray = draws(check(X), np.random.default_rng([seed, *number]))
     return samples
 
 
-def _log_densities(model: BayesianBasisRegressor, X: FloatArray, y: FloatArray) -> FloatArray:
+def _log_density_block(model: BayesianBasisRegressor, X: FloatArray, y: FloatArray) -> FloatArray:
     return model.log_predictive_density(X, y)

@@ -16,9 +16,10 @@ from scipy.optimize import minimize
 
 from .._validation import FloatArray
 from .conjugate import Posterior, Statistic
-from .design import Design, Rows
-from .precisions import LooCalibration, LinearModelSpec
+from .design import Design
+from .precisions import LinearModelSpec, LooCalibration
 from .predictive import Predictive
+from .rows import Rows
 
 STEP = 1e-6  # of a logarithm, for the derivative of the mean function
 ROUNDING = 1e-6  # share of the others in the fit of a row, below which it is mostly rounding
@@ -73,10 +74,10 @@ def effective_number_of_basis_parameters(
         # First the tables' difference, so that rounding of a large intercept takes no part.
         tangent[:] = (design.rows(rows.X) - Phi) @ mean / STEP
     basis.theta_ = start
-    rows.weighted(Phi)
+    rows.scale_by_root_weights(Phi)
     information = np.eye(len(start))
     for output, precision in enumerate(noise):
-        columns = rows.weighted(tangents[:, :, output].T * np.sqrt(precision))
+        columns = rows.scale_by_root_weights(tangents[:, :, output].T * np.sqrt(precision))
         root = posteriors[output % len(posteriors)].root
         explained = root.T @ (Phi.T @ columns)
         information += columns.T @ columns - explained.T @ explained

@@ -1,23 +1,24 @@
-"""The log evidence as a function of the parameters of a basis, and its gradient.
+"""Log marginal likelihood as a function of the parameters of a basis, with its gradient.
 
-With noise precision ``b``, posterior mean ``m`` and covariance ``S / b`` of the weights, row
-weights ``W`` and residuals ``r = y - Phi m``, the log marginal likelihood changes with the design
-matrix by
+With noise precision ``b``, posterior mean ``m`` and covariance ``S / b`` of the weights, diagonal
+matrix ``W`` of sample weights and residuals ``r = y - Phi m``, the gradient by the design matrix is
 
     d log p(y) / d Phi = W (b r m' - Phi S)
 
-(the energy and the log determinant of Bishop eq. 3.86, differentiated), and each basis pulls that
-back to parameters of its own. Random basis functions stand for a kernel; where rows are few, that
-itself takes their place, and with it the chance of their draw goes. Then the gradient is that by
-the kernel matrix ``K`` (Rasmussen and Williams, Gaussian Processes for Machine Learning, eq. 5.9),
+(from Bishop eq. 3.86), and the basis maps it to its own parameters by its method ``vjp``.
+
+Random basis functions approximate a kernel. For few rows the exact kernel matrix ``K`` takes their
+place, so that the length scales are not fitted to one random draw. The gradient is then (Rasmussen
+and Williams, Gaussian Processes for Machine Learning, eq. 5.9)
 
     d log p(y) / d K = (b W r r' W / rho - inv(K + rho inv(W))) / 2
 
-with the ratio ``rho`` of prior to noise precision, of which either is a function, too.
+with the ratio ``rho`` of prior to noise precision. Both are functions of ``log(rho)``, too.
 """
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,32 +28,38 @@ from scipy.linalg import blas, lapack
 
 from .._threads import map_in_threads, row_blocks
 from .._validation import FloatArray
-from ..bases import exact_kernel
-from ..bases._base import resample
 from ..bases._kernels import Kernel
-from .design import Design, Rows
+from .design import Design
 from .precisions import LinearModelSpec, data_term, unit_prior_term
+from .rows import Rows
 
-ROWS_PER_WAVE = 2
-"""Rows, of each basis function, up to which a kernel matrix costs no more than they do."""
-HOPELESS = -1e100
+KERNEL_ROWS_PER_FUNCTION = 2
+"""Rows per basis function up to which the kernel matrix is no more expensive than the design."""
 
-
-class OutOfReachError(Exception):
-    """Parameters at which rounding leaves no evidence to speak of."""
-
-
-def objective_of(design: Design, rows: Rows, prior: LinearModelSpec) -> Objective:
-    """The log evidence by parameters of the basis of ``design``, which is left as it is."""
-    are_few = len(rows) <= ROWS_PER_WAVE * design.n_basis
-    kernel = exact_kernel(design.basis, rows.X) if are_few else None
-    if kernel is not None and _is_of_one_size(design, prior):
-        return ByKernel(kernel, design, rows, prior)
-    return ByColumns(resample(design.basis), design, rows, prior)
+INFEASIBLE = -1e100
+"""Value of the objective where it cannot be computed."""
 
 
-def _is_of_one_size(design: Design, prior: LinearModelSpec) -> bool:
-    """Whether weights of basis functions are alike before the data, so that only K matters."""
+class InfeasibleError(Exception):
+    """The log evidence cannot be computed in floating point at these parameters."""
+
+
+def make_objective(design: Design, rows: Rows, prior: LinearModelSpec) -> Objective:
+    """Log evidence by parameters of a copy of the basis of ``design``.
+
+    It uses the kernel if there is one, rows are few and the prior is isotropic, and otherwise the
+    design matrix.
+    """
+    are_few = len(rows) <= KERNEL_ROWS_PER_FUNCTION * design.n_basis
+    basis = design.basis
+    if are_few and hasattr(basis, "exact_kernel") and _is_isotropic(design, prior):
+        return KernelObjective(basis.exact_kernel(rows.X), design, rows, prior)
+    trial = basis.resample() if hasattr(basis, "resample") else copy.deepcopy(basis)
+    return DesignObjective(trial, design, rows, prior)
+
+
+def _is_isotropic(design: Design, prior: LinearModelSpec) -> bool:
+    """True if all weights but the intercept have prior mean 0 and one prior precision."""
     if np.any(prior.mean):
         return False
     if isinstance(prior.precision, str):
@@ -62,209 +69,216 @@ def _is_of_one_size(design: Design, prior: LinearModelSpec) -> bool:
 
 
 class Objective(ABC):
-    """The log evidence, but for a constant, of ``rows`` under a design and a prior."""
+    """Log evidence of ``rows``, up to a constant, by basis parameters and log precision ratio."""
 
     def __init__(self, design: Design, rows: Rows, prior: LinearModelSpec) -> None:
         weights = np.ones(len(rows)) if rows.weights is None else rows.weights
-        self.weighting, self.is_free = _relative_precisions(prior, design)
-        self.n_flat = int(self.weighting[0] == 0)
-        self.roots, self.shares = np.sqrt(weights), weights / weights.sum()
+        self.relative_precision, self.is_ratio_free = _relative_precision(prior, design)
+        self.n_flat = int(self.relative_precision[0] == 0)
+        self.root_weights, self.normalized_weights = np.sqrt(weights), weights / weights.sum()
         self.Y = rows.Y
         self.weight = float(weights.sum()) - self.n_flat
-        given = not isinstance(prior.precision, str)
-        self.is_absolute = given and self.is_free  # then the ratio is the noise variance
-        term = data_term(prior.noise, self.weight)
-        self.fit = unit_prior_term(self.weight) if self.is_absolute else term
+        self.is_ratio_noise_variance = not isinstance(prior.precision, str) and self.is_ratio_free
+        self.data_term = (
+            unit_prior_term(self.weight)
+            if self.is_ratio_noise_variance
+            else data_term(prior.noise, self.weight)
+        )
 
     def evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[float, FloatArray]:
-        """The value, and its gradient by theta and the log ratio."""
+        """Log evidence up to a constant, and its gradient by (theta, log_ratio)."""
         with np.errstate(all="ignore"):
             try:
-                point, by_theta = self._evaluated(theta, log_ratio)
-            except OutOfReachError:
-                return HOPELESS, np.zeros(len(theta) + 1)
-        slope = np.append(by_theta, point.by_ratio)
-        if not (np.isfinite(point.value) and np.isfinite(slope).all()):
-            return HOPELESS, np.zeros(len(theta) + 1)
-        return point.value, slope
+                evaluation, by_theta = self._evaluate(theta, log_ratio)
+            except InfeasibleError:
+                return INFEASIBLE, np.zeros(len(theta) + 1)
+        gradient = np.append(by_theta, evaluation.by_log_ratio)
+        if not (np.isfinite(evaluation.value) and np.isfinite(gradient).all()):
+            return INFEASIBLE, np.zeros(len(theta) + 1)
+        return evaluation.value, gradient
 
     @abstractmethod
-    def signal(self, theta: FloatArray) -> float:
-        """Variance over the rows that the prior expects of a function if its precision is 1."""
+    def signal_variance(self, theta: FloatArray) -> float:
+        """Expected variance over the rows of a function drawn from the prior of precision 1."""
 
     @abstractmethod
-    def _evaluated(self, theta: FloatArray, log_ratio: float) -> tuple[_Point, FloatArray]:
-        """The point, and the gradient of its value by theta."""
+    def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
+        """Value with its derivatives, and its gradient by theta."""
 
-    def _centred(self, table: FloatArray) -> FloatArray:
-        """``table`` less the part of a flat column, the intercept's."""
-        return table - self.shares @ table if self.n_flat else table
+    def _center(self, table: FloatArray) -> FloatArray:
+        """Subtract weighted column means if the intercept has a flat prior."""
+        return table - self.normalized_weights @ table if self.n_flat else table
 
-    def _by_gram(self, gram: FloatArray, Y: FloatArray, log_ratio: float) -> _Point:
-        """At the products of rows with each other."""
+    def _evaluate_gram(self, gram: FloatArray, Y: FloatArray, log_ratio: float) -> _Evaluation:
+        """Value from the inner products of rows, shape (n_rows, n_rows)."""
         ratio, (n_rows, n_outputs) = np.exp(log_ratio), Y.shape
-        upper, inverse = _factored(gram, ratio)
+        upper, inverse = _factorize(gram, ratio)
         dual, _ = lapack.dpotrs(upper, Y)
-        explained = _products(Y, dual)
-        value, by_energy, by_ratio = self.fit(_negligible(Y) + ratio * explained, log_ratio)
+        explained = _column_products(Y, dual)
+        value, by_energy, by_ratio = self.data_term(
+            _rounding_floor(Y) + ratio * explained, log_ratio
+        )
         log_det = 0.5 * n_rows * log_ratio - np.log(np.diag(upper)).sum()
-        shrunk = 0.5 * (n_rows - ratio * np.trace(inverse))
-        squares = explained - ratio * _products(dual, dual)
+        log_det_slope = 0.5 * (n_rows - ratio * np.trace(inverse))
+        squares = explained - ratio * _column_products(dual, dual)
         residual = -2 * by_energy * ratio * dual
-        return _Point(
+        return _Evaluation(
             float(np.sum(value)) + n_outputs * log_det,
-            float(np.sum(by_ratio + ratio * by_energy * squares)) + n_outputs * shrunk,
+            float(np.sum(by_ratio + ratio * by_energy * squares)) + n_outputs * log_det_slope,
             0.5 * (residual @ dual.T - n_outputs * inverse),
             residual,
         )
 
-    def _by_factor(self, factor: FloatArray, Y: FloatArray, log_ratio: float) -> _Point:
-        """At ``factor``, by a matrix of the smaller of the two possible sizes."""
+    def _evaluate_factor(self, factor: FloatArray, Y: FloatArray, log_ratio: float) -> _Evaluation:
+        """Value from a scaled design matrix, by its smaller matrix of inner products."""
         n_columns, n_outputs = factor.shape[1], Y.shape[1]
         if len(factor) < n_columns:
-            point = self._by_gram(factor @ factor.T, Y, log_ratio)
-            return replace(point, gradient=(factor.T @ (2 * point.gradient)).T)
+            found = self._evaluate_gram(factor @ factor.T, Y, log_ratio)
+            return replace(found, by_matrix=(factor.T @ (2 * found.by_matrix)).T)
         ratio = np.exp(log_ratio)
-        upper, inverse = _factored(factor.T @ factor, ratio)
+        upper, inverse = _factorize(factor.T @ factor, ratio)
         mean, _ = lapack.dpotrs(upper, factor.T @ Y)
         residual = Y - factor @ mean
-        squares = _products(mean, mean)
-        energy = _negligible(Y) + _products(residual, residual) + ratio * squares
-        value, by_energy, by_ratio = self.fit(energy, log_ratio)
+        squares = _column_products(mean, mean)
+        energy = _rounding_floor(Y) + _column_products(residual, residual) + ratio * squares
+        value, by_energy, by_ratio = self.data_term(energy, log_ratio)
         log_det = 0.5 * n_columns * log_ratio - np.log(np.diag(upper)).sum()
-        shrunk = 0.5 * (n_columns - ratio * np.trace(inverse))
+        log_det_slope = 0.5 * (n_columns - ratio * np.trace(inverse))
         residual *= -2 * by_energy
         inverse *= -n_outputs
-        spread = (inverse @ factor.T).T
-        return _Point(
+        by_log_det = (inverse @ factor.T).T
+        return _Evaluation(
             float(np.sum(value)) + n_outputs * log_det,
-            float(np.sum(by_ratio + ratio * by_energy * squares)) + n_outputs * shrunk,
-            _plus_product(spread, residual, mean),
+            float(np.sum(by_ratio + ratio * by_energy * squares)) + n_outputs * log_det_slope,
+            _add_product(by_log_det, residual, mean),
             residual,
         )
 
 
-class ByColumns(Objective):
-    """By the design matrix, of which rows are few enough to hold it whole."""
+class DesignObjective(Objective):
+    """Log evidence by the design matrix, which is held whole."""
 
     def __init__(self, basis: Any, design: Design, rows: Rows, prior: LinearModelSpec) -> None:
         super().__init__(design, rows, prior)
         self.X, self.design = rows.X, replace(design, basis=basis)
-        self.mean, self.units = prior.mean[self.n_flat :], np.sqrt(self.weighting[self.n_flat :])
+        self.mean = prior.mean[self.n_flat :]
+        self.root_precision = np.sqrt(self.relative_precision[self.n_flat :])
 
-    def signal(self, theta: FloatArray) -> float:
-        variances = self._table(theta)[:, self.n_flat :].var(axis=0)
-        return float((variances / self.units**2).sum())
+    def signal_variance(self, theta: FloatArray) -> float:
+        variances = self._design_matrix(theta)[:, self.n_flat :].var(axis=0)
+        return float((variances / self.root_precision**2).sum())
 
-    def _evaluated(self, theta: FloatArray, log_ratio: float) -> tuple[_Point, FloatArray]:
-        table = self._table(theta)
-        factor = self._centred(table[:, self.n_flat :])
-        factor = _times(_times(factor, self.roots[:, None]), 1 / self.units)
-        Y = self._centred(self.Y - (table[:, self.n_flat :] @ self.mean)[:, None])
-        point = self._by_factor(factor, Y * self.roots[:, None], log_ratio)
-        by_table = _times(point.gradient, 1 / self.units)
+    def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
+        Phi = self._design_matrix(theta)
+        factor = self._center(Phi[:, self.n_flat :])
+        factor = _scale(_scale(factor, self.root_weights[:, None]), 1 / self.root_precision)
+        Y = self._center(self.Y - (Phi[:, self.n_flat :] @ self.mean)[:, None])
+        found = self._evaluate_factor(factor, Y * self.root_weights[:, None], log_ratio)
+        by_Phi = _scale(found.by_matrix, 1 / self.root_precision)
         if self.mean.any():
-            residual = point.residual.sum(axis=1, keepdims=True)
-            by_table = _plus_product(by_table, residual, self.mean[:, None])
-        by_table = _times(by_table, self.roots[:, None])
+            residual = found.residual.sum(axis=1, keepdims=True)
+            by_Phi = _add_product(by_Phi, residual, self.mean[:, None])
+        by_Phi = _scale(by_Phi, self.root_weights[:, None])
         first = int(self.design.fit_intercept)
         by_theta: FloatArray = self.design.basis.vjp(
-            self.X, table[:, first:], by_table[:, first - self.n_flat :]
+            self.X, Phi[:, first:], by_Phi[:, first - self.n_flat :]
         )
-        return point, by_theta
+        return found, by_theta
 
-    def _table(self, theta: FloatArray) -> FloatArray:
+    def _design_matrix(self, theta: FloatArray) -> FloatArray:
         self.design.basis.theta_ = theta
-        table = np.empty((len(self.X), self.design.n_columns), order="F")
+        Phi = np.empty((len(self.X), self.design.n_columns), order="F")
 
         def fill(part: slice) -> None:
             with np.errstate(all="ignore"):  # here, because threads do not inherit it
-                self.design.rows(self.X[part], table[part])
+                self.design.rows(self.X[part], Phi[part])
 
         try:
-            map_in_threads(fill, list(row_blocks(0, len(table))))
-        except ValueError as error:  # lengths so short that X is too large for them
-            raise OutOfReachError from error
-        return table
+            map_in_threads(fill, list(row_blocks(0, len(Phi))))
+        except ValueError as error:  # X over the length scales overflows
+            raise InfeasibleError from error
+        return Phi
 
 
-class ByKernel(Objective):
-    """By the kernel that the basis functions stand for, where their weights are alike a priori."""
+class KernelObjective(Objective):
+    """Log evidence by the kernel that random basis functions approximate."""
 
     def __init__(self, kernel: Kernel, design: Design, rows: Rows, prior: LinearModelSpec) -> None:
         super().__init__(design, rows, prior)
-        self.kernel, self.variance = kernel, 1 / float(self.weighting[-1])
+        self.kernel, self.variance = kernel, 1 / float(self.relative_precision[-1])
         has_proper_intercept = design.fit_intercept and not self.n_flat
-        self.constant = 1 / float(self.weighting[0]) if has_proper_intercept else 0.0
+        self.constant = 1 / float(self.relative_precision[0]) if has_proper_intercept else 0.0
 
-    def signal(self, theta: FloatArray) -> float:
+    def signal_variance(self, theta: FloatArray) -> float:
         matrix, _ = self.kernel.at(theta)
         return self.variance * float(np.diag(matrix).mean() - matrix.mean())
 
-    def _evaluated(self, theta: FloatArray, log_ratio: float) -> tuple[_Point, FloatArray]:
+    def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
         matrix, vjp = self.kernel.at(theta)
-        matrix = self._centred(self._centred(self.variance * matrix + self.constant).T)
-        gram = matrix * self.roots * self.roots[:, None]
-        Y = self._centred(self.Y) * self.roots[:, None]
-        point = self._by_gram(gram, Y, log_ratio)
-        gradient = self.variance * point.gradient * self.roots * self.roots[:, None]
-        if self.n_flat:  # twice what centring becomes for a gradient
+        roots = self.root_weights
+        matrix = self._center(self._center(self.variance * matrix + self.constant).T)
+        gram = matrix * roots * roots[:, None]
+        Y = self._center(self.Y) * roots[:, None]
+        found = self._evaluate_gram(gram, Y, log_ratio)
+        by_matrix = self.variance * found.by_matrix * roots * roots[:, None]
+        if self.n_flat:  # the adjoint of centering rows, then columns
             for _ in range(2):
-                gradient = (gradient - np.outer(self.shares, gradient.sum(axis=0))).T
-        return point, vjp(gradient)
+                mean = np.outer(self.normalized_weights, by_matrix.sum(axis=0))
+                by_matrix = (by_matrix - mean).T
+        return found, vjp(by_matrix)
 
 
 @dataclass(frozen=True, eq=False)
-class _Point:
-    """The value, and what it changes by."""
+class _Evaluation:
+    """Value of an objective and its derivatives."""
 
     value: float
-    by_ratio: float
-    gradient: FloatArray  # by the matrix that the rows went in with
-    residual: FloatArray  # (n_rows, n_outputs), weighted, times the noise precision
+    by_log_ratio: float
+    by_matrix: FloatArray  # by the Gram matrix or the scaled design matrix
+    residual: FloatArray  # (n_rows, n_outputs), times root weight and noise precision
 
 
-def _factored(gram: FloatArray, ratio: float) -> tuple[FloatArray, FloatArray]:
+def _factorize(gram: FloatArray, ratio: float) -> tuple[FloatArray, FloatArray]:
     """Cholesky factor and inverse of ``gram + ratio I``; ``gram`` is overwritten."""
     gram[np.diag_indices(len(gram))] += ratio
     upper, failed = lapack.dpotrf(gram)
     if failed:
-        raise OutOfReachError
-    half, _ = lapack.dpotri(upper)  # nothing but zeros below the diagonal
+        raise InfeasibleError
+    half, _ = lapack.dpotri(upper)  # zeros below the diagonal
     inverse = half + half.T
     inverse[np.diag_indices(len(inverse))] /= 2
     return upper, inverse
 
 
-def _negligible(Y: FloatArray) -> FloatArray:
-    """Residual sums of squares that are none, lest an exact fit be a division by zero."""
-    floors: FloatArray = np.finfo(float).eps ** 2 * _products(Y, Y) + 1e-200
+def _rounding_floor(Y: FloatArray) -> FloatArray:
+    """Residual sums of squares due to rounding; added to avoid division by zero."""
+    floors: FloatArray = np.finfo(float).eps ** 2 * _column_products(Y, Y) + 1e-200
     return floors
 
 
-def _products(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Inner products of the columns."""
+def _column_products(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Inner products of corresponding columns."""
     products: FloatArray = np.einsum("ij,ij->j", left, right)
     return products
 
 
-def _plus_product(table: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
-    """``table + left @ right.T``, in place where memory allows."""
+def _add_product(table: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+    """``table + left @ right.T``, in place if the memory layout allows."""
     total: FloatArray = blas.dgemm(1.0, left, right, 1.0, table, trans_b=True, overwrite_c=True)
     return total
 
 
-def _times(table: FloatArray, factors: FloatArray) -> FloatArray:
-    """Their product; mostly all factors are 1, and a pass over the table counts."""
+def _scale(table: FloatArray, factors: FloatArray) -> FloatArray:
+    """``table * factors``, without a copy in the usual case that all factors are 1."""
     return table if np.all(factors == 1) else table * factors
 
 
-def _relative_precisions(prior: LinearModelSpec, design: Design) -> tuple[FloatArray, bool]:
-    """Prior precisions of the columns but for a common factor, and whether that is to be found."""
+def _relative_precision(prior: LinearModelSpec, design: Design) -> tuple[FloatArray, bool]:
+    """Prior precisions of the columns up to a common factor; True if that is to be found."""
     if isinstance(prior.precision, str):
-        weighting = np.ones(design.n_columns)
-        weighting[0] = 0.0 if prior.flat_first else 1.0
-        return weighting, True
+        relative_precision = np.ones(design.n_columns)
+        relative_precision[0] = 0.0 if prior.flat_first else 1.0
+        return relative_precision, True
     if not np.all(prior.precision[int(design.fit_intercept) :] > 0):
         raise ValueError(
             "`prior_precision` must be > 0 for a basis whose parameters are learned; got a flat "

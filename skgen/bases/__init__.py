@@ -16,55 +16,67 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 
+from .._documentation import register_parts
+from .._parameters import Choice, Custom
 from .._pipelines import final_estimator, is_frozen
-from .._validation import FloatArray, check_choice, short_repr
-from ._fourier import FourierBasis
-from ._gaussian import GaussianBasis
-from ._kernels import Kernel
-from ._sigmoid import SigmoidBasis
+from .._schema import TRANSFORMER
+from .._validation import FloatArray, short_repr
+from ._base import Basis
+from ._fourier import FourierBasis as FourierBasis
+from ._gaussian import GaussianBasis as GaussianBasis
+from ._sigmoid import SigmoidBasis as SigmoidBasis
 
-__all__ = ["FourierBasis", "GaussianBasis", "SigmoidBasis"]
+PARTS: dict[str, type[Basis]] = register_parts(globals())
 
-for _name in __all__:  # pickles and pages name the public path
-    globals()[_name].__module__ = __name__
-
-
-def exact_kernel(basis: Any, X: FloatArray) -> Kernel | None:
-    """The kernel between rows that random basis functions stand for, as a function of theta_."""
-    return basis._kernel_of(X) if isinstance(basis, FourierBasis) else None
+__all__ = sorted(cls.__name__ for cls in PARTS.values())
 
 
-TABULAR = partial(FourierBasis, ranks=True, linear=True, random_state=0)
-"""The basis of "auto" for several features."""
+def _reproducible(cls: type[Basis]) -> Callable[[], Basis]:
+    """Return a constructor of the basis with its defaults, and a fixed seed if it takes one."""
+    is_random = "random_state" in cls._get_param_names()
+    return partial(cls, random_state=0) if is_random else cls
 
 
 SHORTCUTS: dict[str, Callable[[], Any]] = {
-    "gaussian": GaussianBasis,
-    "sigmoid": SigmoidBasis,
-    "fourier": partial(FourierBasis, random_state=0),
+    **{name: _reproducible(cls) for name, cls in PARTS.items()},
     "polynomial": partial(PolynomialFeatures, include_bias=False),
     "identity": partial(FunctionTransformer, feature_names_out="one-to-one"),
 }
 
 
-def resolve_basis(basis: Any, n_features: int) -> Any:
-    """An unfitted copy of the basis that ``basis``, a shortcut or a transformer, stands for."""
-    if isinstance(basis, str):
-        if check_choice(basis, "basis", ("auto", *SHORTCUTS)) == "auto":
-            return GaussianBasis() if n_features == 1 else TABULAR()
-        return SHORTCUTS[basis]()
-    needed = ("fit", "transform", "get_params")
-    if isinstance(basis, type) or not all(hasattr(basis, method) for method in needed):
+def check_transformer(basis: Any, name: str) -> Any:
+    """Return ``basis`` if it is a transformer, else raise."""
+    if not TRANSFORMER.holds(basis, {}):
         raise TypeError(
-            f"`basis` must be a str or a transformer instance with {', '.join(needed)}; got "
-            f"basis={short_repr(basis)}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or pass "
-            "for example sklearn.preprocessing.SplineTransformer()."
+            f"`{name}` must be a str or a transformer instance with fit, transform, get_params; "
+            f"got {name}={short_repr(basis)}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or "
+            "pass for example sklearn.preprocessing.SplineTransformer()."
         )
-    return clone(basis)
+    return basis
+
+
+BASIS = Choice("auto", *SHORTCUTS) | Custom(
+    check_transformer, lambda basis: TRANSFORMER.holds(basis, {})
+)
+"""The kind of a parameter that names a basis by its shortcut, or is one."""
+
+
+def resolve_basis(basis: Any, n_features: int) -> Any:
+    """Return an unfitted copy of the basis that ``basis``, a shortcut or a transformer, names."""
+    basis = BASIS.check(basis, "basis")
+    if not isinstance(basis, str):
+        return clone(basis)
+    if basis != "auto":
+        return SHORTCUTS[basis]()
+    return (
+        GaussianBasis()
+        if n_features == 1
+        else FourierBasis(ranks=True, linear=True, random_state=0)
+    )
 
 
 def depends_on_data(basis: Any, X: FloatArray) -> bool:
-    """Whether a fit of ``basis`` to other rows of the same width gives another basis."""
+    """Return True if a fit of ``basis`` to other rows of the same width gives another basis."""
     fitted, other = clone(basis).fit(X, None), clone(basis).fit(2 * X + 1, None)
     return is_learnable(fitted) or joblib.hash(fitted) != joblib.hash(other)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ FEWEST_ROWS = 1000
 
 
 def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
-    """Write the basis functions of the rows of X, already validated, into ``out``."""
+    """Write the basis functions at the rows of X, already validated, into ``out``."""
     if isinstance(basis, Basis):
         if not float(np.abs(X).max()) <= basis._reach:
             raise ValueError(
@@ -43,13 +42,8 @@ def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
     out[...] = Phi
 
 
-def resample(basis: Any) -> Any:
-    """A copy of a fitted basis to search with; random basis functions are drawn anew."""
-    return basis._redrawn() if isinstance(basis, Basis) else copy.deepcopy(basis)
-
-
 def is_finite_on(basis: Any, X: FloatArray) -> bool:
-    """Whether ``basis`` is sure to be finite on float64 X, whose rows may then wait; quickly."""
+    """Return True if ``basis`` is sure to be finite on float64 X, by a test of little cost."""
     reach = getattr(basis, "_reach", None)  # isinstance would cost a third of all else here
     return reach is not None and bool(np.vdot(X, X) <= reach * reach)
 
@@ -57,10 +51,21 @@ def is_finite_on(basis: Any, X: FloatArray) -> bool:
 class Basis(
     DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC
 ):
-    """What the bases share; each fills in ``_place`` and ``_write``."""
+    """Base class of the bases; a subclass implements ``_place`` and ``_write``.
 
+    A basis that BayesianBasisRegressor can learn has ``theta_`` and ``vjp(X, Phi, gradient)``, too.
+    If its functions are random, it may have ``exact_kernel(X)``, the kernel that they approximate,
+    and ``resample()``, a copy with other draws.
+    """
+
+    shortcut: ClassVar[str]  # name of the basis, by which BayesianBasisRegressor finds it
     _reach: float  # largest magnitude of X at which every basis function surely is finite
     _n_features_out: int
+
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        """Instances, for any number of features, that the tests of all bases run over."""
+        return (cls(),)
 
     def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
         """Place the basis functions.
@@ -83,7 +88,7 @@ class Basis(
             If X or a parameter is invalid; the basis is left as it was.
         """
         with restore_on_error(self):
-            rows = self._validated(X, reset=True)
+            rows = self._validate(X, reset=True)
             check_size(rows, "X")
             self._place(rows)
         return self
@@ -107,19 +112,16 @@ class Basis(
             If X is invalid, or so far from the fitted rows that the basis functions overflow.
         """
         check_is_fitted(self)
-        rows = self._validated(X, reset=False)
+        rows = self._validate(X, reset=False)
         Phi = np.empty((len(rows), self._n_features_out))
         evaluate(self, rows, Phi)
         return Phi
 
-    def _validated(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
+    def _validate(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
         check_numeric(X, "X")
         with np.errstate(all="ignore"):  # wider floats may become inf
             rows: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
         return rows
-
-    def _redrawn(self) -> Self:
-        return copy.deepcopy(self)
 
     @abstractmethod
     def _place(self, X: FloatArray) -> None:
@@ -127,4 +129,4 @@ class Basis(
 
     @abstractmethod
     def _write(self, X: FloatArray, out: FloatArray) -> None:
-        """Write the basis functions of rows X, within reach, into ``out``."""
+        """Write the basis functions at rows X, within reach, into ``out``."""

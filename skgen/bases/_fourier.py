@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal, Self
+from collections.abc import Callable
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,20 +12,20 @@ from scipy.special import ndtri
 from scipy.stats import chi2, qmc
 from sklearn.utils.validation import check_is_fitted
 
+from .._parameters import NONE, Choice, Flag, Integer, Parameters, Seed, check_parameters
+from .._schema import SEEDS, Values, array, from_record, integer, made_of, number, store
 from .._validation import (
     LARGEST,
     FloatArray,
     RandomState,
-    check_choice,
-    check_flag,
-    check_number,
     generator,
 )
 from ._base import FEWEST_ROWS, MOST, Basis
 from ._kernels import Kernel
 from ._placement import (
-    Ranks,
-    check_lengths,
+    LENGTHS,
+    POSITIVE,
+    EmpiricalCDF,
     distinct_rows,
     location_and_scale,
 )
@@ -32,60 +33,80 @@ from ._placement import (
 FEWEST_WAVES, SETTLED_ROWS = 600, 4000
 
 
+@store(
+    state={
+        "_seed": integer(0, SEEDS),
+        "_ranks": made_of(type(None), EmpiricalCDF),
+        "location_": array("n_features"),
+        "scale_": POSITIVE,
+        "_relative": array("n_inputs", 1e-300),
+        "_spectrum": array("n_inputs n_draws"),
+    },
+    options={"slope_": number(0.0)},
+    derived=(
+        "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_reach",
+        "_n_features_out",
+    ),
+)  # fmt: skip
 class FourierBasis(Basis):
-    """Fourier features of a stationary Gaussian process.
+    """Random Fourier features of a stationary Gaussian process.
 
-    ``phi(x) = sqrt(2 / n_basis) [cos(w_j' x), sin(w_j' x)]`` with frequencies w_j drawn from the
-    kernel's spectral density [1]_: under a prior of precision ``a`` on the weights, f(x) has
-    variance ``1 / a`` everywhere, and approximates the Gaussian process of that kernel.
+    ``phi(x) = sqrt(2 / n_basis) [cos(w_j' x), sin(w_j' x)]``, with frequencies w_j drawn from the
+    spectral density of the kernel [1]_. If the weights have prior precision ``a``, the function
+    f(x) has variance ``1 / a`` at every x, and it tends to a Gaussian process with this kernel as
+    ``n_basis`` grows.
 
     Parameters
     ----------
     n_basis : int, default=None
-        Number of waves, even: a cosine and a sine for each frequency. None takes 1200 for up to
-        1000 rows, and fewer for more, down to 600 for 4000 and more, so that learning the length
-        scales takes about as long.
+        Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
+        takes 1200 for up to 1000 rows and fewer for more rows, down to 600 from 4000 rows on, so
+        that the time to learn the length scales stays about the same.
     kernel : {"rbf", "matern32", "matern52"}, default="rbf"
         The kernel: squared exponential, or Matern with smoothness 3/2 or 5/2.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
-        Length scales of the kernel in the units of X. "evidence" starts at
-        ``sqrt(n_inputs)`` standard deviations of each feature, and BayesianBasisRegressor learns
-        one per feature; None stays at the start.
+        Length scales of the kernel, in the units of X. "evidence" starts at
+        ``sqrt(n_inputs)`` standard deviations of each feature, and BayesianBasisRegressor then
+        learns one length scale per feature. None keeps the starting values.
     ranks : bool, default=False
-        Whether each feature enters twice, as it is and as its rank among the rows that the basis
-        is fitted on (from 0 to 1), each with a length scale of its own. Then a skewed feature needs
-        no transformation: the evidence chooses.
+        If True, each feature enters twice: as it is, and as its rank among the rows that the basis
+        is fitted on, from 0 to 1. Each has its own length scale, so a skewed feature needs no
+        transformation: a long length scale switches off the input that is not useful.
     linear : bool, default=False
-        Whether each feature, and each rank, over its length scale is a basis function too, after
-        the waves: a trend, which may lead beyond the data, and which waves are left to bend. The
-        kernel is then the sum of theirs and a linear one, ``slope_**2`` times the inner product.
+        If True, each feature, and each rank, divided by its length scale is a further basis
+        function, after the waves. These linear terms describe a trend, which continues beyond the
+        data. The kernel is then the sum of the stationary one and a linear one, ``slope_**2``
+        times the inner product.
     sampling : {"halton", "random"}, default="halton"
-        Frequencies from a scrambled Halton sequence, whose kernel error falls nearly as
-        1 / n_basis, or independent draws, whose error falls as 1 / sqrt(n_basis).
+        "halton" takes frequencies from a scrambled Halton sequence; the error of the kernel then
+        falls nearly as 1 / n_basis. "random" draws them independently; the error falls as
+        1 / sqrt(n_basis).
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the frequencies; None draws afresh at each fit.
+        Seed of the frequencies. None draws new frequencies at each fit.
 
     Attributes
     ----------
-    frequencies_ : ndarray of shape (n_features, n_basis // 2)
-        Angular frequencies, in radians per unit of X.
+    frequencies_ : ndarray of shape (n_features, n_frequencies)
+        Angular frequencies, in radians per unit of X; there are two waves for each.
     length_scale_ : ndarray of shape (n_features,)
         Length scales, in the units of X.
     rank_length_scale_ : ndarray of shape (n_features,)
         Length scales of the ranks, with ``ranks=True``.
     slope_ : float
-        Prior standard deviation of a linear term's slope, per length scale, in units of that of
-        all waves together; 0 without linear terms. It is learned with the length scales, from 1 on.
+        Prior standard deviation of a slope per length scale, relative to that of all waves
+        together. It starts at 1 and is learned with the length scales; 0 without linear terms.
     relevance_ : ndarray of shape (n_features,)
-        ``scale_`` over the length scale of each feature, and the same of its rank, as a root sum of
-        squares: near 0, the basis functions do not depend on that feature.
+        Relevance of each feature: ``scale_`` divided by its length scale, combined with the same
+        ratio of its rank as the root of the sum of squares. Near 0, the basis functions do not
+        depend on that feature.
     theta_ : ndarray of shape (n_inputs,), (n_inputs + 1,) or (0,)
-        What the evidence may choose: logarithms of the length scales over the spreads of the
-        features, of their ranks, and of ``slope_`` if there are linear terms, or nothing.
+        Parameters that BayesianBasisRegressor learns: logarithms of the length scales divided by
+        the standard deviations of the features, then of the ranks, and the logarithm of ``slope_``
+        if there are linear terms. Empty unless ``length_scale="evidence"``.
     location_ : ndarray of shape (n_features,)
-        Where all phases are zero.
+        Point at which the phases of all waves are zero.
     scale_ : ndarray of shape (n_features,)
-        Spreads of the features, or the length scales if they are given.
+        Standard deviations of the features, or the length scales if they are given.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -98,10 +119,10 @@ class FourierBasis(Basis):
 
     Notes
     -----
-    Length scales are not learned with the frequencies in use, so that they do not fit what is
-    particular to one draw. For up to two rows per basis function they are learned with the kernel
-    itself, for more with other frequencies; with an int as ``random_state`` these are the same at
-    every fit, too.
+    BayesianBasisRegressor does not learn the length scales with the frequencies in use, so that
+    they do not fit what is particular to one draw. For up to two rows per basis function it
+    learns them with the kernel itself (``exact_kernel``), for more rows with other frequencies
+    (``resample``). With an int as ``random_state`` these are the same at every fit, too.
 
     References
     ----------
@@ -113,6 +134,39 @@ class FourierBasis(Basis):
     >>> FourierBasis(4, random_state=0).fit_transform([[0.0], [1.0]]).shape
     (2, 4)
     """
+
+    shortcut = "fourier"
+
+    _parameters: ClassVar[Parameters] = {
+        "n_basis": NONE | Integer(1, MOST, remedy="Give the number of waves."),
+        "kernel": Choice("rbf", "matern32", "matern52"),
+        "length_scale": NONE | Choice("evidence") | LENGTHS,
+        "ranks": Flag(),
+        "linear": Flag(),
+        "sampling": Choice("halton", "random"),
+        "random_state": Seed(),
+    }
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        if "_spectrum" not in values:
+            return True
+        ranks, n_features = values["_ranks"], values["n_features_in_"]
+        n_inputs = n_features * (1 if ranks is None else 2)
+        return len(values["_relative"]) == n_inputs and (
+            ranks is None or len(ranks.knots) == len(ranks.scale) == n_features
+        )
+
+    @classmethod
+    def _from_record(cls, values: Values) -> Self:
+        if "_spectrum" in values:
+            values.setdefault("slope_", 0.0)  # files of 0.1.0 have none
+        basis: Self = from_record(cls, values)
+        if "_spectrum" in values:
+            n_inputs, n_draws = basis._spectrum.shape
+            basis._n_features_out = 2 * n_draws + (n_inputs if basis.slope_ else 0)
+            basis._stretch()
+        return basis
 
     def __init__(
         self,
@@ -133,33 +187,33 @@ class FourierBasis(Basis):
         self.sampling = sampling
         self.random_state = random_state
 
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        return (
+            cls(random_state=0),
+            cls(20, kernel="matern32", sampling="random", random_state=0),
+            cls(21, kernel="matern52", length_scale=2.0, random_state=0),
+            cls(20, ranks=True, linear=True, random_state=0),
+        )
+
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
-        remedy = "Give an even number: a cosine and a sine for each frequency."
-        n_basis = self.n_basis
+        p = check_parameters(self, n_features=n_features)
+        n_basis = p.n_basis
         if n_basis is None:
             n_basis = 2 * round(FEWEST_WAVES * max(1, min(2, np.sqrt(SETTLED_ROWS / len(X)))) / 2)
-        check_number(n_basis, "n_basis", low=2, high=MOST, integer=True, remedy=remedy)
-        if n_basis % 2:
-            raise ValueError(f"`n_basis` must be even; got n_basis={n_basis}. {remedy}")
         rows = distinct_rows(X, FEWEST_ROWS)
-        self._ranks = Ranks.of(rows) if check_flag(self.ranks, "ranks") else None
-        n_inputs = n_features * (1 if self._ranks is None else 2)
+        self._ranks = EmpiricalCDF.fit(rows) if p.ranks else None
+        n_inputs = n_features * (2 if p.ranks else 1)
         self.location_, self.scale_ = location_and_scale(rows)
-        relative = np.full(n_inputs, np.sqrt(n_inputs))
-        if isinstance(self.length_scale, str):
-            check_choice(self.length_scale, "length_scale", ("evidence",))
-        elif self.length_scale is not None:
-            lengths = check_lengths(self.length_scale, "length_scale", n_features)
-            self.location_, self.scale_ = np.zeros(n_features), lengths
-            relative[:n_features] = 1.0
-        check_choice(self.kernel, "kernel", ("rbf", "matern32", "matern52"))  # before any draw
-        check_choice(self.sampling, "sampling", ("halton", "random"))
-        self._seed = int(generator(self.random_state).integers(2**63))
-        is_linear = check_flag(self.linear, "linear")
-        self._n_features_out = n_basis + n_inputs * is_linear
-        self._relative = relative
-        self.slope_ = 1.0 if is_linear else 0.0
+        self._relative = np.full(n_inputs, np.sqrt(n_inputs))
+        if isinstance(p.length_scale, np.ndarray):
+            self.location_ = np.zeros(n_features)
+            self.scale_ = np.broadcast_to(p.length_scale, n_features).copy()
+            self._relative[:n_features] = 1.0
+        self._seed = int(generator(p.random_state).integers(2**63))
+        self._n_features_out = n_basis + n_basis % 2 + n_inputs * p.linear
+        self.slope_ = 1.0 if p.linear else 0.0
         self._draw(self._seed)
 
     def _draw(self, seed: int) -> None:
@@ -174,7 +228,7 @@ class FourierBasis(Basis):
         self._stretch()
 
     def _spectral(self, uniform: FloatArray) -> FloatArray:
-        """Frequencies of unit length scale: normal, or Student-t with 2 nu degrees of freedom."""
+        """Return frequencies of unit length scale: normal, or Student-t with 2 nu df."""
         normal: FloatArray = ndtri(uniform[:, :-1])
         if self.kernel == "rbf":
             return normal
@@ -182,7 +236,7 @@ class FourierBasis(Basis):
         return normal * np.sqrt(df / chi2.ppf(uniform[:, -1:], df))
 
     def _stretch(self) -> None:
-        """Set what follows from draws and length scales."""
+        """Set the attributes that follow from draws and length scales."""
         n_features = len(self.scale_)
         self.length_scale_ = self.scale_ * self._relative[:n_features]
         self.frequencies_ = self._spectrum[:n_features] / self.length_scale_[:, None]
@@ -191,24 +245,44 @@ class FourierBasis(Basis):
             self._rank_frequencies = self._spectrum[n_features:] / self.rank_length_scale_[:, None]
         self._reach = LARGEST * min(1.0, self.length_scale_.min())
 
-    def _redrawn(self) -> Self:
+    def exact_kernel(self, X: FloatArray) -> Kernel:
+        """Return the kernel that the basis functions approximate.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        kernel : Kernel
+            Its ``at(theta)`` gives the kernel matrix between the rows at ``theta_ = theta``, and
+            the vector-Jacobian product that maps a gradient by this matrix to one by ``theta_``.
+        """
+        return Kernel(self._inputs(X), self.kernel, self.slope_ > 0)
+
+    def resample(self) -> Self:
+        """Return a copy of the fitted basis with other frequencies.
+
+        Returns
+        -------
+        basis : FourierBasis
+            The copy; its frequencies are the same at each call.
+        """
         other = copy.deepcopy(self)
         other._draw(self._seed + 1)
         return other
 
-    def _kernel_of(self, X: FloatArray) -> Kernel:
-        return Kernel(self._inputs(X), self.kernel, self.slope_ > 0)
-
     @property
     def relevance_(self) -> FloatArray:
-        """Spread over length scale, of each feature and its rank."""
+        """Standard deviation over length scale, of each feature and its rank."""
         check_is_fitted(self)
         squares = self._relative.reshape(-1, len(self.scale_)) ** -2.0
         return np.sqrt(squares.sum(axis=0))
 
     @property
     def theta_(self) -> FloatArray:
-        """Logarithms of the length scales over the spreads, and of the slope, if to be learned."""
+        """Logarithms of the length scales over the spreads, and of the slope, if learnable."""
         check_is_fitted(self)
         if not isinstance(self.length_scale, str):
             return np.empty(0)
@@ -224,7 +298,7 @@ class FourierBasis(Basis):
         self._stretch()
 
     def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
-        """Gradient by ``theta_`` of ``sum(gradient * Phi)``.
+        """Vector-Jacobian product: the gradient of ``sum(gradient * Phi)`` by ``theta_``.
 
         Parameters
         ----------
@@ -233,40 +307,40 @@ class FourierBasis(Basis):
         Phi : ndarray of shape (n_samples, n_features_out)
             Their basis functions, ``transform(X)``.
         gradient : ndarray of shape (n_samples, n_features_out)
-            Weight of each of these.
+            Gradient of a scalar by Phi.
 
         Returns
         -------
-        pulled : ndarray of shape of ``theta_``
-            The gradient.
+        by_theta : ndarray of shape of ``theta_``
+            Gradient of the scalar by ``theta_``.
         """
         half = self._spectrum.shape[1]
         by_phase = gradient[:, half : 2 * half] * Phi[:, :half]
         by_phase -= gradient[:, :half] * Phi[:, half : 2 * half]
-        pulled: FloatArray = -np.einsum("df,df->d", self._inputs(X).T @ by_phase, self._spectrum)
-        pulled /= self._relative
+        by_length: FloatArray = -np.einsum("df,df->d", self._inputs(X).T @ by_phase, self._spectrum)
+        by_length /= self._relative
         if not self.slope_:
-            return pulled
+            return by_length
         by_slope = np.einsum("id,id->d", gradient[:, 2 * half :], Phi[:, 2 * half :])
-        return np.append(pulled - by_slope, by_slope.sum())
+        return np.append(by_length - by_slope, by_slope.sum())
 
     def _inputs(self, X: FloatArray) -> FloatArray:
-        """Features, and ranks, in units of their spreads, (n_samples, n_inputs)."""
-        return self._standard(*self._shifted(X))
+        """Return features, and ranks, in units of their spreads, (n_samples, n_inputs)."""
+        return self._standardize(*self._center(X))
 
-    def _shifted(self, X: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-        """Features and ranks from where all phases are zero."""
-        ranks = None if self._ranks is None else self._ranks.of_rows(X)
+    def _center(self, X: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        """Return features and ranks, less their values where all phases are zero."""
+        ranks = None if self._ranks is None else self._ranks.centered_ranks(X)
         return X - self.location_, ranks
 
-    def _standard(self, features: FloatArray, ranks: FloatArray | None) -> FloatArray:
+    def _standardize(self, features: FloatArray, ranks: FloatArray | None) -> FloatArray:
         if self._ranks is None or ranks is None:
             return features / self.scale_
         return np.hstack([features / self.scale_, ranks / self._ranks.scale])
 
     def _write(self, X: FloatArray, out: FloatArray) -> None:
         half = self._spectrum.shape[1]
-        features, ranks = self._shifted(X)
+        features, ranks = self._center(X)
         phase = features @ self.frequencies_
         if ranks is not None:
             phase += ranks @ self._rank_frequencies
@@ -275,5 +349,20 @@ class FourierBasis(Basis):
         np.sin(phase, out=waves[:, half:])
         waves *= np.sqrt(1 / half)
         if self.slope_:
-            inputs = self._standard(features, ranks)
+            inputs = self._standardize(features, ranks)
             np.multiply(inputs, self.slope_ / self._relative, out=linear)
+
+    def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
+        """Add ONNX nodes of the basis functions, as in ``transform``; return their output."""
+        inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
+        if self._ranks is not None:
+            ranks = graph("Div", self._ranks.to_onnx(graph, X), self._ranks.scale)
+            inputs = graph("Concat", inputs, ranks, axis=1)
+        inputs = graph("Div", inputs, self._relative)
+        phase = graph("MatMul", inputs, self._spectrum)
+        # Sines only, because older releases of onnxruntime have no cosine in double precision.
+        phases = graph("Concat", graph("Add", phase, np.array([np.pi / 2])), phase, axis=1)
+        waves = graph("Mul", graph("Sin", phases), np.array([self._spectrum.shape[1] ** -0.5]))
+        if not self.slope_:
+            return waves
+        return graph("Concat", waves, graph("Mul", inputs, np.array([self.slope_])), axis=1)

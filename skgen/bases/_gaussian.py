@@ -2,71 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
+from .._parameters import NONE, Choice, Flag, Integer, Parameters, Vector, check_parameters
+from .._schema import FLAG, Values, array, from_record, store
 from .._validation import (
     LARGEST,
     FloatArray,
-    check_choice,
-    check_number,
 )
 from ._base import FEWEST_ROWS, MOST, Basis
 from ._placement import (
-    check_centers,
-    check_lengths,
-    check_overlap,
+    DOMAIN,
+    LENGTHS,
+    OVERLAP,
+    POSITIVE,
     distinct_rows,
-    evenly,
-    k_means,
+    even_points,
+    feature_range,
+    k_means_centers,
     location_and_scale,
     neighbour_distance,
-    span,
 )
 
-LECTURE_COUNT = 9
-"""Basis functions for one feature, as in the figures of Bishop's chapter 3."""
-
-
+LECTURE_COUNT = 9  # for one feature, as in the figures of Bishop's chapter 3
 DEFAULT_COUNT = 300
-
-
 ROWS_PER_CENTER = 10
 
 
+@store(
+    state={
+        "linear_": FLAG,
+        "centers_": array("n_centers n_features"),
+        "width_": POSITIVE,
+        "location_": array("n_features"),
+        "scale_": POSITIVE,
+    },
+    derived=("_exponent", "_sharpness", "_cancels", "_reach", "_n_features_out"),
+)
 class GaussianBasis(Basis):
-    """Gaussian basis functions, and for several features their linear terms too.
+    """Gaussian basis functions, with linear terms if X has several features.
 
-    ``phi_j(x) = exp(-sum_d (x_d - c_jd)^2 / (2 s_d^2))`` (Bishop eq. 3.4, with one width s_d per
-    feature). Scales are handled inside: distances are taken in units of each feature's spread.
+    ``phi_j(x) = exp(-sum_d (x_d - c_jd)^2 / (2 s_d^2))``, Bishop eq. 3.4 with one width s_d per
+    feature. X needs no scaling: default widths follow the spread of each feature.
 
     Parameters
     ----------
     n_basis : int, default=None
         Number of basis functions, linear terms included. None means 9 for one feature, and for
-        several 300 Gaussians beside the linear terms. Centers that follow the data by k-means are
-        at most as many as there are distinct rows.
+        several features 300 Gaussians and the linear terms. k-means gives at most one center per
+        distinct row.
     centers : {"auto", "even", "quantile", "kmeans"} or array-like, default="auto"
-        Where the Gaussians sit: evenly over the domain (for several features, the points of a
-        Halton sequence), at quantiles (one feature only), at k-means centers, or at the rows of an
-        array of shape (n_centers, n_features). "auto" is "kmeans" for several features without a
-        ``domain``, else "even".
+        Centers of the Gaussians: "even" spreads them evenly over the domain (for several features,
+        as the points of a Halton sequence), "quantile" takes quantiles (one feature only),
+        "kmeans" the cluster centers of k-means, and an array of shape (n_centers, n_features)
+        gives them. "auto" is "kmeans" for several features without a ``domain``, else "even".
     width : float, array-like of shape (n_features,) or "evidence", default=None
-        Standard deviations s_d of the Gaussians, in the units of X. None takes ``overlap``;
-        "evidence" starts there, and BayesianBasisRegressor learns one width per feature.
+        Standard deviations s_d of the Gaussians, in the units of X. None computes them from
+        ``overlap``. "evidence" starts there, and BayesianBasisRegressor learns one width per
+        feature.
     overlap : float, default=None
-        Width in units of the median distance between neighbouring centers, used if ``width`` is
+        Width divided by the median distance between neighbouring centers, used if ``width`` is
         not a number. None is 1 for one feature, as in Bishop's figures, and 2 for several.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
         Range of X over which the centers are spread. None takes the range of the data. A basis
-        with a domain depends on no data, so it suits streams, merging, and draws from the prior.
+        with a domain does not depend on the data, so it suits streams, merging of models, and
+        draws from the prior.
     linear : {"auto"} or bool, default="auto"
-        Whether each feature, standardised, is a basis function too, which carries a trend beyond
-        the data. "auto" adds them for several features whose centers follow the data, if they
-        leave room for a Gaussian.
+        If True, each standardized feature is a basis function, too. These linear terms describe a
+        trend, which continues beyond the data. "auto" adds them for several features whose
+        centers come from k-means, if ``n_basis`` leaves room for at least one Gaussian.
 
     Attributes
     ----------
@@ -75,15 +85,17 @@ class GaussianBasis(Basis):
     width_ : ndarray of shape (n_features,)
         Widths, in the units of X.
     location_ : ndarray of shape (n_features,)
-        Zero of the linear terms.
+        Value of each feature at which its linear term is 0.
     scale_ : ndarray of shape (n_features,)
-        Unit of the linear terms.
+        Change of each feature by which its linear term grows by 1.
     linear_ : bool
-        Whether the last n_features columns are linear terms.
+        True if the last n_features columns are linear terms.
     relevance_ : ndarray of shape (n_features,)
-        Spread of each feature over its width: near 0, the Gaussians do not depend on it.
+        Relevance of each feature: ``scale_`` divided by its width. Near 0, the Gaussians do not
+        depend on that feature.
     theta_ : ndarray of shape (n_features,) or (0,)
-        What the evidence may choose: logarithms of the widths over ``scale_``, or nothing.
+        Parameters that BayesianBasisRegressor learns: logarithms of the widths divided by
+        ``scale_``. Empty unless ``width="evidence"``.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -97,8 +109,8 @@ class GaussianBasis(Basis):
 
     Notes
     -----
-    k-means runs on at most ``max(1000, 10 n_basis)`` evenly chosen rows and for 5 rounds, which
-    costs O(n_basis^2 n_features); evaluation costs O(n_samples n_basis n_features).
+    k-means runs on at most ``max(1000, 10 n_basis)`` evenly chosen rows for 5 iterations, which
+    takes O(n_basis^2 n_features) operations. Evaluation takes O(n_samples n_basis n_features).
 
     References
     ----------
@@ -111,6 +123,28 @@ class GaussianBasis(Basis):
     array([[1.  , 0.61, 0.14],
            [0.61, 1.  , 0.61]])
     """
+
+    shortcut = "gaussian"
+
+    _parameters: ClassVar[Parameters] = {
+        "n_basis": NONE
+        | Integer(1, MOST, remedy="Give the number of basis functions, linear terms included."),
+        "centers": Choice("auto", "even", "quantile", "kmeans")
+        | Vector(
+            "n_centers n_features", remedy="Give one row per center and one column per feature."
+        ),
+        "width": NONE | Choice("evidence") | LENGTHS,
+        "overlap": NONE | OVERLAP,
+        "domain": NONE | DOMAIN,
+        "linear": Flag() | Choice("auto"),
+    }
+
+    @classmethod
+    def _from_record(cls, values: Values) -> Self:
+        basis: Self = from_record(cls, values)
+        if "centers_" in values:
+            basis._compile()
+        return basis
 
     def __init__(
         self,
@@ -129,93 +163,52 @@ class GaussianBasis(Basis):
         self.domain = domain
         self.linear = linear
 
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        return (cls(), cls(20, domain=(-5, 5), linear=True), cls(10, width="evidence"))
+
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
-        how = self._center_rule(n_features)
-        self.linear_, n_centers = self._share_out(how, n_features)
+        p = check_parameters(self, n_features=n_features)
+        rule = _center_rule(p, n_features)
+        self.linear_, n_centers = _count_columns(p, rule, n_features)
         rows = distinct_rows(X, max(FEWEST_ROWS, ROWS_PER_CENTER * n_centers))
-        if self.domain is not None:
-            low, high = span(X, self.domain)
+        if p.domain is not None:
+            low, high = feature_range(X, p.domain)
             self.location_, self.scale_ = (low + high) / 2, (high - low) / np.sqrt(12)
-        elif how == "given" and not self._is_rule() and not self.linear_:
+        elif rule == "given" and isinstance(p.width, np.ndarray) and not self.linear_:
             self.location_, self.scale_ = np.zeros(n_features), np.ones(n_features)
         else:
             self.location_, self.scale_ = location_and_scale(rows)
-        if how == "given":
-            self.centers_ = check_centers(self.centers, n_features)
-        elif how == "kmeans":
+        if rule == "given":
+            self.centers_ = p.centers
+        elif rule == "kmeans":
             standard = (rows - self.location_) / self.scale_
             _, distinct = np.unique(np.round(standard, 6), axis=0, return_index=True)
-            self.centers_ = self.location_ + self.scale_ * k_means(standard[distinct], n_centers)
-        elif how == "quantile":
+            centers = k_means_centers(standard[distinct], n_centers)
+            self.centers_ = self.location_ + self.scale_ * centers
+        elif rule == "quantile":
             self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
         else:
-            low, high = span(X, self.domain)
-            self.centers_ = low + (high - low) * evenly(n_centers, n_features)
-        self.width_ = self._chosen_width(n_features)
-        self._compile()
-
-    def _center_rule(self, n_features: int) -> str:
-        if not isinstance(self.centers, str):
-            return "given"
-        rule = check_choice(self.centers, "centers", ("auto", "even", "quantile", "kmeans"))
-        if rule == "quantile" and n_features > 1:
-            raise ValueError(
-                f"`centers` must not be 'quantile' for several features; got {n_features} "
-                "features. Use 'kmeans'."
-            )
-        if rule == "auto":
-            return "kmeans" if n_features > 1 and self.domain is None else "even"
-        return rule
-
-    def _share_out(self, rule: str, n_features: int) -> tuple[bool, int]:
-        """Whether there are linear terms, and how many centers."""
-        remedy = "Give the number of basis functions, linear terms included."
-        n_basis = self.n_basis
-        if n_basis is not None:
-            n_basis = check_number(
-                n_basis, "n_basis", low=1, high=MOST, integer=True, remedy=remedy
-            )
-        if not isinstance(self.linear, bool):
-            check_choice(self.linear, "linear", ("auto",))
-            room = n_basis is None or n_basis > n_features
-            linear = rule == "kmeans" and n_features > 1 and room
+            low, high = feature_range(X, p.domain)
+            self.centers_ = low + (high - low) * even_points(n_centers, n_features)
+        if isinstance(p.width, np.ndarray):
+            self.width_ = np.broadcast_to(p.width, n_features).copy()
         else:
-            linear = self.linear
-        if n_basis is None:
-            return linear, LECTURE_COUNT if n_features == 1 else DEFAULT_COUNT
-        n_centers = n_basis - n_features * linear
-        if n_centers < 1:
-            raise ValueError(
-                f"`n_basis` must be > n_features (={n_features}) with linear=True; got "
-                f"n_basis={n_basis}. Ask for more basis functions, or set linear=False."
-            )
-        return linear, n_centers
-
-    def _is_rule(self) -> bool:
-        """Whether ``width`` is not a number."""
-        if isinstance(self.width, str):
-            check_choice(self.width, "width", ("evidence",))
-        return self.width is None or isinstance(self.width, str)
-
-    def _chosen_width(self, n_features: int) -> FloatArray:
-        if self._is_rule():
-            overlap = 1.0 if n_features == 1 else 2.0
-            if self.overlap is not None:
-                overlap = check_overlap(self.overlap)
+            overlap = p.overlap or (1.0 if n_features == 1 else 2.0)
             standard = (self.centers_ - self.location_) / self.scale_
-            return overlap * neighbour_distance(standard) * self.scale_
-        return check_lengths(self.width, "width", n_features)
+            self.width_ = overlap * neighbour_distance(standard) * self.scale_
+        self._compile()
 
     @property
     def relevance_(self) -> FloatArray:
-        """Spread of each feature over its width."""
+        """Scale of each feature over its width."""
         check_is_fitted(self)
         return self.scale_ / self.width_
 
     @property
     def theta_(self) -> FloatArray:
-        """Logarithms of the widths over ``scale_``, if they may be learned."""
+        """Logarithms of the widths over ``scale_``, if learnable."""
         check_is_fitted(self)
         return np.log(self.width_ / self.scale_) if isinstance(self.width, str) else np.empty(0)
 
@@ -225,7 +218,7 @@ class GaussianBasis(Basis):
         self._compile()
 
     def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
-        """Gradient by ``theta_`` of ``sum(gradient * Phi)``.
+        """Vector-Jacobian product: the gradient of ``sum(gradient * Phi)`` by ``theta_``.
 
         Parameters
         ----------
@@ -234,23 +227,23 @@ class GaussianBasis(Basis):
         Phi : ndarray of shape (n_samples, n_features_out)
             Their basis functions, ``transform(X)``.
         gradient : ndarray of shape (n_samples, n_features_out)
-            Weight of each of these.
+            Gradient of a scalar by Phi.
 
         Returns
         -------
-        pulled : ndarray of shape (n_features,)
-            The gradient.
+        by_theta : ndarray of shape (n_features,)
+            Gradient of the scalar by ``theta_``.
         """
         n_centers = len(self.centers_)
         share = gradient[:, :n_centers] * Phi[:, :n_centers]
         standard = (X - self.location_) / self.width_
         centers = (self.centers_ - self.location_) / self.width_
         squares = share.sum(axis=1) @ standard**2 + share.sum(axis=0) @ centers**2
-        pulled: FloatArray = squares - 2 * np.einsum("id,id->d", standard, share @ centers)
-        return pulled
+        by_theta: FloatArray = squares - 2 * np.einsum("id,id->d", standard, share @ centers)
+        return by_theta
 
     def _compile(self) -> None:
-        """Prepare the exponent as one matrix product of ``[z, |z / s|^2, 1]``, z standardised."""
+        """Prepare the exponent as a matrix product of ``[z, |z / s|^2, 1]``, z standardized."""
         relative_width = self.width_ / self.scale_
         centers = (self.centers_ - self.location_) / self.width_
         squares = np.einsum("ij,ij->i", centers, centers)
@@ -258,14 +251,14 @@ class GaussianBasis(Basis):
             [(centers / relative_width).T, np.full(len(centers), -0.5), -0.5 * squares]
         )
         self._sharpness = relative_width**-2
-        self._cancels = squares.max() > 1e12  # widths so small that the exponent may round above 0
+        self._cancels = squares.max() > 1e12  # the exponent may round above 0
         self._reach = LARGEST * min(1.0, self.width_.min(), self.scale_.min())
         self._n_features_out = len(centers) + self.linear_ * len(self.width_)
 
     def _write(self, X: FloatArray, out: FloatArray) -> None:
         n_centers, n_features = self.centers_.shape
         bumps, linear = out[:, :n_centers], out[:, n_centers:]
-        if n_features == 1:  # no cancellation, and no slower
+        if n_features == 1:  # differences, which cancel nothing, and are as fast
             np.subtract(X / self.width_, (self.centers_ / self.width_).T, out=bumps)
             np.multiply(bumps, bumps, out=bumps)
             bumps *= -0.5
@@ -282,3 +275,54 @@ class GaussianBasis(Basis):
         np.exp(bumps, out=bumps)
         if n_features == 1 and self.linear_:
             linear[...] = (X - self.location_) / self.scale_
+
+    def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
+        """Add ONNX nodes of the basis functions, as in ``transform``; return their output."""
+        standard = graph("Sub", X, self.location_)
+        scaled = graph("Div", standard, self.width_)
+        centers = (self.centers_ - self.location_) / self.width_
+        if centers.shape[1] == 1:  # no cancellation
+            difference = graph("Sub", scaled, centers.T)
+            distance = graph("Mul", difference, difference)
+        else:
+            product = graph("MatMul", scaled, -2 * centers.T)
+            squares = graph("Mul", scaled, scaled)
+            length = graph("ReduceSum", squares, np.array([1]), keepdims=1)
+            length = graph("Add", length, np.einsum("ij,ij->i", centers, centers))
+            distance = graph("Max", graph("Add", product, length), np.zeros(1))
+        bumps = graph("Exp", graph("Mul", distance, np.array([-0.5])))
+        if not self.linear_:
+            return bumps
+        return graph("Concat", bumps, graph("Div", standard, self.scale_), axis=1)
+
+
+def _center_rule(parameters: SimpleNamespace, n_features: int) -> str:
+    """Return the rule by which centers are placed, or "given"."""
+    rule = parameters.centers
+    if not isinstance(rule, str):
+        return "given"
+    if rule == "quantile" and n_features > 1:
+        raise ValueError(
+            f"`centers` must not be 'quantile' for several features; got {n_features} "
+            "features. Use 'kmeans'."
+        )
+    if rule == "auto":
+        return "kmeans" if n_features > 1 and parameters.domain is None else "even"
+    return rule
+
+
+def _count_columns(parameters: SimpleNamespace, rule: str, n_features: int) -> tuple[bool, int]:
+    """Return True if there are linear terms, and the number of centers."""
+    n_basis, linear = parameters.n_basis, parameters.linear
+    if linear == "auto":
+        room = n_basis is None or n_basis > n_features
+        linear = rule == "kmeans" and n_features > 1 and room
+    if n_basis is None:
+        return linear, LECTURE_COUNT if n_features == 1 else DEFAULT_COUNT
+    n_centers = n_basis - n_features * linear
+    if n_centers < 1:
+        raise ValueError(
+            f"`n_basis` must be > n_features (={n_features}) with linear=True; got "
+            f"n_basis={n_basis}. Ask for more basis functions, or set linear=False."
+        )
+    return linear, n_centers

@@ -11,14 +11,15 @@ import numpy as np
 from .._validation import FloatArray
 
 VJP = Callable[[FloatArray], FloatArray]
+"""Vector-Jacobian product, from a gradient by a matrix to one by theta."""
 
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """A stationary kernel of variance 1, plus a linear one, between rows of ``inputs``.
+    """Sum of a stationary kernel of variance 1 and, optionally, a linear one, between given rows.
 
-    Its parameters are ``theta``: logarithms of one length scale per input and, if there is a linear
-    kernel, of the prior standard deviation of a slope per length scale.
+    Its parameters ``theta`` are the logarithms of one length scale per input and, if there is a
+    linear kernel, of the prior standard deviation of a slope per length scale.
     """
 
     inputs: FloatArray  # (n_rows, n_inputs)
@@ -26,7 +27,7 @@ class Kernel:
     is_linear: bool
 
     def at(self, theta: FloatArray) -> tuple[FloatArray, VJP]:
-        """The kernel matrix, and what makes of its gradient, which is symmetric, that by theta."""
+        """Return the kernel matrix, and a function from its symmetric gradient to that by theta."""
         n_inputs = self.inputs.shape[1]
         slope = float(np.exp(theta[n_inputs])) if self.is_linear else 0.0
         scaled = self.inputs / np.exp(theta[:n_inputs])
@@ -48,7 +49,7 @@ class Kernel:
 
 
 def _stationary(name: str, squares: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The kernel at squared distances, and its derivative by these."""
+    """Return the kernel at squared distances, and its derivative by these."""
     np.maximum(squares, 0.0, out=squares)
     np.fill_diagonal(squares, 0.0)
     if name == "rbf":
@@ -63,6 +64,6 @@ def _stationary(name: str, squares: FloatArray) -> tuple[FloatArray, FloatArray]
 
 
 def _quadratic(matrix: FloatArray, columns: FloatArray) -> FloatArray:
-    """``c' matrix c`` for each column c."""
+    """Return ``c' matrix c`` for each column c."""
     forms: FloatArray = np.einsum("id,id->d", columns, matrix @ columns)
     return forms

@@ -1,7 +1,8 @@
-"""Where basis functions sit and how wide they are, from the set of rows and from parameters."""
+"""Positions and widths of basis functions, from the set of rows and from parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,33 +11,61 @@ from scipy.spatial import cKDTree
 from scipy.stats import qmc
 from sklearn.cluster import KMeans
 
+from .._parameters import Number, Vector
+from .._schema import Check, Sizes, array, each, store
 from .._threads import one_blas_thread
-from .._validation import LARGEST, FloatArray, check_number, check_vector, shape_of, short_repr
+from .._validation import LARGEST, FloatArray, short_repr
 
-SMALLEST = 1e-290  # as a scale: well above the numbers that lose their digits
+SMALLEST = 1e-290  # scale, well above the subnormal numbers, which lose digits
 K_MEANS_ROUNDS = 5
+
+# Kinds of parameters that several bases have.
+SHORTEST = np.nextafter(1 / LARGEST, 1)
+LENGTHS = Vector(
+    "n_features", "", low=SHORTEST,
+    remedy="Give a positive length in the units of X, or one per feature.",
+)  # fmt: skip
+OVERLAP = Number(1e-6, 1e6, remedy="0.5 to 3 suits most data.")
+DOMAIN = Vector("2", "n_features 2", remedy="Give (low, high), or one such pair per feature.")
+
+POSITIVE = array("n_features", 1e-300)
+"""Lengths of fitted bases in files."""
 
 
 def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
-    """The set of rows of X, or of evenly chosen ones if they are more than ``n_most``."""
+    """Return the set of rows of X, or of ``n_most`` evenly chosen ones if X has more."""
     if len(X) > n_most:
         X = X[np.linspace(0, len(X) - 1, n_most).astype(int)]
     return np.unique(np.asarray(X, dtype=np.float64), axis=0)
 
 
-@dataclass(frozen=True, eq=False)
-class Ranks:
-    """The empirical distribution functions of the features, joined by lines between values.
+def _are_knots(value: Any, _: Sizes) -> bool:
+    return (
+        type(value) is tuple
+        and len(value) == 2
+        and array("n").holds(value[0], {})
+        and array("n", 0.0).holds(value[1], {})
+        and value[0].shape == value[1].shape
+        and value[0].size > 0
+        and bool(np.all(np.diff(value[0]) > 0))
+    )
 
-    A value's rank is the share of distinct rows below it and half of those equal to it; outside
-    the range of the rows it stays as it is at the end.
+
+@store("Ranks", parameters={"knots": each(Check(_are_knots), list), "scale": POSITIVE})
+@dataclass(frozen=True, eq=False)
+class EmpiricalCDF:
+    """Empirical distribution function of each feature, linear between the observed values.
+
+    The rank of a value is the share of distinct rows below it plus half the share of those equal
+    to it; it is constant outside the range of the rows.
     """
 
     knots: list[tuple[FloatArray, FloatArray]]  # values in ascending order, and their ranks
     scale: FloatArray  # (n_features,), standard deviations of the ranks
 
     @classmethod
-    def of(cls, rows: FloatArray) -> Ranks:
+    def fit(cls, rows: FloatArray) -> EmpiricalCDF:
+        """Return the distribution functions of distinct rows."""
         knots, scale = [], []
         for column in rows.T:
             values, counts = np.unique(column, return_counts=True)
@@ -46,14 +75,36 @@ class Ranks:
             scale.append(spread if len(values) > 1 else 1.0)
         return cls(knots, np.array(scale))
 
-    def of_rows(self, X: FloatArray) -> FloatArray:
-        """Ranks less one half, of the shape of X."""
+    def centered_ranks(self, X: FloatArray) -> FloatArray:
+        """Return ranks less one half, of the shape of X."""
         columns = [np.interp(x, *knot) for x, knot in zip(X.T, self.knots, strict=True)]
         return np.stack(columns, axis=1) - 0.5
 
+    def to_onnx(self, graph: Callable[..., str], X: str) -> str:
+        """Add ONNX nodes of ``of_rows``: a binary search in the knots of all features at once."""
+        size = 2 ** max(len(values) for values, _ in self.knots).bit_length()
+        knots, heights, slopes = np.full((3, len(self.knots), size), np.inf)
+        for feature, (values, shares) in enumerate(self.knots):
+            knots[feature, : len(values)] = values
+            heights[feature, : len(values)] = shares - 0.5
+            slopes[feature, : len(values)] = np.append(np.diff(shares) / np.diff(values), 0.0)
+        low, high = knots[:, 0], np.array([values[-1] for values, _ in self.knots])
+        x = graph("Min", graph("Max", X, low), high)
+        # Index of the knot at or below x in the flat tables; at first, the feature's first knot.
+        index: Any = size * np.arange(len(knots))
+        step = size // 2
+        while step:
+            further = graph("Add", index, np.array([step]))
+            reached = graph("GreaterOrEqual", x, graph("Gather", knots.ravel(), further))
+            index = graph("Where", reached, further, index)
+            step //= 2
+        distance = graph("Sub", x, graph("Gather", knots.ravel(), index))
+        rise = graph("Mul", graph("Gather", slopes.ravel(), index), distance)
+        return graph("Add", graph("Gather", heights.ravel(), index), rise)
+
 
 def location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Means and standard deviations; a constant feature gets its magnitude, or 1, for a scale."""
+    """Return means and standard deviations, or for a constant feature its magnitude or 1."""
     location, scale = rows.mean(axis=0), rows.std(axis=0)
     magnitude = np.abs(location)
     rounding = np.maximum(10 * np.finfo(float).eps * magnitude, 1 / LARGEST)
@@ -61,26 +112,27 @@ def location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     return location, np.where(scale > rounding, scale, constant)
 
 
-def evenly(n_points: int, n_features: int) -> FloatArray:
-    """Points spread over the unit cube, shape (n_points, n_features), ends included for one."""
+def even_points(n_points: int, n_features: int) -> FloatArray:
+    """Return points spread over the unit cube, (n_points, n_features); of a line with its ends."""
     if n_features == 1:
         return np.linspace(0, 1, n_points)[:, None] if n_points > 1 else np.full((1, 1), 0.5)
     points: FloatArray = qmc.Halton(n_features, scramble=False).random(n_points + 1)[1:]
     return points
 
 
-def k_means(rows: FloatArray, n_centers: int) -> FloatArray:
+def k_means_centers(rows: FloatArray, n_centers: int) -> FloatArray:
+    """Return the cluster centers of distinct rows, or the rows if they are not more."""
     if n_centers >= len(rows):
         return rows
     start = rows[np.linspace(0, len(rows) - 1, n_centers).astype(int)]
-    with one_blas_thread():  # else the order of the threads would be in the last digits
+    with one_blas_thread():  # else the last digits would depend on the threads
         found = KMeans(n_centers, init=start, n_init=1, max_iter=K_MEANS_ROUNDS, tol=0.0).fit(rows)
     centers: FloatArray = found.cluster_centers_
     return centers
 
 
 def neighbour_distance(centers: FloatArray) -> float:
-    """Median distance of a center to the nearest other one; 1 if all coincide."""
+    """Return the median distance of a center to the nearest other one, or 1 if all coincide."""
     distinct = np.unique(centers, axis=0)
     if len(distinct) == 1:
         return 1.0
@@ -89,44 +141,14 @@ def neighbour_distance(centers: FloatArray) -> float:
     return median if median > 1 / LARGEST else 1.0
 
 
-def span(X: FloatArray, domain: Any) -> tuple[FloatArray, FloatArray]:
-    """Low and high end of each feature: the domain's, or the data's."""
+def feature_range(X: FloatArray, domain: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Return low and high end of each feature, of the domain if there is one, else of the data."""
     if domain is None:
         return np.asarray(X.min(axis=0), float), np.asarray(X.max(axis=0), float)
-    return check_domain(domain, X.shape[1])
-
-
-def check_domain(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray]:
-    remedy = "Give (low, high), or one such pair per feature."
-    pairs = len(shape_of(domain)) == 2
-    shape = (n_features, 2) if pairs else (2,)
-    bounds = check_vector(domain, "domain", shape, remedy=remedy)
-    low, high = np.broadcast_to(bounds.T[:, None] if not pairs else bounds.T, (2, n_features))
+    low, high = np.broadcast_to(domain.T if domain.ndim == 2 else domain[:, None], (2, X.shape[1]))
     if not np.all(low < high):
         raise ValueError(
-            f"`domain` must have low < high; got domain={short_repr(domain)}. {remedy}"
+            f"`domain` must have low < high; got domain={short_repr(domain.tolist())}. "
+            f"{DOMAIN.remedy}"
         )
     return low, high
-
-
-def check_centers(centers: Any, n_features: int) -> FloatArray:
-    remedy = "Give one row per center and one column per feature."
-    n_centers = max([1, *shape_of(centers)[:1]])
-    return check_vector(centers, "centers", (n_centers, n_features), remedy=remedy)
-
-
-def check_overlap(overlap: Any) -> float:
-    remedy = "0.5 to 3 suits most data."
-    checked: float = check_number(overlap, "overlap", low=1e-6, high=1e6, remedy=remedy)
-    return checked
-
-
-def check_lengths(value: Any, name: str, n_features: int) -> FloatArray:
-    remedy = "Give a positive length in the units of X, or one per feature."
-    shape = (n_features,) if shape_of(value) else ()
-    lengths = check_vector(value, name, shape, remedy=remedy)
-    if not np.all(lengths > 1 / LARGEST):
-        raise ValueError(
-            f"`{name}` must be > {1 / LARGEST:g}; got {name}={short_repr(value)}. {remedy}"
-        )
-    return np.broadcast_to(lengths, (n_features,)).copy()

@@ -1,7 +1,7 @@
 """Fitted estimators as ONNX models, which run without Python.
 
-A model takes and gives the data's own units, in the precision of the rows that it is made for. It
-needs the extra "onnx".
+A model's inputs and outputs have the data's own units, in the precision of the rows that it is made
+for. The module needs the extra "onnx".
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from .._autoencoder.vae import VAETransformer
 
-LEAST_OPSET = 18
-"""Oldest version of ONNX' operators that torch's exporter writes."""
+OLDEST_OPSET = 18
+"""Oldest version of the ONNX operators that torch's exporter writes."""
 
 __all__ = ["decoder_to_onnx", "register", "to_onnx"]
 
@@ -29,7 +29,7 @@ __all__ = ["decoder_to_onnx", "register", "to_onnx"]
 def to_onnx(
     estimator: Any, X: Any, *, return_std: bool = False, target_opset: int | None = None
 ) -> ModelProto:
-    """Convert a fitted estimator, or a pipeline with skgen's in it, to an ONNX model.
+    """Convert a fitted estimator, or a pipeline with estimators of skgen, to an ONNX model.
 
     A BayesianBasisRegressor becomes its predictive mean, a VAETransformer its latent means, and a
     basis its design matrix; skl2onnx converts scikit-learn's estimators around and within them.
@@ -37,17 +37,16 @@ def to_onnx(
     Parameters
     ----------
     estimator : estimator or Pipeline
-        What is converted; of a search such as GridSearchCV, the best estimator.
+        Fitted; of a search such as GridSearchCV, the best estimator is converted.
     X : ndarray or DataFrame of shape (n_samples, n_features)
         Rows like those that the model will be given. It has one input for an array, and one for
-        each column of a DataFrame; it computes in float64 if X has, else it takes and gives
-        float32.
+        each column of a DataFrame. Inputs and outputs are float64 if X is, else float32.
     return_std : bool, default=False
-        Whether standard deviations are a second output: those that ``predict`` or ``transform``
-        returns. The estimator, or the last step of the pipeline, must then be a
-        BayesianBasisRegressor or a VAETransformer.
+        True adds a second output: the standard deviations of ``predict`` or ``transform``. The
+        estimator, or the last step of the pipeline, must then be a BayesianBasisRegressor or a
+        VAETransformer.
     target_opset : int, default=None
-        Version of ONNX' operators, at least 18. None is the latest that skl2onnx is tested with.
+        Version of the ONNX operators, at least 18. None is the latest that skl2onnx is tested with.
 
     Returns
     -------
@@ -62,8 +61,8 @@ def to_onnx(
 
     See Also
     --------
-    decoder_to_onnx : The other half of a VAETransformer.
-    register : For those who call skl2onnx themselves.
+    decoder_to_onnx : Convert the decoder of a VAETransformer.
+    register : Register skgen's converters for a call of skl2onnx itself.
 
     Examples
     --------
@@ -79,11 +78,11 @@ def to_onnx(
     >>> bool(abs(mean[:, 0] - regressor.predict(X)).max() < 1e-9)
     True
     """
-    opset = _checked_opset(target_opset)
+    opset = _check_opset(target_opset)
     return_std = check_flag(return_std, "return_std")
     check_is_fitted(estimator)
     estimator = best_of(estimator)
-    table = _table(X, "X", getattr(estimator, "n_features_in_", None), "features")
+    table = _check_table(X, "X", getattr(estimator, "n_features_in_", None), "features")
     options = _options(estimator, return_std)
     register()
     import onnx
@@ -118,10 +117,10 @@ def decoder_to_onnx(
     estimator : VAETransformer
         The fitted estimator.
     Z : ndarray of shape (n_samples, n_components)
-        Latent codes like those that the model will be given: it computes in float64 if Z has, else
-        in float32.
+        Latent codes like those that the model will be given. The model computes in float64 if Z
+        is, else in float32.
     target_opset : int, default=None
-        Version of ONNX' operators, at least 18. None is the latest that skl2onnx is tested with.
+        Version of the ONNX operators, at least 18. None is the latest that skl2onnx is tested with.
 
     Returns
     -------
@@ -136,7 +135,7 @@ def decoder_to_onnx(
 
     See Also
     --------
-    to_onnx : The encoder, and all else.
+    to_onnx : Convert the encoder, or another estimator.
 
     Examples
     --------
@@ -151,8 +150,8 @@ def decoder_to_onnx(
     >>> session.run(["mean"], {"Z": Z})[0].shape
     (3, 4)
     """
-    opset = _checked_opset(target_opset)
-    _needs_extra()
+    opset = _check_opset(target_opset)
+    _check_extra()
     import skl2onnx
 
     from .._autoencoder.vae import VAETransformer
@@ -164,19 +163,19 @@ def decoder_to_onnx(
             "has a decoder; of a pipeline, give the step."
         )
     check_is_fitted(estimator)
-    codes = _table(Z, "Z", estimator.module_.n_components, "latent dimensions")
+    codes = _check_table(Z, "Z", estimator.module_.n_components, "latent dimensions")
     latest = skl2onnx.get_latest_tested_opset_version()
     return decoder_model(estimator, double=codes.dtype == np.float64, opset=opset or latest)
 
 
 def register() -> None:
-    """Let skl2onnx know skgen's estimators, for a call of ``skl2onnx.to_onnx`` itself.
+    """Register skgen's estimators with skl2onnx, for a call of ``skl2onnx.to_onnx`` itself.
 
     With ``options={id(model): {"return_std": True}}`` it returns standard deviations too.
 
     See Also
     --------
-    to_onnx : Which calls it.
+    to_onnx : Convert an estimator; calls `register`.
 
     Examples
     --------
@@ -190,14 +189,14 @@ def register() -> None:
     >>> onnx.register()
     >>> model = skl2onnx.to_onnx(pipeline, X[:1])
     """
-    _needs_extra()
+    _check_extra()
     from . import _networks, _regression
 
     _regression.register()
     _networks.register()
 
 
-def _needs_extra() -> None:
+def _check_extra() -> None:
     try:
         import onnxscript  # noqa: F401, which torch's exporter needs
         import skl2onnx  # noqa: F401
@@ -208,18 +207,18 @@ def _needs_extra() -> None:
         ) from error
 
 
-def _checked_opset(target_opset: Any) -> int | None:
+def _check_opset(target_opset: Any) -> int | None:
     if target_opset is None:
         return None
     opset: int = check_number(
-        target_opset, "target_opset", low=LEAST_OPSET, high=99, integer=True,
+        target_opset, "target_opset", low=OLDEST_OPSET, high=99, integer=True,
         remedy="None is the latest that skl2onnx is tested with.",
     )  # fmt: skip
     return opset
 
 
-def _table(rows: Any, name: str, n_columns: int | None, meaning: str) -> Any:
-    """Rows as skl2onnx takes them, an array or a DataFrame, with ``n_columns`` if known."""
+def _check_table(rows: Any, name: str, n_columns: int | None, meaning: str) -> Any:
+    """Array or DataFrame of rows, checked to have ``n_columns`` columns if that is known."""
     table = rows if hasattr(rows, "dtypes") else np.asarray(rows)
     if len(np.shape(table)) != 2 or np.shape(table)[1] != (n_columns or np.shape(table)[1]):
         raise ValueError(
@@ -230,7 +229,7 @@ def _table(rows: Any, name: str, n_columns: int | None, meaning: str) -> Any:
 
 
 def _options(estimator: Any, return_std: bool) -> dict[int, dict[str, bool]]:
-    """What skl2onnx is asked for: of the estimator whose output a pipeline's is."""
+    """Options of skl2onnx for the last step, whose output is the pipeline's."""
     from .._autoencoder.vae import VAETransformer
     from .._regression.estimator import BayesianBasisRegressor
 

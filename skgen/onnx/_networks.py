@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .._autoencoder.vae import VAETransformer
 from ..likelihoods import Bernoulli, ContinuousBernoulli, Likelihood
-from ._regression import STD, Graph, mean_and_std, set_width
+from ._regression import STD, Graph, mean_and_std_parser, set_shape
 
 
 def _silu(x: Any) -> Any:
@@ -148,16 +148,16 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     part = add_prefix(model, f"{graph.new('encoder')}_").graph
     container.initializers.extend(part.initializer)
     container.nodes.extend(part.node)
-    graph("Identity", graph.joined(operator.inputs, kind), output=part.input[0].name)
+    graph("Identity", graph.join(operator.inputs, kind), output=part.input[0].name)
     for tensor, variable in zip(part.output, outputs, strict=True):
         graph("Identity", tensor.name, output=variable.full_name)
 
 
 def register() -> None:
-    """Let skl2onnx know the autoencoder."""
+    """Register the converter of the autoencoder with skl2onnx."""
     alias = "SkgenVAETransformer"
     update_registered_converter(
         VAETransformer, alias,
-        lambda operator: set_width(operator, operator.raw_operator.module_.n_components),
-        _convert, parser=mean_and_std(alias), options=STD,
+        lambda operator: set_shape(operator, operator.raw_operator.module_.n_components),
+        _convert, parser=mean_and_std_parser(alias), options=STD,
     )  # fmt: skip

@@ -4,14 +4,12 @@ They need matplotlib (the extra "plot"), and see public methods of fitted estima
 of text and points follow matplotlib's style, so dark backgrounds do.
 """
 
-from ._latent import (
-    LatentDisplay,
-    ManifoldDisplay,
-    ReconstructionDisplay,
-    SamplesDisplay,
-    TraversalDisplay,
-)
-from ._predictive import CalibrationDisplay, PosteriorDisplay, PredictiveDisplay
+from ._calibration import CalibrationDisplay
+from ._images import ReconstructionDisplay, SamplesDisplay
+from ._latent import LatentDisplay
+from ._manifold import ManifoldDisplay, TraversalDisplay
+from ._posterior import PosteriorDisplay
+from ._predictive import PredictiveDisplay
 
 __all__ = [
     "CalibrationDisplay",

@@ -23,7 +23,7 @@ from sklearn.preprocessing import (
 )
 
 from skgen import FourierBasis, GaussianBasis, SigmoidBasis
-from skgen.bases import SHORTCUTS, depends_on_data, is_learnable, resample, resolve_basis
+from skgen.bases import SHORTCUTS, depends_on_data, is_learnable, resolve_basis
 
 DOMAIN = (-2.0, 3.0)
 
@@ -106,7 +106,7 @@ def fourier(basis, X):
     """
     X, frequencies, lengths = X - basis.location_, basis.frequencies_, basis.length_scale_
     if basis.ranks:
-        X = np.hstack([X, basis._ranks.of_rows(X + basis.location_)])
+        X = np.hstack([X, basis._ranks.centered_ranks(X + basis.location_)])
         frequencies = np.vstack([frequencies, basis._rank_frequencies])
         lengths = np.append(lengths, basis.rank_length_scale_)
     rows = []
@@ -390,6 +390,14 @@ def test_linear_terms_leave_the_waves_as_they_are(X):
     assert FourierBasis(20, random_state=0).fit(X).slope_ == 0
 
 
+@pytest.mark.parametrize("options", [{}, {"ranks": True, "linear": True}])
+@pytest.mark.parametrize("n_basis", [1, 7])
+def test_an_odd_number_of_waves_is_rounded_up(n_basis, options, X):
+    odd, even = (FourierBasis(n, random_state=0, **options) for n in (n_basis, n_basis + 1))
+    assert np.array_equal(odd.fit_transform(X), even.fit_transform(X))
+    assert len(odd.get_feature_names_out()) == odd.transform(X).shape[1]
+
+
 def test_frequencies_repeat_by_seed_and_differ_without():
     X = np.zeros((2, 3))
     draw = {
@@ -496,7 +504,7 @@ IMPOSSIBLE = [
     (SigmoidBasis(width=-1.0), ValueError, "width"),
     (SigmoidBasis(width="evidence"), ValueError, "width"),
     (SigmoidBasis(centers="kmeans"), ValueError, "centers"),
-    (FourierBasis(3), ValueError, "n_basis"),
+    (FourierBasis(0), ValueError, "n_basis"),
     (FourierBasis(kernel="cubic"), ValueError, "kernel"),
     (FourierBasis(sampling="sobol"), ValueError, "sampling"),
     (FourierBasis(length_scale=np.nan), ValueError, "length_scale"),
@@ -592,10 +600,10 @@ def test_lengths_of_the_evidence_are_learnable(name, rng):
         assert is_learnable(basis.fit(X))
 
 
-def test_an_understudy_has_other_frequencies_that_are_the_same_at_every_fit(rng):
+def test_a_resampled_basis_has_other_frequencies_that_are_the_same_at_every_fit(rng):
     X = table(rng, 20, 2)
     first, second = (FourierBasis(N_COLUMNS, random_state=0).fit(X) for _ in range(2))
-    trial = resample(first)
+    trial = first.resample()
     assert not np.allclose(trial.frequencies_, first.frequencies_)
-    assert np.array_equal(trial.frequencies_, resample(second).frequencies_)
+    assert np.array_equal(trial.frequencies_, second.resample().frequencies_)
     assert np.array_equal(first.frequencies_, second.frequencies_)

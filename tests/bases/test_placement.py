@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import rankdata
 
 from skgen import FourierBasis
-from skgen.bases._placement import Ranks, distinct_rows
+from skgen.bases._placement import EmpiricalCDF, distinct_rows
 
 N_ROWS = 60
 
@@ -25,7 +25,7 @@ def rows(request, rng):
 
 
 def mapped(X, rows):
-    return Ranks.of(rows).of_rows(X)
+    return EmpiricalCDF.fit(rows).centered_ranks(X)
 
 
 def test_ranks_are_scipys_average_ranks(rows):
@@ -37,7 +37,7 @@ def test_the_scale_of_ranks_is_their_standard_deviation(rows):
     ranks = rankdata(rows, axis=0) / len(rows)
     spread = ranks.std(axis=0)
     expected = np.where(np.ptp(rows, axis=0) > 0, spread, 1.0)
-    np.testing.assert_allclose(Ranks.of(rows).scale, expected, rtol=1e-12)
+    np.testing.assert_allclose(EmpiricalCDF.fit(rows).scale, expected, rtol=1e-12)
 
 
 def test_between_two_values_ranks_go_straight(rows):

@@ -27,8 +27,9 @@ from threadpoolctl import threadpool_limits
 from turns import in_turns, report
 
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
-from skgen._regression.design import Design, Rows
-from skgen._regression.marginal_likelihood import ByColumns
+from skgen._regression.design import Design
+from skgen._regression.marginal_likelihood import DesignObjective
+from skgen._regression.rows import Rows
 from skgen._threads import map_in_threads, row_blocks
 
 N_ROWS, N_FEATURES, BATCH = 100_000, 10, 100
@@ -94,7 +95,7 @@ def gradients(rounds: int, n_rows: int = 10_000) -> None:
     for basis in (FourierBasis(600, random_state=0), GaussianBasis(600, width="evidence")):
         model = BayesianBasisRegressor(basis)
         design = Design.of(clone(basis).fit(X), X, fit_intercept=True)
-        search = ByColumns(design.basis, design, Rows(X, y[:, None]), model._prior(design))
+        search = DesignObjective(design.basis, design, Rows(X, y[:, None]), model._prior(design))
         Phi, theta = design.basis.transform(X), design.basis.theta_
         times = in_turns(
             {

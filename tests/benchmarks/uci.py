@@ -34,7 +34,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from threadpoolctl import threadpool_info
 
-from skgen import BayesianBasisRegressor, FourierBasis, _adaptation
+from skgen import BayesianBasisRegressor, FourierBasis
+from skgen._regression import basis_search
 
 SETS = ("boston", "concrete", "energy", "power", "wine")
 LEVELS = (0.5, 0.9, 0.95)
@@ -85,8 +86,8 @@ MODELS: dict[str, Callable[[], Any]] = {
 
 
 def restart(n_restarts: int) -> None:
-    """Let each search for length scales begin at so many more places, and keep the best end."""
-    search, rng = _adaptation.minimize, np.random.default_rng(0)
+    """Start each search for length scales at so many more points; keep the best result."""
+    search, rng = basis_search.minimize, np.random.default_rng(0)
 
     def minimize(loss: Any, start: np.ndarray, **options: Any) -> Any:
         starts = [start]
@@ -97,7 +98,7 @@ def restart(n_restarts: int) -> None:
         ends = [search(loss, start, **options) for start in starts]
         return min(ends, key=lambda end: float(end.fun))
 
-    _adaptation.minimize = minimize
+    basis_search.minimize = minimize
 
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

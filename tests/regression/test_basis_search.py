@@ -23,8 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
-from skgen._regression.basis_search import SEARCH_ROWS, distinct
-from skgen._regression.design import Rows
+from skgen._regression.basis_search import SEARCH_ROWS, merge_duplicates
+from skgen._regression.rows import Rows
 from skgen.bases import resolve_basis
 
 # -- what the search finds ------------------------------------------------------------------------
@@ -347,7 +347,7 @@ def test_the_search_looks_at_few_rows_and_the_posterior_at_all(rng):
     n_rows = SEARCH_ROWS + 500
     X, y = waves(rng, n_rows)
     model = fitted("gaussian", X, y)
-    assert len(distinct(Rows(X, y[:, None]))) <= SEARCH_ROWS
+    assert len(merge_duplicates(Rows(X, y[:, None]))) <= SEARCH_ROWS
     assert model.n_samples_seen_ == n_rows
     twin = BayesianBasisRegressor(FrozenEstimator(model.basis_)).fit(X, y)
     assert twin.log_marginal_likelihood_ == model.log_marginal_likelihood_
@@ -357,7 +357,7 @@ def test_the_search_looks_at_few_rows_and_the_posterior_at_all(rng):
 def test_distinct_rows_are_sorted_and_weigh_what_all_rows_do(rng):
     X, Y = rng.integers(3, size=(50, 2)) / 2, rng.integers(2, size=(50, 2)) * 1.0
     weights = rng.integers(1, 4, size=50) * 1.0
-    found = distinct(Rows(X, Y, weights))
+    found = merge_duplicates(Rows(X, Y, weights))
     both = np.hstack([found.X, found.Y])
     expected, counts = np.unique(
         np.repeat(np.hstack([X, Y]), weights.astype(int), axis=0), axis=0, return_counts=True

@@ -31,7 +31,7 @@ from skgen import (
     SigmoidBasis,
     mean_log_predictive_density,
 )
-from skgen._regression.design import SEARCH_ROWS
+from skgen._regression.rows import SEARCH_ROWS
 
 N_ROWS = SEARCH_ROWS + 1500
 

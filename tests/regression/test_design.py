@@ -1,6 +1,5 @@
-"""From rows to the statistic: the same by every way, and streams that wait but never forget."""
+"""The design matrix in blocks: every solver gives the same statistic."""
 
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -8,19 +7,18 @@ import pytest
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, SplineTransformer
 from threadpoolctl import threadpool_limits
 
-from skgen import GaussianBasis, SigmoidBasis, _design
+from skgen import GaussianBasis, SigmoidBasis
+from skgen._regression import design as design_module
 from skgen._regression.conjugate import Statistic, condition
 from skgen._regression.design import (
     QR_ROWS,
     Buffer,
     Design,
-    Rows,
-    Stream,
+    append_rows,
     evaluate_rows,
-    summarise,
-    update,
+    statistic_of,
 )
-from skgen._regression.precisions import LinearModelSpec
+from skgen._regression.rows import Rows
 
 BASES = {
     "gaussian": GaussianBasis(9, domain=(0, 1)),
@@ -46,7 +44,7 @@ def design_of(basis, rows, fit_intercept=True):
 
 
 def full(design, X):
-    """The design matrix as scikit-learn gives it."""
+    """Design matrix by scikit-learn alone."""
     Phi = design.basis.transform(X)
     Phi = Phi.toarray() if hasattr(Phi, "toarray") else Phi
     return np.column_stack([np.ones(len(X)), Phi]) if design.fit_intercept else Phi
@@ -64,7 +62,7 @@ def assert_same_statistic(one, other, digits=12):
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("basis", BASES)
-def test_rows_are_the_intercepts_column_and_the_basis(basis, fit_intercept, rows):
+def test_design_matrix_is_intercept_column_and_basis_functions(basis, fit_intercept, rows):
     design = design_of(basis, rows, fit_intercept)
     Phi = full(design, rows.X)
     assert design.n_columns == Phi.shape[1]
@@ -75,13 +73,13 @@ def test_rows_are_the_intercepts_column_and_the_basis(basis, fit_intercept, rows
     np.testing.assert_allclose(out, Phi, rtol=1e-15)
 
 
-def test_a_basis_without_functions_is_refused(rows):
+def test_error_for_a_basis_without_functions(rows):
     basis = FunctionTransformer(lambda X: X[:, :0]).fit(rows.X)
     with pytest.raises(ValueError, match="basis"):
         Design.of(basis, rows.X, True)
 
 
-def test_a_basis_that_changes_its_width_is_refused(rows):
+def test_error_for_a_basis_that_changes_its_number_of_functions(rows):
     basis = FunctionTransformer(lambda X: X[:, : len(X)])
     design = Design.of(basis, rows.X, True)
     with pytest.raises(ValueError, match="basis"):
@@ -90,23 +88,23 @@ def test_a_basis_that_changes_its_width_is_refused(rows):
 
 @pytest.mark.parametrize("value", [np.inf, np.nan, 1e200])
 @pytest.mark.parametrize("solver", ["qr", "cholesky", "auto"])
-def test_a_basis_that_overflows_is_refused(solver, value, rows):
+def test_error_for_a_basis_that_overflows(solver, value, rows):
     basis = FunctionTransformer(lambda X: np.where(X.max() - 1e-9 < X, value, X)).fit(rows.X)
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="basis"):
-        summarise(Design.of(basis, rows.X, True), rows, solver)
+        statistic_of(Design.of(basis, rows.X, True), rows, solver)
 
 
 @pytest.mark.parametrize("kind", ["rows", "weighted"])
 @pytest.mark.parametrize("solver", ["qr", "cholesky", "auto"])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("basis", BASES)
-def test_every_solver_gives_the_normal_equations(basis, fit_intercept, solver, kind, request):
+def test_every_solver_solves_the_normal_equations(basis, fit_intercept, solver, kind, request):
     rows = request.getfixturevalue(kind)
     design = design_of(basis, rows, fit_intercept)
     Phi = full(design, rows.X)
     weights = np.ones(N_ROWS) if rows.weights is None else rows.weights
     W = weights[:, None]
-    statistic = summarise(design, rows, solver)
+    statistic = statistic_of(design, rows, solver)
     gram, products = Phi.T @ (W * Phi), Phi.T @ (W * rows.Y)
     weights_hat = np.linalg.lstsq(np.sqrt(W) * Phi, np.sqrt(W) * rows.Y)[0]
     residual = (W * (rows.Y - Phi @ weights_hat) ** 2).sum(axis=0)
@@ -120,11 +118,11 @@ def test_every_solver_gives_the_normal_equations(basis, fit_intercept, solver, k
     assert statistic.weight == pytest.approx(weights.sum(), rel=1e-13)
 
 
-def test_auto_takes_the_gram_matrix_for_large_work_of_good_condition(monkeypatch, rows):
+def test_auto_uses_the_gram_matrix_for_large_well_conditioned_problems(monkeypatch, rows):
     design = design_of("sigmoid", rows)
-    monkeypatch.setattr(_design, "QR_WORK", 0)
+    monkeypatch.setattr(design_module, "QR_WORK", 0)
     factors = {
-        solver: summarise(design, rows, solver).factor for solver in ("auto", "qr", "cholesky")
+        solver: statistic_of(design, rows, solver).factor for solver in ("auto", "qr", "cholesky")
     }
     assert np.array_equal(factors["auto"], factors["cholesky"])
     assert not np.array_equal(factors["auto"], factors["qr"])
@@ -134,53 +132,53 @@ ILL_CONDITIONED = FunctionTransformer(lambda X: np.hstack([X, X[:, :1] + 1e-7 * 
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_auto_takes_qr_where_the_gram_matrix_would_lose_the_digits(exact, monkeypatch, rows):
+def test_auto_uses_qr_if_the_gram_matrix_is_inaccurate(exact, monkeypatch, rows):
     basis = FunctionTransformer() if exact else ILL_CONDITIONED
     design = Design.of(basis.fit(rows.X), rows.X, True)
     if exact:
         rows = replace(rows, Y=1 + rows.X @ [[1.0, 2.0], [3.0, 4.0]])
-    monkeypatch.setattr(_design, "QR_WORK", 0)
-    auto, qr = (summarise(design, rows, solver) for solver in ("auto", "qr"))
+    monkeypatch.setattr(design_module, "QR_WORK", 0)
+    auto, qr = (statistic_of(design, rows, solver) for solver in ("auto", "qr"))
     assert np.array_equal(auto.factor, qr.factor)
     assert np.array_equal(auto.residual, qr.residual)
 
 
 @pytest.mark.parametrize("solver", ["auto", "cholesky", "qr"])
-def test_a_singular_design_is_summarised_all_the_same(solver, rows):
+def test_statistic_of_a_singular_design_matrix(solver, rows):
     basis = FunctionTransformer(lambda X: np.hstack([X, X, 0 * X])).fit(rows.X)
     design = Design.of(basis, rows.X, True)
     precision, mean = np.ones(design.n_columns), np.zeros(design.n_columns)
-    posterior = condition(summarise(design, rows, solver), precision, mean, np.ones(2))
+    posterior = condition(statistic_of(design, rows, solver), precision, mean, np.ones(2))
     Phi = full(design, rows.X)
     expected = np.linalg.solve(Phi.T @ Phi + np.eye(design.n_columns), Phi.T @ rows.Y)
     np.testing.assert_allclose(posterior.mean, expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("solver", ["qr", "cholesky"])
-def test_the_statistic_rounds_alike_on_any_number_of_threads(solver, weighted):
+def test_statistic_is_the_same_with_any_number_of_threads(solver, weighted):
     design = design_of("gaussian", weighted)
     found = []
     for n_threads in (1, 2):
         with threadpool_limits(n_threads, user_api="blas"):
-            found.append(summarise(design, weighted, solver))
+            found.append(statistic_of(design, weighted, solver))
     if solver == "cholesky":
         assert np.array_equal(found[0].factor, found[1].factor)
     assert_same_statistic(*found, digits=14)
 
 
 @pytest.mark.parametrize("n_rows", [1, QR_ROWS - 1, QR_ROWS, QR_ROWS + 1, 2500])
-def test_updates_append_rows(n_rows, weighted):
+def test_appended_rows_give_the_statistic_of_all_rows(n_rows, weighted):
     design = design_of("gaussian", weighted)
-    once = summarise(design, weighted, "qr")
-    first = update(Statistic.empty(design.n_columns, 2), design, weighted[:n_rows])
-    assert_same_statistic(update(first, design, weighted[n_rows:]), once)
+    once = statistic_of(design, weighted, "qr")
+    first = append_rows(Statistic.empty(design.n_columns, 2), design, weighted[:n_rows])
+    assert_same_statistic(append_rows(first, design, weighted[n_rows:]), once)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("n_rows", [1, 700, 2048])
-def test_values_and_leverages_are_those_of_the_whole_design_matrix(n_rows, n_threads, rows):
+def test_values_and_leverages_in_blocks_equal_those_of_the_whole_matrix(n_rows, n_threads, rows):
     design = design_of("gaussian", rows)
-    statistic = summarise(design, rows, "qr")
+    statistic = statistic_of(design, rows, "qr")
     posteriors = [
         condition(statistic, np.full(10, p), np.zeros(10), np.ones(2)) for p in (1.0, 50.0)
     ]
@@ -195,7 +193,7 @@ def test_values_and_leverages_are_those_of_the_whole_design_matrix(n_rows, n_thr
         np.testing.assert_allclose(column, np.sum(Phi @ shape * Phi, axis=1), rtol=1e-11)
 
 
-def test_a_buffers_tables_share_one_memory_column_by_column():
+def test_tables_of_a_buffer_share_memory_in_fortran_order():
     buffer = Buffer(7)
     small, large = buffer.table(3), buffer.table(100)
     assert small.shape == (3, 7)
@@ -203,74 +201,3 @@ def test_a_buffers_tables_share_one_memory_column_by_column():
     assert small.flags.f_contiguous
     assert large.flags.f_contiguous
     assert np.shares_memory(small, large)
-
-
-def parts(rows):
-    return rows.X, rows.Y, 1.0 if rows.weights is None else rows.weights
-
-
-def stream_of(design, n_outputs=2):
-    n_columns = design.n_columns
-    prior = LinearModelSpec(np.ones(n_columns), np.zeros(n_columns), 1.0)
-    return Stream(design, prior, Statistic.empty(n_columns, n_outputs))
-
-
-@pytest.mark.parametrize("size", [1, 3, 100, QR_ROWS // 2, QR_ROWS])
-@pytest.mark.parametrize("read_every", [1, 7, None])
-def test_a_stream_is_the_statistic_of_its_rows_whenever_it_is_read(read_every, size, rows):
-    rows = rows[: min(len(rows), 40 * size)]
-    design = design_of("gaussian", rows)
-    stream = stream_of(design)
-    for count, start in enumerate(range(0, len(rows), size), 1):
-        stream.wait(*parts(rows[start : start + size]))
-        if read_every and count % read_every == 0:
-            assert stream.statistic.weight == min(start + size, len(rows))
-    assert_same_statistic(stream.statistic, summarise(design, rows, "qr"))
-    assert stream.statistic is stream.statistic
-
-
-def test_posteriors_follow_the_rows_that_came_after_they_were_read(rows):
-    design = design_of("gaussian", rows)
-    stream = stream_of(design)
-    stream.wait(*parts(rows[:10]))
-    before = stream.posteriors[0]
-    assert stream.posteriors[0] is before
-    stream.wait(*parts(rows[10:20]))
-    after = condition(summarise(design, rows[:20], "qr"), np.ones(10), np.zeros(10), np.ones(2))
-    np.testing.assert_allclose(stream.posteriors[0].mean, after.mean, rtol=1e-11)
-
-
-def test_rows_wait_as_a_copy(rows):
-    design = design_of("gaussian", rows)
-    stream = stream_of(design)
-    mine = Rows(rows.X[:5].copy(), rows.Y[:5].copy())
-    stream.wait(*parts(mine))
-    mine.X[:], mine.Y[:] = 0.0, 0.0
-    assert_same_statistic(stream.statistic, summarise(design, rows[:5], "qr"))
-
-
-def test_a_pickle_holds_the_waiting_rows_once_and_no_buffer(rows):
-    design = design_of("gaussian", rows)
-    stream = stream_of(design)
-    stream.wait(*parts(rows[:50]))
-    pickled = pickle.dumps(stream)
-    assert len(pickled) < 8 * QR_ROWS
-    copy = pickle.loads(pickled)
-    for one in (stream, copy):
-        one.wait(*parts(rows[50:60]))
-        assert_same_statistic(one.statistic, summarise(design, rows[:60], "qr"))
-
-
-@pytest.mark.parametrize("forgetting", [1.0, 0.9])
-@pytest.mark.parametrize("kind", ["rows", "weighted"])
-@pytest.mark.parametrize("size", [1, 100, 1500])
-def test_an_extended_stream_discounts_each_row_by_its_age(size, kind, forgetting, request):
-    rows = request.getfixturevalue(kind)[: 20 * size]
-    design = design_of("gaussian", rows)
-    stream = stream_of(design)
-    for start in range(0, len(rows), size):
-        stream = stream.extended(rows[start : start + size], stream.prior, forgetting)
-    ages = np.arange(len(rows))[::-1]
-    weights = forgetting**ages * (1.0 if rows.weights is None else rows.weights)
-    expected = summarise(design, replace(rows, weights=weights), "qr")
-    assert_same_statistic(stream.statistic, expected, digits=11)

@@ -9,8 +9,8 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from skgen import BayesianBasisRegressor, FourierBasis
-from skgen._regression.design import Rows
 from skgen._regression.loo import effective_number_of_basis_parameters, fit_student_t, loo_residuals
+from skgen._regression.rows import Rows
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -29,9 +29,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Matern
 
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
-from skgen._regression.design import Design, Rows
-from skgen._regression.marginal_likelihood import ByColumns, ByKernel, objective_of
-from skgen.bases import exact_kernel
+from skgen._regression.design import Design
+from skgen._regression.marginal_likelihood import DesignObjective, KernelObjective, make_objective
+from skgen._regression.rows import Rows
 
 # -- the gradient of the evidence -----------------------------------------------------------------
 
@@ -151,10 +151,10 @@ class Problem:
         design = Design.of(copy.deepcopy(self.basis), self.X, model.fit_intercept)
         rows, prior = Rows(self.X, self.Y, self.weights), model._prior(design)
         if isinstance(self.basis, Exact):
-            kernel = exact_kernel(self.basis.waves, self.X)
-            function = ByKernel(kernel, design, rows, prior)
+            kernel = self.basis.waves.exact_kernel(self.X)
+            function = KernelObjective(kernel, design, rows, prior)
         else:
-            function = ByColumns(copy.deepcopy(self.basis), design, rows, prior)
+            function = DesignObjective(copy.deepcopy(self.basis), design, rows, prior)
         value, slope = function.evaluate(position[:n_theta], np.append(position, 0.0)[n_theta])
         return value, slope[: len(position)]
 
@@ -229,13 +229,13 @@ def test_the_evidence_of_each_prior_by_the_kernel_and_its_slope(rule, n_outputs,
 @pytest.mark.parametrize(
     ("basis", "prior", "n_rows", "expected"),
     [
-        (FourierBasis(20), {}, 40, ByKernel),
-        (FourierBasis(20, kernel="matern32", ranks=True), GAMMA, 10, ByKernel),
-        (FourierBasis(20), {"prior_precision": 2.0, "noise_precision": 3.0}, 40, ByKernel),
-        (FourierBasis(20), {}, 41, ByColumns),  # they are cheaper
-        (FourierBasis(20), {"prior_mean": 0.5}, 10, ByColumns),
-        (FourierBasis(20), {"prior_precision": np.arange(1.0, 21)}, 10, ByColumns),
-        (GaussianBasis(20, width="evidence"), {}, 10, ByColumns),
+        (FourierBasis(20), {}, 40, KernelObjective),
+        (FourierBasis(20, kernel="matern32", ranks=True), GAMMA, 10, KernelObjective),
+        (FourierBasis(20), {"prior_precision": 2.0, "noise_precision": 3.0}, 40, KernelObjective),
+        (FourierBasis(20), {}, 41, DesignObjective),  # they are cheaper
+        (FourierBasis(20), {"prior_mean": 0.5}, 10, DesignObjective),
+        (FourierBasis(20), {"prior_precision": np.arange(1.0, 21)}, 10, DesignObjective),
+        (GaussianBasis(20, width="evidence"), {}, 10, DesignObjective),
     ],
 )
 def test_few_rows_are_searched_by_the_kernel_where_there_is_one(
@@ -244,4 +244,4 @@ def test_few_rows_are_searched_by_the_kernel_where_there_is_one(
     X, Y = rng.normal(size=(n_rows, 2)), rng.normal(size=(n_rows, 1))
     model = BayesianBasisRegressor(basis, **prior)
     design = Design.of(clone(basis).fit(X), X, fit_intercept=True)
-    assert type(objective_of(design, Rows(X, Y), model._prior(design))) is expected
+    assert type(make_objective(design, Rows(X, Y), model._prior(design))) is expected

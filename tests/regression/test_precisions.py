@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from skgen import BayesianBasisRegressor, _evidence
+from skgen import BayesianBasisRegressor
+from skgen._regression import precisions
 from skgen._regression.conjugate import Gamma, Statistic, condition
 from skgen._regression.precisions import LinearModelSpec, ProjectedData, data_term
 
@@ -106,13 +107,13 @@ def test_the_slope_by_the_ratio_is_that_of_central_differences(noise, weighting,
 def climbed_by(monkeypatch, name, prior, statistic):
     """The function that ``prior`` hands to the search ``name`` of scipy on its way."""
     handed = []
-    search = getattr(_evidence, name)
+    search = getattr(precisions, name)
 
     def recorder(function, *args, **kwargs):
         handed.append(function)
         return search(function, *args, **kwargs)
 
-    monkeypatch.setattr(_evidence, name, recorder)
+    monkeypatch.setattr(precisions, name, recorder)
     prior.posteriors(statistic)
     return handed[-1]
 
@@ -321,7 +322,7 @@ def test_where_one_decomposition_fails_another_takes_its_place(monkeypatch, rng)
     X = np.hstack([X, X * (1 + 1e-13 * rng.normal(size=X.shape))])  # too close for eigenvalues
     y = X @ np.arange(6.0) + rng.normal(size=20)
     expected = BayesianBasisRegressor("identity").fit(X, y)
-    svd, calls = _evidence.svd, []
+    svd, calls = precisions.svd, []
 
     def fails(matrix, lapack_driver="gesdd"):
         calls.append(lapack_driver)
@@ -329,7 +330,7 @@ def test_where_one_decomposition_fails_another_takes_its_place(monkeypatch, rng)
             raise np.linalg.LinAlgError("SVD did not converge")
         return svd(matrix, lapack_driver=lapack_driver)
 
-    monkeypatch.setattr(_evidence, "svd", fails)
+    monkeypatch.setattr(precisions, "svd", fails)
     found = BayesianBasisRegressor("identity").fit(X, y)
     assert calls == ["gesdd", "gesvd"]
     np.testing.assert_allclose(found.predict(X), expected.predict(X), rtol=1e-9)

@@ -1,4 +1,7 @@
-"""Streams: rows that come one at a time give the posterior of the batch, however many they are."""
+"""Streams: rows added in any portions give the statistic and the posterior of one batch."""
+
+import pickle
+from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -6,6 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from skgen import BayesianBasisRegressor, GaussianBasis
+from skgen._regression.conjugate import Statistic, condition
+from skgen._regression.design import QR_ROWS, Design, statistic_of
+from skgen._regression.precisions import LinearModelSpec
+from skgen._regression.rows import Rows
+from skgen._regression.stream import Stream
 
 Array = NDArray[np.float64]
 
@@ -104,3 +112,98 @@ def exact_gram(table: Array) -> mpmath.matrix:
 
 def as_floats(numbers: object) -> Array:
     return np.array([float(number) for number in numbers])
+
+
+@pytest.fixture
+def rows(rng):
+    return Rows(rng.uniform(size=(3000, 2)), rng.normal(size=(3000, 2)))
+
+
+@pytest.fixture
+def weighted(rows, rng):
+    return replace(rows, weights=rng.gamma(1.0, size=len(rows)))
+
+
+def gaussian_design(rows):
+    return Design.of(GaussianBasis(9, domain=(0, 1)).fit(rows.X), rows.X, True)
+
+
+def assert_same_statistic(one, other, digits=12):
+    for a, b in (
+        (one.factor.T @ one.factor, other.factor.T @ other.factor),
+        (one.factor.T @ one.targets, other.factor.T @ other.targets),
+        (one.residual, other.residual),
+    ):
+        np.testing.assert_allclose(a, b, rtol=0, atol=10.0**-digits * np.abs(b).max())
+    assert one.weight == pytest.approx(other.weight, rel=1e-13)
+
+
+def parts(rows):
+    return rows.X, rows.Y, 1.0 if rows.weights is None else rows.weights
+
+
+def empty_stream(design, n_outputs=2):
+    n_columns = design.n_columns
+    prior = LinearModelSpec(np.ones(n_columns), np.zeros(n_columns), 1.0)
+    return Stream(design, prior, Statistic.empty(n_columns, n_outputs))
+
+
+@pytest.mark.parametrize("size", [1, 3, 100, QR_ROWS // 2, QR_ROWS])
+@pytest.mark.parametrize("read_every", [1, 7, None])
+def test_statistic_is_that_of_all_rows_however_often_it_is_read(read_every, size, rows):
+    rows = rows[: min(len(rows), 40 * size)]
+    design = gaussian_design(rows)
+    stream = empty_stream(design)
+    for count, start in enumerate(range(0, len(rows), size), 1):
+        stream.buffer(*parts(rows[start : start + size]))
+        if read_every and count % read_every == 0:
+            assert stream.statistic.weight == min(start + size, len(rows))
+    assert_same_statistic(stream.statistic, statistic_of(design, rows, "qr"))
+    assert stream.statistic is stream.statistic
+
+
+def test_posteriors_include_rows_added_after_they_were_read(rows):
+    design = gaussian_design(rows)
+    stream = empty_stream(design)
+    stream.buffer(*parts(rows[:10]))
+    before = stream.posteriors[0]
+    assert stream.posteriors[0] is before
+    stream.buffer(*parts(rows[10:20]))
+    after = condition(statistic_of(design, rows[:20], "qr"), np.ones(10), np.zeros(10), np.ones(2))
+    np.testing.assert_allclose(stream.posteriors[0].mean, after.mean, rtol=1e-11)
+
+
+def test_buffer_copies_rows(rows):
+    design = gaussian_design(rows)
+    stream = empty_stream(design)
+    mine = Rows(rows.X[:5].copy(), rows.Y[:5].copy())
+    stream.buffer(*parts(mine))
+    mine.X[:], mine.Y[:] = 0.0, 0.0
+    assert_same_statistic(stream.statistic, statistic_of(design, rows[:5], "qr"))
+
+
+def test_pickle_has_buffered_rows_in_the_statistic_and_no_buffer(rows):
+    design = gaussian_design(rows)
+    stream = empty_stream(design)
+    stream.buffer(*parts(rows[:50]))
+    pickled = pickle.dumps(stream)
+    assert len(pickled) < 8 * QR_ROWS
+    copy = pickle.loads(pickled)
+    for one in (stream, copy):
+        one.buffer(*parts(rows[50:60]))
+        assert_same_statistic(one.statistic, statistic_of(design, rows[:60], "qr"))
+
+
+@pytest.mark.parametrize("forgetting", [1.0, 0.9])
+@pytest.mark.parametrize("kind", ["rows", "weighted"])
+@pytest.mark.parametrize("size", [1, 100, 1500])
+def test_extend_discounts_each_row_by_its_age(size, kind, forgetting, request):
+    rows = request.getfixturevalue(kind)[: 20 * size]
+    design = gaussian_design(rows)
+    stream = empty_stream(design)
+    for start in range(0, len(rows), size):
+        stream, _ = stream.extend(rows[start : start + size], stream.prior, forgetting)
+    ages = np.arange(len(rows))[::-1]
+    weights = forgetting**ages * (1.0 if rows.weights is None else rows.weights)
+    expected = statistic_of(design, replace(rows, weights=weights), "qr")
+    assert_same_statistic(stream.statistic, expected, digits=11)

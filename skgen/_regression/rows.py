@@ -1,0 +1,96 @@
+"""Rows of data in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import has_fit_parameter
+
+from .._validation import FloatArray
+
+Result = TypeVar("Result")
+
+SEARCH_ROWS = 4000
+"""Number of rows that a search for basis parameters uses; the posterior uses all."""
+
+
+@dataclass(eq=False)
+class Rows:
+    """Validated X (n_rows, n_features), Y (n_rows, n_outputs), sample weights (n_rows,) or None.
+
+    One of the two implementations of `Source`.
+    """
+
+    X: FloatArray
+    Y: FloatArray
+    weights: FloatArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @property
+    def n_features(self) -> int:
+        return int(self.X.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        return int(self.Y.shape[1])
+
+    def __getitem__(self, index: Any) -> Rows:
+        weights = None if self.weights is None else self.weights[index]
+        return Rows(self.X[index], self.Y[index], weights)
+
+    @property
+    def weight(self) -> float:
+        """Sum of the sample weights."""
+        return float(len(self.X) if self.weights is None else self.weights.sum())
+
+    def scale_by_root_weights(self, table: FloatArray) -> FloatArray:
+        """Multiply the rows of ``table`` by the roots of the sample weights, in place."""
+        if self.weights is not None:
+            table *= np.sqrt(self.weights)[:, None]
+        return table
+
+    def discount_by_age(self, forgetting: float) -> Rows:
+        """Rows whose weights are multiplied by ``forgetting`` once for every later row."""
+        weights = np.power(forgetting, np.arange(len(self))[::-1])
+        return Rows(self.X, self.Y, weights if self.weights is None else weights * self.weights)
+
+    def select(self, n_rows: int) -> Rows:
+        """At most ``n_rows`` rows, evenly spaced."""
+        return self if len(self) <= n_rows else self[evenly_spaced(len(self), n_rows)]
+
+    def fit_basis(self, basis: Any) -> FloatArray:
+        """Fit ``basis``; return one row of X to evaluate it on."""
+        y = self.Y[:, 0] if self.n_outputs == 1 else self.Y
+        if self.weights is not None and has_fit_parameter(basis, "sample_weight"):
+            basis.fit(self.X, y, sample_weight=self.weights)
+        else:
+            basis.fit(self.X, y)
+        return self.X[:1]
+
+    def reduce(
+        self,
+        function: Callable[..., Result],
+        merge: Callable[[list[Result]], Result],
+        *constants: Any,
+    ) -> Result:
+        """``function(self, *constants)``: there is one block, and nothing to merge."""
+        return function(self, *constants)
+
+
+def evenly_spaced(n_rows: int, n_most: int) -> npt.NDArray[np.intp]:
+    """Indices of at most ``n_most`` of ``n_rows`` rows, the first and the last among them."""
+    return np.linspace(0, n_rows - 1, min(n_rows, n_most)).astype(np.intp)
+
+
+def check_not_empty(n_rows: int) -> None:
+    """Raise if there are no rows."""
+    if not n_rows:
+        raise ValueError(
+            "`X` must have rows of positive `sample_weight`; got none in any block. Give some."
+        )

@@ -1,0 +1,37 @@
+"""The data of a fit, in memory or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from .._validation import FloatArray
+from .rows import Rows
+
+Result = TypeVar("Result")
+
+
+class Source(Protocol):
+    """Data to learn from: `Rows` in memory, or `DaskRows` in the blocks of a dask collection."""
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of X."""
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of columns of Y."""
+
+    def select(self, n_rows: int) -> Rows:
+        """At most ``n_rows`` rows, evenly spaced, in memory."""
+
+    def fit_basis(self, basis: Any) -> FloatArray:
+        """Fit ``basis``; return one row of X to evaluate it on."""
+
+    def reduce(
+        self,
+        function: Callable[..., Result],
+        merge: Callable[[list[Result]], Result],
+        *constants: Any,
+    ) -> Result:
+        """Call ``function(rows, *constants)`` on every block of rows; merge results in order."""

@@ -1,0 +1,102 @@
+"""Online learning: the statistic of all rows so far, and the posteriors that follow from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._validation import FloatArray
+from .conjugate import Posterior, Statistic
+from .design import QR_ROWS, Design, append_rows, check_columns, summarize
+from .precisions import LinearModelSpec
+from .rows import Rows
+from .source import Source
+
+
+class Stream:
+    """Model, statistic of the rows so far, and posteriors, computed when they are first read.
+
+    A few rows at a time are kept in a buffer and appended together, so that a single row costs
+    little more than its share of a batch and is rounded no worse. Reading empties the buffer.
+    """
+
+    def __init__(self, design: Design, prior: LinearModelSpec, statistic: Statistic) -> None:
+        self.design = design
+        self.prior = prior
+        self._posteriors: list[Posterior] | None = None
+        self._buffer: Rows | None = None
+        # Statistic without the buffered rows, and their number. One attribute, so that of two
+        # threads that read at once neither appends them a second time.
+        self._state: tuple[Statistic, int] = (statistic, 0)
+
+    @property
+    def statistic(self) -> Statistic:
+        """Statistic of all rows."""
+        statistic, n_buffered = self._state
+        if n_buffered and self._buffer is not None:
+            statistic = append_rows(statistic, self.design, self._buffer[:n_buffered])
+            self._state = (statistic, 0)
+        return statistic
+
+    @property
+    def n_outputs(self) -> int:
+        return int(self._state[0].targets.shape[1])
+
+    @property
+    def posteriors(self) -> list[Posterior]:
+        """Posteriors in the order of outputs: one for all, or one for each."""
+        if self._posteriors is None:
+            self._posteriors = self.prior.posteriors(self.statistic, self.design.calibration)
+        return self._posteriors
+
+    def buffer(self, X: FloatArray, Y: FloatArray, weights: FloatArray | float = 1.0) -> None:
+        """Add at most QR_ROWS rows, at which basis functions must be finite, to the buffer."""
+        if self._buffer is None:
+            self._buffer = Rows(
+                np.empty((QR_ROWS, X.shape[1])), np.empty((QR_ROWS, Y.shape[1])), np.empty(QR_ROWS)
+            )
+        n_rows, rows = len(X), self._buffer
+        if self._state[1] + n_rows > QR_ROWS:
+            _ = self.statistic
+        statistic, start = self._state
+        part = slice(start, start + n_rows)
+        rows.X[part], rows.Y[part] = X, Y
+        assert rows.weights is not None
+        rows.weights[part] = weights
+        self._state = (statistic, start + n_rows)
+        self._posteriors = None
+
+    def extend(
+        self, source: Source, prior: LinearModelSpec, forgetting: float
+    ) -> tuple[Stream, int]:
+        """Stream that has seen ``source`` too, and its number of rows.
+
+        Each row discounts all rows before it by ``forgetting``.
+        """
+        if isinstance(source, Rows):
+            return self._append(source, prior, forgetting), len(source)
+        statistic, n_rows = summarize(source, self.design, "qr", forgetting)
+        return self.merge(statistic, prior, forgetting**n_rows), n_rows
+
+    def _append(self, rows: Rows, prior: LinearModelSpec, forgetting: float) -> Stream:
+        extended = Stream(self.design, prior, self._state[0])
+        extended._buffer, extended._state = self._buffer, self._state
+        if forgetting == 1 and len(rows) <= QR_ROWS // 2:
+            check_columns(rows.scale_by_root_weights(self.design.rows(rows.X)))
+            extended.buffer(rows.X, rows.Y, 1.0 if rows.weights is None else rows.weights)
+            return extended
+        statistic = extended.statistic  # self must stay as it is if what follows raises
+        if forgetting < 1:
+            rows = rows.discount_by_age(forgetting)
+            statistic = statistic.discounted(forgetting ** len(rows))
+        return Stream(self.design, prior, append_rows(statistic, self.design, rows))
+
+    def merge(self, statistic: Statistic, prior: LinearModelSpec, discount: float = 1.0) -> Stream:
+        """Stream that has seen the rows of ``statistic`` too, its own discounted."""
+        older = self.statistic if discount == 1 else self.statistic.discounted(discount)
+        return Stream(self.design, prior, older.merged(statistic))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """State for pickling: all rows in the statistic, and no buffer."""
+        return {**vars(self), "_state": (self.statistic, 0), "_buffer": None}

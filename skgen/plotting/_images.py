@@ -1,0 +1,274 @@
+"""Images: data and their reconstructions, and samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from .._images import GAP, check_image_shape, guess_image_shape, tile_images
+from .._pipelines import inverse_transform_from_final
+from .._validation import FloatArray, RandomState, check_number
+from ._drawing import PANEL, panels
+from ._inputs import final_step
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ImagesDisplay:
+    """Rows of images in one axes: the base of all displays of images."""
+
+    images: FloatArray
+    image_shape: tuple[int, ...] | None = None
+    row_labels: list[str] | None = None
+    column_labels: list[str] | None = None
+    xlabel: str = ""
+    ylabel: str = ""
+
+    def plot(self, ax: Any = None, *, cmap: Any = "gray", **imshow_kw: Any) -> Self:
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Where to draw; None makes a figure.
+        cmap : str or Colormap, default="gray"
+            Colours of images with one channel. Those with three are drawn as they are, divided by
+            255 if a value is above 1.
+        **imshow_kw : dict
+            Keywords of ``Axes.imshow``, such as ``vmin`` and ``vmax``.
+
+        Returns
+        -------
+        display : object
+            The display.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``image_shape`` or ``ax`` is invalid.
+        """
+        n_values = self.images.shape[-1]
+        shape = check_image_shape(self.image_shape or guess_image_shape(n_values), n_values)
+        if shape[-1] not in (1, 3):
+            raise ValueError(
+                f"`image_shape` must have 1 or 3 channels; got {shape[-1]}. Draw channels one by "
+                "one, from the display's `images`."
+            )
+        rows = self.images
+        if shape[-1] == 3:
+            rows = np.clip(rows / (255 if rows.max() > 1 else 1), 0, 1)
+        whole = tile_images(rows, shape)
+        width = 1.4 * PANEL[0]
+        height = min(width, width * len(whole) / len(whole[0])) + 0.7  # room for labels
+        (self.ax_,) = panels(ax, 1, f"{type(self).__name__}.plot", size=(width, height))
+        self.figure_ = self.ax_.figure
+        self.image_ = self.ax_.imshow(
+            whole, **{"cmap": cmap, "interpolation": "nearest", **imshow_kw}
+        )
+        self._label(shape)
+        if ax is None:
+            self._fit_height()
+        return self
+
+    def _fit_height(self) -> None:
+        """Cut a new figure to the height of its images, which keep their aspect."""
+        self.figure_.draw_without_rendering()
+        drawn = self.ax_.get_tightbbox().height / self.figure_.dpi
+        self.figure_.set_figheight(drawn + 0.15)
+
+    def _label(self, shape: tuple[int, int, int]) -> None:
+        height, width, _ = shape
+        self.ax_.spines[:].set_visible(False)
+        self.ax_.tick_params(length=0)
+        self.ax_.set(xlabel=self.xlabel, ylabel=self.ylabel)
+        for labels, size, axis in (
+            (self.column_labels, width, self.ax_.xaxis), (self.row_labels, height, self.ax_.yaxis),
+        ):  # fmt: skip
+            ticks = {i: text for i, text in enumerate(labels or []) if text}
+            centres = [i * (size + GAP) + (size - 1) / 2 for i in ticks]
+            axis.set_ticks(centres, list(ticks.values()))
+
+
+class ReconstructionDisplay(ImagesDisplay):
+    """Rows of data above their reconstructions from latent means.
+
+    Make it by `from_estimator`.
+
+    Parameters
+    ----------
+    images : ndarray of shape (2, n_samples, n_features)
+        Data and their reconstructions.
+    image_shape : tuple (height, width) or (height, width, channels), default=None
+        Shape of the images; None takes a square if there is one, else strips.
+    row_labels, column_labels : list of str, default=None
+        Labels of the rows and of the columns.
+    xlabel, ylabel : str, default=""
+        Labels of the axes.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Axes of the display, and their figure.
+    image_ : matplotlib AxesImage
+        All images in one.
+
+    See Also
+    --------
+    SamplesDisplay : New data.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skgen import VAETransformer
+    >>> from skgen.plotting import ReconstructionDisplay
+    >>> X = load_digits().data / 16
+    >>> vae = VAETransformer(2, likelihood="bernoulli", max_iter=5, random_state=0).fit(X)
+    >>> ReconstructionDisplay.from_estimator(vae, X[:8]).images.shape
+    (2, 8, 64)
+    """
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: npt.ArrayLike,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Any = None,
+        cmap: Any = "gray",
+    ) -> Self:
+        """Draw rows of data and their reconstructions.
+
+        Parameters
+        ----------
+        estimator : transformer with ``inverse_transform``, or Pipeline or search that ends in one
+            Fitted.
+        X : array-like of shape (n_samples, n_features)
+            The rows to draw; all are drawn, so give few.
+        image_shape : tuple (height, width) or (height, width, channels), default=None
+            Shape of the images. None takes the estimator's, else a square if there is one, else
+            strips.
+        ax : Axes, default=None
+            Where to draw; None makes a figure.
+        cmap : str or Colormap, default="gray"
+            Colours of images with one channel.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is invalid.
+        """
+        model = final_step(estimator, "inverse_transform")
+        reconstructions = np.asarray(estimator.inverse_transform(estimator.transform(X)))
+        display = cls(
+            images=np.stack([np.asarray(X, dtype=float), reconstructions]),
+            image_shape=image_shape or getattr(model, "image_shape", None),
+            row_labels=["data", "reconstruction"],
+        )
+        return display.plot(ax, cmap=cmap)
+
+
+class SamplesDisplay(ImagesDisplay):
+    """New data drawn from a model, as images.
+
+    Make it by `from_estimator`.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_rows, n_columns, n_features)
+        The draws.
+    image_shape : tuple (height, width) or (height, width, channels), default=None
+        Shape of the images; None takes a square if there is one, else strips.
+    row_labels, column_labels : list of str, default=None
+        Labels of the rows and of the columns.
+    xlabel, ylabel : str, default=""
+        Labels of the axes.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Axes of the display, and their figure.
+    image_ : matplotlib AxesImage
+        All images in one.
+
+    See Also
+    --------
+    ManifoldDisplay : Decoder means over a grid of latent codes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skgen import VAETransformer
+    >>> from skgen.plotting import SamplesDisplay
+    >>> X = load_digits().data / 16
+    >>> vae = VAETransformer(2, likelihood="bernoulli", max_iter=5, random_state=0).fit(X)
+    >>> SamplesDisplay.from_estimator(vae, n_rows=3, n_columns=8).images.shape
+    (3, 8, 64)
+    """
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        n_rows: int = 5,
+        n_columns: int = 10,
+        observation_noise: bool = False,
+        random_state: RandomState = None,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Any = None,
+        cmap: Any = "gray",
+    ) -> Self:
+        """Draw new data.
+
+        Parameters
+        ----------
+        estimator : VAETransformer, or Pipeline or search that ends in one
+            Fitted, with ``sample``. Steps before it need ``inverse_transform``.
+        n_rows : int, default=5
+            Images downward.
+        n_columns : int, default=10
+            Images across.
+        observation_noise : bool, default=False
+            True draws data as they would be observed, False the decoder's means.
+        random_state : int, Generator, RandomState or None, default=None
+            Seed; None draws afresh.
+        image_shape : tuple (height, width) or (height, width, channels), default=None
+            Shape of the images. None takes the estimator's, else a square if there is one, else
+            strips.
+        ax : Axes, default=None
+            Where to draw; None makes a figure.
+        cmap : str or Colormap, default="gray"
+            Colours of images with one channel.
+
+        Returns
+        -------
+        display : SamplesDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is invalid.
+        """
+        model = final_step(estimator, "sample")
+        n_rows, n_columns = (
+            check_number(n, name, low=1, high=1000, integer=True, remedy="Give a number of images.")
+            for n, name in ((n_rows, "n_rows"), (n_columns, "n_columns"))
+        )
+        drawn = model.sample(
+            n_rows * n_columns, observation_noise=observation_noise, random_state=random_state
+        )
+        rows = np.asarray(inverse_transform_from_final(estimator, drawn))
+        display = cls(
+            images=rows.reshape(n_rows, n_columns, -1),
+            image_shape=image_shape or model.image_shape,
+        )
+        return display.plot(ax, cmap=cmap)

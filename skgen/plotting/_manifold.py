@@ -1,0 +1,243 @@
+"""Decoder means as images: over two latent dimensions, and along each of them."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+
+from .._validation import FloatArray, check_number
+from ._images import ImagesDisplay
+from ._inputs import check_pair, final_step
+
+
+class ManifoldDisplay(ImagesDisplay):
+    """Decoder means over a grid of two latent dimensions.
+
+    The grid has quantiles of the prior, so that each image stands for the same probability;
+    other dimensions are 0. Make it by `from_estimator`.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_steps, n_steps, n_features)
+        Decoder means, the second dimension's largest value first.
+    image_shape : tuple (height, width) or (height, width, channels), default=None
+        Shape of the images; None takes a square if there is one, else strips.
+    row_labels, column_labels : list of str, default=None
+        Labels of the rows and of the columns.
+    xlabel, ylabel : str, default=""
+        Labels of the axes: the two dimensions.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Axes of the display, and their figure.
+    image_ : matplotlib AxesImage
+        All images in one.
+
+    See Also
+    --------
+    TraversalDisplay : One dimension at a time, for more than two.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skgen import VAETransformer
+    >>> from skgen.plotting import ManifoldDisplay
+    >>> X = load_digits().data / 16
+    >>> vae = VAETransformer(2, likelihood="bernoulli", max_iter=5, random_state=0).fit(X)
+    >>> ManifoldDisplay.from_estimator(vae, n_steps=10).images.shape
+    (10, 10, 64)
+    """
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        dimensions: tuple[int, int] = (0, 1),
+        n_steps: int = 15,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Any = None,
+        cmap: Any = "gray",
+    ) -> Self:
+        """Draw decoder means over a grid of two latent dimensions.
+
+        Parameters
+        ----------
+        estimator : VAETransformer, or Pipeline or search that ends in one
+            Fitted, with ``inverse_transform``.
+        dimensions : tuple of two ints, default=(0, 1)
+            The latent dimensions, the first to the right, the second upward.
+        n_steps : int, default=15
+            Images in each direction.
+        image_shape : tuple (height, width) or (height, width, channels), default=None
+            Shape of the images. None takes the estimator's, else a square if there is one, else
+            strips.
+        ax : Axes, default=None
+            Where to draw; None makes a figure.
+        cmap : str or Colormap, default="gray"
+            Colours of images with one channel.
+
+        Returns
+        -------
+        display : ManifoldDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is invalid.
+        """
+        model = final_step(estimator, "explained_kl_")
+        n_components = len(model.explained_kl_)
+        first, second = check_pair(dimensions, "dimensions", n_components, "latent dimensions")
+        steps = _prior_quantiles(n_steps)
+        codes = np.zeros((len(steps), len(steps), n_components))
+        codes[..., first] = steps
+        codes[..., second] = steps[::-1, None]
+        labels = _step_labels(steps)
+        display = cls(
+            images=_decode(estimator, codes),
+            image_shape=image_shape or model.image_shape,
+            row_labels=labels[::-1],
+            column_labels=labels,
+            xlabel=f"$z_{{{first}}}$",
+            ylabel=f"$z_{{{second}}}$",
+        )
+        return display.plot(ax, cmap=cmap)
+
+
+class TraversalDisplay(ImagesDisplay):
+    """Decoder means along each latent dimension, one row of images each, sorted by KL.
+
+    The other dimensions stay at the code of one row of data, or at 0. The first rows are the
+    dimensions with most information about x; those near 0 nats have collapsed and change nothing.
+    Make it by `from_estimator`.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_dimensions, n_steps, n_features)
+        Decoder means.
+    image_shape : tuple (height, width) or (height, width, channels), default=None
+        Shape of the images; None takes a square if there is one, else strips.
+    row_labels, column_labels : list of str, default=None
+        Labels of the rows and of the columns.
+    xlabel, ylabel : str, default=""
+        Labels of the axes.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Axes of the display, and their figure.
+    image_ : matplotlib AxesImage
+        All images in one.
+    order_ : ndarray of shape (n_dimensions,)
+        The latent dimension of each row.
+
+    See Also
+    --------
+    ManifoldDisplay : Two dimensions at a time.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skgen import VAETransformer
+    >>> from skgen.plotting import TraversalDisplay
+    >>> X = load_digits().data / 16
+    >>> vae = VAETransformer(4, likelihood="bernoulli", max_iter=5, random_state=0).fit(X)
+    >>> TraversalDisplay.from_estimator(vae, X[:1], n_steps=7).images.shape
+    (4, 7, 64)
+    """
+
+    order_: npt.NDArray[np.intp]
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: npt.ArrayLike | None = None,
+        *,
+        n_dimensions: int | None = None,
+        n_steps: int = 9,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Any = None,
+        cmap: Any = "gray",
+    ) -> Self:
+        """Draw decoder means along each latent dimension.
+
+        Parameters
+        ----------
+        estimator : VAETransformer, or Pipeline or search that ends in one
+            Fitted, with ``inverse_transform``.
+        X : array-like of shape (1, n_features), default=None
+            The row at whose latent means the other dimensions stay. None is the prior's mean.
+        n_dimensions : int, default=None
+            Number of rows, those of the largest KL; None draws all.
+        n_steps : int, default=9
+            Values of each dimension: quantiles of the prior.
+        image_shape : tuple (height, width) or (height, width, channels), default=None
+            Shape of the images. None takes the estimator's, else a square if there is one, else
+            strips.
+        ax : Axes, default=None
+            Where to draw; None makes a figure.
+        cmap : str or Colormap, default="gray"
+            Colours of images with one channel.
+
+        Returns
+        -------
+        display : TraversalDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is invalid.
+        """
+        model = final_step(estimator, "explained_kl_")
+        kl = model.explained_kl_
+        n_rows = check_number(
+            len(kl) if n_dimensions is None else n_dimensions, "n_dimensions", low=1,
+            high=len(kl), integer=True, remedy="Give a number of latent dimensions.",
+        )  # fmt: skip
+        order = np.argsort(-kl, kind="stable")[:n_rows]
+        start = np.zeros((1, len(kl))) if X is None else np.asarray(estimator.transform(X))
+        if len(start) != 1:
+            raise ValueError(f"`X` must have one row; got {len(start)}. Give X[:1], for example.")
+        steps = _prior_quantiles(n_steps)
+        codes = np.tile(start, (n_rows, len(steps), 1))
+        for row, dimension in enumerate(order):
+            codes[row, :, dimension] = steps
+        display = cls(
+            images=_decode(estimator, codes),
+            image_shape=image_shape or model.image_shape,
+            row_labels=[f"$z_{{{i}}}$  {kl[i]:.2f} nats" for i in order],
+            column_labels=_step_labels(steps),
+            xlabel="latent value",
+        )
+        display.order_ = order
+        return display.plot(ax, cmap=cmap)
+
+
+def _prior_quantiles(n_steps: Any) -> FloatArray:
+    """Quantiles of the prior of one dimension, in steps of equal probability."""
+    n_steps = check_number(
+        n_steps, "n_steps", low=2, high=1000, integer=True, remedy="Give a number of images."
+    )
+    return np.asarray(norm.ppf((np.arange(n_steps) + 0.5) / n_steps))
+
+
+def _step_labels(steps: FloatArray) -> list[str]:
+    """Labels of the first, last and, if there is one, middle step; the rest is empty."""
+    labels = [""] * len(steps)
+    for index in {0, len(steps) - 1, (len(steps) - 1) // 2 if len(steps) % 2 else 0}:
+        labels[index] = f"{steps[index] + 0.0:.1f}"
+    return labels
+
+
+def _decode(estimator: Any, codes: FloatArray) -> FloatArray:
+    """Decoder means of codes of shape (..., n_components), in the units of the data."""
+    rows = np.asarray(estimator.inverse_transform(codes.reshape(-1, codes.shape[-1])))
+    return rows.reshape(*codes.shape[:-1], -1)

@@ -1,0 +1,347 @@
+"""Prior and posterior of weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import chi2, multivariate_t
+from scipy.stats import f as f_distribution
+
+from .._pipelines import transform_before_final
+from .._validation import FloatArray, RandomState, check_vector
+from ._drawing import COLORS, draw_data, is_dark, make_room, panels, text_color
+from ._inputs import (
+    check_index,
+    check_pair,
+    draw_functions,
+    final_step,
+    rows_along,
+    select_target,
+)
+
+SHADES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+"""Probabilities inside the edges of the posterior density's shades."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PosteriorDisplay:
+    """Prior and posterior of two weights, and functions drawn from the posterior.
+
+    The left panel has the density of two weights: the posterior in shades, whose edges enclose 10
+    to 99 % of the probability, and two lines that enclose 50 and 95 % of the prior. The right
+    panel has functions, one per draw of all weights. Make it by `from_estimator`.
+
+    Parameters
+    ----------
+    weights : tuple of two ints
+        Indices of the weights; the intercept, if there is one, has index 0.
+    posterior_mean : ndarray of shape (2,)
+        Posterior mean of the weights.
+    posterior_covariance : ndarray of shape (2, 2)
+        Their posterior covariance.
+    prior_mean : ndarray of shape (2,)
+        Prior mean of the weights.
+    prior_covariance : ndarray of shape (2, 2)
+        Their prior covariance; not finite where the prior is flat.
+    degrees_of_freedom : float
+        Degrees of freedom of the posterior's Student-t distribution; infinite for a normal one.
+    feature_values : ndarray of shape (n_values,)
+        Where the functions are evaluated.
+    draws : ndarray of shape (n_values, n_draws)
+        Functions drawn from the posterior.
+    x, y : ndarray of shape (n_samples,), default=None
+        Values of the feature and the target in the data.
+    true_weights : array-like of shape (2,), default=None
+        True values, drawn as a cross.
+    feature_name : str, default="x"
+        Label of the feature.
+    target_name : str, default="y"
+        Label of the target.
+
+    Attributes
+    ----------
+    axes_, figure_ : ndarray of shape (2,) of matplotlib Axes, and Figure
+        The two panels, and their figure.
+    density_ : matplotlib QuadContourSet
+        The posterior's shades.
+    prior_ : list of matplotlib Line2D
+        The prior's lines; empty if it is flat.
+    true_weights_ : matplotlib Line2D or None
+        The cross.
+    lines_ : list of matplotlib Line2D
+        The functions.
+    points_ : matplotlib Line2D or None
+        The data.
+
+    See Also
+    --------
+    PredictiveDisplay : Mean and intervals of new observations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgen import BayesianBasisRegressor
+    >>> from skgen.plotting import PosteriorDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, size=(20, 1))
+    >>> y = -0.3 + 0.5 * X[:, 0] + 0.2 * rng.normal(size=20)
+    >>> model = BayesianBasisRegressor("identity", prior_precision=2.0, noise_precision=25.0)
+    >>> display = PosteriorDisplay.from_estimator(model.fit(X, y), X, y, true_weights=(-0.3, 0.5))
+    >>> len(display.lines_)
+    6
+    """
+
+    weights: tuple[int, int]
+    posterior_mean: FloatArray
+    posterior_covariance: FloatArray
+    prior_mean: FloatArray
+    prior_covariance: FloatArray
+    degrees_of_freedom: float
+    feature_values: FloatArray
+    draws: FloatArray
+    x: FloatArray | None = None
+    y: FloatArray | None = None
+    true_weights: npt.ArrayLike | None = None
+    feature_name: str = "x"
+    target_name: str = "y"
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
+        *,
+        weights: tuple[int, int] = (0, 1),
+        true_weights: npt.ArrayLike | None = None,
+        feature: int | str = 0,
+        grid: npt.ArrayLike | None = None,
+        held: dict[Any, Any] | None = None,
+        target: int = 0,
+        n_draws: int = 6,
+        random_state: RandomState = None,
+        ax: Any = None,
+    ) -> Self:
+        """Draw two weights of a `BayesianBasisRegressor`, fitted or not.
+
+        Before it is fitted, it must be able to draw from its prior: precisions must be numbers, and
+        the basis must not depend on data.
+
+        Parameters
+        ----------
+        estimator : BayesianBasisRegressor, or Pipeline or search that ends in one
+            The model.
+        X : array-like of shape (n_samples, n_features)
+            Data, which give the range of the feature and the values at which others are held.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Targets, drawn as points.
+        weights : tuple of two ints, default=(0, 1)
+            Indices of the weights; the intercept comes first if there is one.
+        true_weights : array-like of shape (2,), default=None
+            True values of the two, drawn as a cross.
+        feature : int or str, default=0
+            The feature along which functions are drawn.
+        grid : array-like of shape (n_values,), default=None
+            Its values; None is 200 over its range in X.
+        held : dict, default=None
+            Values of other features, by index or name; the rest is held at the median, columns
+            that are not numeric at the most frequent value.
+        target : int, default=0
+            The output, of several.
+        n_draws : int, default=6
+            Number of functions.
+        random_state : int, Generator, RandomState or None, default=None
+            Seed of the draws.
+        ax : Axes or array of two Axes, default=None
+            Where to draw: two panels, or one that is split. None makes a figure.
+
+        Returns
+        -------
+        display : PosteriorDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is invalid.
+        """
+        model = final_step(estimator, "sample_y")
+        rows, values, data, name = rows_along(X, feature, grid, held)
+        rows = transform_before_final(estimator, rows)
+        draws = draw_functions(model, rows, n_draws, target, random_state)
+        target_values, target_name = select_target(y, target)
+        display = cls(
+            **_moments(model, weights, target),
+            feature_values=values,
+            draws=draws,
+            x=data,
+            y=target_values,
+            true_weights=true_weights,
+            feature_name=name,
+            target_name=target_name,
+        )
+        return display.plot(ax)
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        cmap: Any = None,
+        line_kw: dict[str, Any] | None = None,
+        scatter_kw: dict[str, Any] | None = None,
+    ) -> Self:
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : Axes or array of two Axes, default=None
+            Where to draw: two panels, or one that is split. None makes a figure.
+        cmap : str or Colormap, default=None
+            Colours of the posterior density; None is "Blues", reversed on a dark background.
+        line_kw : dict, default=None
+            Keywords of ``Axes.plot`` for the functions.
+        scatter_kw : dict, default=None
+            Keywords of ``Axes.plot`` for the data.
+
+        Returns
+        -------
+        display : PosteriorDisplay
+            The display.
+        """
+        left, right = panels(ax, 2, "PosteriorDisplay.plot")
+        self.axes_ = np.array([left, right])
+        self.figure_ = left.figure
+        self._draw_density(left, cmap)
+        line = {"color": COLORS[0], "lw": 1.2, "alpha": 0.8, **(line_kw or {})}
+        self.lines_ = right.plot(self.feature_values, self.draws, **line)
+        self.points_ = draw_data(right, self.x, self.y, scatter_kw)
+        right.set(xlabel=self.feature_name, ylabel=self.target_name)
+        return self
+
+    def _draw_density(self, ax: Any, cmap: Any) -> None:
+        mean, df = self.posterior_mean, self.degrees_of_freedom
+        posterior = _Weights(mean, self.posterior_covariance, df)
+        cmap = ("Blues_r" if is_dark(ax) else "Blues") if cmap is None else cmap
+        reach = posterior.radius(SHADES[-1]) * np.sqrt(np.diag(posterior.shape))
+        w0, w1 = (np.linspace(m - r, m + r, 201) for m, r in zip(mean, reach, strict=True))
+        edges = [posterior.density.pdf(posterior.ellipse(p, 1)[:, 0]) for p in SHADES[::-1]]
+        peak = posterior.density.pdf(mean) * (1 + 1e-9)
+        heights = posterior.density.pdf(np.stack(np.meshgrid(w0, w1), axis=-1))
+        self.density_ = ax.contourf(w0, w1, heights, levels=[*edges, peak], cmap=cmap)
+        window = posterior.ellipse(SHADES[-1])
+        self.prior_: list[Any] = []
+        if np.isfinite(self.prior_covariance).all():
+            window = self._draw_prior(ax)  # the same before and after a fit
+        self.true_weights_ = None
+        if self.true_weights is not None:
+            remedy = "Give the values of two weights."
+            true = check_vector(self.true_weights, "true_weights", (2,), remedy=remedy)
+            cross = {"color": COLORS[4], "ms": 9, "mew": 2.5, "label": "true weights"}
+            (self.true_weights_,) = ax.plot(*true, "x", **cross)
+        first, second = self.weights
+        ax.set(xlabel=f"$w_{{{first}}}$", ylabel=f"$w_{{{second}}}$")
+        if ax.get_legend_handles_labels()[0]:
+            make_room(ax.legend(fontsize="small", loc="upper right"), window)
+
+    def _draw_prior(self, ax: Any) -> FloatArray:
+        """Draw the prior's lines, and return an outline of the whole prior."""
+        prior = _Weights(self.prior_mean, self.prior_covariance)
+        style = {"color": text_color(), "lw": 1, "alpha": 0.6}
+        for level, dashes in ((0.5, "--"), (0.95, ":")):
+            label = f"prior, {level:.0%}"
+            self.prior_ += ax.plot(*prior.ellipse(level), dashes, label=label, **style)
+        outline = prior.ellipse(SHADES[-1])
+        ax.update_datalim(outline.T)
+        ax.autoscale_view()
+        return outline
+
+
+class _Weights:
+    """Student-t distribution of two weights, by its covariance; normal with infinite ``df``."""
+
+    def __init__(self, mean: FloatArray, covariance: FloatArray, df: Any = np.inf) -> None:
+        self.mean = mean
+        self.df = df
+        self.shape = covariance * (1 - 2 / df)
+        self.density = multivariate_t(mean, self.shape, df)
+
+    def radius(self, level: float) -> float:
+        """Mahalanobis distance that encloses the probability ``level``."""
+        if self.df == np.inf:
+            return float(np.sqrt(chi2.ppf(level, 2)))
+        return float(np.sqrt(2 * f_distribution.ppf(level, 2, self.df)))
+
+    def ellipse(self, level: float, n_points: int = 181) -> FloatArray:
+        """Outline of the region of highest density of probability ``level``, shape (2, n)."""
+        angles = np.linspace(0, 2 * np.pi, n_points)
+        circle = self.radius(level) * np.stack([np.cos(angles), np.sin(angles)])
+        outline: FloatArray = self.mean[:, None] + np.linalg.cholesky(self.shape) @ circle
+        return outline
+
+
+def _moments(model: Any, weights: tuple[int, int], target: int) -> dict[str, Any]:
+    """Moments of the prior and the posterior of two weights of a regressor, fitted or not."""
+    fitted = model.__sklearn_is_fitted__()
+    n_weights = model.covariance_.shape[-1] if fitted else 10**6
+    pair = check_pair(weights, "weights", n_weights, "weights, the intercept's first")
+    prior = _prior_moments(model, pair, target, fitted)
+    mean, covariance, df = _posterior_moments(model, pair, target) if fitted else (*prior, np.inf)
+    return {
+        "weights": pair,
+        "posterior_mean": mean,
+        "posterior_covariance": covariance,
+        "prior_mean": prior[0],
+        "prior_covariance": prior[1],
+        "degrees_of_freedom": df,
+    }
+
+
+def _posterior_moments(
+    model: Any, pair: tuple[int, int], target: int
+) -> tuple[FloatArray, FloatArray, float]:
+    """Posterior mean and covariance of two weights, and degrees of freedom."""
+    coef = np.atleast_2d(model.coef_)
+    check_index(target, "target", len(coef), "outputs")
+    if model.fit_intercept:
+        coef = np.column_stack([np.atleast_1d(model.intercept_), coef])
+    covariance = model.covariance_.reshape(-1, coef.shape[1], coef.shape[1])[target]
+    if not np.isfinite(covariance).all():
+        raise ValueError(
+            "`estimator` must have a finite covariance of its weights; got an infinite one after "
+            f"{model.n_samples_seen_} rows. Give more rows, or a narrower noise prior."
+        )
+    df = float(np.atleast_1d(model.degrees_of_freedom_)[target])
+    return coef[target, list(pair)], covariance[np.ix_(pair, pair)], df
+
+
+def _prior_moments(
+    model: Any, pair: tuple[int, int], target: int, fitted: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and covariance of the prior of two weights; infinite where it is flat."""
+    learned = isinstance(model.prior_precision, str)
+    precision = model.prior_precision_ if learned else model.prior_precision
+    precision = np.asarray(precision, dtype=float)
+    if learned and np.ndim(model.intercept_) == 1:
+        precision = precision[target]
+    intercept = model.intercept_precision
+    if intercept is None:
+        intercept = 0.0 if learned or precision.ndim else float(precision)
+    means, precisions = [], []
+    for index in pair:
+        column = index - bool(model.fit_intercept)
+        means.append(0.0 if column < 0 else _weight_value(model.prior_mean, column))
+        precisions.append(intercept if column < 0 else _weight_value(precision, column))
+    unit = 1.0  # with "gamma", prior precisions are relative to that of the noise
+    if fitted and model.noise_precision == "gamma":
+        unit = float(np.atleast_1d(model.noise_precision_)[target])
+    with np.errstate(divide="ignore"):
+        variances = 1 / (unit * np.array(precisions, dtype=float))
+    return np.array(means), np.diag(variances)
+
+
+def _weight_value(values: Any, column: int) -> float:
+    """Value for one basis function, from one value for all or one per basis function."""
+    return float(values if np.ndim(values) == 0 else np.asarray(values)[column])
