@@ -644,7 +644,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         ValueError, TypeError
             If the arguments are invalid.
         """
-        probabilities = _check_probabilities(quantiles)
+        probabilities = np.atleast_1d(
+            _check_probabilities(quantiles, "quantiles", shape_of(quantiles))
+        )
         if is_dask(X):
             model, (X,) = self._copy_for_blocks(X), as_arrays(X)
             outputs = () if self._is_1d else (self._stream.n_outputs,)
@@ -678,10 +680,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         ValueError, TypeError
             If the arguments are invalid.
         """
-        check_number(
-            coverage, "coverage", low=0, high=1, open_low=True,
-            remedy="Give a probability above 0 and below 1.",
-        )  # fmt: skip
+        coverage = _check_probabilities(coverage, "coverage", ())
         ends = [(1 - coverage) / 2, (1 + coverage) / 2]
         return self.predict_quantiles(X, ends, observation_noise=observation_noise)
 
@@ -1005,14 +1004,13 @@ class _Draws:
         return samples
 
 
-def _check_probabilities(quantiles: Any) -> FloatArray:
-    """Return ``quantiles`` as an array of shape (n_quantiles,), or raise."""
-    remedy = "Give one probability, or a list of them."
-    array = np.atleast_1d(check_vector(quantiles, "quantiles", shape_of(quantiles), remedy=remedy))
+def _check_probabilities(value: Any, name: str, shape: tuple[int, ...]) -> Any:
+    """Return ``value`` as an array of probabilities, or raise."""
+    remedy = "Give probabilities above 0 and below 1."
+    array = check_vector(value, name, shape, remedy=remedy)
     if array.ndim > 1 or not array.size or not np.all((array > 0) & (array < 1)):
         raise ValueError(
-            "`quantiles` must hold numbers above 0 and below 1; got "
-            f"quantiles={short_repr(quantiles)}. {remedy}"
+            f"`{name}` must be above 0 and below 1; got {name}={short_repr(value)}. {remedy}"
         )
     return array
 

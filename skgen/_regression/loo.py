@@ -78,9 +78,12 @@ def effective_number_of_basis_parameters(
     information = np.eye(len(start))
     for output, precision in enumerate(noise):
         columns = rows.scale_by_root_weights(tangents[:, :, output].T * np.sqrt(precision))
-        root = posteriors[output % len(posteriors)].root
-        explained = root.T @ (Phi.T @ columns)
-        information += columns.T @ columns - explained.T @ explained
+        posterior = posteriors[output % len(posteriors)]
+        weights = posterior.root @ (posterior.root.T @ (Phi.T @ columns))
+        # A sum of squares, because the difference of the two that it equals may cancel.
+        columns -= Phi @ weights
+        weights *= np.sqrt(posterior.precision)[:, None]
+        information += columns.T @ columns + weights.T @ weights
     if not np.isfinite(information).all():  # no noise to speak of
         return float(len(start))
     return float(len(start) - np.trace(np.linalg.inv(information)))

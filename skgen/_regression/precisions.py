@@ -86,7 +86,7 @@ class LinearModelSpec:
     flat_first: bool = False
 
     def best(self, statistic: Statistic) -> list[Posterior]:
-        """Posteriors at the best precisions: one each, or one for all outputs if these are given."""
+        """Posteriors at the best precisions: one per output, or one for all if these are given."""
         return [posterior for posterior, _ in self._fits(statistic)]
 
     def posteriors(
