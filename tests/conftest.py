@@ -15,8 +15,9 @@ collect_ignore = ["benchmarks"]
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
-    """A generator seeded by the test's name: the same in every run, in any order."""
-    return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+    """Generator seeded by the names of the test and its file, in whichever folder that is."""
+    name = f"tests/{request.path.name}::{request.node.nodeid.split('::', 1)[1]}"
+    return np.random.default_rng(zlib.crc32(name.encode()))
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.special import gammaln
 
+from .._schema import FINITE, NONE, array, number, store
 from .._validation import FloatArray
 
 QR_BLOCK = 16
@@ -29,6 +30,14 @@ class UndeterminedError(ValueError):
     """The data and the prior together leave some weights without a finite variance."""
 
 
+@store(
+    parameters={
+        "factor": array("n_columns n_columns"),
+        "targets": array("n_columns n_outputs", -FINITE, FINITE),
+        "residual": array("n_outputs", 0.0, FINITE),
+        "weight": number(0.0, FINITE),
+    }
+)
 @dataclass(frozen=True, eq=False)
 class Statistic:
     """All that a Gaussian linear model needs to know of its rows; data only, no prior.
@@ -140,6 +149,7 @@ def condition_number(factor: FloatArray) -> float:
     return float(1 / rcond) if rcond > 0 else np.inf
 
 
+@store(parameters={"shape": number(0.0), "rate": number(0.0)})
 @dataclass(frozen=True)
 class Gamma:
     """Gamma prior of the noise precision; zero shape and rate is Jeffreys' prior."""
@@ -148,6 +158,18 @@ class Gamma:
     rate: float
 
 
+@store(
+    parameters={
+        "mean": array("n_columns n_outputs", -np.inf, np.inf),
+        "root": array("n_columns n_columns", -np.inf, np.inf),
+        "noise_variance": array("n_outputs", 0.0, np.inf),
+        "df": number(0.0, np.inf),
+        "precision": array("n_columns", 0.0, np.inf),
+        "log_evidence": array("n_outputs", -np.inf, np.inf),
+        "wide_scale": NONE | array("n_outputs", 0.0, np.inf),
+        "wide_root": NONE | array("n_columns n_columns", -np.inf, np.inf),
+    }
+)
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """Posterior of the weights of outputs that share one relative prior precision.

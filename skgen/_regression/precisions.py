@@ -23,6 +23,7 @@ from scipy.linalg import lapack, svd
 from scipy.optimize import OptimizeResult, brentq, minimize
 from scipy.special import softmax
 
+from .._schema import FLAG, array, exactly, made_of, number, store
 from .._threads import one_blas_thread
 from .._validation import LARGEST, FloatArray
 from .conjugate import Gamma, Posterior, Statistic, condition
@@ -49,6 +50,14 @@ class NoiseTerm:
     """Degrees of freedom of a new observation; infinite where the noise is known."""
 
 
+@store(
+    "Learnt",
+    parameters={
+        "n_params": number(0.0),
+        "df": array("n_outputs", 2.0, np.inf),
+        "widening": array("n_outputs", 1.0),
+    },
+)
 @dataclass(frozen=True, eq=False)
 class LooCalibration:
     """What it means for spreads that the basis was learned from the same rows."""
@@ -68,6 +77,15 @@ GIVEN = LooCalibration(0.0, np.array([np.inf]), np.array([1.0]))
 """For a basis, and one output, from which nothing was learned."""
 
 
+@store(
+    "Prior",
+    parameters={
+        "precision": exactly("evidence", "ard") | array("n_columns", 0.0),
+        "mean": array("n_columns"),
+        "noise": exactly("evidence") | number(1 / LARGEST) | made_of(Gamma),
+        "flat_first": FLAG,
+    },
+)
 @dataclass(frozen=True, eq=False)
 class LinearModelSpec:
     """What is known of weights and noise before the data, and what the evidence has to choose.

@@ -12,8 +12,12 @@ import torch
 import torch.distributions as td
 from torch import Tensor
 
-from .._validation import FloatArray, check_flag
+from .._parameters import Flag, Parameters, check_fields
+from .._schema import array
+from .._validation import FloatArray
 
+STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", 1e-300)}
+"""State of a fitted `StandardizedLikelihood` in files."""
 BLOCK_VALUES = 2**22
 """Values of X that are worked on at a time."""
 
@@ -413,8 +417,10 @@ class UnitIntervalLikelihood(Likelihood):
     def _examples(cls) -> tuple[Self, ...]:
         return cls(), cls(clip=True)
 
+    _parameters: ClassVar[Parameters] = {"clip": Flag()}
+
     def __post_init__(self) -> None:
-        check_flag(self.clip, "clip")
+        check_fields(self)
 
     @property
     def positive_only(self) -> bool:
@@ -445,7 +451,9 @@ def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
     n, total, squares = 0, np.zeros(X.shape[1]), np.zeros(X.shape[1])
     step = max(1, BLOCK_VALUES // X.shape[1])
     for start in range(0, len(X), step):
-        block = X[start : start + step]
+        block = np.ascontiguousarray(
+            X[start : start + step]
+        )  # sums then do not depend on the order
         m, block_total = len(block), block.sum(axis=0, dtype=np.float64)
         deviations = block - block_total / m
         correction = deviations.sum(axis=0) ** 2 / m
