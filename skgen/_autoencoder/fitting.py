@@ -10,7 +10,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -139,6 +139,9 @@ class BaseAutoencoder(BaseEstimator):
     `_architecture`; a conditional one extends `_views` by its context.
     """
 
+    _data_names: ClassVar[Batch] = Batch("X", "context", "mask")
+    """Names of the parts of a batch in errors and checkpoints."""
+
     module_: VAE
     explained_kl_: FloatArray
     history_: dict[str, list[Any]]
@@ -178,7 +181,7 @@ class BaseAutoencoder(BaseEstimator):
             checkpoint = Checkpoint.read(path)
             result = self._train(data, warm, settings, ranks, checkpoint)
             if not result.interrupted:
-                self._warn_of_collapse()
+                self._warn_if_collapsed()
                 checkpoint.remove()
         if result.interrupted:
             raise KeyboardInterrupt(
@@ -213,14 +216,14 @@ class BaseAutoencoder(BaseEstimator):
         seeds = self._seeds(warm, ranks, checkpoint)
         vae = self._build(batch, likelihood, warm, seeds)
         views = self._views(batch, vae)
-        kept, early_stopping = self._split(views, settings, warm, seeds)
+        training_data, early_stopping = self._split(views, settings, warm, seeds)
         if checkpoint.path or not ranks.is_single:
             identity = self._identity(batch, vae)
             ranks.check_identity(identity)
             checkpoint.check_identity(identity)
         result = train(
             vae,
-            kept,
+            training_data,
             replace(settings, loss_offset=-_mean_log_jacobian(batch.x, vae.likelihood)),
             torch.Generator().manual_seed(next(seeds)),
             early_stopping,
@@ -229,7 +232,7 @@ class BaseAutoencoder(BaseEstimator):
             checkpoint,
         )
         self._store(vae, result, warm)
-        self.explained_kl_ = self._mean_kl(kept)
+        self.explained_kl_ = self._mean_kl(training_data)
         self._seed = next(seeds)
         return result
 
@@ -290,8 +293,9 @@ class BaseAutoencoder(BaseEstimator):
         view = TableView(batch.x, vae.dtype, vae.likelihood.transform)
         if not (magnitude := view.max_magnitude) <= MAX_MAGNITUDE[vae.dtype]:
             raise ValueError(
-                f"`X` must lie within {MAX_MAGNITUDE[vae.dtype]:g} standard deviations of the data "
-                f"that the model was fitted to; got {magnitude:g}. Leave out such rows."
+                f"`{self._data_names.x}` must lie within {MAX_MAGNITUDE[vae.dtype]:g} standard "
+                f"deviations of the data that the model was fitted to; got {magnitude:g}. Leave "
+                "out such rows."
             )
         mask = None if batch.mask is None else TableView(batch.mask, torch.bool)
         return Batch(view, mask=mask)
@@ -324,12 +328,11 @@ class BaseAutoencoder(BaseEstimator):
 
     def _identity(self, batch: Batch, vae: VAE) -> dict[str, str]:
         """Everything that the outcome of a fit depends on, as text."""
-        parameters = self.get_params(deep=False)
-        names = parameters.keys() - NOT_IN_IDENTITY
-        tables = dict(zip(("X", "context", "mask"), batch, strict=True))
+        parameters = self.get_params(deep=False).items()
+        tables = zip(self._data_names, batch, strict=True)
         return {
-            **describe({name: parameters[name] for name in parameters if name in names}),
-            **{name: fingerprint(table) for name, table in tables.items() if table is not None},
+            **describe({name: value for name, value in parameters if name not in NOT_IN_IDENTITY}),
+            **{name: fingerprint(table) for name, table in tables if table is not None},
             "networks": digest(vae),
         }
 
@@ -359,7 +362,7 @@ class BaseAutoencoder(BaseEstimator):
         mean: FloatArray = map_blocks(kl, index).mean(axis=0, dtype=np.float64)
         return mean
 
-    def _warn_of_collapse(self) -> None:
+    def _warn_if_collapsed(self) -> None:
         if self.explained_kl_.max() < COLLAPSE_THRESHOLD:
             warnings.warn(
                 "All latent dimensions have collapsed: the latent means say nothing of X "

@@ -451,7 +451,9 @@ def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
     n, total, squares = 0, np.zeros(X.shape[1]), np.zeros(X.shape[1])
     step = max(1, BLOCK_VALUES // X.shape[1])
     for start in range(0, len(X), step):
-        block = X[start : start + step]
+        block = np.ascontiguousarray(
+            X[start : start + step]
+        )  # sums then do not depend on the order
         m, block_total = len(block), block.sum(axis=0, dtype=np.float64)
         deviations = block - block_total / m
         correction = deviations.sum(axis=0) ** 2 / m
