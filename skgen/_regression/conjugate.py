@@ -20,7 +20,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.special import gammaln
 
-from .._schema import FINITE, NONE, array, number, store
+from .._schema import FINITE, NONE, Values, array, number, store
 from .._validation import FloatArray
 from .predictive import draw_variances, variance_ratio
 
@@ -198,7 +198,11 @@ class Posterior:
     log_evidence: FloatArray  # (n_outputs,)
 
     @classmethod
-    def from_earlier(
+    def _from_record(cls, values: Values) -> Self:
+        return (cls._from_earlier if "noise_variance" in values else cls)(**values)
+
+    @classmethod
+    def _from_earlier(
         cls, root: FloatArray, noise_variance: FloatArray, precision: FloatArray,
         wide_scale: FloatArray | None = None, wide_root: FloatArray | None = None, **others: Any,
     ) -> Self:  # fmt: skip

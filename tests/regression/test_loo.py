@@ -18,10 +18,10 @@ from skgen._regression.rows import Rows
 @pytest.mark.parametrize("basis", SEARCHED)
 def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, weighted, rng):
     """By the covariance of weights and parameters together, of the model that is linear in both."""
-    X = table(rng, 50, 2)
-    Y = np.sin(X[:, :1] + X[:, 1:] / 3) + 0.2 * rng.normal(size=(50, 2))
+    X = table(rng, 100, 2)
+    Y = np.sin(X[:, :1] + X[:, 1:] / 3) + 0.2 * rng.normal(size=(100, 2))
     Y *= [1.0, 20.0]
-    weights = rng.uniform(0.5, 3, size=50) if weighted else None
+    weights = rng.uniform(0.5, 3, size=100) if weighted else None
     model = BayesianBasisRegressor(SEARCHED[basis], noise_precision=noise_precision)
     stream = model.fit(X, Y, weights)._stream
     posteriors, design = stream.prior.best(stream.statistic), stream.design
@@ -33,7 +33,7 @@ def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, 
         places = np.r_[output * n_columns : (output + 1) * n_columns, -n_theta:0]
         moves = [
             design.basis.vjp(X, Phi[:, 1:], np.outer(row, posterior.mean[1:, 0]))
-            for row in np.eye(50)
+            for row in np.eye(100)
         ]
         columns = np.hstack([Phi, moves]) * np.sqrt(posterior.noise_precision[0])
         if weighted:
