@@ -171,7 +171,7 @@ class TraversalDisplay(ImagesDisplay):
         estimator : VAETransformer, or Pipeline or search that ends in one
             Fitted, with ``inverse_transform``.
         X : array-like of shape (1, n_features), default=None
-            The row at whose latent means the other dimensions stay. None is the median of the prior.
+            Row at whose latent means the other dimensions stay. None is the median of the prior.
         n_dimensions : int, default=None
             Number of rows, those of the largest KL; None draws all.
         n_steps : int, default=9
