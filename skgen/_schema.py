@@ -213,10 +213,16 @@ class Schema:
             if key in values and not test.holds(values[key], sizes):
                 raise TypeError(
                     f"`{key}` of {name} must be valid, and plain data or objects of skgen; got "
-                    f"{key}={short_repr(values[key])}. Change it before you save."
+                    f"{_describe(values[key])}. Change it before you save."
                 )
         if not self.is_consistent(values):
             raise TypeError(f"the values of {name} do not fit each other")
+
+
+def _describe(value: Any) -> str:
+    """Return a number or text as it is, and only the type of what may be large."""
+    is_small = value is None or isinstance(value, bool | numbers.Real | str)
+    return short_repr(value) if is_small else f"a {type(value).__name__}"
 
 
 def store(

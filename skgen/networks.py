@@ -311,7 +311,7 @@ def _halve(size: int) -> int:
 
 
 def check_builder(builder: Any, name: str) -> Builder:
-    """Return ``builder`` if it is callable and not a module already built, else raise."""
+    """Return ``builder`` if it is callable and not a module already built, or raise."""
     if not callable(builder) or isinstance(builder, nn.Module):
         raise TypeError(
             f"`{name}` must be a str or a callable(n_inputs, n_outputs) that returns a module; got "

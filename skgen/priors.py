@@ -28,10 +28,10 @@ Prior = Callable[[int, int], nn.Module]
 
 
 class LatentDistribution(ABC):
-    """Distribution of latent codes.
+    """Distribution of latent codes z of shape (..., n_components); all densities are in nats.
 
-    A subclass must define `log_prob` and `sample`; where the KL divergence from a normal
-    distribution has a closed form, `kl` too.
+    A subclass must define `log_prob` and `sample`, and `kl` where it has a closed form; the other
+    methods follow from these, and may be overridden for speed.
 
     Attributes
     ----------
@@ -40,18 +40,6 @@ class LatentDistribution(ABC):
     mean, stddev : Tensor or float
         Moments of each latent dimension, of shape (n_components,), or (n_samples, n_components)
         with a context; a number is for all dimensions.
-
-    See Also
-    --------
-    StandardNormal : The prior of a variational autoencoder.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skgen.priors import LatentDistribution, StandardNormal
-    >>> prior = StandardNormal()(n_components=2)
-    >>> isinstance(prior(), LatentDistribution)
-    True
     """
 
     n_components: int
@@ -60,99 +48,35 @@ class LatentDistribution(ABC):
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
-        """Return log p(z).
-
-        Parameters
-        ----------
-        z : Tensor of shape (..., n_components)
-            Latent codes.
-
-        Returns
-        -------
-        log_prob : Tensor of shape (...)
-            Log densities, in nats.
-        """
+        """Return log p(z), of shape (...)."""
 
     @abstractmethod
     def sample(self, n_samples: int, generator: np.random.Generator) -> Tensor:
-        """Draw latent codes.
-
-        Parameters
-        ----------
-        n_samples : int
-            Number of draws: with a context, one for each of its rows.
-        generator : numpy.random.Generator
-            Source of randomness.
-
-        Returns
-        -------
-        z : Tensor of shape (n_samples, n_components)
-            Latent codes.
-        """
-
-    def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor | None:
-        """Return KL(N(mean, diag(exp(log_variance))) || p(z)) by latent dimension.
-
-        Parameters
-        ----------
-        mean, log_variance : Tensor of shape (n_samples, n_components)
-            Moments of normal distributions.
-
-        Returns
-        -------
-        kl : Tensor of shape (n_samples, n_components) or None
-            KL divergences, in nats; None if there is no closed form: the KL divergence is then
-            estimated from draws.
-        """
-        return None
+        """Draw codes, of shape (n_samples, n_components): with a context, one for each row."""
 
     def quantiles(self, p: FloatArray) -> FloatArray:
-        """Return quantiles of each latent dimension.
-
-        Parameters
-        ----------
-        p : ndarray of shape (n_quantiles,)
-            Probabilities between 0 and 1.
-
-        Returns
-        -------
-        quantiles : ndarray of shape (n_quantiles, n_components)
-            Quantiles, by default those of many draws.
-        """
+        """Return quantiles of each dimension, shape (len(p), n_components), by default of draws."""
         draws = self.sample(N_QUANTILE_DRAWS, np.random.default_rng(0))
         return np.quantile(draws.detach().cpu().numpy(), p, axis=0)
 
-    # -- what training and importance sampling compute, to be overridden for speed ----------------
-
     def unnormalized_log_prob(self, z: Tensor) -> Tensor:
-        """Return log p(z) without the constant of normal densities.
+        """Return `log_prob` without the constant of normal densities, -1/2 log(2 pi) per dimension.
 
-        Parameters
-        ----------
-        z : Tensor of shape (..., n_components)
-            Latent codes.
-
-        Returns
-        -------
-        unnormalized_log_prob : Tensor of shape (...)
-            `log_prob` plus 1/2 log(2 pi) per dimension: the constant cancels in importance weights.
+        It cancels in importance weights.
         """
         return self.log_prob(z) + 0.5 * self.n_components * LOG_2_PI
 
+    def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor | None:
+        """Return KL(N(mean, diag(exp(log_variance))) || p(z)) by row and latent dimension.
+
+        None if there is no closed form: the KL divergence is then estimated by `kl_of_draws`.
+        """
+        return None
+
     def kl_of_draws(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-        """Estimate the KL divergence by one draw per row.
+        """Estimate the KL divergence by one draw per row, from standard normal numbers.
 
-        Parameters
-        ----------
-        mean, log_variance : Tensor of shape (n_samples, n_components)
-            Moments of normal distributions.
-        noise : Tensor of shape (n_samples, n_components)
-            Standard normal numbers, which give the draws.
-
-        Returns
-        -------
-        kl : Tensor of shape (n_samples, n_components)
-            Estimates, in nats; each latent dimension has an equal share.
+        Each latent dimension has an equal share of the estimate of its row.
         """
         z = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
         log_q = -0.5 * (noise.square() + log_variance).sum(-1, keepdim=True)
@@ -160,40 +84,14 @@ class LatentDistribution(ABC):
         return (total / self.n_components).expand_as(z)
 
     def mean_kl(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-        """Return the mean over rows of `kl`, or of `kl_of_draws` where that is None.
-
-        Parameters
-        ----------
-        mean, log_variance, noise : Tensor of shape (n_samples, n_components)
-            As in `kl_of_draws`.
-
-        Returns
-        -------
-        mean_kl : Tensor of shape (n_components,)
-            Means, in nats.
-        """
+        """Return the mean over rows of `kl`, or of `kl_of_draws` where that is None."""
         kl = self.kl(mean, log_variance)
         return (self.kl_of_draws(mean, log_variance, noise) if kl is None else kl).mean(0)
 
     def subtract_kl(
         self, value: Tensor, weight: float, mean: Tensor, log_variance: Tensor, noise: Tensor
     ) -> Tensor:
-        """Return a value minus the weighted mean of the KL divergence over rows.
-
-        Parameters
-        ----------
-        value : Tensor of shape ()
-            The other term of the ELBO.
-        weight : float
-            Weight of the KL divergence.
-        mean, log_variance, noise : Tensor of shape (n_samples, n_components)
-            As in `kl_of_draws`.
-
-        Returns
-        -------
-        difference : Tensor of shape ()
-            The ELBO.
-        """
+        """Return a value minus the weighted sum of `mean_kl`: what training differentiates."""
         return value - weight * self.mean_kl(mean, log_variance, noise).sum()
 
 
@@ -204,7 +102,7 @@ class StandardNormal:
 
     See Also
     --------
-    LatentDistribution : What the module that it builds returns.
+    skgen.VAETransformer : Its latent codes have this prior.
 
     Examples
     --------
@@ -273,22 +171,21 @@ class _StandardNormalDistribution(LatentDistribution):
         return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
     def mean_kl(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-        return 0.5 * (self._doubled(mean, log_variance).mean(0) - 1)
+        return 0.5 * (self._twice_kl_plus_1(mean, log_variance).mean(0) - 1)
 
     def subtract_kl(
         self, value: Tensor, weight: float, mean: Tensor, log_variance: Tensor, noise: Tensor
     ) -> Tensor:
         # As few operations as possible: in small networks they take as long as the products.
-        half, doubled = 0.5 * weight, self._doubled(mean, log_variance)
+        half, doubled = 0.5 * weight, self._twice_kl_plus_1(mean, log_variance)
         return value.sub(doubled.sum(), alpha=half / len(mean)).add(half * self.n_components)
 
     @staticmethod
-    def _doubled(mean: Tensor, log_variance: Tensor) -> Tensor:
-        """Return twice the KL divergence, plus 1."""
+    def _twice_kl_plus_1(mean: Tensor, log_variance: Tensor) -> Tensor:
         return mean.square() + log_variance.exp() - log_variance
 
 
 PARTS: dict[str, Any] = {part.shortcut: part for part in (StandardNormal,)}
 """Priors by name."""
 
-__all__ = ["LatentDistribution", *(part.__name__ for part in PARTS.values())]
+__all__ = [part.__name__ for part in PARTS.values()]

@@ -44,6 +44,15 @@ def without_addresses(value: object) -> str:
     return re.sub(r" at 0x\w+", "", str(value))
 
 
+def examples(parts: dict[str, type]) -> dict[str, object]:
+    """Examples of registered parts by name; the last of each part has the part's own name."""
+    return {
+        f"{name} {index}" if index < len(cls._examples()) else name: example
+        for name, cls in parts.items()
+        for index, example in enumerate(cls._examples(), start=1)
+    }
+
+
 def assert_digits(actual, expected, digits=12):
     """Equal to so many digits of the largest element of ``expected``."""
     np.testing.assert_allclose(

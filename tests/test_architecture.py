@@ -29,7 +29,8 @@ WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"_gaussian", "_sigmoid", "_fourier"}, {""}),
     "likelihoods": ({"_base"}, {"_bernoulli", "_continuous_bernoulli", "_gaussian"}, {""}),
     "_regression": (
-        {"", "conjugate", "rows"},
+        {"", "predictive", "rows"},
+        {"conjugate"},
         {"precisions", "source", "dask"},
         {"design"},
         {"stream", "marginal_likelihood", "loo"},

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .._files.container import replacing
+from .._files.container import replacing, temporary_prefix
 from .._validation import short_repr
 
 FORMAT = "skgen checkpoint 2"
@@ -88,7 +88,7 @@ class Checkpoint:
         """Delete the file, and temporary files of processes that were killed while writing."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
-            for temporary in self.path.parent.glob(f".{escape(self.path.name)}.*.tmp"):
+            for temporary in self.path.parent.glob(f"{escape(temporary_prefix(self.path))}*.tmp"):
                 temporary.unlink(missing_ok=True)
 
 

@@ -21,7 +21,7 @@ from .._validation import FloatArray, check_numeric
 from ..bases import depends_on_data
 from ..bases._base import Basis
 from .conjugate import Statistic
-from .rows import SEARCH_ROWS, Rows, check_not_empty, evenly_spaced
+from .rows import SEARCH_ROWS, Rows, check_not_empty, evenly_spaced_indices
 
 FAN_IN = 8
 """Number of results that one task merges."""
@@ -190,12 +190,12 @@ class DaskRows:
             features: Any = _Features(self)
             basis._place(features)
             return self.select(1).X
-        sample = np.union1d(evenly_spaced(len(self), SEARCH_ROWS), self._extremes.places)
+        sample = np.union1d(evenly_spaced_indices(len(self), SEARCH_ROWS), self._extremes.places)
         return self[sample].fit_basis(basis)
 
     def select(self, n_rows: int) -> Rows:
         """At most ``n_rows`` rows, evenly spaced, fetched to the client."""
-        return self[evenly_spaced(len(self), n_rows)]
+        return self[evenly_spaced_indices(len(self), n_rows)]
 
     def reduce(self, function: Callable[..., Any], merge: Callable[..., Any], *args: Any) -> Any:
         """Call ``function(rows, *args)`` on every block; merge results in order, in a tree."""
@@ -234,7 +234,7 @@ class DaskRows:
         """Rows of these numbers, in memory."""
         if self._fetched is None or not np.isin(index, self._fetched[0]).all():
             # One pass for these and for the rows of the basis search.
-            wanted = np.union1d(index, evenly_spaced(len(self), SEARCH_ROWS))
+            wanted = np.union1d(index, evenly_spaced_indices(len(self), SEARCH_ROWS))
             self._fetched = wanted, self._fetch(wanted)
         fetched, rows = self._fetched
         return rows[np.searchsorted(fetched, index)]

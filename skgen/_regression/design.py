@@ -34,7 +34,7 @@ QR_ROWS = 1024
         "basis": TRANSFORMER,
         "n_basis": integer(1),
         "fit_intercept": FLAG,
-        "learnt": NONE | made_of(LooCalibration),
+        "calibration": NONE | made_of(LooCalibration),
     }
 )
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Design:
     basis: Any
     n_basis: int
     fit_intercept: bool
-    learnt: LooCalibration | None = None
+    calibration: LooCalibration | None = None
     """Calibration of the predictive distribution if parameters of the basis were learned."""
 
     @classmethod

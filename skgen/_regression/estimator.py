@@ -17,7 +17,6 @@ from typing import Any, ClassVar, Literal, Self
 import joblib
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student_t
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import (
@@ -37,9 +36,11 @@ from .._validation import (
     check_number,
     check_numeric,
     check_size,
+    check_vector,
     generator,
     restore_on_error,
     shape_of,
+    short_repr,
 )
 from ..bases import BASIS, depends_on_data, resolve_basis
 from ..bases._base import is_finite_on
@@ -57,6 +58,7 @@ from .dask import (
 )
 from .design import QR_ROWS, Design, evaluate_rows, summarize
 from .precisions import LinearModelSpec
+from .predictive import Predictive, joint_covariance
 from .rows import Rows
 from .source import Source
 from .stream import Stream
@@ -189,10 +191,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     that match the kurtosis of the noise. They are more than 4, or 4 if the kurtosis is infinite.
     Data that leave fewer than 3 degrees of freedom for the noise count as leaving 3.
 
-    If both the length scales of the basis and the noise precision are learned, leave-one-out
-    residuals, at the learned values, correct the predictive distribution. It takes their degrees of
-    freedom if these are fewer, and its standard deviation is enlarged until the central 95 %
-    interval contains 95 % of them. This uses at most 4000 rows, and needs at least 20.
+    Where both basis and noise are learned, the effective number of basis parameters adds to that of
+    the weights, and rows are left out one by one, at the learned parameters and precisions: the
+    Student-t is then the most likely one for their residuals, with the distribution above counted
+    as 30 rows more, whose standard deviations it may increase and whose degrees of freedom it may
+    reduce, to three at least. Of large data at most 4000 rows count.
 
     References
     ----------
@@ -561,9 +564,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     # -- predicting ------------------------------------------------------------------------------
 
     def predict(
-        self, X: npt.ArrayLike, return_std: bool = False, return_cov: bool = False
+        self,
+        X: npt.ArrayLike,
+        return_std: bool = False,
+        return_cov: bool = False,
+        *,
+        observation_noise: bool = True,
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
-        """Mean and spread of y given X (Bishop eqs 3.58-3.59); noise is part of the spread.
+        """Mean and spread of y given X (Bishop eqs 3.58-3.59).
 
         Parameters
         ----------
@@ -573,6 +581,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Whether to return standard deviations too.
         return_cov : bool, default=False
             Whether to return the joint covariance of the rows too.
+        observation_noise : bool, default=True
+            Whether the spread is that of observations, or of the function behind them.
 
         Returns
         -------
@@ -594,26 +604,102 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 "deviations are the roots of the covariance's diagonal."
             )
         if is_dask(X):
-            return self._predict_dask(X, return_std, return_cov)
+            return self._predict_dask(X, return_std, return_cov, observation_noise)
         stream, X = self._check_predict_input(X)
-        posteriors = self._posteriors()
-        mean, leverage = evaluate_rows(
-            stream.design, self._weights().T, posteriors if return_std or return_cov else [], X
-        )
         if return_std:
-            return self._drop_output_axis(mean), self._drop_output_axis(_std(posteriors, leverage))
+            predictive = self._predictive(X, observation_noise)
+            return self._drop_output_axis(predictive.mean), self._drop_output_axis(predictive.std)
+        mean = self._drop_output_axis(evaluate_rows(stream.design, self._weights().T, [], X)[0])
         if not return_cov:
-            return self._drop_output_axis(mean)
+            return mean
         Phi = stream.design.rows(X)
-        shapes = [posterior.shape_root.T @ Phi.T for posterior in posteriors]
         covariances = [
-            spread * (np.eye(len(X)) + shape.T @ shape)
-            for posterior, shape in zip(posteriors, shapes, strict=True)
-            for spread in posterior.spread
+            joint_covariance(posterior.root.T @ Phi.T, posterior.noise_variance, observation_noise)
+            for posterior in self._posteriors()
         ]
-        return self._drop_output_axis(mean), self._drop_output_axis(np.stack(covariances, axis=-1))
+        return mean, self._drop_output_axis(np.concatenate(covariances, axis=-1))
 
-    def _predict_dask(self, X: Any, return_std: bool, return_cov: bool) -> Any:
+    def _predictive(self, X: FloatArray, observation_noise: bool = True) -> Predictive:
+        """Predictive distributions at validated rows X."""
+        posteriors = self._posteriors()
+        mean, leverage = evaluate_rows(self._stream.design, self._weights().T, posteriors, X)
+        n_outputs = [len(posterior.squared_scale) for posterior in posteriors]
+        return Predictive.from_leverage(
+            mean,
+            np.repeat(leverage, n_outputs, axis=1),
+            np.concatenate([posterior.squared_scale for posterior in posteriors]),
+            np.repeat([posterior.df for posterior in posteriors], n_outputs),
+            observation_noise,
+        )
+
+    def predict_quantiles(
+        self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True
+    ) -> FloatArray:
+        """Quantiles of y given X, by the Student-t distribution.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        quantiles : float or array-like of shape (n_quantiles,)
+            Probabilities, above 0 and below 1.
+        observation_noise : bool, default=True
+            Whether the quantiles are those of observations, or of the function behind them.
+
+        Returns
+        -------
+        y_quantiles : ndarray of shape (n_samples, n_quantiles) or \
+                (n_samples, n_outputs, n_quantiles)
+            The quantiles, in the units of y.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the arguments are invalid.
+        """
+        probabilities = np.atleast_1d(
+            _check_probabilities(quantiles, "quantiles", shape_of(quantiles))
+        )
+        if is_dask(X):
+            model, (X,) = self._copy_for_blocks(X), as_arrays(X)
+            outputs = () if self._is_1d else (self._stream.n_outputs,)
+            function = partial(_predict_block_quantiles, probabilities, observation_noise)
+            return map_blocks(function, model, X, trailing=(*outputs, len(probabilities)))
+        _, X = self._check_predict_input(X)
+        table = self._predictive(X, observation_noise).quantiles(probabilities)
+        return table[:, 0] if self._is_1d else table
+
+    def predict_interval(
+        self, X: npt.ArrayLike, coverage: float = 0.95, *, observation_noise: bool = True
+    ) -> FloatArray:
+        """Central intervals that hold y given X with probability ``coverage``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        coverage : float, default=0.95
+            Probability, above 0 and below 1.
+        observation_noise : bool, default=True
+            Whether the intervals are for observations, or for the function behind them.
+
+        Returns
+        -------
+        y_interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
+            Lower and upper ends, in the units of y.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the arguments are invalid.
+        """
+        coverage = _check_probabilities(coverage, "coverage", ())
+        ends = [(1 - coverage) / 2, (1 + coverage) / 2]
+        return self.predict_quantiles(X, ends, observation_noise=observation_noise)
+
+    def _predict_dask(
+        self, X: Any, return_std: bool, return_cov: bool, observation_noise: bool
+    ) -> Any:
         if return_cov:
             raise ValueError(
                 "`return_cov` must be False for dask input, of whose rows the covariance has one "
@@ -624,7 +710,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         (X,) = as_arrays(X)
         if not return_std:
             return map_blocks(_predict_block, model, X, trailing=trailing)
-        both = map_blocks(_predict_block_with_std, model, X, trailing=(2, *trailing))
+        predict = partial(_predict_block_with_std, observation_noise=observation_noise)
+        both = map_blocks(predict, model, X, trailing=(2, *trailing))
         return both[:, 0], both[:, 1]
 
     def sample_y(
@@ -730,13 +817,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 _log_density_block, model, *as_arrays(X, y=y), trailing=()
             )
             return log_densities
-        stream, X = self._check_predict_input(X)
+        _, X = self._check_predict_input(X)
         Y = self._check_targets(y, len(X), reset=False)
-        posteriors = self._posteriors()
-        mean, leverage = evaluate_rows(stream.design, self._weights().T, posteriors, X)
-        scale = _std(posteriors, leverage, with_tails=False)
-        df = np.array([posterior.df for posterior, _ in _each_output(posteriors)])
-        log_density: FloatArray = np.sum(student_t.logpdf(Y, df, mean, scale), axis=1)
+        log_density: FloatArray = self._predictive(X).log_density(Y).sum(axis=1)
         return log_density
 
     def score(
@@ -791,12 +874,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             )  # fmt: skip
         stream = self._stream
         total = 0.0
-        for index, (posterior, variance) in enumerate(_each_output(stream.posteriors)):
+        for index, (posterior, precision) in enumerate(_each_output(stream.posteriors)):
             probe = clone(self)
             if noise_precision is not None:
                 probe.noise_precision = noise_precision
             elif self.noise_precision == "evidence":
-                probe.noise_precision = float(1 / variance)
+                probe.noise_precision = precision
             if prior_precision is not None:
                 probe.prior_precision = prior_precision
             elif isinstance(self.prior_precision, str):
@@ -879,7 +962,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             precision = self._stream.prior.precision[-n_basis:]
             return float(precision[0]) if np.all(precision == precision[0]) else precision.copy()
         relative = isinstance(self._stream.prior.noise, Gamma)
-        scale = [1.0 if relative else 1 / variance for _, variance in outputs]
+        scale = [1.0 if relative else precision for _, precision in outputs]
         precisions = np.stack(
             [unit * p.precision for (p, _), unit in zip(outputs, scale, strict=True)]
         )
@@ -893,8 +976,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     @property
     def noise_precision_(self) -> float | FloatArray:
         """Noise precision, given or learned."""
-        variances = np.array([variance for _, variance in _each_output(self._posteriors())])
-        precision: float | FloatArray = self._per_output(1 / variances)
+        precisions = np.array([precision for _, precision in _each_output(self._posteriors())])
+        precision: float | FloatArray = self._per_output(precisions)
         return precision
 
     @property
@@ -934,26 +1017,22 @@ class _Draws:
         return samples
 
 
-def _each_output(posteriors: list[Posterior]) -> Iterator[tuple[Posterior, float]]:
-    """Posterior and noise variance of each output, in order."""
-    for posterior in posteriors:
-        for variance in posterior.noise_variance:
-            yield posterior, float(variance)
-
-
-def _std(
-    posteriors: list[Posterior], leverage: FloatArray, *, with_tails: bool = True
-) -> FloatArray:
-    """Predictive standard deviations, or the scales of the Student-t's, (n_rows, n_outputs)."""
-    columns = [
-        np.outer(
-            1 + leverage[:, index], posterior.spread if with_tails else posterior.squared_scale
+def _check_probabilities(value: Any, name: str, shape: tuple[int, ...]) -> Any:
+    """Return ``value`` as an array of probabilities, or raise."""
+    remedy = "Give probabilities above 0 and below 1."
+    array = check_vector(value, name, shape, remedy=remedy)
+    if array.ndim > 1 or not array.size or not np.all((array > 0) & (array < 1)):
+        raise ValueError(
+            f"`{name}` must be above 0 and below 1; got {name}={short_repr(value)}. {remedy}"
         )
-        for index, posterior in enumerate(posteriors)
-    ]
-    variances = np.hstack(columns)
-    std: FloatArray = np.sqrt(variances, out=variances)
-    return std
+    return array
+
+
+def _each_output(posteriors: list[Posterior]) -> Iterator[tuple[Posterior, float]]:
+    """Posterior and noise precision of each output, in order."""
+    for posterior in posteriors:
+        for precision in posterior.noise_precision:
+            yield posterior, float(precision)
 
 
 # -- tasks on the blocks of dask input --------------------------------------------------------
@@ -964,9 +1043,17 @@ def _predict_block(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
     return mean
 
 
-def _predict_block_with_std(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
-    mean, std = model.predict(X, return_std=True)
-    return np.stack([mean, std], axis=1)
+def _predict_block_with_std(model: Any, X: FloatArray, observation_noise: bool) -> FloatArray:
+    return np.stack(model.predict(X, return_std=True, observation_noise=observation_noise), axis=1)
+
+
+def _predict_block_quantiles(
+    probabilities: FloatArray, observation_noise: bool, model: Any, X: FloatArray
+) -> FloatArray:
+    quantiles: FloatArray = model.predict_quantiles(
+        X, probabilities, observation_noise=observation_noise
+    )
+    return quantiles
 
 
 def _draw_block(model: Any, X: FloatArray, number: npt.NDArray[np.intp]) -> FloatArray:

@@ -60,7 +60,7 @@ class Rows:
 
     def select(self, n_rows: int) -> Rows:
         """At most ``n_rows`` rows, evenly spaced."""
-        return self if len(self) <= n_rows else self[evenly_spaced(len(self), n_rows)]
+        return self if len(self) <= n_rows else self[evenly_spaced_indices(len(self), n_rows)]
 
     def fit_basis(self, basis: Any) -> FloatArray:
         """Fit ``basis``; return one row of X to evaluate it on."""
@@ -76,7 +76,7 @@ class Rows:
         return function(self, *args)
 
 
-def evenly_spaced(n_rows: int, n_most: int) -> npt.NDArray[np.intp]:
+def evenly_spaced_indices(n_rows: int, n_most: int) -> npt.NDArray[np.intp]:
     """Indices of at most ``n_most`` of ``n_rows`` rows, the first and the last among them."""
     return np.linspace(0, n_rows - 1, min(n_rows, n_most)).astype(np.intp)
 

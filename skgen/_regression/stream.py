@@ -78,7 +78,7 @@ class Stream:
     def posteriors(self) -> list[Posterior]:
         """Posteriors in the order of outputs: one for all, or one for each."""
         if self._posteriors is None:
-            self._posteriors = self.prior.posteriors(self.statistic, self.design.learnt)
+            self._posteriors = self.prior.posteriors(self.statistic, self.design.calibration)
         return self._posteriors
 
     def buffer(self, X: FloatArray, Y: FloatArray, weights: FloatArray | float = 1.0) -> None:

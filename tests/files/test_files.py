@@ -47,6 +47,7 @@ from skgen import (
     SigmoidBasis,
     VAETransformer,
 )
+from skgen._files import container
 from skgen._files.container import read, write
 from skgen._files.files import HOMES
 from skgen._schema import SCHEMAS
@@ -420,6 +421,50 @@ def test_a_link_stays_a_link(path):
     skgen.save(GaussianBasis(3), path)
     assert path.is_symlink()
     assert skgen.load(target).n_basis == 3
+
+
+def test_a_file_that_is_replaced_keeps_its_mode(path):
+    skgen.save(GaussianBasis(3), path)
+    path.chmod(0o640)
+    skgen.save(GaussianBasis(4), path)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert skgen.load(path).n_basis == 4
+
+
+def test_the_longest_name_that_the_system_allows(path):
+    long = path.with_name("n" * 255)
+    skgen.save(GaussianBasis(3), long)
+    assert skgen.load(long).n_basis == 3
+    assert os.listdir(path.parent) == [long.name]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_pipes_and_devices_are_refused_and_left_alone(path):
+    os.mkfifo(path)
+    for call in (lambda: skgen.load(path), lambda: skgen.save(GaussianBasis(), path)):
+        with pytest.raises(OSError, match="must name a regular file"):
+            call()
+    assert path.is_fifo()
+    with pytest.raises(IsADirectoryError):
+        skgen.load(path.parent)
+    with pytest.raises(OSError, match="must name a regular file"):
+        skgen.load(os.devnull)
+
+
+@pytest.mark.usefixtures("_traced")
+def test_a_sparse_file_takes_no_memory(path):
+    with open(path, "wb") as file:
+        file.truncate(10**8)
+    outcome, _, peak = measured(path)
+    assert type(outcome) is ModelFileError
+    assert peak < 10**7
+
+
+def test_arrays_are_read_in_pieces(data, path, monkeypatch):
+    model = BayesianBasisRegressor("polynomial").fit(*data)
+    skgen.save(model, path)
+    monkeypatch.setattr(container, "PIECE_BYTES", 7)
+    assert_same_model(skgen.load(path), model, data[0])
 
 
 def test_a_missing_file_is_missing(path):
