@@ -232,7 +232,8 @@ def _invalid(value: Any, name: str) -> TypeError:
     return TypeError(
         f"`{name.removeprefix('.') or 'estimator'}` must be something that a file can hold: "
         "numbers, text, arrays, and objects of skgen and some of scikit-learn; got "
-        f"{short_repr(value)}. Leave it out, or pickle the estimator for readers who trust you."
+        f"{short_repr(value)}. Leave it out, or save the estimator by skops.io or pickle, for "
+        "readers who trust you."
     )
 
 
