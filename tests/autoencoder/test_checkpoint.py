@@ -94,9 +94,8 @@ def assert_same(vae: VAETransformer, other: VAETransformer) -> None:
     assert vae._seed == other._seed
     assert vars(vae).get("_split_seed") == vars(other).get("_split_seed")
     np.testing.assert_array_equal(vae.explained_kl_, other.explained_kl_)
-    for name in ("location_", "scale_"):
-        values = getattr(vae.likelihood_, name), getattr(other.likelihood_, name)
-        np.testing.assert_array_equal(*values)
+    for name, value in vars(vae.likelihood_).items():
+        np.testing.assert_array_equal(value, vars(other.likelihood_)[name])
 
 
 def states(vae: VAETransformer) -> list[dict[str, torch.Tensor]]:
