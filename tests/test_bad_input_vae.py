@@ -448,13 +448,8 @@ def _fault_of_learning(case: Case, vae: Any, result: Any) -> str:
     if result is not vae:
         return "does not return the estimator"
     weights = [value.numpy() for value in vae.module_.state_dict().values()]
-    learnt = [
-        vae.likelihood_.location_,
-        vae.likelihood_.scale_,
-        vae.explained_kl_,
-        vae.loss_curve_,
-        *weights,
-    ]
+    transform = [v for v in vars(vae.likelihood_).values() if isinstance(v, np.ndarray)]
+    learnt = [*transform, vae.explained_kl_, vae.loss_curve_, *weights]
     if not is_finite(tuple(learnt)):
         return f"learns {learnt}"
     X = case.kwargs["X"]
@@ -538,7 +533,7 @@ FAULTS = {
     "an IndexError, and text taken for numbers": (VAETransformer, "_validate", unvalidated),
     "a message without condition and remedy": (skgen._autoencoder.vae, "check_numeric", terse),
     "values that overflow": (skgen._autoencoder.vae, "check_size", unchecked),
-    "flags that are not checked": (skgen._parameters, "check_flag", unchecked),
+    "flags that are not checked": (skgen._autoencoder.vae, "check_flag", unchecked),
     "words that are not checked": (skgen._parameters, "check_choice", unchecked),
     "sizes that are not checked": (
         skgen._parameters.Sequence,
