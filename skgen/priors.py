@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ._schema import store
 from ._validation import FloatArray
 
 LOG_2_PI = math.log(2 * math.pi)
@@ -94,6 +95,7 @@ class LatentDistribution(ABC):
         return value - weight * self.mean_kl(mean, log_variance, noise).sum()
 
 
+@store(parameters={})
 @dataclass(frozen=True)
 class StandardNormal:
     """Builder of the standard normal prior, ``z ~ N(0, I)``.

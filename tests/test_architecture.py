@@ -29,7 +29,8 @@ WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"_gaussian", "_sigmoid", "_fourier"}, {""}),
     "likelihoods": ({"_base"}, {"_bernoulli", "_continuous_bernoulli", "_gaussian"}, {""}),
     "_regression": (
-        {"", "conjugate", "rows"},
+        {"", "predictive", "rows"},
+        {"conjugate"},
         {"precisions", "source", "dask"},
         {"design"},
         {"stream", "marginal_likelihood", "loo"},
@@ -40,6 +41,7 @@ WINGS = {
         {"", "batches", "building", "checkpoint", "row_noise"},
         {"distributed", "model"},
         {"importance", "training"},
+        {"fitting"},
         {"vae"},
     ),
     "_files": ({"", "container", "foreign"}, {"files"}),

@@ -520,7 +520,7 @@ def unchecked(value: Any, name: str, *choices: Any, **conditions: Any) -> Any:
 
 FAULTS = {
     "a failed call leaves attributes behind": (
-        skgen._autoencoder.vae,
+        skgen._autoencoder.fitting,
         "restore_on_error",
         forget_to_restore,
     ),
@@ -530,12 +530,16 @@ FAULTS = {
         "copy",
         types.SimpleNamespace(deepcopy=the_same),
     ),
-    "an IndexError, and text taken for numbers": (VAETransformer, "_validated", unvalidated),
+    "an IndexError, and text taken for numbers": (VAETransformer, "_validate", unvalidated),
     "a message without condition and remedy": (skgen._autoencoder.vae, "check_numeric", terse),
     "values that overflow": (skgen._autoencoder.vae, "check_size", unchecked),
-    "flags that are not checked": (skgen._autoencoder.vae, "check_flag", unchecked),
-    "words that are not checked": (networks, "check_choice", unchecked),
-    "sizes that are not checked": (networks, "check_sizes", unchecked),
+    "flags that are not checked": (skgen._parameters, "check_flag", unchecked),
+    "words that are not checked": (skgen._parameters, "check_choice", unchecked),
+    "sizes that are not checked": (
+        skgen._parameters.Sequence,
+        "check",
+        lambda self, value, name, **sizes: value,
+    ),
 }
 
 

@@ -24,9 +24,12 @@ import torch
 import torch.distributions as td
 from torch import Tensor, nn
 
+from .._schema import FLAG, Check, Sizes, Values, integer, is_float32, made_of, store
 from ..likelihoods import Likelihood
+from ..networks import PARTS as BUILDERS
 from ..networks import Builder, seed_torch
-from ..priors import LatentDistribution, Prior
+from ..priors import PARTS as PRIORS
+from ..priors import LatentDistribution, Prior, StandardNormal
 from .building import build_decoder, build_encoder
 
 State = dict[str, npt.NDArray[Any]]
@@ -64,6 +67,23 @@ class Architecture(NamedTuple):
     sees_mask: bool = False
 
 
+def _are_weights(value: Any, _: Sizes) -> bool:
+    return isinstance(value, dict) and all(map(is_float32, value.values()))
+
+
+@store(
+    parameters={
+        "encoder": made_of(*BUILDERS.values()),
+        "decoder": made_of(*BUILDERS.values()),
+        "likelihood": made_of(Likelihood),
+        "prior": made_of(*PRIORS.values()),
+        "n_features": integer(1),
+        "n_components": integer(1),
+        "n_context": integer(),
+        "sees_mask": FLAG,
+        "weights": Check(_are_weights),
+    }
+)
 class VAE(nn.Module):
     """Encoder, prior and decoder.
 
@@ -93,6 +113,29 @@ class VAE(nn.Module):
         """Pickle numpy arrays and how to build the module, so that no device is needed."""
         state = {name: value.cpu().numpy() for name, value in self.state_dict().items()}
         return restore, (self.architecture, state)
+
+    def _to_record(self) -> Values:
+        weights = {name: value.cpu().numpy() for name, value in self.state_dict().items()}
+        return {**self.architecture._asdict(), "weights": weights}
+
+    @classmethod
+    def _from_record(cls, values: Values) -> VAE:
+        """Build the module without memory, so that sizes may be wrong, then assign its weights."""
+        weights = values.pop("weights")
+        if "free" in weights:  # files of 0.1.0
+            weights["global_parameters"] = weights.pop("free")
+        layers = (vars(values[name]) for name in ("encoder", "decoder"))
+        n_layers = sum(len(of.get("hidden_layer_sizes", of.get("n_filters", ()))) for of in layers)
+        if n_layers > len(weights):
+            raise ValueError("the networks have more layers than weights")
+        with seed_torch(0), torch.device("meta"):
+            vae = cls(Architecture(**{"prior": StandardNormal(), **values}))
+        expected = {name: tuple(value.shape) for name, value in vae.state_dict().items()}
+        if expected != {name: value.shape for name, value in weights.items()}:
+            raise ValueError("the weights do not fit the networks")
+        state = {name: torch.from_numpy(value) for name, value in weights.items()}
+        vae.load_state_dict(state, assign=True)
+        return vae.eval()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         twin = memo[id(self)] = type(self).__new__(type(self))

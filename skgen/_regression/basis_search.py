@@ -54,7 +54,7 @@ def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Desig
         statistic, posteriors = found
     else:
         basis.theta_ = start
-    return replace(design, learnt=calibrate(final, rows, prior, statistic, posteriors))
+    return replace(design, calibration=calibrate(final, rows, prior, statistic, posteriors))
 
 
 def _fit_weights(
@@ -62,7 +62,7 @@ def _fit_weights(
 ) -> tuple[Statistic, list[Posterior]]:
     with np.errstate(all="ignore"):
         statistic = statistic_of(design, rows, "auto")
-        return statistic, prior.posteriors(statistic)
+        return statistic, prior.best(statistic)
 
 
 def _log_evidence(posteriors: list[Posterior]) -> float:
@@ -124,7 +124,7 @@ def _initial_log_ratio(
     if not objective.is_ratio_free:
         return 0.0
     if objective.is_ratio_noise_variance:  # in the unit of y
-        variances = np.concatenate([posterior.noise_variance for posterior in posteriors])
-        return float(np.log(variances).mean())
+        precisions = np.concatenate([posterior.noise_precision for posterior in posteriors])
+        return -float(np.log(precisions).mean())
     signal = objective.signal_variance(start)
     return float(np.log((signal if signal > 0 else 1.0) / SIGNAL_TO_NOISE))

@@ -14,12 +14,15 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from scipy.linalg import lapack
 from scipy.special import gammaln
 
+from .._schema import FINITE, NONE, Values, array, number, store
 from .._validation import FloatArray
+from .predictive import draw_variances, variance_ratio
 
 QR_BLOCK = 16
 LOG_2PI = float(np.log(2 * np.pi))
@@ -29,6 +32,14 @@ class UndeterminedError(ValueError):
     """The data and the prior together leave some weights without a finite variance."""
 
 
+@store(
+    parameters={
+        "factor": array("n_columns n_columns"),
+        "targets": array("n_columns n_outputs", -FINITE, FINITE),
+        "residual": array("n_outputs", 0.0, FINITE),
+        "weight": number(0.0, FINITE),
+    }
+)
 @dataclass(frozen=True, eq=False)
 class Statistic:
     """All that a Gaussian linear model needs to know of its rows; data only, no prior.
@@ -140,6 +151,7 @@ def condition_number(factor: FloatArray) -> float:
     return float(1 / rcond) if rcond > 0 else np.inf
 
 
+@store(parameters={"shape": number(0.0), "rate": number(0.0)})
 @dataclass(frozen=True)
 class Gamma:
     """Gamma prior of the noise precision; zero shape and rate is Jeffreys' prior."""
@@ -148,59 +160,77 @@ class Gamma:
     rate: float
 
 
+@store(
+    parameters={
+        "mean": array("n_columns n_outputs", -np.inf, np.inf),
+        "root": array("n_columns n_columns", -np.inf, np.inf),
+        "squared_scale": array("n_outputs", 0.0, np.inf),
+        "df": number(0.0, np.inf),
+        "precision": array("n_columns", 0.0, np.inf),
+        "noise_precision": array("n_outputs", 0.0, np.inf),
+        "n_effective_params": number(-np.inf, np.inf),
+        "log_evidence": array("n_outputs", -np.inf, np.inf),
+    },
+    options={  # of files of 0.1.0
+        "noise_variance": array("n_outputs", 0.0, np.inf),
+        "wide_scale": NONE | array("n_outputs", 0.0, np.inf),
+        "wide_root": NONE | array("n_columns n_columns", -np.inf, np.inf),
+    },
+)
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """Posterior of the weights of outputs that share one relative prior precision.
 
-    Output k has weights ``t(df_k, mean[:, k], noise_variance_k * root root')`` and a new
-    observation at phi has ``t(df_k, phi' mean[:, k], noise_variance_k * (1 + |root' phi|^2))``;
-    infinite degrees of freedom make them normal (eqs 3.49 and 3.58 of Bishop). Where precisions are
-    learned, ``noise_variance`` and ``root`` are those of the best ones, and ``df``, ``wide_scale``
-    and ``wide_root`` say how uncertain they leave the rest: the last two take the places of the
-    first two in all that is said of the weights and of new observations.
+    Output k has weights ``t(df, mean[:, k], squared_scale[k] * root root')`` and a new observation
+    at phi has ``t(df, phi' mean[:, k], squared_scale[k] * (1 + |root' phi|^2))``; infinite degrees
+    of freedom make them normal (eqs 3.49 and 3.58 of Bishop). Where precisions are learned, mean,
+    ``noise_precision``, ``precision`` and ``n_effective_params`` are those of the best ones, and
+    ``root``, ``squared_scale`` and ``df`` include the uncertainty of the precisions.
     """
 
     mean: FloatArray  # (n_columns, n_outputs)
     root: FloatArray  # (n_columns, n_columns), upper triangular
-    noise_variance: FloatArray  # (n_outputs,)
+    squared_scale: FloatArray  # (n_outputs,)
     df: float
     precision: FloatArray  # (n_columns,), relative to the noise precision
+    noise_precision: FloatArray  # (n_outputs,)
+    n_effective_params: float
     log_evidence: FloatArray  # (n_outputs,)
-    wide_scale: FloatArray | None = None
-    wide_root: FloatArray | None = None
+
+    @classmethod
+    def _from_record(cls, values: Values) -> Self:
+        return (cls._from_earlier if "noise_variance" in values else cls)(**values)
+
+    @classmethod
+    def _from_earlier(
+        cls, root: FloatArray, noise_variance: FloatArray, precision: FloatArray,
+        wide_scale: FloatArray | None = None, wide_root: FloatArray | None = None, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Posterior from a file of 0.1.0, which has the root at the best precisions too."""
+        return cls(
+            root=root if wide_root is None else wide_root,
+            squared_scale=noise_variance if wide_scale is None else wide_scale,
+            precision=precision,
+            noise_precision=1 / noise_variance,
+            n_effective_params=effective_number_of_weights(root, precision),
+            **others,
+        )
 
     @property
-    def squared_scale(self) -> FloatArray:
-        """Squared scale of the noise's distribution, one per output."""
-        return self.noise_variance if self.wide_scale is None else self.wide_scale
-
-    @property
-    def shape_root(self) -> FloatArray:
-        """The root of the shape of the weights' distribution."""
-        return self.root if self.wide_root is None else self.wide_root
-
-    @property
-    def spread(self) -> FloatArray:
-        """Variance of the noise, its uncertainty included, one per output."""
-        inflation = self.df / (self.df - 2) if self.df > 2 else np.inf
-        variance: FloatArray = self.squared_scale * (1.0 if np.isinf(self.df) else inflation)
+    def noise_variance(self) -> FloatArray:
+        """Expected variance of the noise, shape (n_outputs,)."""
+        variance: FloatArray = self.squared_scale * variance_ratio(self.df)
         return variance
 
     @property
     def covariance(self) -> FloatArray:
         """Covariance of each output's weights, shape (n_outputs, n_columns, n_columns)."""
-        covariance: FloatArray = self.spread[:, None, None] * (self.shape_root @ self.shape_root.T)
+        covariance: FloatArray = self.noise_variance[:, None, None] * (self.root @ self.root.T)
         return covariance
 
-    @property
-    def n_effective_params(self) -> float:
-        """Number of directions that the data determine (Bishop eq. 3.91)."""
-        variances = np.einsum("ij,ij->i", self.root, self.root)
-        return float(len(self.mean) - self.precision @ variances)
-
     def leverage(self, Phi: FloatArray) -> FloatArray:
-        """``|shape_root' phi|^2`` for each row phi of ``Phi``, shape (n_rows,)."""
-        leverage, root = np.zeros(len(Phi)), self.shape_root
+        """``|root' phi|^2`` for each row phi of ``Phi``, shape (n_rows,)."""
+        leverage, root = np.zeros(len(Phi)), self.root
         n_columns = Phi.shape[1]
         # Panels skip most of the triangle's zeros, and unlike dtrmm the products run unlocked.
         panel = max(32, -(-n_columns // 8))
@@ -213,12 +243,10 @@ class Posterior:
     def draw(self, n_draws: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Weights (n_columns, n_outputs, n_draws) and noise scales (n_outputs, n_draws)."""
         n_columns, n_outputs = self.mean.shape
-        mixing = np.ones((n_outputs, n_draws))
-        if np.isfinite(self.df):
-            mixing = self.df / rng.chisquare(self.df, size=(n_outputs, n_draws))
-        scale = np.sqrt(self.squared_scale[:, None] * mixing)
+        variances = draw_variances(self.df, (n_outputs, n_draws), rng)
+        scale = np.sqrt(self.squared_scale[:, None] * variances)
         normal = rng.standard_normal((n_columns, n_outputs * n_draws))
-        deviation = (self.shape_root @ normal).reshape(n_columns, n_outputs, n_draws)
+        deviation = (self.root @ normal).reshape(n_columns, n_outputs, n_draws)
         return self.mean[:, :, None] + scale * deviation, scale
 
 
@@ -244,6 +272,7 @@ def condition(
             "fewer basis functions, or a positive `prior_precision`."
         )
     root, _ = lapack.dtrtri(factor)
+    n_effective = effective_number_of_weights(root, precision)
     # Solved, not multiplied by the inverse: the last digits of ill-conditioned fits are here.
     weights, _ = lapack.dtrtrs(factor, projected)
     energy = statistic.residual + np.einsum("ij,ij->j", remainder, remainder)
@@ -267,11 +296,19 @@ def condition(
         log_evidence = log_evidence + _log_gamma_mass(shape, rate)
         if noise.shape > 0 and noise.rate > 0:
             log_evidence = log_evidence - _log_gamma_mass(noise.shape, noise.rate)
-        return Posterior(weights, root, rate / shape, 2 * shape, precision, log_evidence)
+        return Posterior(
+            weights, root, rate / shape, 2 * shape, precision, shape / rate, n_effective,
+            log_evidence,
+        )  # fmt: skip
     if noise is None:
         noise = _most_evident_noise(statistic, energy, n_informative)
     log_evidence = log_evidence + 0.5 * (n_informative * np.log(noise) - noise * energy)
-    return Posterior(weights, root, 1 / noise, np.inf, precision, log_evidence)
+    return Posterior(weights, root, 1 / noise, np.inf, precision, noise, n_effective, log_evidence)
+
+
+def effective_number_of_weights(root: FloatArray, precision: FloatArray) -> float:
+    """Number of weights that the data determine (Bishop eq. 3.91)."""
+    return float(len(root) - precision @ np.einsum("ij,ij->i", root, root))
 
 
 def _most_evident_noise(

@@ -9,14 +9,14 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import joblib
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student_t
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import (
@@ -27,12 +27,12 @@ from sklearn.utils.validation import (
 )
 
 from .._documentation import DocumentationLink
+from .._parameters import NONE, Choice, Flag, Number, Parameters, Vector, check_parameters
+from .._schema import FLAG, Values, from_record, integer, made_of, store, to_record
 from .._validation import (
     LARGEST,
     FloatArray,
     RandomState,
-    check_choice,
-    check_flag,
     check_number,
     check_numeric,
     check_size,
@@ -40,8 +40,9 @@ from .._validation import (
     generator,
     restore_on_error,
     shape_of,
+    short_repr,
 )
-from ..bases import depends_on_data, resolve_basis
+from ..bases import BASIS, depends_on_data, resolve_basis
 from ..bases._base import is_finite_on
 from .basis_search import learn_basis
 from .conjugate import Gamma, Posterior, Statistic
@@ -57,6 +58,7 @@ from .dask import (
 )
 from .design import QR_ROWS, Design, evaluate_rows, summarize
 from .precisions import LinearModelSpec
+from .predictive import Predictive, joint_covariance
 from .rows import Rows
 from .source import Source
 from .stream import Stream
@@ -64,6 +66,19 @@ from .stream import Stream
 FLOAT64 = np.dtype(np.float64)
 
 
+PER_BASIS = "Give a number, or one per basis function."
+JEFFREYS = "Give both positive, or both 0 for Jeffreys' prior."
+
+
+@store(
+    state={
+        "_is_1d": FLAG,
+        "n_samples_seen_": integer(0, 2**63),
+        "_stream": made_of(Stream),
+        "settings_are_seen": FLAG,
+    },
+    derived=("basis_", "_seen_settings"),
+)
 class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Bayesian linear regression over basis functions.
 
@@ -176,10 +191,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     that match the kurtosis of the noise. They are more than 4, or 4 if the kurtosis is infinite.
     Data that leave fewer than 3 degrees of freedom for the noise count as leaving 3.
 
-    If both the length scales of the basis and the noise precision are learned, leave-one-out
-    residuals, at the learned values, correct the predictive distribution. It takes their degrees of
-    freedom if these are fewer, and its standard deviation is enlarged until the central 95 %
-    interval contains 95 % of them. This uses at most 4000 rows, and needs at least 20.
+    Where both basis and noise are learned, the effective number of basis parameters adds to that of
+    the weights, and rows are left out one by one, at the learned parameters and precisions: the
+    Student-t is then the most likely one for their residuals, with the distribution above counted
+    as 30 rows more, whose standard deviations it may increase and whose degrees of freedom it may
+    reduce, to three at least. Of large data at most 4000 rows count.
 
     References
     ----------
@@ -202,6 +218,50 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     _stream: Stream
     n_samples_seen_: int
+
+    _parameters: ClassVar[Parameters] = {
+        "basis": BASIS,
+        "prior_precision": Choice("evidence", "ard")
+        | Number(0.0, remedy=PER_BASIS)
+        | Vector("n_basis", low=0.0, remedy=PER_BASIS),
+        "noise_precision": Choice("evidence", "gamma")
+        | Number(1 / LARGEST, remedy="Give a positive number, 'evidence' or 'gamma'."),
+        "prior_mean": Number(remedy=PER_BASIS) | Vector("n_basis", remedy=PER_BASIS),
+        "fit_intercept": Flag(),
+        "intercept_precision": NONE | Number(0.0, remedy="0 is the flat prior."),
+        "noise_shape": Number(0.0, remedy=JEFFREYS),
+        "noise_rate": Number(0.0, remedy=JEFFREYS),
+        "forgetting": Number(0.0, 1.0, open_low=True, remedy="1 forgets nothing."),
+        "solver": Choice("auto", "qr", "cholesky"),
+    }
+
+    def _to_record(self) -> Values:
+        values = to_record(self)
+        if "_stream" in values:
+            seen = self._seen_settings
+            values["settings_are_seen"] = len(seen) == len(self._settings()) and all(
+                map(operator.is_, self._settings(), seen)
+            )
+        return values
+
+    @classmethod
+    def _from_record(cls, values: Values) -> Self:
+        are_seen = values.pop("settings_are_seen", False)
+        model: Self = from_record(cls, values)
+        if "_stream" in values:
+            model.basis_ = model._stream.design.basis
+            model._seen_settings = model._settings() if are_seen else (object(),)
+        return model
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        if "_stream" not in values:
+            return True
+        design, row = values["_stream"].design, np.zeros((1, values["n_features_in_"]))
+        with suppress(ValueError), np.errstate(all="ignore"):  # 0 may lie outside of its domain
+            if np.shape(design.basis.transform(row)) != (1, design.n_basis):
+                return False
+        return values["_stream"].n_outputs == 1 or not values["_is_1d"]
 
     def __init__(
         self,
@@ -259,10 +319,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             source = self._check_data(X, y, sample_weight, reset=True)
             design = self._fit_design(source)
             prior = self._prior(design)
-            solver = check_choice(self.solver, "solver", ("auto", "qr", "cholesky"))
-            self._check_forgetting()
             design = learn_basis(design, source, prior)
-            statistic, n_rows = summarize(source, design, solver)
+            statistic, n_rows = summarize(source, design, self.solver)
             stream = Stream(design, prior, statistic)
             _ = stream.posteriors  # computed now, so that this call raises their errors
             self._set_stream(stream, n_rows)
@@ -301,8 +359,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, reset=first)
             design = self._fit_design(source) if first else self._stream.design
-            prior = self._prior(design)
-            forgetting = self._check_forgetting()
+            prior, forgetting = self._prior(design), float(self.forgetting)
             if first:
                 design = learn_basis(design, source, prior)
             empty = Statistic.empty(design.n_columns, source.n_outputs)
@@ -471,31 +528,31 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return Y
 
     def _fit_design(self, source: Source) -> Design:
-        fit_intercept = check_flag(self.fit_intercept, "fit_intercept")
-        basis = resolve_basis(self.basis, source.n_features)
-        return Design.of(basis, source.fit_basis(basis), fit_intercept)
+        p = check_parameters(self)
+        basis = resolve_basis(p.basis, source.n_features)
+        return Design.of(basis, source.fit_basis(basis), p.fit_intercept)
 
     def _prior(self, design: Design) -> LinearModelSpec:
         """Prior of the columns of the design matrix, from the parameters."""
-        noise = self._noise()
+        p = check_parameters(self, n_basis=design.n_basis)
+        noise, precision = p.noise_precision, p.prior_precision
+        if noise == "gamma":
+            noise = Gamma(p.noise_shape, p.noise_rate)
         means = np.zeros(design.n_columns)
-        means[design.n_columns - design.n_basis :] = self._check_per_basis(
-            self.prior_mean, "prior_mean", design.n_basis, -np.inf
-        )
-        if isinstance(self.prior_precision, str):
-            rule = check_choice(self.prior_precision, "prior_precision", ("evidence", "ard"))
-            if self.intercept_precision is not None and self._check_intercept_precision() > 0:
+        means[design.n_columns - design.n_basis :] = p.prior_mean
+        if isinstance(precision, str):
+            if p.intercept_precision:
                 raise ValueError(
                     "`intercept_precision` must be None or 0 if `prior_precision` is learned; got "
                     f"intercept_precision={self.intercept_precision!r}. Give both as numbers."
                 )
-            return LinearModelSpec(rule, means, noise, design.fit_intercept)  # type: ignore[arg-type]
+            rule: Any = precision
+            return LinearModelSpec(rule, means, noise, design.fit_intercept)
         precisions = np.empty(design.n_columns)
-        precisions[design.n_columns - design.n_basis :] = self._check_per_basis(
-            self.prior_precision, "prior_precision", design.n_basis, 0.0
-        )
         if design.fit_intercept:
-            precisions[0] = self._check_intercept_precision()
+            default = 0.0 if np.ndim(precision) else precision
+            precisions[0] = default if p.intercept_precision is None else p.intercept_precision
+        precisions[design.n_columns - design.n_basis :] = precision
         smallest = precisions[precisions > 0].min(initial=LARGEST)
         if smallest < 1 / LARGEST:
             raise ValueError(
@@ -504,54 +561,17 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             )
         return LinearModelSpec(precisions, means, noise)
 
-    def _noise(self) -> float | Gamma | Literal["evidence"]:
-        if not isinstance(self.noise_precision, str):
-            noise: float = check_number(
-                self.noise_precision, "noise_precision", low=1 / LARGEST, high=LARGEST,
-                remedy="Give a positive number, 'evidence' or 'gamma'.",
-            )  # fmt: skip
-            return noise
-        if check_choice(self.noise_precision, "noise_precision", ("evidence", "gamma")) == "gamma":
-            remedy = "Give both positive, or both 0 for Jeffreys' prior."
-            return Gamma(
-                check_number(self.noise_shape, "noise_shape", low=0, high=LARGEST, remedy=remedy),
-                check_number(self.noise_rate, "noise_rate", low=0, high=LARGEST, remedy=remedy),
-            )
-        return "evidence"
-
-    def _check_per_basis(
-        self, value: Any, name: str, n_basis: int, low: float
-    ) -> FloatArray | float:
-        remedy = f"Give a number, or one for each of the {n_basis} basis functions."
-        if not shape_of(value):
-            number: float = check_number(
-                value, name, low=max(low, -LARGEST), high=LARGEST, remedy=remedy
-            )
-            return number
-        return check_vector(value, name, (n_basis,), low=low, remedy=remedy)
-
-    def _check_intercept_precision(self) -> float:
-        if self.intercept_precision is None:
-            return float(self.prior_precision) if np.ndim(self.prior_precision) == 0 else 0.0  # type: ignore[arg-type]
-        precision: float = check_number(
-            self.intercept_precision, "intercept_precision", low=0, high=LARGEST,
-            remedy="0 is the flat prior.",
-        )  # fmt: skip
-        return precision
-
-    def _check_forgetting(self) -> float:
-        forgetting: float = check_number(
-            self.forgetting, "forgetting", low=0, high=1, open_low=True,
-            remedy="1 forgets nothing.",
-        )  # fmt: skip
-        return forgetting
-
     # -- predicting ------------------------------------------------------------------------------
 
     def predict(
-        self, X: npt.ArrayLike, return_std: bool = False, return_cov: bool = False
+        self,
+        X: npt.ArrayLike,
+        return_std: bool = False,
+        return_cov: bool = False,
+        *,
+        observation_noise: bool = True,
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
-        """Mean and spread of y given X (Bishop eqs 3.58-3.59); noise is part of the spread.
+        """Mean and spread of y given X (Bishop eqs 3.58-3.59).
 
         Parameters
         ----------
@@ -561,6 +581,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Whether to return standard deviations too.
         return_cov : bool, default=False
             Whether to return the joint covariance of the rows too.
+        observation_noise : bool, default=True
+            Whether the spread is that of observations, or of the function behind them.
 
         Returns
         -------
@@ -582,26 +604,102 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 "deviations are the roots of the covariance's diagonal."
             )
         if is_dask(X):
-            return self._predict_dask(X, return_std, return_cov)
+            return self._predict_dask(X, return_std, return_cov, observation_noise)
         stream, X = self._check_predict_input(X)
-        posteriors = self._posteriors()
-        mean, leverage = evaluate_rows(
-            stream.design, self._weights().T, posteriors if return_std or return_cov else [], X
-        )
         if return_std:
-            return self._drop_output_axis(mean), self._drop_output_axis(_std(posteriors, leverage))
+            predictive = self._predictive(X, observation_noise)
+            return self._drop_output_axis(predictive.mean), self._drop_output_axis(predictive.std)
+        mean = self._drop_output_axis(evaluate_rows(stream.design, self._weights().T, [], X)[0])
         if not return_cov:
-            return self._drop_output_axis(mean)
+            return mean
         Phi = stream.design.rows(X)
-        shapes = [posterior.shape_root.T @ Phi.T for posterior in posteriors]
         covariances = [
-            spread * (np.eye(len(X)) + shape.T @ shape)
-            for posterior, shape in zip(posteriors, shapes, strict=True)
-            for spread in posterior.spread
+            joint_covariance(posterior.root.T @ Phi.T, posterior.noise_variance, observation_noise)
+            for posterior in self._posteriors()
         ]
-        return self._drop_output_axis(mean), self._drop_output_axis(np.stack(covariances, axis=-1))
+        return mean, self._drop_output_axis(np.concatenate(covariances, axis=-1))
 
-    def _predict_dask(self, X: Any, return_std: bool, return_cov: bool) -> Any:
+    def _predictive(self, X: FloatArray, observation_noise: bool = True) -> Predictive:
+        """Predictive distributions at validated rows X."""
+        posteriors = self._posteriors()
+        mean, leverage = evaluate_rows(self._stream.design, self._weights().T, posteriors, X)
+        n_outputs = [len(posterior.squared_scale) for posterior in posteriors]
+        return Predictive.from_leverage(
+            mean,
+            np.repeat(leverage, n_outputs, axis=1),
+            np.concatenate([posterior.squared_scale for posterior in posteriors]),
+            np.repeat([posterior.df for posterior in posteriors], n_outputs),
+            observation_noise,
+        )
+
+    def predict_quantiles(
+        self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True
+    ) -> FloatArray:
+        """Quantiles of y given X, by the Student-t distribution.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        quantiles : float or array-like of shape (n_quantiles,)
+            Probabilities, above 0 and below 1.
+        observation_noise : bool, default=True
+            Whether the quantiles are those of observations, or of the function behind them.
+
+        Returns
+        -------
+        y_quantiles : ndarray of shape (n_samples, n_quantiles) or \
+                (n_samples, n_outputs, n_quantiles)
+            The quantiles, in the units of y.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the arguments are invalid.
+        """
+        probabilities = np.atleast_1d(
+            _check_probabilities(quantiles, "quantiles", shape_of(quantiles))
+        )
+        if is_dask(X):
+            model, (X,) = self._copy_for_blocks(X), as_arrays(X)
+            outputs = () if self._is_1d else (self._stream.n_outputs,)
+            function = partial(_predict_block_quantiles, probabilities, observation_noise)
+            return map_blocks(function, model, X, trailing=(*outputs, len(probabilities)))
+        _, X = self._check_predict_input(X)
+        table = self._predictive(X, observation_noise).quantiles(probabilities)
+        return table[:, 0] if self._is_1d else table
+
+    def predict_interval(
+        self, X: npt.ArrayLike, coverage: float = 0.95, *, observation_noise: bool = True
+    ) -> FloatArray:
+        """Central intervals that hold y given X with probability ``coverage``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        coverage : float, default=0.95
+            Probability, above 0 and below 1.
+        observation_noise : bool, default=True
+            Whether the intervals are for observations, or for the function behind them.
+
+        Returns
+        -------
+        y_interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
+            Lower and upper ends, in the units of y.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the arguments are invalid.
+        """
+        coverage = _check_probabilities(coverage, "coverage", ())
+        ends = [(1 - coverage) / 2, (1 + coverage) / 2]
+        return self.predict_quantiles(X, ends, observation_noise=observation_noise)
+
+    def _predict_dask(
+        self, X: Any, return_std: bool, return_cov: bool, observation_noise: bool
+    ) -> Any:
         if return_cov:
             raise ValueError(
                 "`return_cov` must be False for dask input, of whose rows the covariance has one "
@@ -612,7 +710,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         (X,) = as_arrays(X)
         if not return_std:
             return map_blocks(_predict_block, model, X, trailing=trailing)
-        both = map_blocks(_predict_block_with_std, model, X, trailing=(2, *trailing))
+        predict = partial(_predict_block_with_std, observation_noise=observation_noise)
+        both = map_blocks(predict, model, X, trailing=(2, *trailing))
         return both[:, 0], both[:, 1]
 
     def sample_y(
@@ -718,13 +817,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 _log_density_block, model, *as_arrays(X, y=y), trailing=()
             )
             return log_densities
-        stream, X = self._check_predict_input(X)
+        _, X = self._check_predict_input(X)
         Y = self._check_targets(y, len(X), reset=False)
-        posteriors = self._posteriors()
-        mean, leverage = evaluate_rows(stream.design, self._weights().T, posteriors, X)
-        scale = _std(posteriors, leverage, with_tails=False)
-        df = np.array([posterior.df for posterior, _ in _each_output(posteriors)])
-        log_density: FloatArray = np.sum(student_t.logpdf(Y, df, mean, scale), axis=1)
+        log_density: FloatArray = self._predictive(X).log_density(Y).sum(axis=1)
         return log_density
 
     def score(
@@ -779,17 +874,17 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             )  # fmt: skip
         stream = self._stream
         total = 0.0
-        for index, (posterior, variance) in enumerate(_each_output(stream.posteriors)):
+        for index, (posterior, precision) in enumerate(_each_output(stream.posteriors)):
             probe = clone(self)
             if noise_precision is not None:
                 probe.noise_precision = noise_precision
             elif self.noise_precision == "evidence":
-                probe.noise_precision = float(1 / variance)
+                probe.noise_precision = precision
             if prior_precision is not None:
                 probe.prior_precision = prior_precision
             elif isinstance(self.prior_precision, str):
-                noise = probe._noise()
-                unit = 1.0 if isinstance(noise, Gamma) else noise
+                noise = probe.noise_precision
+                unit = 1.0 if noise == "gamma" else float(noise)
                 weights = posterior.precision[-stream.design.n_basis :]
                 probe.prior_precision = weights * unit
             if stream.design.fit_intercept and posterior.precision[0] == 0:
@@ -867,7 +962,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             precision = self._stream.prior.precision[-n_basis:]
             return float(precision[0]) if np.all(precision == precision[0]) else precision.copy()
         relative = isinstance(self._stream.prior.noise, Gamma)
-        scale = [1.0 if relative else 1 / variance for _, variance in outputs]
+        scale = [1.0 if relative else precision for _, precision in outputs]
         precisions = np.stack(
             [unit * p.precision for (p, _), unit in zip(outputs, scale, strict=True)]
         )
@@ -881,8 +976,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     @property
     def noise_precision_(self) -> float | FloatArray:
         """Noise precision, given or learned."""
-        variances = np.array([variance for _, variance in _each_output(self._posteriors())])
-        precision: float | FloatArray = self._per_output(1 / variances)
+        precisions = np.array([precision for _, precision in _each_output(self._posteriors())])
+        precision: float | FloatArray = self._per_output(precisions)
         return precision
 
     @property
@@ -922,26 +1017,22 @@ class _Draws:
         return samples
 
 
-def _each_output(posteriors: list[Posterior]) -> Iterator[tuple[Posterior, float]]:
-    """Posterior and noise variance of each output, in order."""
-    for posterior in posteriors:
-        for variance in posterior.noise_variance:
-            yield posterior, float(variance)
-
-
-def _std(
-    posteriors: list[Posterior], leverage: FloatArray, *, with_tails: bool = True
-) -> FloatArray:
-    """Predictive standard deviations, or the scales of the Student-t's, (n_rows, n_outputs)."""
-    columns = [
-        np.outer(
-            1 + leverage[:, index], posterior.spread if with_tails else posterior.squared_scale
+def _check_probabilities(value: Any, name: str, shape: tuple[int, ...]) -> Any:
+    """Return ``value`` as an array of probabilities, or raise."""
+    remedy = "Give probabilities above 0 and below 1."
+    array = check_vector(value, name, shape, remedy=remedy)
+    if array.ndim > 1 or not array.size or not np.all((array > 0) & (array < 1)):
+        raise ValueError(
+            f"`{name}` must be above 0 and below 1; got {name}={short_repr(value)}. {remedy}"
         )
-        for index, posterior in enumerate(posteriors)
-    ]
-    variances = np.hstack(columns)
-    std: FloatArray = np.sqrt(variances, out=variances)
-    return std
+    return array
+
+
+def _each_output(posteriors: list[Posterior]) -> Iterator[tuple[Posterior, float]]:
+    """Posterior and noise precision of each output, in order."""
+    for posterior in posteriors:
+        for precision in posterior.noise_precision:
+            yield posterior, float(precision)
 
 
 # -- tasks on the blocks of dask input --------------------------------------------------------
@@ -952,9 +1043,17 @@ def _predict_block(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
     return mean
 
 
-def _predict_block_with_std(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
-    mean, std = model.predict(X, return_std=True)
-    return np.stack([mean, std], axis=1)
+def _predict_block_with_std(model: Any, X: FloatArray, observation_noise: bool) -> FloatArray:
+    return np.stack(model.predict(X, return_std=True, observation_noise=observation_noise), axis=1)
+
+
+def _predict_block_quantiles(
+    probabilities: FloatArray, observation_noise: bool, model: Any, X: FloatArray
+) -> FloatArray:
+    quantiles: FloatArray = model.predict_quantiles(
+        X, probabilities, observation_noise=observation_noise
+    )
+    return quantiles
 
 
 def _draw_block(model: Any, X: FloatArray, number: npt.NDArray[np.intp]) -> FloatArray:

@@ -1,7 +1,7 @@
-"""What it means for spreads that a basis was learned from the same rows.
+"""Leave-one-out calibration of the predictive distribution, where its basis was learned.
 
-The best parameters are plugged in. How many the data determine says what spreads owe to that, and
-rows that are left out one by one say how far the noise is from normal [1]_.
+The best parameters of the basis are plugged in. Their effective number says how much spreads owe
+to that, and the residuals of rows that are left out one by one [1]_ how heavy the tails are.
 
 References
 ----------
@@ -11,22 +11,22 @@ References
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.stats import t as student_t
+from scipy.optimize import minimize
 
 from .._validation import FloatArray
 from .conjugate import Posterior, Statistic
 from .design import Design
-from .precisions import FEWEST_DF, LinearModelSpec, LooCalibration
+from .precisions import LinearModelSpec, LooCalibration
+from .predictive import Predictive
 from .rows import Rows
 
-STEP = 1e-6  # of a logarithm, to see how the mean function moves
+STEP = 1e-6  # of a logarithm, for the derivative of the mean function
 ROUNDING = 1e-6  # share of the others in the fit of a row, below which it is mostly rounding
-LEVEL = 0.95  # of the interval that is to hold as many of the rows that were left out
-LEAST_INVERSE = 1e-3  # of degrees of freedom: next to normal
+FEWEST_DF = 3.0
+MOST_DF = 1e3  # next to normal
+PRIOR_ROWS = 30.0  # what the distribution before calibration counts for
+MIDPOINTS = (np.arange(100) + 0.5) / 100
 
 
 def calibrate(
@@ -36,97 +36,107 @@ def calibrate(
     statistic: Statistic,
     posteriors: list[Posterior],
 ) -> LooCalibration:
-    """Of the basis of ``design``, from ``rows``, of which the other two tell."""
-    n_outputs = rows.n_outputs
+    """Calibration for the basis of ``design``, learned from ``rows``.
+
+    ``posteriors`` are those of the rows at the best precisions.
+    """
     n_params = effective_number_of_basis_parameters(design, rows, posteriors)
-    learnt = LooCalibration(n_params, np.full(n_outputs, np.inf), np.ones(n_outputs))
+    calibration = LooCalibration.neutral(n_params, rows.n_outputs)
     if prior.noise != "evidence":  # then its distribution is given
-        return learnt
+        return calibration
     with np.errstate(all="ignore"):
-        posteriors = prior.posteriors(statistic, learnt)
-    deviations, weights = loo_residuals(design, rows, posteriors)
-    for output, deviation in enumerate(deviations.T):
-        learnt.df[output], learnt.widening[output] = fit_student_t(np.abs(deviation), weights)
-    return learnt
+        averages = prior.posteriors(statistic, calibration)
+        variances = np.concatenate([average.noise_variance for average in averages])
+        residuals, weights = loo_residuals(design, rows, posteriors, variances)
+        for output, average in enumerate(averages):
+            calibration.df[output], calibration.std_ratio[output] = fit_student_t(
+                residuals[:, output], weights, average.df
+            )
+    return calibration
 
 
 def effective_number_of_basis_parameters(
     design: Design, rows: Rows, posteriors: list[Posterior]
 ) -> float:
-    """Number of parameters of the basis that the data determine, beyond the weights.
+    """Number of basis parameters that the data determine, beyond the weights.
 
-    As many as of a model that is linear in both (the Gauss-Newton approximation of MacKay's
-    effective number of parameters): how the mean function moves with each parameter, less what the
-    weights can make of it, squared in units of the noise, against the prior precision of 1.
+    MacKay's effective number in the model that is linear in weights and basis parameters alike (the
+    Gauss-Newton approximation): the derivatives of the mean function by the parameters, less what
+    the weights can make of them, squared in units of the noise, against the prior precision of 1.
     """
     basis, start = design.basis, design.basis.theta_
     mean = np.hstack([posterior.mean for posterior in posteriors])
-    noise = np.concatenate([posterior.noise_variance for posterior in posteriors])
+    noise = np.concatenate([posterior.noise_precision for posterior in posteriors])
     Phi = design.rows(rows.X)
     tangents = np.empty((len(start), *rows.Y.shape))
     for index, tangent in enumerate(tangents):
         basis.theta_ = start + STEP * (np.arange(len(start)) == index)
-        # First the tables' difference, lest rounding of a large intercept take part.
+        # First the tables' difference, so that rounding of a large intercept takes no part.
         tangent[:] = (design.rows(rows.X) - Phi) @ mean / STEP
     basis.theta_ = start
     rows.scale_by_root_weights(Phi)
     information = np.eye(len(start))
-    for output, variance in enumerate(noise):
-        moves = rows.scale_by_root_weights(tangents[:, :, output].T / np.sqrt(variance))
-        root = posteriors[output % len(posteriors)].root
-        made = root.T @ (Phi.T @ moves)
-        information += moves.T @ moves - made.T @ made
+    for output, precision in enumerate(noise):
+        columns = rows.scale_by_root_weights(tangents[:, :, output].T * np.sqrt(precision))
+        posterior = posteriors[output % len(posteriors)]
+        weights = posterior.root @ (posterior.root.T @ (Phi.T @ columns))
+        # A sum of squares, because the difference of the two that it equals may cancel.
+        columns -= Phi @ weights
+        weights *= np.sqrt(posterior.precision)[:, None]
+        information += columns.T @ columns + weights.T @ weights
     if not np.isfinite(information).all():  # no noise to speak of
         return float(len(start))
     return float(len(start) - np.trace(np.linalg.inv(information)))
 
 
 def loo_residuals(
-    design: Design, rows: Rows, posteriors: list[Posterior]
+    design: Design, rows: Rows, posteriors: list[Posterior], variances: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Deviations of rows from what the others predict of them, over its spread; their weights.
+    """Standardized residuals of rows, each left out of the fit that predicts it; their weights.
 
-    Their shapes are (n_left_out, n_outputs) and (n_left_out,). Precisions and basis stay as all
-    rows have them. Rows that determine their own prediction, but for rounding, are not among them.
+    Their shapes are (n_rows, n_outputs) and (n_rows,), ``variances`` (n_outputs,) are the noise's.
+    Precisions and basis stay as all rows have them. Rows that determine their own prediction, but
+    for rounding, are left out of the result.
     """
     Phi, weights = design.rows(rows.X), rows.weights
     assert weights is not None
-    deviations = np.empty(rows.Y.shape)
-    certain = np.ones(len(rows), dtype=bool)
-    with np.errstate(all="ignore"):
-        for output, posterior in enumerate(posteriors):
-            kept = 1 - weights * replace(posterior, wide_root=None).leverage(Phi)
-            certain &= kept > ROUNDING
-            misfit = (rows.Y[:, output] - Phi @ posterior.mean[:, 0]) / kept
-            variance = posterior.spread[0] * (1 + posterior.leverage(Phi) / kept)
-            deviations[:, output] = misfit / np.sqrt(variance)
-    certain &= np.isfinite(deviations).all(axis=1)
-    return deviations[certain], weights[certain]
+    residuals = np.empty(rows.Y.shape)
+    valid = np.ones(len(rows), dtype=bool)
+    for output, posterior in enumerate(posteriors):
+        leverage = posterior.leverage(Phi)
+        share = 1 - weights * leverage  # of the others in the fit of the row
+        valid &= share > ROUNDING
+        residual = (rows.Y[:, output] - Phi @ posterior.mean[:, 0]) / share
+        zero = np.zeros_like(residual)
+        predictive = Predictive.from_leverage(zero, leverage / share, variances[output], np.inf)
+        residuals[:, output] = residual / predictive.std
+    valid &= np.isfinite(residuals).all(axis=1)
+    return residuals[valid], weights[valid]
 
 
-def fit_student_t(deviations: FloatArray, weights: FloatArray) -> tuple[float, float]:
-    """Degrees of freedom of a Student-t for deviations >= 0, and its standard deviation, if > 1.
+def fit_student_t(residuals: FloatArray, weights: FloatArray, df: float) -> tuple[float, float]:
+    """Degrees of freedom and standard deviation of the most likely Student-t for ``residuals``.
 
-    The scale is such that the central 95 % interval holds as much of them, and the degrees of
-    freedom, of those above 4, are the most likely for that. Few rows say nothing of tails.
+    ``df`` are those before calibration, where the standard deviation is 1. That distribution counts
+    as `PRIOR_ROWS` rows more, and can only get wider, because parameters were chosen so that the
+    residuals are small: the standard deviation is at least 1, the degrees of freedom from 3 to
+    ``df``.
     """
-    order, total = np.argsort(deviations), weights.sum()
-    if total * (1 - LEVEL) < 1:
-        return np.inf, 1.0
-    inside = np.searchsorted(np.cumsum(weights[order]), LEVEL * total)
-    reach = deviations[order[min(inside, len(order) - 1)]]
-    if not reach > 0:
-        return np.inf, 1.0
+    own = Predictive.from_std(0.0, 1.0, df).quantiles(MIDPOINTS)
+    residuals = np.append(residuals, own)
+    weights = np.append(weights, np.full(len(own), PRIOR_ROWS / len(own)))
+    weights = weights / weights.sum()
 
-    def scale(df: float) -> float:
-        return float(reach / student_t.ppf((1 + LEVEL) / 2, df))
+    def loss(position: FloatArray) -> float:
+        log_std, inverse_df = position
+        predictive = Predictive.from_std(0.0, np.exp(log_std), 1 / inverse_df)
+        return -float(weights @ predictive.log_density(residuals))
 
-    def loss(inverse: float) -> float:
-        df = 1 / inverse
-        return -float(weights @ student_t.logpdf(deviations, df, scale=scale(df)))
-
-    found = minimize_scalar(
-        loss, bounds=(LEAST_INVERSE, 1 / FEWEST_DF), method="bounded", options={"xatol": 1e-9}
-    )
-    df = max(FEWEST_DF, 1 / float(found.x))
-    return df, max(1.0, scale(df) / np.sqrt(1 - 2 / df))
+    least = 1 / min(df, MOST_DF)
+    start = [0.5 * np.log(np.maximum(1.0, weights @ residuals**2)), np.sqrt(least / FEWEST_DF)]
+    found = minimize(
+        loss, start, method="L-BFGS-B", bounds=[(0, None), (least, 1 / FEWEST_DF)],
+        options={"ftol": 1e-13, "gtol": 1e-8},
+    )  # fmt: skip
+    log_std, inverse_df = found.x
+    return (float(1 / inverse_df) if inverse_df > least else df), float(np.exp(log_std))

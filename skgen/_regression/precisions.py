@@ -23,9 +23,11 @@ from scipy.linalg import lapack, svd
 from scipy.optimize import OptimizeResult, brentq, minimize
 from scipy.special import softmax
 
+from .._schema import FLAG, array, exactly, made_of, number, store
 from .._threads import one_blas_thread
 from .._validation import LARGEST, FloatArray
 from .conjugate import Gamma, Posterior, Statistic, condition
+from .predictive import variance_ratio
 
 # Beyond these multiples of the largest eigenvalue of Phi' Phi the prior is nothing or everything.
 SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
@@ -49,25 +51,43 @@ class NoiseTerm:
     """Degrees of freedom of a new observation; infinite where the noise is known."""
 
 
+@store(
+    "Learnt",
+    parameters={
+        "n_params": number(0.0),
+        "df": array("n_outputs", 2.0, np.inf),
+        "std_ratio": array("n_outputs", 1.0),
+    },
+)
 @dataclass(frozen=True, eq=False)
 class LooCalibration:
-    """What it means for spreads that the basis was learned from the same rows."""
+    """Leave-one-out calibration of the predictive distribution, for a learned basis."""
 
     n_params: float
-    """Number of its parameters that the data determine."""
-    df: FloatArray  # (n_outputs,), degrees of freedom of rows that were left out
-    widening: FloatArray  # (n_outputs,), factors that standard deviations need for these
+    """Effective number of basis parameters, beyond the weights."""
+    df: FloatArray  # (n_outputs,), degrees of freedom, unless the precisions leave fewer
+    std_ratio: FloatArray  # (n_outputs,), factors of the standard deviations, at least 1
+
+    @classmethod
+    def neutral(cls, n_params: float, n_outputs: int) -> LooCalibration:
+        """Calibration before any row was left out."""
+        return cls(n_params, np.full(n_outputs, np.inf), np.ones(n_outputs))
 
     def output(self, index: int) -> LooCalibration:
-        """That of one output alone."""
+        """Calibration of one output alone."""
         one = slice(index, index + 1)
-        return replace(self, df=self.df[one], widening=self.widening[one])
+        return replace(self, df=self.df[one], std_ratio=self.std_ratio[one])
 
 
-GIVEN = LooCalibration(0.0, np.array([np.inf]), np.array([1.0]))
-"""For a basis, and one output, from which nothing was learned."""
-
-
+@store(
+    "Prior",
+    parameters={
+        "precision": exactly("evidence", "ard") | array("n_columns", 0.0),
+        "mean": array("n_columns"),
+        "noise": exactly("evidence") | number(1 / LARGEST) | made_of(Gamma),
+        "flat_first": FLAG,
+    },
+)
 @dataclass(frozen=True, eq=False)
 class LinearModelSpec:
     """What is known of weights and noise before the data, and what the evidence has to choose.
@@ -83,18 +103,30 @@ class LinearModelSpec:
     noise: float | Gamma | Literal["evidence"]
     flat_first: bool = False
 
+    def best(self, statistic: Statistic) -> list[Posterior]:
+        """Posteriors at the best precisions: one per output, or one for all if these are given."""
+        return [posterior for posterior, _ in self._fits(statistic)]
+
     def posteriors(
-        self, statistic: Statistic, learnt: LooCalibration | None = None
+        self, statistic: Statistic, calibration: LooCalibration | None = None
     ) -> list[Posterior]:
-        """Posteriors of all outputs: one for all if nothing is to be learned, else one each."""
-        if not isinstance(self.precision, str) and self.noise != "evidence":
-            return [self._given(statistic, self.precision, self.noise)]
-        outputs = range(statistic.targets.shape[1])
-        with one_blas_thread():  # decompositions of this size take longer on several
+        """Posteriors of `best`, with the uncertainty of the precisions in their spreads."""
+        if calibration is None:
+            calibration = LooCalibration.neutral(0.0, statistic.targets.shape[1])
+        fits = self._fits(statistic)
+        with one_blas_thread():
             return [
-                self._learnt(statistic.output(index), learnt.output(index) if learnt else GIVEN)
-                for index in outputs
+                average.posterior(best, calibration.output(index)) if average else best
+                for index, (best, average) in enumerate(fits)
             ]
+
+    def _fits(self, statistic: Statistic) -> list[tuple[Posterior, _Average | None]]:
+        """Posteriors at the best precisions, and what averages over these."""
+        if not isinstance(self.precision, str) and self.noise != "evidence":
+            return [(self._given(statistic, self.precision, self.noise), None)]
+        fit = self._fit_noise if not isinstance(self.precision, str) else self._fit_precision
+        with one_blas_thread():  # decompositions of this size take longer on several
+            return [fit(statistic.output(index)) for index in range(statistic.targets.shape[1])]
 
     def _given(
         self, statistic: Statistic, precision: FloatArray, noise: float | Gamma | str
@@ -105,10 +137,7 @@ class LinearModelSpec:
         noise_precisions = np.full(statistic.targets.shape[1], noise)
         return condition(statistic, precision / noise, self.mean, noise_precisions)
 
-    def _learnt(self, statistic: Statistic, learnt: LooCalibration) -> Posterior:
-        """Posterior of a single output."""
-        if not isinstance(self.precision, str):
-            return self._learnt_noise(statistic, self.precision, learnt)
+    def _fit_precision(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
         weighting = np.ones(len(self.mean))
         weighting[0] = 0.0 if self.flat_first else 1.0
         data = ProjectedData.of(statistic, weighting, self.mean)
@@ -123,32 +152,38 @@ class LinearModelSpec:
             noise = self.noise if isinstance(self.noise, Gamma) else None
             posterior = condition(statistic, precision, self.mean, noise)
         if data.weight <= 0 or not np.all(precision[weighting > 0] > 1 / LARGEST):
-            return posterior  # nothing to average over
+            return posterior, None  # nothing to average over
         if self.precision == "ard":  # all precisions by a common factor
             weighting, best = precision, 1.0
             spectrum = ProjectedData.of(statistic, weighting, self.mean).spectrum()
-        weight = remaining(data.weight, learnt.n_params)
-        fit, given_ratio = data_term(self.noise, weight), noise_term(self.noise, weight)
-        averages = spectrum.averages(fit, spectrum.ratio_limits(), best, given_ratio)
-        return widened(posterior, statistic, weighting, averages, learnt)
 
-    def _learnt_noise(
-        self, statistic: Statistic, precision: FloatArray, learnt: LooCalibration
-    ) -> Posterior:
+        def terms(df: float) -> tuple[DataTerm, NoiseTerm]:
+            return data_term(self.noise, df), noise_term(self.noise, df)
+
+        limits = spectrum.ratio_limits()
+        return posterior, _Average(statistic, weighting, spectrum, limits, best, data.weight, terms)
+
+    def _fit_noise(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
+        precision = self.precision
+        assert not isinstance(precision, str)
         if not np.any(precision):
-            return condition(statistic, precision, self.mean, None)
+            return condition(statistic, precision, self.mean, None), None
         data = ProjectedData.of(statistic, precision, self.mean)
         if data.weight <= 0:
-            return self._given(statistic, precision, float(1 / statistic.mean_square[0]))
-        spectrum, fit = data.spectrum(), unit_prior_term(data.weight)
+            return self._given(statistic, precision, float(1 / statistic.mean_square[0])), None
+        spectrum = data.spectrum()
         limits = spectrum.variance_limits(data.weight)
-        variance = spectrum.best(fit, limits)
+        variance = spectrum.best(unit_prior_term(data.weight), limits)
         posterior = self._given(statistic, precision, 1 / variance)
         if not np.all(precision[1:] > 0):
-            return posterior
-        fit = unit_prior_term(remaining(data.weight, learnt.n_params))
-        averages = spectrum.averages(fit, limits, variance, NoiseTerm(lambda _, u: np.exp(u)))
-        return widened(posterior, statistic, precision, averages, learnt)
+            return posterior, None
+
+        def terms(df: float) -> tuple[DataTerm, NoiseTerm]:
+            return unit_prior_term(df), NoiseTerm(lambda _, log_variance: np.exp(log_variance))
+
+        return posterior, _Average(
+            statistic, precision, spectrum, limits, variance, data.weight, terms
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,20 +260,6 @@ def _svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Averages:
-    """Moments of weights and noise over the posterior of the ratio of precisions.
-
-    The weights are those of `ProjectedData`, along the right singular vectors of the factor.
-    """
-
-    vectors: FloatArray  # (n_proper, n_proper)
-    noise_variance: float
-    df: float  # of the Student-t with variance and kurtosis of the noise
-    variances: FloatArray  # (n_proper,), expected ones
-    shifts: FloatArray  # (n_proper, n_ratios), away from the mean at the best ratio
-
-
-@dataclass(frozen=True, eq=False)
 class _Spectrum:
     values: FloatArray  # squared singular values of the factor
     vectors: FloatArray  # right singular vectors, in columns
@@ -282,10 +303,10 @@ class _Spectrum:
             return float(np.exp(brentq(slope, left, right, xtol=1e-15)))
         return float(np.exp(grid[best]))
 
-    def averages(
-        self, fit: DataTerm, limits: tuple[float, float], best: float, noise: NoiseTerm
-    ) -> _Averages:
-        """Moments over the posterior of the log ratio, whose prior is uniform in the limits."""
+    def quadrature(
+        self, fit: DataTerm, limits: tuple[float, float]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Log ratios and their shares in the posterior, for a prior uniform within the limits."""
         grid = np.linspace(*limits, GRID_POINTS)
         evidence = self._evidence(fit, grid)[0]
         likely = np.flatnonzero(evidence >= evidence.max() - NEGLIGIBLE)
@@ -293,19 +314,21 @@ class _Spectrum:
         log_ratios = np.linspace(grid[first], grid[last], GRID_POINTS)
         evidence = self._evidence(fit, log_ratios)[0]
         evidence[[0, -1]] -= np.log(2)  # the trapezoidal rule
-        shares = softmax(evidence)
-        variances = noise.variances(self.terms(log_ratios)[0], log_ratios)
-        noise_variance = float(shares @ variances)
+        return log_ratios, softmax(evidence)
+
+    def deviations(
+        self, best: float, log_ratios: FloatArray, shares: FloatArray, variances: FloatArray
+    ) -> FloatArray:
+        """Root of the weights' covariance, about their mean at the best ratio.
+
+        The weights are those of `ProjectedData`. Columns are along the singular vectors, followed
+        by the shifts of the mean at each ratio.
+        """
         precisions = self.values[:, None] + np.exp(log_ratios)
-        means = (np.sqrt(self.values) * self.components)[:, None] / precisions
-        mean = np.sqrt(self.values) * self.components / (self.values + best)
-        return _Averages(
-            self.vectors,
-            noise_variance,
-            degrees_of_freedom(noise.df, float(shares @ (variances / noise_variance) ** 2)),
-            (variances / precisions) @ shares,
-            (means - mean[:, None]) * np.sqrt(shares),
-        )
+        products = np.sqrt(self.values) * self.components
+        shifts = products[:, None] / precisions - (products / (self.values + best))[:, None]
+        spreads = self.vectors * np.sqrt((variances / precisions) @ shares)
+        return np.hstack([spreads, self.vectors @ (shifts * np.sqrt(shares))])
 
     def _evidence(self, fit: DataTerm, log_ratio: Any) -> tuple[Any, Any]:
         """The log evidence but for a constant, and its derivative."""
@@ -314,36 +337,51 @@ class _Spectrum:
         return value + log_det, by_energy * energy_slope + by_ratio + log_det_slope
 
 
-def widened(
-    posterior: Posterior,
-    statistic: Statistic,
-    weighting: FloatArray,
-    averages: _Averages,
-    learnt: LooCalibration,
-) -> Posterior:
-    """``posterior``, at the best precisions, with the spread that their uncertainty adds.
+@dataclass(frozen=True, eq=False)
+class _Average:
+    """Average of an output's posterior over the posterior of its ratio of precisions."""
 
-    Over all rows, leverages sum to the number of parameters that the data determine. Those of the
-    basis add theirs in proportion to the weights' own.
+    statistic: Statistic
+    weighting: FloatArray  # (n_columns,)
+    spectrum: _Spectrum
+    limits: tuple[float, float]
+    best: float
+    weight: float  # degrees of freedom that flat columns leave
+    terms: Callable[[float], tuple[DataTerm, NoiseTerm]]  # by those that all parameters leave
 
-    Mean and noise variance stay as they are.
-    """
-    proper = weighting > 0
-    deviations = np.hstack(
-        [averages.vectors * np.sqrt(averages.variances), averages.vectors @ averages.shifts]
-    )
-    deviations /= np.sqrt(weighting[proper])[:, None]
-    deviations *= np.sqrt(1 + learnt.n_params / max(1.0, posterior.n_effective_params))
-    if not proper[0]:  # the intercept, given the other weights
-        corner, row = statistic.factor[0, 0], statistic.factor[:1, 1:]
-        own = np.zeros((len(weighting), 1))
-        own[0] = np.sqrt(averages.noise_variance) / corner
-        deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
-    reverse: FloatArray = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
-    root = np.asfortranarray(reverse.T[::-1, ::-1]) / np.sqrt(averages.noise_variance)
-    df = min(averages.df, float(learnt.df[0]))
-    scale = averages.noise_variance * learnt.widening**2 * (1.0 if np.isinf(df) else 1 - 2 / df)
-    return replace(posterior, df=df, wide_scale=scale, wide_root=root)
+    def posterior(self, posterior: Posterior, calibration: LooCalibration) -> Posterior:
+        """``posterior``, at the best precisions, with the spread that their uncertainty adds.
+
+        Integrated out in the model that is linear in weights and basis parameters alike (Laplace),
+        the latter leave the noise as many degrees of freedom fewer, and leverages sum over the
+        rows to the effective number of both: here they grow all by the same factor.
+        """
+        fit, noise = self.terms(remaining(self.weight, calibration.n_params))
+        log_ratios, shares = self.spectrum.quadrature(fit, self.limits)
+        variances = noise.variances(self.spectrum.terms(log_ratios)[0], log_ratios)
+        variance = float(shares @ variances)
+        own_df = degrees_of_freedom(noise.df, float(shares @ (variances / variance) ** 2))
+        df = min(own_df, float(calibration.df[0]))
+        deviations = self.spectrum.deviations(self.best, log_ratios, shares, variances)
+        deviations *= np.sqrt(1 + calibration.n_params / max(1.0, posterior.n_effective_params))
+        return replace(
+            posterior,
+            root=self._root(deviations / np.sqrt(variance)),
+            df=df,
+            squared_scale=variance * calibration.std_ratio**2 / variance_ratio(df),
+        )
+
+    def _root(self, deviations: FloatArray) -> FloatArray:
+        """Triangular root of all weights' covariance, from that of those with a proper prior."""
+        proper = self.weighting > 0
+        deviations = deviations / np.sqrt(self.weighting[proper])[:, None]
+        if not proper[0]:  # the intercept, given the other weights
+            corner, row = self.statistic.factor[0, 0], self.statistic.factor[:1, 1:]
+            own = np.zeros((len(proper), 1))
+            own[0] = 1 / corner
+            deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
+        reverse: FloatArray = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
+        return np.asfortranarray(reverse.T[::-1, ::-1])
 
 
 def degrees_of_freedom(df: float, square: float) -> float:
@@ -359,12 +397,12 @@ def degrees_of_freedom(df: float, square: float) -> float:
     return max(FEWEST_DF, 4 + 2 / excess) if excess > 1e-12 else np.inf
 
 
-def remaining(weight: float, n_learnt: float) -> float:
-    """Degrees of freedom that parameters of the basis leave, half of them at least.
+def remaining(weight: float, n_params: float) -> float:
+    """Degrees of freedom that parameters of the basis leave, at least half of them.
 
     Rows of small weight, or that were forgotten, may be worth less than what was learned from them.
     """
-    return max(weight - n_learnt, weight / 2)
+    return max(weight - n_params, weight / 2)
 
 
 def data_term(noise: float | Gamma | str, weight: float) -> DataTerm:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._validation import check_choice, short_repr
+from .._parameters import Choice, Custom
+from .._validation import short_repr
 from ._base import Likelihood as Likelihood
 from ._base import StandardizedLikelihood as StandardizedLikelihood
 from ._bernoulli import Bernoulli as Bernoulli
@@ -28,14 +29,22 @@ for _name in __all__:  # pickles and pages name the public path
     globals()[_name].__module__ = __name__
 
 
-def resolve_likelihood(likelihood: Any) -> Likelihood:
-    """Return the likelihood that ``likelihood``, a shortcut or a `Likelihood`, stands for."""
-    if isinstance(likelihood, str):
-        return PARTS[check_choice(likelihood, "likelihood", tuple(PARTS))]()
+def check_likelihood(likelihood: Any, name: str) -> Likelihood:
+    """Return ``likelihood`` if it is a `Likelihood`, else raise."""
     if not isinstance(likelihood, Likelihood):
         raise TypeError(
-            f"`likelihood` must be a str or a Likelihood; got likelihood={short_repr(likelihood)}. "
+            f"`{name}` must be a str or a Likelihood; got {name}={short_repr(likelihood)}. "
             f"Choose one of {', '.join(map(repr, PARTS))}, or pass for example "
             "skgen.likelihoods.Gaussian('feature')."
         )
     return likelihood
+
+
+LIKELIHOOD = Choice(*PARTS) | Custom(check_likelihood, lambda value: isinstance(value, Likelihood))
+"""The kind of a parameter that names a likelihood by its shortcut, or is one."""
+
+
+def resolve_likelihood(likelihood: Any) -> Likelihood:
+    """Return the likelihood that ``likelihood``, a shortcut or a `Likelihood`, stands for."""
+    found: Any = LIKELIHOOD.check(likelihood, "likelihood")
+    return PARTS[found]() if isinstance(found, str) else found

@@ -12,8 +12,12 @@ import torch
 import torch.distributions as td
 from torch import Tensor
 
-from .._validation import FloatArray, check_flag
+from .._parameters import Flag, Parameters, check_fields
+from .._schema import array
+from .._validation import FloatArray
 
+STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", 1e-300)}
+"""State of a fitted `StandardizedLikelihood` in files."""
 BLOCK_VALUES = 2**22
 """Values of X that are worked on at a time."""
 
@@ -413,8 +417,10 @@ class UnitIntervalLikelihood(Likelihood):
     def _examples(cls) -> tuple[Self, ...]:
         return cls(), cls(clip=True)
 
+    _parameters: ClassVar[Parameters] = {"clip": Flag()}
+
     def __post_init__(self) -> None:
-        check_flag(self.clip, "clip")
+        check_fields(self)
 
     @property
     def positive_only(self) -> bool:

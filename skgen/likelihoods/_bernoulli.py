@@ -11,6 +11,7 @@ import torch.distributions as td
 from torch import Tensor
 from torch.nn import functional
 
+from .._schema import store
 from .._validation import FloatArray
 from ._base import UnitIntervalLikelihood
 
@@ -18,6 +19,7 @@ MEAN_MARGIN = 1e-3
 """Smallest distance from 0 and 1 of a mean that is turned into an initial logit."""
 
 
+@store()
 @dataclass(frozen=True)
 class Bernoulli(UnitIntervalLikelihood):
     """Bernoulli distribution of each feature, for binary data.

@@ -10,10 +10,12 @@ import torch
 import torch.distributions as td
 from torch import Tensor
 
+from .._schema import store
 from .._validation import FloatArray
 from ._base import UnitIntervalLikelihood
 
 
+@store()
 @dataclass(frozen=True)
 class ContinuousBernoulli(UnitIntervalLikelihood):
     """Continuous Bernoulli distribution of each feature, for grey levels in [0, 1] as they are.

@@ -11,13 +11,15 @@ import torch.distributions as td
 from torch import Tensor
 from torch.nn import functional
 
-from .._validation import check_choice, check_number
-from ._base import StandardizedLikelihood
+from .._parameters import Choice, Number, Parameters, check_fields
+from .._schema import store
+from ._base import STANDARDIZED, StandardizedLikelihood
 
 LOG_2_PI = math.log(2 * math.pi)
 LARGEST_LOG_VARIANCE = 15.0
 
 
+@store(state=STANDARDIZED)
 @dataclass(frozen=True)
 class Gaussian(StandardizedLikelihood):
     """Normal distribution of each feature around the decoder's mean.
@@ -67,12 +69,15 @@ class Gaussian(StandardizedLikelihood):
     def _examples(cls) -> tuple[Self, ...]:
         return cls(), cls("feature"), cls("row"), cls("feature", min_scale=0.5)
 
+    _parameters: ClassVar[Parameters] = {
+        "scale": Choice("shared", "feature", "row"),
+        "min_scale": Number(
+            1e-6, 1.0, remedy="It is in units of each feature's standard deviation."
+        ),
+    }
+
     def __post_init__(self) -> None:
-        check_choice(self.scale, "scale", ("shared", "feature", "row"))
-        check_number(
-            self.min_scale, "min_scale", low=1e-6, high=1,
-            remedy="It is in units of each feature's standard deviation.",
-        )  # fmt: skip
+        check_fields(self)
 
     def n_outputs(self, n_features: int) -> int:
         return 2 * n_features if self.scale == "row" else n_features

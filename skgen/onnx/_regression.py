@@ -99,11 +99,11 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
 
 def _variance(graph: Graph, posterior: Posterior, Phi: str, n_basis: int) -> str:
     """Predictive variances of the outputs that share a posterior (Bishop eq. 3.59)."""
-    intercept, weights = np.split(posterior.shape_root, [len(posterior.mean) - n_basis])
+    intercept, weights = np.split(posterior.root, [len(posterior.mean) - n_basis])
     product = graph("Add", graph("MatMul", Phi, weights), intercept.sum(axis=0))
     squares = graph("Mul", product, product)
     leverage = graph("ReduceSum", squares, np.array([1]), keepdims=1)
-    return graph("Mul", graph("Add", leverage, np.ones(1)), posterior.spread)
+    return graph("Mul", graph("Add", leverage, np.ones(1)), posterior.noise_variance)
 
 
 # -- the basis ---------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_the_decoder_starts_around_given_outputs(decoder, scale, rng):
     set_initial_outputs(vae.decoder, other)
     torch.testing.assert_close(first - vae.outputs(z), (one - other).expand(5, -1))
     assert (first - one).abs().max() < 3
-    assert sum(parameter.equal(other) for parameter in vae.parameters()) == 1, "it is learnt"
+    assert sum(parameter.equal(other) for parameter in vae.parameters()) == 1, "it is learned"
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.linear_model import BayesianRidge
 
-import skgen._regression.estimator
 import skgen._regression.loo
 import skgen._regression.precisions
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
 from skgen._regression.conjugate import Posterior, condition
+from skgen._regression.predictive import Predictive
 
 Rng = np.random.Generator
 Array = NDArray[np.float64]
@@ -251,10 +251,13 @@ def prior_counted_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def variance_for_standard_deviation(patch: pytest.MonkeyPatch) -> None:
-    std = skgen._regression.estimator._std
-    patch.setattr(
-        skgen._regression.estimator, "_std", lambda *args, **options: std(*args, **options) ** 2
-    )
+    build = Predictive.from_leverage
+
+    def squared(*args: Any) -> Predictive:
+        predictive = build(*args)
+        return replace(predictive, scale=predictive.scale**2)
+
+    patch.setattr(Predictive, "from_leverage", squared)
 
     def draw(weights: Array, scale: Array, mean: Array) -> tuple[Array, Array]:
         return mean + scale * (weights - mean), scale**2
@@ -270,7 +273,9 @@ def noise_left_out(patch: pytest.MonkeyPatch) -> None:
 
 def normal_for_student_t(patch: pytest.MonkeyPatch) -> None:
     """The normal distributions of the very same means and covariances."""
-    after_conditioning(patch, lambda exact: replace(exact, df=np.inf, noise_variance=exact.spread))
+    after_conditioning(
+        patch, lambda exact: replace(exact, df=np.inf, squared_scale=exact.noise_variance)
+    )
 
 
 def factor_transposed(patch: pytest.MonkeyPatch) -> None:
@@ -335,27 +340,35 @@ def test_intervals_cover_at_eight_rows(noise):
     assert 0.93 < coverage_at_eight_rows(BayesianBasisRegressor("identity"), noise, 2000) < 0.97
 
 
-def coverage_of_learnt_length_scales(n_rows: int, n_features: int, n_sets: int) -> float:
-    """The same of rows of Gaussian processes whose length scales are drawn, and then learnt."""
+def coverage_of_learned_length_scales(basis: Any, shape: tuple[int, int], n_sets: int) -> float:
+    """Coverage on Gaussian processes whose length scales are drawn, and then learned."""
     rng, covered = np.random.default_rng(0), []
+    n_rows, n_features = shape
     for seed in range(n_sets):
         X = rng.normal(size=(n_rows + 50, n_features))
         lengths = np.exp(rng.normal(0.35, 0.7, size=n_features))
         waves = FourierBasis(400, length_scale=lengths, random_state=seed).fit_transform(X)
         y = waves @ rng.normal(size=400) + 0.3 * rng.normal(size=len(X))
-        model = BayesianBasisRegressor(FourierBasis(200, random_state=0))
-        mean, std = model.fit(X[:n_rows], y[:n_rows]).predict(X[n_rows:], return_std=True)
-        covered.append(np.abs(y[n_rows:] - mean) < stats.norm.ppf(0.975) * std)
+        model = BayesianBasisRegressor(basis).fit(X[:n_rows], y[:n_rows])
+        lower, upper = model.predict_interval(X[n_rows:]).T
+        covered.append((lower < y[n_rows:]) & (y[n_rows:] < upper))
     return float(np.mean(covered))
 
 
-@pytest.mark.parametrize(("n_rows", "n_features"), [(8, 2), (30, 3)])
-def test_intervals_cover_where_length_scales_are_learnt(n_rows, n_features, monkeypatch):
-    assert 0.93 < coverage_of_learnt_length_scales(n_rows, n_features, 100) < 0.98
+@pytest.mark.parametrize("shape", [(8, 2), (30, 3)])
+def test_intervals_cover_where_length_scales_are_learned(shape, monkeypatch):
+    basis = FourierBasis(200, random_state=0)
+    assert 0.92 < coverage_of_learned_length_scales(basis, shape, 100) < 0.97
     monkeypatch.setattr(
         skgen._regression.loo, "effective_number_of_basis_parameters", lambda *given: 0.0
     )
-    assert coverage_of_learnt_length_scales(n_rows, n_features, 100) < 0.925
+    assert coverage_of_learned_length_scales(basis, shape, 100) < 0.92
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(8, 2), (15, 3), (30, 2), (60, 3)])
+def test_intervals_of_the_default_cover_at_few_rows(shape):
+    assert 0.92 < coverage_of_learned_length_scales("auto", shape, 100) < 0.97
 
 
 def test_precisions_plugged_in_would_not_cover_at_eight_rows():

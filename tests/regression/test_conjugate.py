@@ -89,7 +89,7 @@ def test_the_posterior_is_that_of_50_digits(prior, noise, mean, rng):
     weights, shape, variance, df, log_evidence = exact(Phi, Y[:, 0], precision, mean, noise)
     assert_digits(posterior.mean[:, 0], list(weights))
     assert_digits(posterior.root @ posterior.root.T, shape.tolist())
-    assert_digits(posterior.noise_variance, [variance])
+    assert_digits(1 / posterior.noise_precision, [variance])
     assert posterior.df == pytest.approx(float(df), rel=1e-14)
     assert_digits(posterior.log_evidence, [log_evidence])
 
@@ -235,7 +235,7 @@ def test_draws_have_the_posteriors_distribution(noise, rng):
     covariance = posterior.covariance[0]
     root = np.sqrt(np.diag(covariance))
     assert np.abs((np.cov(weights[:, 0]) - covariance) / np.outer(root, root)).max() < 0.06
-    assert np.mean(scale**2) == pytest.approx(posterior.spread[0], rel=0.05)
+    assert np.mean(scale**2) == pytest.approx(posterior.noise_variance[0], rel=0.05)
 
 
 def test_draws_of_outputs_are_independent(rng):

@@ -1,4 +1,4 @@
-"""What spreads owe to a basis that was learnt: by other fits, and by the linear model in all."""
+"""Leave-one-out calibration: by other fits, and by the model linear in weights and parameters."""
 
 import numpy as np
 import pytest
@@ -18,13 +18,13 @@ from skgen._regression.rows import Rows
 @pytest.mark.parametrize("basis", SEARCHED)
 def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, weighted, rng):
     """By the covariance of weights and parameters together, of the model that is linear in both."""
-    X = table(rng, 50, 2)
-    Y = np.sin(X[:, :1] + X[:, 1:] / 3) + 0.2 * rng.normal(size=(50, 2))
+    X = table(rng, 100, 2)
+    Y = np.sin(X[:, :1] + X[:, 1:] / 3) + 0.2 * rng.normal(size=(100, 2))
     Y *= [1.0, 20.0]
-    weights = rng.uniform(0.5, 3, size=50) if weighted else None
+    weights = rng.uniform(0.5, 3, size=100) if weighted else None
     model = BayesianBasisRegressor(SEARCHED[basis], noise_precision=noise_precision)
-    posteriors = model.fit(X, Y, weights)._stream.posteriors
-    design = model._stream.design
+    stream = model.fit(X, Y, weights)._stream
+    posteriors, design = stream.prior.best(stream.statistic), stream.design
     Phi = design.rows(X)
     n_columns, n_theta = Phi.shape[1], len(design.basis.theta_)
     information = np.zeros((2 * n_columns + n_theta, 2 * n_columns + n_theta))
@@ -33,20 +33,20 @@ def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, 
         places = np.r_[output * n_columns : (output + 1) * n_columns, -n_theta:0]
         moves = [
             design.basis.vjp(X, Phi[:, 1:], np.outer(row, posterior.mean[1:, 0]))
-            for row in np.eye(50)
+            for row in np.eye(100)
         ]
-        columns = np.hstack([Phi, moves]) / np.sqrt(posterior.noise_variance[0])
+        columns = np.hstack([Phi, moves]) * np.sqrt(posterior.noise_precision[0])
         if weighted:
             columns *= np.sqrt(weights)[:, None]
         part = columns.T @ columns
         diagonal = np.arange(n_columns)
-        part[diagonal, diagonal] += posterior.precision / posterior.noise_variance[0]
+        part[diagonal, diagonal] += posterior.precision * posterior.noise_precision[0]
         information[np.ix_(places, places)] += part
     own = np.linalg.inv(information)[-n_theta:, -n_theta:]
     found = effective_number_of_basis_parameters(design, Rows(X, Y, weights), posteriors)
     np.testing.assert_allclose(found, n_theta - np.trace(own), rtol=1e-4)
     assert 0 < found < n_theta
-    np.testing.assert_allclose(design.learnt.n_params, found, rtol=1e-4)
+    np.testing.assert_allclose(design.calibration.n_params, found, rtol=1e-4)
 
 
 @pytest.mark.parametrize("basis", SEARCHED)
@@ -69,14 +69,16 @@ def test_spreads_stay_numbers_however_little_the_rows_weigh(basis, rng):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("basis", SEARCHED)
-def test_deviations_are_those_of_fits_to_all_other_rows(basis, weighted, rng):
+def test_residuals_are_those_of_fits_to_all_other_rows(basis, weighted, rng):
     X, y = table(rng, 30, 2), rng.normal(size=30)
     weights = rng.uniform(0.5, 3, size=30) if weighted else np.ones(30)
     frozen = FrozenEstimator(clone(SEARCHED[basis]).fit(X))
     model = BayesianBasisRegressor(frozen, prior_precision=2.0, noise_precision=4.0)
     posteriors = model.fit(X, y, weights)._stream.posteriors
     design = model._stream.design
-    found, their_weights = loo_residuals(design, Rows(X, y[:, None], weights), posteriors)
+    found, their_weights = loo_residuals(
+        design, Rows(X, y[:, None], weights), posteriors, np.array([0.25])
+    )
     assert np.array_equal(their_weights, weights)
     for row in range(30):
         others = np.arange(30) != row
@@ -93,43 +95,69 @@ def test_rows_that_determine_their_own_prediction_are_not_left_out(rng):
     model = BayesianBasisRegressor("identity", prior_precision=1e-9, noise_precision=1.0).fit(X, y)
     stream = model._stream
     found, weights = loo_residuals(
-        stream.design, Rows(X, y[:, None], np.ones(20)), stream.posteriors
+        stream.design, Rows(X, y[:, None], np.ones(20)), stream.posteriors, np.ones(1)
     )
     assert found.shape == (19, 1)
     assert len(weights) == 19
 
 
-@pytest.mark.parametrize("df", [5.0, 10.0, 1e9])
-@pytest.mark.parametrize("scale", [0.7, 1.3])
-def test_tails_are_those_of_the_distribution(df, scale, rng):
-    deviations = np.abs(scale * stats.t.rvs(df, size=20_000, random_state=rng))
-    found, widening = fit_student_t(deviations, np.ones(20_000))
-    assert 1 / found == pytest.approx(1 / df, abs=0.02)
-    spread = scale / np.sqrt(1 - 2 / df)
-    assert widening == pytest.approx(max(1.0, spread), rel=0.05)
-    if widening > 1:
-        half = widening * np.sqrt(1 - 2 / found) * stats.t.ppf(0.975, found)
-        assert np.mean(deviations <= half * (1 + 1e-12)) == 0.95
+@pytest.mark.parametrize("df", [3.5, 5.0, 10.0, 1e9])
+@pytest.mark.parametrize("scale", [0.9, 1.3])
+def test_student_t_is_that_of_the_residuals(df, scale, rng):
+    residuals = scale * stats.t.rvs(df, size=20_000, random_state=rng)
+    found, std = fit_student_t(residuals, np.ones(20_000), np.inf)
+    expected = scale / np.sqrt(1 - 2 / df)
+    if expected > 1:
+        assert 1 / found == pytest.approx(1 / df, abs=0.02)
+        assert std == pytest.approx(expected, rel=0.05)
+    else:
+        assert std == 1
 
 
-def test_deviations_weigh_as_many_of_them(rng):
-    deviations, counts = np.abs(rng.standard_t(4, size=200)), rng.integers(1, 5, size=200)
-    repeated = np.repeat(deviations, counts)
-    expected = fit_student_t(repeated, np.ones(len(repeated)))
-    assert_digits(fit_student_t(deviations, counts * 1.0), expected, 6)
+@pytest.mark.parametrize("before", [4.0, 30.0, np.inf])
+def test_student_t_is_the_most_likely_one(before, rng):
+    """No other one within the bounds is more likely for the residuals and 30 rows of the prior."""
+    residuals, weights = 2 * rng.standard_t(5, size=60), rng.uniform(0.5, 2, size=60)
+    own = stats.t.ppf((np.arange(100) + 0.5) / 100, before) * np.sqrt(1 - 2 / before)
+
+    def log_likelihood(df, std):
+        scale = std * np.sqrt(1 - 2 / df)
+        likelihood = weights @ stats.t.logpdf(residuals, df, scale=scale)
+        return likelihood + 0.3 * stats.t.logpdf(own, df, scale=scale).sum()
+
+    df, std = fit_student_t(residuals, weights, before)
+    best = log_likelihood(df, std)
+    for other in 1 / np.linspace(1 / min(before, 1000), 1 / 3, 40):
+        assert all(log_likelihood(other, s) < best + 1e-6 for s in np.linspace(1, 4, 40))
 
 
-@pytest.mark.parametrize("deviations", [np.full(19, 9.0), np.zeros(50), np.empty(0)], ids=len)
-def test_few_or_no_deviations_say_nothing(deviations):
-    assert fit_student_t(deviations, np.ones(len(deviations))) == (np.inf, 1.0)
+def test_weighted_residuals_count_as_repeated_ones(rng):
+    residuals, counts = rng.standard_t(4, size=200), rng.integers(1, 5, size=200)
+    repeated = np.repeat(residuals, counts)
+    expected = fit_student_t(repeated, np.ones(len(repeated)), 50.0)
+    assert_digits(fit_student_t(residuals, counts * 1.0, 50.0), expected, 5)
 
 
-def test_heavy_tails_are_learnt(rng):
+@pytest.mark.parametrize("residuals", [np.full(5, 0.1), np.zeros(50), np.empty(0)], ids=len)
+def test_residuals_never_narrow_the_distribution(residuals):
+    df, std = fit_student_t(residuals, np.ones(len(residuals)), 8.0)
+    assert std == 1
+    assert 3 <= df <= 8
+
+
+def test_few_residuals_count_less_than_the_distribution_before(rng):
+    residuals = 5 * rng.normal(size=400)
+    stds = [fit_student_t(residuals[:n], np.ones(n), 20.0)[1] for n in (4, 40, 400)]
+    assert 1 < stds[0] < stds[1] < stds[2]
+    assert stds[2] > 4
+
+
+def test_heavy_tails_are_learned(rng):
     """Student-t noise of 5 degrees of freedom: more density than a normal of the same spread."""
     X = rng.normal(size=(2000, 3))
     y = np.sin(X[:, 0]) + X[:, 1] + 0.3 * rng.standard_t(5, size=2000)
     model = BayesianBasisRegressor(FITTED["few fourier"]).fit(X[:1000], y[:1000])
-    assert 4 <= model.degrees_of_freedom_ < 9
+    assert 3 <= model.degrees_of_freedom_ < 9
     mean, std = model.predict(X[1000:], return_std=True)
     normal = stats.norm.logpdf(y[1000:], mean, std)
     assert model.log_predictive_density(X[1000:], y[1000:]).mean() > normal.mean() + 0.01
@@ -142,12 +170,13 @@ def test_heavy_tails_are_learnt(rng):
 @pytest.mark.parametrize("prior", [{"noise_precision": 4.0}, GAMMA], ids=str)
 def test_noise_whose_distribution_is_given_has_no_other_tails(prior, rng):
     X, y = waves(rng)
-    learnt = BayesianBasisRegressor(FITTED["few fourier"], **prior).fit(X, y)._stream.design.learnt
-    assert learnt.df == np.inf
-    assert learnt.widening == 1
+    model = BayesianBasisRegressor(FITTED["few fourier"], **prior).fit(X, y)
+    calibration = model._stream.design.calibration
+    assert calibration.df == np.inf
+    assert calibration.std_ratio == 1
 
 
 def test_a_basis_that_is_given_takes_nothing_from_the_data(rng):
     X, y = waves(rng)
     for basis in (FourierBasis(30, length_scale=1.0, random_state=0), "identity"):
-        assert BayesianBasisRegressor(basis).fit(X, y)._stream.design.learnt is None
+        assert BayesianBasisRegressor(basis).fit(X, y)._stream.design.calibration is None
