@@ -171,11 +171,10 @@ class Vector(Kind):
             array = np.asarray(value)
         except ValueError:  # ragged
             return False
-        return (
-            array.dtype.kind in "fiu"
-            and array.ndim in map(len, self.shapes)
-            and bool(np.all(np.isfinite(array) & (array >= self.low) & (np.abs(array) <= LARGEST)))
-        )
+        if array.dtype.kind not in "fiu" or array.ndim not in map(len, self.shapes):
+            return False
+        array = array.astype(np.float64)  # single precision does not reach the bounds
+        return bool(np.all((array >= max(self.low, -LARGEST)) & (array <= LARGEST)))
 
 
 @dataclass(frozen=True)

@@ -533,7 +533,7 @@ FAULTS = {
     "an IndexError, and text taken for numbers": (VAETransformer, "_validate", unvalidated),
     "a message without condition and remedy": (skgen._autoencoder.vae, "check_numeric", terse),
     "values that overflow": (skgen._autoencoder.vae, "check_size", unchecked),
-    "flags that are not checked": (skgen._parameters, "check_flag", unchecked),
+    "flags that are not checked": (skgen._autoencoder.vae, "check_flag", unchecked),
     "words that are not checked": (skgen._parameters, "check_choice", unchecked),
     "sizes that are not checked": (
         skgen._parameters.Sequence,

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .._files.container import replacing, temporary_prefix
+from .._files.container import replace_file, temporary_prefix
 from .._validation import short_repr
 
 FORMAT = "skgen checkpoint 2"
@@ -81,7 +81,7 @@ class Checkpoint:
         """Replace the state in the file by that after an epoch, wholly or not at all."""
         if self.path is not None:
             content = {"identity": self.identity, "seeds": self.seeds, "epoch": epoch}
-            with replacing(self.path) as file:
+            with replace_file(self.path) as file:
                 torch.save({"format": FORMAT, **content}, file)
 
     def remove(self) -> None:

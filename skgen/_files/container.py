@@ -2,10 +2,10 @@
 
 The first 8 bytes are the length n of a JSON header, the next n the header, the rest the arrays in
 the order of the header: the safetensors format, which other tools read too. Here the last array,
-named "sha256", is the digest of all bytes before it, so that no bit can change unnoticed.
+named "sha256", is the digest of all bytes before it, so that any change of a bit is detected.
 
-What is read may come from a stranger: nothing is believed before it is checked, and what is
-allocated is a small multiple of the file's size.
+A file may come from a stranger: everything in it is checked before it is used, and the memory
+allocated is at most a small multiple of its size.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ LONGEST_NAME = 200
 """Bytes of a file's name to which those of a temporary file's are added: 255 are allowed."""
 MOST_DIGITS = 40
 VALUE_BYTES = 64
-"""About what a value in a JSON text, its quotes and comma aside, takes in memory."""
+"""Bytes in memory of a value in JSON, without its text, as an estimate."""
 JSON_SHARE, JSON_ALLOWANCE = 6, 8192
-"""What JSON may take in memory: so many times the size of the file, and so many bytes besides."""
+"""Bytes in memory that JSON may take: a multiple of the size of the file, plus a constant."""
 
 
 class ModelFileError(ValueError):
@@ -75,10 +75,10 @@ class ModelFileError(ValueError):
 
 
 def write(path: str | os.PathLike[str], text: dict[str, str], arrays: Arrays) -> None:
-    """Write arrays, C-contiguous and of `DTYPES`, and text; the file is replaced whole or not."""
+    """Write text, and arrays that are C-contiguous and of `DTYPES`, all or nothing."""
     ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)  # all are then aligned
     header = _header(text, ordered)
-    with replacing(path) as file:
+    with replace_file(path) as file:
         digest = hashlib.sha256()
         parts: list[Any] = [header, *(array for _, array in ordered)]
         for part in parts:
@@ -105,7 +105,7 @@ def _header(text: dict[str, str], arrays: list[tuple[str, npt.NDArray[Any]]]) ->
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file that replaces the one at ``path``, its mode kept, if the block succeeds."""
     target = Path(os.path.realpath(path))  # a link stays one
     mode = _check_regular(target).st_mode if os.path.lexists(target) else None
@@ -143,7 +143,7 @@ def _check_regular(path: str | os.PathLike[str]) -> os.stat_result:
 
 
 def _sync(folder: Path) -> None:
-    """Have the folder's new entry on disk, where the system lets folders be opened."""
+    """Write the folder's entries to disk, on systems that let folders be opened."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -166,7 +166,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], Arrays, int]:
         start = LENGTH_BYTES + int.from_bytes(file.read(LENGTH_BYTES), "little")
         if start > size - DIGEST_BYTES:
             raise ModelFileError("the header is longer than the file")
-        entries = parsed(file.read(start - LENGTH_BYTES).decode("ascii"), _room(size))
+        entries = parse_json(file.read(start - LENGTH_BYTES).decode("ascii"), _room(size))
         if not isinstance(entries, dict):
             raise ModelFileError("the header is not an object")
         text = entries.pop("__metadata__", None)
@@ -225,16 +225,16 @@ def _are_lengths(value: Any) -> bool:
     )
 
 
-def parsed(text: str, room: int) -> Any:
-    """JSON, without duplicate names, numbers beyond the floats, or more values than have room."""
+def parse_json(text: str, room: int) -> Any:
+    """Parse JSON without duplicate names, infinite numbers, or more values than have room."""
     if _json_bytes(text) > room:
         raise ModelFileError("it holds more JSON values than a file of this size may")
     return json.loads(
         text,
-        object_pairs_hook=_distinct,
-        parse_int=_integer,
-        parse_float=_finite,
-        parse_constant=_finite,
+        object_pairs_hook=_unique_members,
+        parse_int=_parse_int,
+        parse_float=_parse_float,
+        parse_constant=_parse_float,
     )
 
 
@@ -246,20 +246,20 @@ def _room(size: int) -> int:
     return JSON_SHARE * size + JSON_ALLOWANCE
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     named = dict(pairs)
     if len(named) < len(pairs):
         raise ModelFileError("a JSON object has two members of one name")
     return named
 
 
-def _integer(digits: str) -> int:
+def _parse_int(digits: str) -> int:
     if len(digits) > MOST_DIGITS:
         raise ModelFileError(f"an integer has {len(digits)} digits")
     return int(digits)
 
 
-def _finite(digits: str) -> float:
+def _parse_float(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
         raise ModelFileError("a number is not finite")

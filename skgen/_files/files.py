@@ -19,13 +19,13 @@ import numpy.typing as npt
 
 from .._schema import SCHEMAS, Schema, schema_of
 from .._validation import short_repr
-from .container import NAMES, Arrays, ModelFileError, parsed, read, write
+from .container import NAMES, Arrays, ModelFileError, parse_json, read, write
 
 FORMAT, FORMAT_VERSION = "skgen", 1
 LARGEST_INT, DEEPEST = 10**39, 40
 DAMAGE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError,
           RuntimeError)  # fmt: skip
-"""What numpy, scipy, torch and json may raise over values that pass all checks before them."""
+"""Errors that numpy, scipy, torch and json may raise for values that passed all checks before."""
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -69,7 +69,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
             f"got {short_repr(estimator)}. Of a search, save its best_estimator_."
         )
     arrays: Arrays = {}
-    tree = _encoded(estimator, "", arrays)
+    tree = _encode(estimator, "", arrays)
     text = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -118,18 +118,17 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         text, arrays, room = read(path)
         _check_version(text)
-        tree = parsed(text["estimator"], room)
+        tree = parse_json(text["estimator"], room)
         with np.errstate(all="ignore"):
-            estimator = _decoded(tree, arrays, DEEPEST)
+            estimator = _decode(tree, arrays, DEEPEST)
         if arrays:
-            raise ModelFileError("there are arrays that belong nowhere")
+            raise ModelFileError("some of its arrays belong to no object")
         if not hasattr(estimator, "get_params"):
             raise ModelFileError("what it holds is not an estimator")
     except DAMAGE as error:
         raise ModelFileError(
             f"`path` must be a file that skgen.save wrote, undamaged; got {short_repr(str(path))}: "
-            f"{short_repr(str(error))}. Save the estimator anew, or get the file from "
-            "where it comes."
+            f"{short_repr(str(error))}. Save the estimator again, or get another copy of the file."
         ) from error
     return estimator
 
@@ -178,8 +177,8 @@ def _schema_of_value(value: Any) -> Schema | None:
 # -- objects to trees -----------------------------------------------------------------------------
 
 
-def _encoded(value: Any, name: str, arrays: Arrays) -> Any:
-    """The JSON tree of a value; its arrays are put aside under names that begin with ``name``."""
+def _encode(value: Any, name: str, arrays: Arrays) -> Any:
+    """Return the JSON tree of a value, and add its arrays, by names that begin with ``name``."""
     kind = type(value)
     if value is None or kind in (bool, str) or (kind is int and abs(value) < LARGEST_INT):
         return value
@@ -187,43 +186,43 @@ def _encoded(value: Any, name: str, arrays: Arrays) -> Any:
         return value if math.isfinite(value) else {"float": repr(value)}
     if kind in (list, tuple):
         named = {str(index): item for index, item in enumerate(value)}
-        return {kind.__name__: [*_encoded_members(named, name, arrays).values()]}
+        return {kind.__name__: [*_encode_members(named, name, arrays).values()]}
     if kind is dict and all(type(key) is str for key in value):
-        return {"dict": _encoded_members(value, name, arrays)}
+        return {"dict": _encode_members(value, name, arrays)}
     if kind is np.ndarray and value.dtype == object and _are_strings(value):
         return {"strings": list(value)}
     if kind is np.ndarray or isinstance(value, np.generic):
-        return _array(value, name, arrays)
-    return _object(value, name, arrays)
+        return _encode_array(value, name, arrays)
+    return _encode_object(value, name, arrays)
 
 
-def _encoded_members(values: dict[str, Any], name: str, arrays: Arrays) -> dict[str, Any]:
-    return {key: _encoded(item, f"{name}.{key}", arrays) for key, item in values.items()}
+def _encode_members(values: dict[str, Any], name: str, arrays: Arrays) -> dict[str, Any]:
+    return {key: _encode(item, f"{name}.{key}", arrays) for key, item in values.items()}
 
 
 def _are_strings(array: npt.NDArray[Any]) -> bool:
     return array.ndim == 1 and all(type(item) is str for item in array)
 
 
-def _array(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
+def _encode_array(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
     array: npt.NDArray[Any] = np.asarray(value)
     if array.dtype not in NAMES:
         raise _invalid(value, name)
     key = name.removeprefix(".")
-    turned = array.flags.f_contiguous and not array.flags.c_contiguous
-    arrays[key] = np.ascontiguousarray(array.T) if turned else np.ascontiguousarray(array)
+    is_transposed = array.flags.f_contiguous and not array.flags.c_contiguous
+    arrays[key] = np.ascontiguousarray(array.T) if is_transposed else np.ascontiguousarray(array)
     if array.ndim == 0:  # ascontiguousarray makes a vector of it
         arrays[key] = arrays[key].reshape(())
     kind = "array" if isinstance(value, np.ndarray) else "scalar"
-    return {"transposed" if turned else kind: key}
+    return {"transposed" if is_transposed else kind: key}
 
 
-def _object(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
+def _encode_object(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
     schema = _schema_of_value(value)
     if schema is None:
         raise _invalid(value, name)
     values = schema.to_record(value)
-    tree = _encoded_members(values, name, arrays)
+    tree = _encode_members(values, name, arrays)
     schema.check(values)
     return {"class": next(key for key in SCHEMAS if SCHEMAS[key] is schema), "values": tree}
 
@@ -232,64 +231,65 @@ def _invalid(value: Any, name: str) -> TypeError:
     return TypeError(
         f"`{name.removeprefix('.') or 'estimator'}` must be something that a file can hold: "
         "numbers, text, arrays, and objects of skgen and some of scikit-learn; got "
-        f"{short_repr(value)}. Leave it out, or pickle the estimator for readers who trust you."
+        f"{short_repr(value)}. Leave it out, or save the estimator by skops.io or pickle, for "
+        "readers who trust you."
     )
 
 
 # -- trees to objects -----------------------------------------------------------------------------
 
 
-def _decoded(tree: Any, arrays: Arrays, depth: int) -> Any:
-    """The value of a JSON tree, which takes its arrays away from ``arrays``."""
+def _decode(tree: Any, arrays: Arrays, depth: int) -> Any:
+    """Return the value of a JSON tree, and remove its arrays from ``arrays``."""
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree
     if depth == 0:
         raise ModelFileError("it is nested too deeply")
     if isinstance(tree, dict) and tree.keys() == {"class", "values"}:
-        return _built(tree["class"], tree["values"], arrays, depth)
+        return _build(tree["class"], tree["values"], arrays, depth)
     if not isinstance(tree, dict) or len(tree) != 1:
         raise ModelFileError("a value is of no known kind")
     ((kind, content),) = tree.items()
     return DECODERS[kind](content, arrays, depth - 1)
 
 
-def _built(kind: Any, values: Any, arrays: Arrays, depth: int) -> Any:
+def _build(kind: Any, values: Any, arrays: Arrays, depth: int) -> Any:
     schema = find_schema(kind) if isinstance(kind, str) else None
     if schema is None:
-        raise ModelFileError(f"it asks for {short_repr(kind)}, which no file may hold")
-    parts = _members(values, arrays, depth - 1)
+        raise ModelFileError(f"it contains a {short_repr(kind)}, which no file may hold")
+    parts = _decode_members(values, arrays, depth - 1)
     schema.check(parts)
     return schema.from_record(schema.cls, parts)
 
 
-def _members(content: Any, arrays: Arrays, depth: int) -> dict[str, Any]:
+def _decode_members(content: Any, arrays: Arrays, depth: int) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelFileError("an object's values must have names")
-    return {key: _decoded(item, arrays, depth) for key, item in content.items()}
+    return {key: _decode(item, arrays, depth) for key, item in content.items()}
 
 
-def _items(content: Any, arrays: Arrays, depth: int) -> list[Any]:
+def _decode_items(content: Any, arrays: Arrays, depth: int) -> list[Any]:
     if not isinstance(content, list):
         raise ModelFileError("a list must be one")
-    return [_decoded(item, arrays, depth) for item in content]
+    return [_decode(item, arrays, depth) for item in content]
 
 
-def _strings(content: Any, *_: Any) -> npt.NDArray[Any]:
+def _decode_strings(content: Any, *_: Any) -> npt.NDArray[Any]:
     if not isinstance(content, list) or not all(isinstance(item, str) for item in content):
         raise ModelFileError("strings must be strings")
     return np.array(content, dtype=object)
 
 
-def _special_float(content: Any, *_: Any) -> float:
+def _decode_float(content: Any, *_: Any) -> float:
     return {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[content]
 
 
 DECODERS: dict[str, Callable[[Any, Arrays, int], Any]] = {
-    "float": _special_float,
-    "list": _items,
-    "tuple": lambda content, arrays, depth: tuple(_items(content, arrays, depth)),
-    "dict": _members,
-    "strings": _strings,
+    "float": _decode_float,
+    "list": _decode_items,
+    "tuple": lambda content, arrays, depth: tuple(_decode_items(content, arrays, depth)),
+    "dict": _decode_members,
+    "strings": _decode_strings,
     "array": lambda content, arrays, _: arrays.pop(content),
     "transposed": lambda content, arrays, _: arrays.pop(content).T,
     "scalar": lambda content, arrays, _: arrays.pop(content)[()],

@@ -127,12 +127,8 @@ def _is_spline(values: Values) -> bool:
     if "bsplines_" not in values:
         return True
     splines = values["bsplines_"]
-    periodic = values["extrapolation"] == "periodic"
-    counts = [spline.c.shape[1] for spline in splines]
-    n_outputs = sum(counts) - (0 if values["include_bias"] else len(splines))
-    return len(splines) == values["n_features_in_"] and (
-        periodic or n_outputs == values["n_features_out_"]
-    )
+    n_outputs = sum(spline.c.shape[1] - (not values["include_bias"]) for spline in splines)
+    return (len(splines), n_outputs) == (values["n_features_in_"], values["n_features_out_"])
 
 
 CONSISTENT = {PolynomialFeatures: _is_polynomial, SplineTransformer: _is_spline}
@@ -216,6 +212,16 @@ def _from_random_state(cls: Any, values: Values) -> Any:
     return random
 
 
+def _is_bspline(values: Values) -> bool:
+    """Return True if knots, coefficients and degree fit each other; knots may coincide."""
+    n_coefficients = len(values["t"]) - values["k"] - 1
+    return (
+        n_coefficients > values["k"]
+        and len(values["c"]) >= n_coefficients
+        and bool(np.all(np.diff(values["t"]) >= 0))
+    )
+
+
 ENTROPY = integer(0, 2**128)
 SCHEMAS |= {
     "BSpline": Schema(
@@ -226,6 +232,9 @@ SCHEMAS |= {
             "k": integer(0, 1000),
             "extrapolate": FLAG | exactly("periodic"),
         },
+        # As scikit-learn does: the constructor refuses knots that coincide, of a constant feature.
+        from_record=lambda cls, values: cls.construct_fast(**values),
+        is_consistent=_is_bspline,
     ),
     "Generator": Schema(Generator, {"bit_generator": made_of(PCG64, MT19937)}),
     "RandomState": Schema(

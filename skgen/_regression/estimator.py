@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 import operator
+import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
@@ -258,10 +258,15 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         if "_stream" not in values:
             return True
         design, row = values["_stream"].design, np.zeros((1, values["n_features_in_"]))
-        with suppress(ValueError), np.errstate(all="ignore"):  # 0 may lie outside of its domain
-            if np.shape(design.basis.transform(row)) != (1, design.n_basis):
-                return False
-        return values["_stream"].n_outputs == 1 or not values["_is_1d"]
+        try:
+            with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
+                shape = np.shape(design.basis.transform(row))
+        except NotFittedError:
+            return False
+        except ValueError:  # zeros may be invalid for this basis
+            shape = (1, design.n_basis)
+        has_one_output = values["_stream"].n_outputs == 1
+        return shape == (1, design.n_basis) and (has_one_output or not values["_is_1d"])
 
     def __init__(
         self,

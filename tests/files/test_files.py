@@ -135,6 +135,9 @@ BASES = {
     "splines": SplineTransformer(extrapolation="linear"),
     "periodic splines": SplineTransformer(4, extrapolation="periodic", knots="quantile"),
     "polynomials": PolynomialFeatures(3, interaction_only=True),
+    "splines of a constant feature": make_pipeline(
+        FunctionTransformer(), PolynomialFeatures(0), SplineTransformer()
+    ),
     "nystroem": Nystroem(gamma=0.5, n_components=10, random_state=0),
     "nystroem with parameters": Nystroem(
         "polynomial", degree=2, n_components=5, kernel_params=None, random_state=0
@@ -644,6 +647,12 @@ HOSTILE = {
     "steps that are none": holding({"class": "Pipeline", "values": {
         "steps": 3, "memory": None, "verbose": "x", "transform_input": None,
         "_sklearn_version": sklearn.__version__}}),
+    "threads of the writer's choice": holding(regressor({"class": "Nystroem", "values": {
+        **Nystroem(n_jobs=2000).get_params(), "_sklearn_version": sklearn.__version__}})),
+    "outputs that the degrees do not give": holding(regressor({"class": "PolynomialFeatures",
+        "values": {**PolynomialFeatures(2).get_params(), "_sklearn_version": sklearn.__version__,
+            "n_features_in_": 1, "_min_degree": 0, "_max_degree": 2, "_n_out_full": 3,
+            "n_output_features_": 10**6}})),
     "not an estimator": holding({"class": "Gamma", "values": {"shape": 1.0, "rate": 1.0}}),
     "a number for an estimator": holding(3),
     "an unknown kind": holding({"pickle": "gASVHA=="}),
