@@ -449,8 +449,7 @@ def _fault_of_learning(case: Case, vae: Any, result: Any) -> str:
         return "does not return the estimator"
     weights = [value.numpy() for value in vae.module_.state_dict().values()]
     learnt = [
-        vae.likelihood_.location_,
-        vae.likelihood_.scale_,
+        *(vars(vae.likelihood_).get(name, 0.0) for name in ("location_", "scale_")),
         vae.explained_kl_,
         vae.loss_curve_,
         *weights,
