@@ -216,10 +216,6 @@ class Posterior:
             **others,
         )
 
-    @classmethod
-    def _from_record(cls, values: dict[str, Any]) -> Self:
-        return cls.from_earlier(**values) if "noise_variance" in values else cls(**values)
-
     @property
     def noise_variance(self) -> FloatArray:
         """Expected variance of the noise, shape (n_outputs,)."""
