@@ -166,6 +166,17 @@ class Vector(Kind):
         )
         return check_vector(value, name, shape, low=self.low, remedy=self.remedy)
 
+    def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
+        try:
+            array = np.asarray(value)
+        except ValueError:  # ragged
+            return False
+        return (
+            array.dtype.kind in "fiu"
+            and array.ndim in map(len, self.shapes)
+            and bool(np.all(np.isfinite(array) & (array >= self.low) & (np.abs(array) <= LARGEST)))
+        )
+
 
 @dataclass(frozen=True)
 class Sequence(Kind):
@@ -190,6 +201,9 @@ class Sequence(Kind):
                 f"{name}={short_repr(value)}. {self.remedy}"
             )
         return items
+
+    def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
+        return len(shape_of(value)) == 1 and super().holds(value, sizes)
 
 
 class Seed(Kind):

@@ -21,6 +21,7 @@ Class = TypeVar("Class", bound=type)
 
 MOST = 10**9
 SEEDS = 2**63
+FINITE = float(np.finfo(np.float64).max)
 
 
 # -- tests of values ------------------------------------------------------------------------------
@@ -121,6 +122,13 @@ def made_of(*classes: type) -> Check:
     return Check(lambda value, _: isinstance(value, classes))
 
 
+def is_float32(value: Any) -> bool:
+    """Return True for a finite array of single precision."""
+    return (
+        type(value) is np.ndarray and value.dtype == np.float32 and bool(np.isfinite(value).all())
+    )
+
+
 FLAG = Check(lambda value, _: isinstance(value, bool | np.bool_))
 NONE = exactly(None)
 NOT_NEGATIVE = number(0.0)
@@ -154,11 +162,11 @@ def schema_of(cls: type) -> Schema | None:
 
 
 def to_record(stored: Any) -> Values:
-    """The values of an object: its parameters, and of an estimator all else but the derived."""
+    """The values of an object: its parameters, and of one that is fitted all but the derived."""
     schema = schema_of(type(stored))
     assert schema is not None
     values = {name: getattr(stored, name) for name in schema.parameters}
-    rest = vars(stored) if hasattr(stored, "get_params") else {}
+    rest = vars(stored) if schema.state else {}
     return values | {
         name: value for name, value in rest.items() if name not in (*values, *schema.derived)
     }
@@ -169,7 +177,8 @@ def from_record(cls: Any, values: Values) -> Any:
     schema = schema_of(cls)
     assert schema is not None
     stored = cls(**{name: values.pop(name) for name in schema.parameters if name in values})
-    vars(stored).update(values)
+    if values:
+        vars(stored).update(values)
     return stored
 
 
@@ -204,10 +213,16 @@ class Schema:
             if key in values and not test.holds(values[key], sizes):
                 raise TypeError(
                     f"`{key}` of {name} must be valid, and plain data or objects of skgen; got "
-                    f"{key}={short_repr(values[key])}. Change it before you save."
+                    f"{_describe(values[key])}. Change it before you save."
                 )
         if not self.is_consistent(values):
             raise TypeError(f"the values of {name} do not fit each other")
+
+
+def _describe(value: Any) -> str:
+    """Return a number or text as it is, and only the type of what may be large."""
+    is_small = value is None or isinstance(value, bool | numbers.Real | str)
+    return short_repr(value) if is_small else f"a {type(value).__name__}"
 
 
 def store(

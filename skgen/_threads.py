@@ -1,7 +1,7 @@
-"""Row blocks in Python threads, each with one BLAS thread.
+"""Work on blocks of rows in Python threads, each with one BLAS thread.
 
-OpenBLAS' own threads lose on row blocks of a few hundred rows, while numpy's matrix products and
-ufuncs release the interpreter lock: whole blocks side by side keep every core busy.
+OpenBLAS' own threads gain nothing on blocks of a few hundred rows. Since numpy's matrix products
+and ufuncs release the interpreter lock, several blocks at a time keep every core busy.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 BLOCK_ROWS = 2000
-"""Rows of a block of the design matrix; a power of two would let its columns collide in cache."""
+"""Rows of a block of the design matrix; with a power of two its columns collide in the cache."""
 
 
 def row_blocks(start: int, stop: int) -> Iterator[slice]:
-    """Slices that cut the rows from ``start`` to ``stop`` into blocks."""
+    """Yield slices that divide the rows from ``start`` to ``stop`` into blocks."""
     for first in range(start, stop, BLOCK_ROWS):
         yield slice(first, min(first + BLOCK_ROWS, stop))
 
 
 def map_in_threads(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
-    """Results of ``function`` for each task, in order, on as many threads as BLAS may use."""
+    """Return ``function`` of each task, in order, computed on as many threads as BLAS may use."""
     if len(tasks) == 1:
         return [function(tasks[0])]
     with one_blas_thread() as n_threads:
@@ -45,7 +45,7 @@ def _controller() -> ThreadpoolController:
 
 @contextmanager
 def one_blas_thread() -> Iterator[int]:
-    """Keep BLAS and OpenMP to one thread inside; yields the number that BLAS had before."""
+    """Limit BLAS and OpenMP to one thread within the block; yield the former number of BLAS."""
     blas = _controller().select(user_api="blas").lib_controllers
     n_threads = min((library.num_threads for library in blas), default=1)
     with _controller().limit(limits=1):

@@ -1,4 +1,4 @@
-"""Checks that several rooms need: numbers, tables, random states, all-or-nothing updates."""
+"""Checks of numbers, tables and random states, and updates that happen whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ FloatArray = npt.NDArray[np.float64]
 RandomState = int | np.random.Generator | np.random.RandomState | None
 
 LARGEST = 1e100
-"""Largest magnitude of a value that a model takes in: its square, summed, still is a float."""
+"""Largest magnitude of a value of X or y: a sum of squares of such values does not overflow."""
 
-RANDOM = (np.random.Generator, np.random.RandomState)
+GENERATORS = (np.random.Generator, np.random.RandomState)
 DATES = (np.datetime64, np.timedelta64, dt.date, dt.time, dt.timedelta)
 
 
 @contextmanager
 def restore_on_error(estimator: object) -> Iterator[None]:
-    """Put every attribute of ``estimator`` back as it was if the block raises."""
+    """Restore every attribute of ``estimator``, and its generator, if the block raises."""
     before = dict(vars(estimator))
-    drawn_from = before.get("random_state")
-    unmoved: Any = copy.deepcopy(drawn_from) if isinstance(drawn_from, RANDOM) else None
+    random = before.get("random_state")
+    random_before: Any = copy.deepcopy(random) if isinstance(random, GENERATORS) else None
     try:
         yield
     except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)
-        if isinstance(drawn_from, np.random.Generator):
-            drawn_from.bit_generator.state = unmoved.bit_generator.state
-        elif isinstance(drawn_from, np.random.RandomState):
-            drawn_from.set_state(unmoved.get_state())
+        if isinstance(random, np.random.Generator):
+            random.bit_generator.state = random_before.bit_generator.state
+        elif isinstance(random, np.random.RandomState):
+            random.set_state(random_before.get_state())
         raise
 
 
 def short_repr(value: Any) -> str:
-    """``repr(value)``, its middle left out if it is long."""
+    """Return ``repr(value)``, without its middle if it is long."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:100]} ... {text[-50:]}"
 
@@ -56,7 +56,7 @@ def check_number(
     integer: bool = False,
     remedy: str,
 ) -> Any:
-    """Return ``value`` as int or float if it is one within the bounds, else raise."""
+    """Return ``value`` as an int or float within the bounds, or raise."""
     kind: Any = numbers.Integral if integer else numbers.Real
     noun = "an integer" if integer else "a finite number"
     bound = f" {'>' if open_low else '>='} {low:g}" if low > -np.inf else ""
@@ -76,7 +76,7 @@ def check_number(
 
 
 def check_flag(value: Any, name: str) -> bool:
-    """Return ``value`` if it is a bool, else raise."""
+    """Return ``value`` if it is a bool, or raise."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(
             f"`{name}` must be a bool; got {name}={short_repr(value)}. Give True or False."
@@ -85,7 +85,7 @@ def check_flag(value: Any, name: str) -> bool:
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """The shape of an array-like; a ragged list counts as a vector."""
+    """Return the shape of an array-like; a ragged list counts as a vector."""
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         return shape
@@ -98,7 +98,7 @@ def shape_of(value: Any) -> tuple[int, ...]:
 def check_vector(
     value: Any, name: str, shape: tuple[int, ...], *, low: float = -np.inf, remedy: str
 ) -> FloatArray:
-    """Return ``value``, an array-like of numbers, as a float array of ``shape``, else raise."""
+    """Return ``value``, an array-like of numbers, as a float array of ``shape``, or raise."""
     check_numeric(value, name, remedy=remedy)
     try:
         array = np.asarray(value, dtype=np.float64)
@@ -122,7 +122,7 @@ def check_vector(
 
 
 def check_size(table: npt.NDArray[np.floating], name: str) -> None:
-    """Raise if a value of ``table`` is so large that sums of squares might overflow."""
+    """Raise if ``table`` has a value so large that sums of squares may overflow."""
     largest = max(float(table.max()), -float(table.min())) if table.size else 0.0
     if largest > LARGEST:
         raise ValueError(
@@ -132,7 +132,7 @@ def check_size(table: npt.NDArray[np.floating], name: str) -> None:
 
 
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
-    """Return ``value`` if it is one of ``choices``, else raise."""
+    """Return ``value`` if it is one of ``choices``, or raise."""
     listed = ", ".join(repr(choice) for choice in choices)
     if not isinstance(value, str):
         raise TypeError(
@@ -145,7 +145,7 @@ def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
     return value
 
 
-UNFIT = {
+NON_NUMERIC = {
     "text": "Encode it first, for example with sklearn.preprocessing.OneHotEncoder.",
     "categories": "Encode them first, for example with sklearn.preprocessing.OneHotEncoder.",
     "dates or durations": "Give them as numbers, for example as seconds since a date.",
@@ -154,17 +154,17 @@ UNFIT = {
     "nested values": "Give one number per cell.",
     "sparse columns": "Make it dense, or reduce it with sklearn.decomposition.TruncatedSVD.",
 }
-"""What a table must not hold, although numpy would convert much of it; and what to do."""
+"""Contents that a table must not have, although numpy converts some of them, with remedies."""
 
-UNFIT_KINDS = {
+NON_NUMERIC_KINDS = {
     **dict.fromkeys("UST", "text"),
     **dict.fromkeys("mM", "dates or durations"),
     "c": "complex numbers",
     "V": "records",
 }
 
-# The dtypes of pandas, pyarrow and polars have no numpy dtype, but their names say enough.
-UNFIT_NAMES = {
+# Some dtypes of pandas, pyarrow and polars are not numpy's; their names tell their contents.
+NON_NUMERIC_NAMES = {
     ("interval", "list", "large_list", "array(", "struct", "map"): "nested values",
     ("str", "utf8", "large_string", "binary"): "text",
     ("categor", "enum", "dictionary"): "categories",
@@ -174,81 +174,97 @@ UNFIT_NAMES = {
 
 
 def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
-    """Raise if ``table`` holds anything but real numbers, which numpy might quietly convert."""
+    """Raise if ``table`` holds anything but real numbers, even if numpy would convert it."""
     if _is_batched(table):
         raise TypeError(
-            f"`{name}` must be a table; got a {type(table).__name__}, which has to be gone through "
-            "batch by batch. Call `partial_fit` with each batch."
+            f"`{name}` must be a table; got a {type(table).__name__}, which yields its rows in "
+            "batches. Call `partial_fit` with each batch."
         )
     try:
-        dtypes = _dtypes(table)
+        columns, dtypes = _columns_and_dtypes(table)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"`{name}` must hold one number per cell, in rows of equal length; got a "
             f"{type(table).__name__} that is no table. {remedy or 'Give a 2d array.'}"
         ) from error
-    for dtype in dtypes:
-        if found := _unfit(dtype):
-            raise ValueError(f"`{name}` must hold numbers; got {found}. {remedy or UNFIT[found]}")
+    if len(set(columns)) < len(columns):
+        repeated = next(column for column in columns if columns.count(column) > 1)
+        raise ValueError(
+            f"`{name}` must have columns of different names; got {repeated!r} "
+            f"{columns.count(repeated)} times. Rename them."
+        )
+    for index, dtype in enumerate(dtypes):
+        if found := _non_numeric(dtype):
+            raise ValueError(
+                f"`{name}` must hold numbers; got {found}{_column(columns, index)}. "
+                f"{remedy or NON_NUMERIC[found]}"
+            )
     if any(str(dtype).lower() == "object" for dtype in dtypes):
-        _check_items(np.asarray(table, dtype=object), name, remedy)
+        _check_items(np.asarray(table, dtype=object), name, remedy, columns)
 
 
 def _is_batched(value: Any) -> bool:
-    """Whether rows come out of ``value`` in batches only: iterators, loaders, sets of files."""
+    """Return True if ``value`` yields batches of rows: an iterator, a loader, a set of files."""
     if hasattr(value, "shape") or hasattr(value, "__array__"):
         return False
-    once = isinstance(value, Iterable) and not isinstance(value, Collection)
-    return once or hasattr(value, "to_batches")
+    yields_once = isinstance(value, Iterable) and not isinstance(value, Collection)
+    return yields_once or hasattr(value, "to_batches")
 
 
-def _dtypes(table: Any) -> list[Any]:
-    """The dtypes of a data frame's columns, or that of an array-like."""
+def _columns_and_dtypes(table: Any) -> tuple[list[Any], list[Any]]:
+    """Return names and dtypes of a data frame's columns, or no names and one dtype."""
     dtypes = getattr(table, "dtypes", None)
     if np.iterable(dtypes):
-        return list(dtypes)
+        return list(getattr(table, "columns", ())), list(dtypes)
     dtype = getattr(table, "dtype", None)
-    return [np.asarray(table).dtype if dtype is None else dtype]
+    return [], [np.asarray(table).dtype if dtype is None else dtype]
 
 
-def _unfit(dtype: Any) -> str:
+def _column(columns: list[Any], index: int) -> str:
+    return f" in column {columns[index % len(columns)]!r}" if columns else ""
+
+
+def _non_numeric(dtype: Any) -> str:
+    """Return the name in `NON_NUMERIC` of the contents of a dtype, or ""."""
     if isinstance(dtype, np.dtype):
-        return UNFIT_KINDS.get(dtype.kind, "")
+        return NON_NUMERIC_KINDS.get(dtype.kind, "")
     name = str(dtype).lower()
-    return next((found for starts, found in UNFIT_NAMES.items() if name.startswith(starts)), "")
+    return next(
+        (found for starts, found in NON_NUMERIC_NAMES.items() if name.startswith(starts)), ""
+    )
 
 
-def _check_items(items: npt.NDArray[Any], name: str, remedy: str) -> None:
-    for item in items.ravel():
+def _check_items(items: npt.NDArray[Any], name: str, remedy: str, columns: list[Any]) -> None:
+    for index, item in enumerate(items.ravel()):
         if isinstance(item, str | bytes):
             found = "text"
         elif isinstance(item, DATES):
             found = "dates or durations"
         else:
             try:
-                item is None or float(item)  # None is NaN, of which scikit-learn speaks
+                item is None or float(item)  # None becomes NaN, which scikit-learn reports
             except (TypeError, ValueError, OverflowError) as error:
                 raise TypeError(
-                    f"`{name}` must hold numbers; got {short_repr(item)} ({error}). "
-                    f"{remedy or 'Give one float per cell.'}"
+                    f"`{name}` must hold numbers; got {short_repr(item)}"
+                    f"{_column(columns, index)} ({error}). {remedy or 'Give one float per cell.'}"
                 ) from error
             continue
         raise ValueError(
-            f"`{name}` must hold numbers; got {found} ({short_repr(item)}). "
-            f"{remedy or UNFIT[found]}"
+            f"`{name}` must hold numbers; got {found}{_column(columns, index)} "
+            f"({short_repr(item)}). {remedy or NON_NUMERIC[found]}"
         )
 
 
 def generator(random_state: RandomState) -> np.random.Generator:
-    """A numpy Generator; ``None`` gives a fresh one, and no global state is touched."""
+    """Return a numpy Generator, for None a new one; no global generator is used."""
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31 - 1))
     return np.random.default_rng(check_seed(random_state))
 
 
 def check_seed(random_state: RandomState) -> Any:
-    """Raise unless ``random_state`` is one; nothing is drawn from it."""
-    if random_state is None or isinstance(random_state, RANDOM):
+    """Return ``random_state`` if it is valid, or raise; nothing is drawn from it."""
+    if random_state is None or isinstance(random_state, GENERATORS):
         return random_state
     return check_number(
         random_state, "random_state", low=0, integer=True, remedy="Give an int, or None."

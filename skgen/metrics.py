@@ -1,4 +1,4 @@
-"""Scores of predictive distributions, as scorers that GridSearchCV takes."""
+"""Scorers of predictive distributions, for ``scoring=`` of GridSearchCV and its like."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["mean_log_predictive_density"]
 
 
 def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Mean log predictive density of y given X: a proper score, the greater the better.
+    """Mean log predictive density of y given X, a proper score; greater is better.
 
-    It is the scorer for ``scoring=`` of GridSearchCV and cross_val_score, and it scores any
-    regressor that says how sure it is.
+    Pass it as ``scoring=`` to GridSearchCV or cross_val_score. It scores any regressor that has a
+    predictive distribution.
 
     Parameters
     ----------
     estimator : estimator or Pipeline
         A fitted regressor with ``log_predictive_density(X, y)``, or one with
-        ``predict(X, return_std=True)``, whose predictive distribution is then taken as normal;
-        or a Pipeline that ends in one.
+        ``predict(X, return_std=True)``, whose predictive distribution is then taken to be normal;
+        or a Pipeline whose last step is such a regressor.
     X : array-like of shape (n_samples, n_features)
         Features.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -39,7 +39,7 @@ def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLi
     Raises
     ------
     TypeError
-        If the estimator gives no predictive distribution.
+        If the estimator has no predictive distribution.
 
     See Also
     --------

@@ -1,8 +1,8 @@
 """Encoder and decoder bodies.
 
-A builder is any callable ``builder(n_inputs, n_outputs)`` that returns a torch module from rows of
-n_inputs to rows of n_outputs values: an object of this module, a function, or a module class such
-as ``torch.nn.Linear``.
+A builder is any callable ``builder(n_inputs, n_outputs)`` that returns a torch module, which maps
+rows of n_inputs values to rows of n_outputs values. It may be an object of a class of this module,
+a function, or a module class such as ``torch.nn.Linear``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_UNITS = 1_000_000
 
 CPU = torch.device("cpu")
 
-_drawing = threading.RLock()
+_global_generators = threading.RLock()
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "identity": nn.Identity,
@@ -49,12 +49,15 @@ IMAGE_NETWORK = {"image_shape": IMAGE_SHAPE, "n_filters": SIZES, "activation": A
 
 @contextmanager
 def seed_torch(seed: int, device: torch.device = CPU) -> Iterator[None]:
-    """torch's global generators seeded for the block, and afterwards as they were.
+    """Seed torch's global generators within the block, and restore them after it.
 
-    Modules draw their first weights from that of the CPU, and their dropout from that of the
-    ``device`` that they are on; a lock keeps threads apart.
+    Modules draw their first weights from the CPU's generator, and dropout from that of the
+    ``device`` that they are on. A lock lets one thread at a time into such a block.
     """
-    with _drawing, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with (
+        _global_generators,
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+    ):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds every device
         if device.type == "cuda":
             with torch.cuda.device(device):
@@ -63,13 +66,13 @@ def seed_torch(seed: int, device: torch.device = CPU) -> Iterator[None]:
 
 
 def generator_states(device: torch.device) -> list[torch.Tensor]:
-    """States of torch's global generators: of the CPU, and of ``device`` if it is another."""
-    of_device = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
-    return [torch.get_rng_state(), *of_device]
+    """Return states of torch's global generators: the CPU's, and that of ``device`` if on a GPU."""
+    on_gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *on_gpu]
 
 
 def set_generator_states(states: list[torch.Tensor], device: torch.device) -> None:
-    """Go on from ``states``, as far as they are of ``device``."""
+    """Restore ``states``, those of a GPU only if ``device`` is one."""
     torch.set_rng_state(states[0])
     for state in states[1:] if device.type == "cuda" else []:
         torch.cuda.set_rng_state(state, device)
@@ -83,7 +86,7 @@ class MLP:
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, default=(256,)
-        Number of units of each hidden layer; the empty tuple gives a linear map.
+        Number of units of each hidden layer. With the empty tuple the network is a linear map.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function after each hidden layer.
 
@@ -106,6 +109,10 @@ class MLP:
     activation: str = "silu"
 
     _parameters: ClassVar[Parameters] = {"hidden_layer_sizes": SIZES, "activation": ACTIVATION}
+
+    @classmethod
+    def _examples(cls) -> tuple[MLP, ...]:
+        return (cls(), cls((), "identity"), cls((20, 10), "tanh"))
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -140,13 +147,13 @@ class ConvolutionalEncoder:
     image_shape : tuple (height, width) or (height, width, channels)
         Shape of the images.
     n_filters : tuple of int, default=(32, 64)
-        Number of filters of each 3 x 3 convolution, each of which halves height and width.
+        Number of filters of each 3 x 3 convolution. Each halves height and width.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function after each convolution.
 
     See Also
     --------
-    ConvolutionalDecoder : The way back.
+    ConvolutionalDecoder : From codes to images.
 
     Examples
     --------
@@ -161,6 +168,10 @@ class ConvolutionalEncoder:
     activation: str = "silu"
 
     _parameters: ClassVar[Parameters] = IMAGE_NETWORK
+
+    @classmethod
+    def _examples(cls) -> tuple[ConvolutionalEncoder, ...]:
+        return (cls((8, 8)), cls((3, 5, 2), (4,), "relu"))
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -185,7 +196,7 @@ class ConvolutionalEncoder:
         for n_filters in self.n_filters:
             convolution = nn.Conv2d(channels, n_filters, 3, stride=2, padding=1)
             layers += [convolution, ACTIVATIONS[self.activation]()]
-            height, width, channels = half(height), half(width), n_filters
+            height, width, channels = _halve(height), _halve(width), n_filters
         n_units = height * width * channels
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(n_units, n_outputs))
 
@@ -200,14 +211,14 @@ class ConvolutionalDecoder:
     image_shape : tuple (height, width) or (height, width, channels)
         Shape of the images.
     n_filters : tuple of int, default=(32, 64)
-        Number of filters before each 3 x 3 transposed convolution, last first, each of which
-        doubles height and width.
+        Number of input channels of each 3 x 3 transposed convolution, from the last layer to the
+        first. Each doubles height and width.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function between the layers.
 
     See Also
     --------
-    ConvolutionalEncoder : The way there.
+    ConvolutionalEncoder : From images to codes.
 
     Examples
     --------
@@ -223,6 +234,10 @@ class ConvolutionalDecoder:
 
     _parameters: ClassVar[Parameters] = IMAGE_NETWORK
 
+    @classmethod
+    def _examples(cls) -> tuple[ConvolutionalDecoder, ...]:
+        return (cls((8, 8)), cls((3, 5, 2), (4,), "relu"))
+
     def __post_init__(self) -> None:
         check_fields(self)
 
@@ -234,7 +249,7 @@ class ConvolutionalDecoder:
         n_inputs : int
             Width of the first layer.
         n_outputs : int
-            Number of values of an image, or a multiple of it: one image per head.
+            Number of values of an image, times the number of outputs per value.
 
         Returns
         -------
@@ -246,12 +261,12 @@ class ConvolutionalDecoder:
         height, width, channels = check_image_shape(self.image_shape, n_values)
         sizes = [(height, width)]
         for _ in self.n_filters:
-            sizes.append((half(sizes[-1][0]), half(sizes[-1][1])))
+            sizes.append((_halve(sizes[-1][0]), _halve(sizes[-1][1])))
         n_maps = [n_heads * channels, *self.n_filters]
         smallest = (n_maps[-1], *sizes[-1])
         layers: list[nn.Module] = [nn.Linear(n_inputs, prod(smallest)), nn.Unflatten(1, smallest)]
         for level in range(len(self.n_filters), 0, -1):
-            # From ceil(size / 2) a stride of 2 leads to an odd size; padding adds the last line.
+            # Stride 2 maps ceil(size / 2) to an odd size; an even size needs one line of padding.
             height, width = sizes[level - 1]
             padding = (1 - height % 2, 1 - width % 2)
             layers += [
@@ -263,12 +278,12 @@ class ConvolutionalDecoder:
         return nn.Sequential(*layers, _ToRows(n_heads))
 
 
-OURS = (MLP, ConvolutionalEncoder, ConvolutionalDecoder)
-"""Builders of networks that draw nothing once they are built."""
+PARTS: dict[str, type] = {name: globals()[name] for name in __all__}
+"""Builders of networks that, once built, draw no random numbers."""
 
 
 class _ToImages(nn.Module):
-    """Flat rows to images, channels first."""
+    """Layer that maps flat rows to images, channels first."""
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -279,7 +294,7 @@ class _ToImages(nn.Module):
 
 
 class _ToRows(nn.Module):
-    """Images of several heads, channels first, to flat rows, head after head."""
+    """Layer that maps images of several heads, channels first, to flat rows, head by head."""
 
     def __init__(self, n_heads: int) -> None:
         super().__init__()
@@ -290,13 +305,13 @@ class _ToRows(nn.Module):
         return heads.movedim(-3, -1).flatten(1)
 
 
-def half(size: int) -> int:
-    """What a convolution of stride 2 leaves of a length."""
+def _halve(size: int) -> int:
+    """Return the size of an image after a convolution of stride 2."""
     return (size + 1) // 2
 
 
 def check_builder(builder: Any, name: str) -> Builder:
-    """Return ``builder`` if it can be called, and is not a module already built, else raise."""
+    """Return ``builder`` if it is callable and not a module already built, or raise."""
     if not callable(builder) or isinstance(builder, nn.Module):
         raise TypeError(
             f"`{name}` must be a str or a callable(n_inputs, n_outputs) that returns a module; got "
@@ -308,7 +323,7 @@ def check_builder(builder: Any, name: str) -> Builder:
 BUILDER = (
     NONE
     | Choice("mlp", "convolutional")
-    | Custom(check_builder, lambda value: isinstance(value, OURS))
+    | Custom(check_builder, lambda value: isinstance(value, tuple(PARTS.values())))
 )
 PARAMETERS: Parameters = {
     "hidden_layer_sizes": SIZES,
@@ -317,11 +332,11 @@ PARAMETERS: Parameters = {
     "decoder": BUILDER,
     "image_shape": NONE | IMAGE_SHAPE,
 }
-"""The parameters of an estimator from which `resolve_builders` takes its networks."""
+"""Parameters of an estimator from which `resolve_builders` makes its networks."""
 
 
 def resolve_builders(parameters: Any, n_features: int) -> tuple[Builder, Builder]:
-    """Return the builders of encoder and decoder that checked `PARAMETERS` stand for."""
+    """Return the builders of encoder and decoder that checked `PARAMETERS` describe."""
     sizes, activation = parameters.hidden_layer_sizes, parameters.activation
     if (shape := parameters.image_shape) is not None:
         check_image_shape(shape, n_features)

@@ -75,7 +75,7 @@ def made(makers: dict[Maker, int], seed: int, n_cases: int) -> Iterator[Case]:
 @functools.singledispatch
 def snapshot(value: Any) -> Any:
     """All that ``value`` holds, down to the bits of its arrays, as something to compare."""
-    if type(value).__module__.startswith(("skgen.", "sklearn.")):
+    if type(value).__module__.split(".")[0] in ("skgen", "sklearn"):
         return (type(value), snapshot(vars(value)))
     return type(value)
 

@@ -15,8 +15,9 @@ collect_ignore = ["benchmarks"]
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
-    """A generator seeded by the test's name: the same in every run, in any order."""
-    return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+    """Generator seeded by the names of the test and its file, in whichever folder that is."""
+    name = f"tests/{request.path.name}::{request.node.nodeid.split('::', 1)[1]}"
+    return np.random.default_rng(zlib.crc32(name.encode()))
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,15 @@ def one_torch_thread() -> None:
 def without_addresses(value: object) -> str:
     """A name for a case that is the same in every process."""
     return re.sub(r" at 0x\w+", "", str(value))
+
+
+def examples(parts: dict[str, type]) -> dict[str, object]:
+    """Examples of registered parts by name; the last of each part has the part's own name."""
+    return {
+        f"{name} {index}" if index < len(cls._examples()) else name: example
+        for name, cls in parts.items()
+        for index, example in enumerate(cls._examples(), start=1)
+    }
 
 
 def assert_digits(actual, expected, digits=12):

@@ -1,4 +1,4 @@
-"""Bases whose parameters are learnt, data for them, and slopes by differences."""
+"""Bases whose parameters are learned, data for them, and gradients by finite differences."""
 
 import copy
 

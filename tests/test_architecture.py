@@ -18,7 +18,7 @@ HOUSE = ROOT / "skgen"
 LEVELS = (
     {"_documentation", "_images", "_threads", "_validation", "_files.container"},
     {"_parameters", "_pipelines", "_schema"},
-    {"bases", "likelihoods", "networks", "metrics"},
+    {"bases", "likelihoods", "priors", "networks", "metrics"},
     {"_regression", "_autoencoder"},
     {"plotting", "onnx", "_files"},
     {"__init__"},
@@ -27,7 +27,7 @@ LEVELS = (
 # The files of each wing by level, likewise.
 WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"_gaussian", "_sigmoid", "_fourier"}, {""}),
-    "likelihoods": ({"_base"}, {"_gaussian", "_bernoulli"}, {""}),
+    "likelihoods": ({"_base"}, {"_bernoulli", "_continuous_bernoulli", "_gaussian"}, {""}),
     "_regression": (
         {"", "predictive", "rows"},
         {"conjugate"},
@@ -38,9 +38,10 @@ WINGS = {
         {"estimator"},
     ),
     "_autoencoder": (
-        {"", "batches", "checkpoint", "row_noise"},
+        {"", "batches", "building", "checkpoint", "row_noise"},
         {"distributed", "model"},
-        {"training"},
+        {"importance", "training"},
+        {"fitting"},
         {"vae"},
     ),
     "_files": ({"", "container", "foreign"}, {"files"}),
@@ -59,7 +60,8 @@ WITHOUT_TORCH = (
     "_files.foreign", "_autoencoder.row_noise",
 )  # fmt: skip
 WITHOUT_SKLEARN = (
-    "likelihoods", "networks", "_autoencoder.model", "_autoencoder.batches",
+    "likelihoods", "networks", "priors", "_autoencoder.model", "_autoencoder.batches",
+    "_autoencoder.building", "_autoencoder.importance",
     "_autoencoder.checkpoint", "_autoencoder.distributed", "_autoencoder.row_noise",
     "_parameters", "_schema", "_validation",
 )  # fmt: skip

@@ -389,17 +389,17 @@ def forget_to_restore(*estimators: object) -> nullcontext[None]:
 
 
 def flush_first(self: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Any:
-    """`_validated_rows` that lets waiting rows in before it has checked anything."""
+    """`_check_data` that appends buffered rows before it has checked anything."""
     if not reset:
         _ = self._stream.statistic
-    return VALIDATED_ROWS(self, X, y, sample_weight, reset=reset)
+    return CHECK_DATA(self, X, y, sample_weight, reset=reset)
 
 
-VALIDATED_ROWS = BayesianBasisRegressor._validated_rows
+CHECK_DATA = BayesianBasisRegressor._check_data
 
 
 def features_unchecked(self: Any, X: Any, *, reset: bool) -> Any:
-    """`_validated_features` of a beginner."""
+    """`_check_features` without most checks."""
     X = np.asarray(X, dtype=np.float64)
     self.n_features_in_ = X.shape[1]
     return X
@@ -422,14 +422,14 @@ FAULTS = {
         forget_to_restore,
     ),
     "a failed fit of a basis leaves attributes behind": (
-        skgen.bases,
+        skgen.bases._base,
         "restore_on_error",
         forget_to_restore,
     ),
-    "a failed call lets waiting rows in": (BayesianBasisRegressor, "_validated_rows", flush_first),
+    "a failed call appends buffered rows": (BayesianBasisRegressor, "_check_data", flush_first),
     "an IndexError, and text taken for numbers": (
         BayesianBasisRegressor,
-        "_validated_features",
+        "_check_features",
         features_unchecked,
     ),
     "a message without condition and remedy": (skgen._regression.estimator, "check_size", terse),

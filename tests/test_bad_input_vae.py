@@ -448,7 +448,13 @@ def _fault_of_learning(case: Case, vae: Any, result: Any) -> str:
     if result is not vae:
         return "does not return the estimator"
     weights = [value.numpy() for value in vae.module_.state_dict().values()]
-    learnt = [vae.location_, vae.scale_, vae.explained_kl_, vae.loss_curve_, *weights]
+    learnt = [
+        vae.likelihood_.location_,
+        vae.likelihood_.scale_,
+        vae.explained_kl_,
+        vae.loss_curve_,
+        *weights,
+    ]
     if not is_finite(tuple(learnt)):
         return f"learns {learnt}"
     X = case.kwargs["X"]
@@ -503,7 +509,7 @@ def unvalidated(self: Any, X: Any, likelihood: Any, *, reset: bool) -> Any:
     """`_validated` of a beginner."""
     X = np.asarray(X, dtype=np.float64)
     self.n_features_in_ = X.shape[1]
-    return likelihood.prepared(X)
+    return likelihood.check_support(X)
 
 
 def terse(table: Any, name: str) -> None:
@@ -519,7 +525,7 @@ def unchecked(value: Any, name: str, *choices: Any, **conditions: Any) -> Any:
 
 FAULTS = {
     "a failed call leaves attributes behind": (
-        skgen._autoencoder.vae,
+        skgen._autoencoder.fitting,
         "restore_on_error",
         forget_to_restore,
     ),
@@ -529,12 +535,16 @@ FAULTS = {
         "copy",
         types.SimpleNamespace(deepcopy=the_same),
     ),
-    "an IndexError, and text taken for numbers": (VAETransformer, "_validated", unvalidated),
+    "an IndexError, and text taken for numbers": (VAETransformer, "_validate", unvalidated),
     "a message without condition and remedy": (skgen._autoencoder.vae, "check_numeric", terse),
     "values that overflow": (skgen._autoencoder.vae, "check_size", unchecked),
-    "flags that are not checked": (skgen._autoencoder.vae, "check_flag", unchecked),
-    "words that are not checked": (networks, "check_choice", unchecked),
-    "sizes that are not checked": (networks, "check_sizes", unchecked),
+    "flags that are not checked": (skgen._parameters, "check_flag", unchecked),
+    "words that are not checked": (skgen._parameters, "check_choice", unchecked),
+    "sizes that are not checked": (
+        skgen._parameters.Sequence,
+        "check",
+        lambda self, value, name, **sizes: value,
+    ),
 }
 
 

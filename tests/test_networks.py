@@ -18,6 +18,7 @@ from skgen.networks import (
     ACTIVATIONS,
     MLP,
     PARAMETERS,
+    PARTS,
     ConvolutionalDecoder,
     ConvolutionalEncoder,
     _ToImages,
@@ -33,6 +34,7 @@ IMAGE_SHAPES = [
     (8, 8, 1), (5, 4, 3), (1, 7, 2), (3, 3, 4),
 ]  # fmt: skip
 FILTERS = [(), (3,), (3, 4), (2, 3, 4)]
+EXAMPLES = [builder for cls in PARTS.values() for builder in cls._examples()]
 IMAGE_BODIES = (ConvolutionalEncoder, ConvolutionalDecoder)
 
 FORMULAS = {
@@ -57,6 +59,26 @@ def assert_every_parameter_has_a_gradient(network, outputs):
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("builder", EXAMPLES, ids=repr)
+def test_a_registered_network_maps_rows_and_draws_nothing_once_built(builder, rng):
+    """Of each builder, with the numbers of inputs and outputs for which it is meant."""
+    n_features = prod(getattr(builder, "image_shape", (12,)))
+    n_inputs, n_outputs = n_features, 2
+    if isinstance(builder, ConvolutionalDecoder):
+        n_inputs, n_outputs = 2, n_features
+    networks = []
+    for _ in range(2):
+        with seed_torch(0):
+            networks.append(builder(n_inputs, n_outputs))
+    x = torch.from_numpy(rng.normal(size=(5, n_inputs)).astype(np.float32))
+    before = torch.get_rng_state()
+    outputs = networks[0](x)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert outputs.shape == (5, n_outputs)
+    assert torch.equal(networks[1](x), outputs)
+    assert_every_parameter_has_a_gradient(networks[0], outputs)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -230,7 +252,7 @@ def make(n_inputs, n_outputs):
 
 
 @pytest.mark.parametrize("n_values", [1, 2, 3, 4, 49, 50, 784, 1000**2])
-def test_a_guessed_shape_is_a_square_or_a_strip(n_values):
+def test_the_guessed_shape_is_a_square_or_has_height_1(n_values):
     height, width = guess_image_shape(n_values)
     assert height * width == n_values
     assert height in (1, width)
@@ -255,7 +277,7 @@ def test_errors_name_the_parameter_of_the_estimator(parameters, error, message):
         resolved(**parameters)
 
 
-@pytest.mark.parametrize("builder", [MLP((3,)), *(body((4, 4), (2,)) for body in IMAGE_BODIES)])
+@pytest.mark.parametrize("builder", EXAMPLES, ids=repr)
 def test_a_builder_is_a_value(builder):
     twin = pickle.loads(pickle.dumps(builder))
     assert twin == builder
@@ -297,7 +319,7 @@ def test_a_seed_within_a_seed_leaves_the_outer_numbers_as_they_are():
         assert torch.equal(torch.cat([first, torch.rand(2)]), expected)
 
 
-def test_threads_do_not_take_each_others_numbers():
+def test_seeds_of_several_threads_do_not_interfere():
     before = torch.get_rng_state()
     start = threading.Barrier(4, timeout=20)
 

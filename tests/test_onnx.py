@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import skl2onnx
 import torch
+from conftest import examples
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import (
     load_breast_cancer,
@@ -37,6 +38,8 @@ from skgen import (
     GaussianBasis,
     SigmoidBasis,
     VAETransformer,
+    bases,
+    likelihoods,
 )
 from skgen.bases import SHORTCUTS
 from skgen.likelihoods import Bernoulli, Gaussian
@@ -50,6 +53,14 @@ PRECISIONS = list(LARGEST_DIFFERENCE)
 
 def slow(*values):
     return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def parameters_of(parts):
+    """One example of each registered part, and as slow ones all others."""
+    return [
+        pytest.param(example, id=name, marks=() if name in parts else pytest.mark.slow)
+        for name, example in examples(parts).items()
+    ]
 
 
 X, y = load_diabetes(return_X_y=True)
@@ -86,11 +97,9 @@ def assert_same(model, rows, expected, largest=None):
 # -- the regressor -----------------------------------------------------------------------------
 
 BASES = {
-    **{name: name for name in SHORTCUTS if name != "fourier"},
-    "fourier": FourierBasis(100, kernel="matern32", length_scale=None, random_state=0),
+    **{name: name for name in SHORTCUTS if name not in bases.PARTS},
     "given scales": FourierBasis(100, length_scale=0.1, ranks=True, random_state=0),
     "linear": FourierBasis(50, linear=True, random_state=0),
-    "linear, of ranks": FourierBasis(50, ranks=True, linear=True, random_state=0),
     "without linear terms": GaussianBasis(30, linear=False),
     "cubic with bias": PolynomialFeatures(3, interaction_only=True),
     "pipeline": make_pipeline(StandardScaler(), None, PolynomialFeatures(2)),
@@ -99,11 +108,16 @@ BASES = {
     "columns": ColumnTransformer([("bumps", GaussianBasis(9), [2])], remainder="passthrough"),
     "frozen": FrozenEstimator(SigmoidBasis(5).fit(X)),
 }
-SLOW_BASES = {"auto": "auto", "fourier, default": "fourier"}
+WITH_NODES = {name: cls for name, cls in bases.PARTS.items() if hasattr(cls, "_to_onnx")}
 
 
 @pytest.mark.parametrize(
-    "basis", [*BASES.values(), *map(slow, SLOW_BASES.values())], ids=[*BASES, *SLOW_BASES]
+    "basis",
+    [
+        *(pytest.param(basis, id=name) for name, basis in BASES.items()),
+        *parameters_of(WITH_NODES),
+        slow("auto"),
+    ],
 )
 def test_mean_and_standard_deviation(basis):
     regressor = BayesianBasisRegressor(basis).fit(X, y)
@@ -218,9 +232,8 @@ AUTOENCODERS = {
 }
 SINGLE_AND_DOUBLE = [
     ("wine", np.float32),
-    ("digits", np.float32),
-    ("cancer", np.float64),
-    *map(slow, ("iris", "iris", "cancer"), (np.float32, np.float64, np.float32)),
+    *map(slow, ("iris", "cancer", "digits"), [np.float32] * 3),
+    *map(slow, ("iris", "cancer"), [np.float64] * 2),
 ]
 
 
@@ -229,24 +242,33 @@ def fit_autoencoder(rows, **parameters):
     return VAETransformer(2, max_iter=max_iter, random_state=0, **parameters).fit(rows)
 
 
-@pytest.mark.parametrize(("name", "precision"), SINGLE_AND_DOUBLE)
-def test_encoder_and_decoder(name, precision):
-    rows, parameters = AUTOENCODERS[name]
-    vae, rows = fit_autoencoder(rows, **parameters), rows.astype(precision)
+def check_encoder_and_decoder(vae, rows, largest=None):
     Z, Z_std = vae.transform(rows, return_std=True)
     encoder, decoder = to_onnx(vae, rows, return_std=True), decoder_to_onnx(vae, Z)
     assert_same(encoder, rows, [Z, Z_std])
-    assert_same(decoder, Z, [vae.inverse_transform(Z)])
+    assert_same(decoder, Z, [vae.inverse_transform(Z)], largest)
     assert np.array_equal(vae.transform(rows), Z)  # the networks are unchanged
     for model in encoder, decoder:
         assert b".py" not in model.SerializeToString()  # no paths of the machine that made it
 
 
-@pytest.mark.parametrize(("precision", "largest"), [(np.float64, 1e-8), slow(np.float32, 1e-5)])
-def test_continuous_bernoulli_whose_constants_the_exporter_rounds(precision, largest):
-    vae = fit_autoencoder(GREY, likelihood="continuous_bernoulli")
-    Z = vae.transform(GREY.astype(precision))
-    assert_same(decoder_to_onnx(vae, Z), Z, [vae.inverse_transform(Z)], largest)
+@pytest.mark.parametrize(("name", "precision"), SINGLE_AND_DOUBLE)
+def test_encoder_and_decoder(name, precision):
+    rows, parameters = AUTOENCODERS[name]
+    check_encoder_and_decoder(fit_autoencoder(rows, **parameters), rows.astype(precision))
+
+
+@pytest.mark.parametrize(
+    ("precision", "largest"),
+    # torch's exporter rounds constants of the continuous Bernoulli distribution to float32.
+    [(np.float32, 1e-5), slow(np.float64, 1e-8)],
+    ids=["float32", "float64"],
+)
+@pytest.mark.parametrize("likelihood", parameters_of(likelihoods.PARTS))
+def test_likelihoods(likelihood, precision, largest):
+    rows = np.round(GREY) if likelihood.positive_only else GREY * 1.5 - 0.2
+    vae = fit_autoencoder(rows, likelihood=likelihood)
+    check_encoder_and_decoder(vae, rows.astype(precision), largest)
 
 
 def test_convolutional_networks():
@@ -334,7 +356,7 @@ def test_version_of_the_operators():
 
 
 class Halving(Gaussian):
-    def prepared(self, X):
+    def check_support(self, X):
         return X / 2
 
 
@@ -362,7 +384,7 @@ def test_networks_that_cannot_be_exported_are_named(name):
         to_onnx(vae, rows) if name == "encoder" else decoder_to_onnx(vae, np.zeros((1, 2)))
 
 
-def test_likelihoods_that_prepare_data_in_their_own_way():
+def test_a_likelihood_that_changes_data_without_nodes_for_it():
     rows = load_iris().data
     vae = VAETransformer(2, likelihood=Halving(), max_iter=1, random_state=0).fit(rows)
     with pytest.raises(TypeError, match=r"`likelihood` must .*Halving"):

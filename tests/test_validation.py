@@ -266,7 +266,7 @@ PARTS = "Complex data not supported: give real and imaginary parts apart."
 DAY, SECOND = dt.date(2020, 1, 1), dt.timedelta(seconds=1)
 STAMPS = pd.date_range("2020-01-01", periods=2)
 
-UNFIT_DTYPES = {
+NON_NUMERIC_DTYPES = {
     "str": ("abc", "text", ENCODE),
     "bytes": (b"abc", "text", ENCODE),
     "list of str": ([["1", "2"]], "text", ENCODE),
@@ -279,7 +279,7 @@ UNFIT_DTYPES = {
     "numpy scalar": (np.datetime64("2020-01-01"), "dates or durations", SECONDS),
     "numpy complex": (np.ones((2, 2)) * 1j, "complex numbers", PARTS),
     "list of complex": ([[1j]], "complex numbers", PARTS),
-    "numpy records": (np.zeros(2, [("a", float)]), "records", "Give one column a field."),
+    "numpy records": (np.zeros(2, [("a", float)]), "records", "Give one column per field."),
     "pandas str": (pd.DataFrame({"a": [1, 2], "b": ["1", "2"]}), "text", ENCODE),
     "pandas arrow str": (pd.Series(["1"], dtype="string[pyarrow]"), "text", ENCODE),
     "pandas datetime": (pd.DataFrame({"a": [1, 2], "b": STAMPS}), "dates or durations", SECONDS),
@@ -318,14 +318,15 @@ UNFIT_DTYPES = {
 
 
 @pytest.mark.parametrize("name", ["X", "y"])
-@pytest.mark.parametrize("case", UNFIT_DTYPES)
+@pytest.mark.parametrize("case", NON_NUMERIC_DTYPES)
 def test_dtypes_that_are_no_numbers(case, name):
-    table, found, remedy = UNFIT_DTYPES[case]
+    table, found, remedy = NON_NUMERIC_DTYPES[case]
     message = message_of(ValueError, check_numeric, table, name)
-    assert message == f"`{name}` must hold numbers; got {found}. {remedy}"
+    column = f" in column {table.columns[-1]!r}" if hasattr(table, "columns") else ""
+    assert message == f"`{name}` must hold numbers; got {found}{column}. {remedy}"
 
 
-UNFIT_OBJECTS = [
+NON_NUMERIC_OBJECTS = [
     ("1.5", "text", ENCODE),
     (b"1.5", "text", ENCODE),
     (DAY, "dates or durations", SECONDS),
@@ -346,22 +347,33 @@ CONTAINERS = {
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize(("cell", "found", "remedy"), UNFIT_OBJECTS, ids=repr)
+@pytest.mark.parametrize(("cell", "found", "remedy"), NON_NUMERIC_OBJECTS, ids=repr)
 def test_objects_that_are_no_numbers(cell, found, remedy, container):
-    message = message_of(ValueError, check_numeric, CONTAINERS[container](cell), "X")
-    assert message == f"`X` must hold numbers; got {found} ({cell!r}). {remedy}"
+    message = message_of(ValueError, check_numeric, table := CONTAINERS[container](cell), "X")
+    column = f" in column {table.columns[-1]!r}" if hasattr(table, "columns") else ""
+    assert message == f"`X` must hold numbers; got {found}{column} ({cell!r}). {remedy}"
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize("cell", [{"a": 1}, object(), int, 1j, pd.NA, 10**400], ids=type)
 def test_objects_without_a_float(cell, container):
-    message = message_of(TypeError, check_numeric, CONTAINERS[container](cell), "X")
+    message = message_of(TypeError, check_numeric, table := CONTAINERS[container](cell), "X")
+    column = f" in column {table.columns[-1]!r}" if hasattr(table, "columns") else ""
     try:
         float(cell)
     except (TypeError, OverflowError) as error:
         said = str(error)
     assert message == (
-        f"`X` must hold numbers; got {short_repr(cell)} ({said}). Give one float per cell."
+        f"`X` must hold numbers; got {short_repr(cell)}{column} ({said}). Give one float per cell."
+    )
+
+
+@pytest.mark.parametrize("column", ["a", 3])
+def test_repeated_column_names(column):
+    table = pd.DataFrame(np.eye(3), columns=["b", column, column])
+    message = message_of(ValueError, check_numeric, table, "X")
+    assert message == (
+        f"`X` must have columns of different names; got {column!r} 2 times. Rename them."
     )
 
 
@@ -389,8 +401,8 @@ BATCHES = [iter([1.0]), (row for row in np.eye(2)), Loader(), ds.dataset(pa.tabl
 def test_what_comes_in_batches_is_for_partial_fit(batches):
     message = message_of(TypeError, check_numeric, batches, "X")
     assert message == (
-        f"`X` must be a table; got a {type(batches).__name__}, which has to be gone through batch "
-        "by batch. Call `partial_fit` with each batch."
+        f"`X` must be a table; got a {type(batches).__name__}, which yields its rows in batches. "
+        "Call `partial_fit` with each batch."
     )
 
 

@@ -1,15 +1,14 @@
-"""Rows of a table as networks see them: standardised and in their precision, but only when taken.
+"""Batches of rows, and views of tables whose rows are transformed only when they are selected.
 
-So a table may be larger than memory: of one that is mapped from a file nothing but a batch is
-copied.
+A table may thus be larger than memory: of one that is mapped from a file only batches are copied.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,72 +19,104 @@ from .._validation import FloatArray
 
 BLOCK_VALUES = 2**22
 """Values of a block of rows that is worked on at a time."""
-HELD_BYTES = 2**28
-"""Size to which rows are standardised once and held, rather than batch by batch."""
+EVALUATION_ROWS = 4096
+"""Rows that networks evaluate at a time outside of training."""
+MAX_LOADED_BYTES = 2**28
+"""Size up to which rows are transformed once and kept, rather than batch by batch."""
+
+
+class Batch(NamedTuple):
+    """Rows of x, of the context and of the mask of missing cells: arrays, views or tensors.
+
+    Attributes
+    ----------
+    x : array of shape (n_samples, n_features)
+        Data.
+    context : array of shape (n_samples, n_context) or None
+        Inputs of a conditional model.
+    mask : array of bool of shape (n_samples, n_features) or None
+        True for missing cells of x.
+    """
+
+    x: Any
+    context: Any = None
+    mask: Any = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.x)
+
+    @property
+    def for_callbacks(self) -> Any:
+        """x if there is nothing else, as skorch's callbacks expect it, else the batch."""
+        return self.x if self.context is None and self.mask is None else self
+
+    def map(self, function: Callable[..., Any], *arguments: Any) -> Batch:
+        """Apply ``function`` to each part that is there."""
+        return Batch(*[None if part is None else function(part, *arguments) for part in self])
+
+    def select(self, index: Tensor) -> Batch:
+        """Return the rows of an index as tensors."""
+        return self.map(select_rows, index)
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """A table's rows, for which ``len``, slices and `index_select` are as for a Tensor.
+class TableView:
+    """Rows of a table as networks see them; ``len`` and indexing are as for a Tensor.
 
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
         Data.
-    location, scale : ndarray of shape (n_features,)
-        What is subtracted from the rows that are taken, and what they are divided by then.
     dtype : torch.dtype
-        Their precision.
+        Precision of the rows.
+    transform : callable, default=None
+        From rows of the table to what networks see, each column a monotone function of itself.
     device : torch.device, default=None
-        Where they are wanted; None is the CPU.
-    chosen : ndarray of int, default=None
-        Indices of the rows that count; None is all.
+        Device of the rows; None is the CPU.
+    indices : ndarray of int, default=None
+        Indices of the rows of the view; None is all.
     """
 
-    table: FloatArray
-    location: FloatArray
-    scale: FloatArray
+    table: npt.NDArray[Any]
     dtype: torch.dtype
+    transform: Callable[[FloatArray], FloatArray] = lambda X: X
     device: torch.device | None = None
-    chosen: npt.NDArray[np.intp] | None = None
+    indices: npt.NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
-        return len(self.table if self.chosen is None else self.chosen)
+        return len(self.table if self.indices is None else self.indices)
 
     def __getitem__(self, rows: Any) -> Tensor:
-        X = self.table[rows if self.chosen is None else self.chosen[rows]]
-        if not self.as_they_are:
-            X = X - self.location
-            X /= self.scale
+        X = self.transform(self.table[rows if self.indices is None else self.indices[rows]])
         return as_tensor(X).to(self.device, self.dtype)
 
-    def index_select(self, dim: int, index: Tensor) -> Tensor:
-        """The rows of an index."""
-        return self[index.numpy()]
-
-    def only(self, chosen: npt.NDArray[np.intp]) -> Rows:
-        """These of the rows."""
-        return replace(self, chosen=chosen)
+    def subset(self, indices: npt.NDArray[np.intp]) -> TableView:
+        """Return a view of these rows of the table."""
+        return replace(self, indices=indices)
 
     @property
-    def as_they_are(self) -> bool:
-        """Whether there is nothing to standardise."""
-        return not self.location.any() and bool((self.scale == 1).all())
+    def is_untransformed(self) -> bool:
+        """True if the transform is the identity."""
+        row = self.table[:1]
+        return self.transform(row) is row
 
     @property
-    def farthest(self) -> float:
-        """The largest magnitude of a value of the table."""
+    def max_magnitude(self) -> float:
+        """Largest magnitude of a transformed value of the table."""
         ends = np.stack([self.table.min(axis=0), self.table.max(axis=0)])
-        return float(np.abs((ends - self.location) / self.scale).max())
+        return float(np.abs(self.transform(ends)).max())
 
-    def held(self, device: str = "cpu") -> Tensor | Rows:
-        """The rows on ``device`` if they are few, in memory if they are there already, else these.
+    def load(self, device: str = "cpu") -> Tensor | TableView:
+        """Return the rows as a tensor on ``device`` if they are few or need no copy, else the view.
 
         A GPU that had to wait for the rows of each batch would idle for much of the time.
         """
         n_features = self.table.shape[1]
-        are_few = len(self) * n_features * self.dtype.itemsize <= HELD_BYTES
-        shared = as_shared(self.table) if self.chosen is None and self.as_they_are else None
+        are_few = len(self) * n_features * self.dtype.itemsize <= MAX_LOADED_BYTES
+        is_whole = self.indices is None and self.is_untransformed
+        shared = tensor_view(self.table) if is_whole else None
         if shared is not None and shared.dtype == self.dtype:
             return shared.to(device) if are_few else shared
         if not are_few:
@@ -96,9 +127,28 @@ class Rows:
         return rows.to(device)
 
 
-def taken(X: Tensor | Rows, index: Tensor) -> Tensor:
-    """The rows of an index, where X has them."""
-    return X.index_select(0, index.to(X.device) if isinstance(X, Tensor) else index)
+def select_rows(X: Tensor | TableView, index: Tensor) -> Tensor:
+    """Return the rows of an index."""
+    if isinstance(X, Tensor):
+        return X.index_select(0, index.to(X.device))
+    return X[index.numpy()]
+
+
+def map_blocks(
+    function: Callable[..., Tensor], *tables: Any, n_rows: int = EVALUATION_ROWS
+) -> FloatArray:
+    """Apply ``function`` to blocks of rows of the tables, and concatenate its values."""
+    values: FloatArray | None = None
+    with torch.no_grad():
+        for start in range(0, len(tables[0]), n_rows):
+            block = slice(start, start + n_rows)
+            of_block = function(*(table[block] for table in tables)).cpu().numpy()
+            # One array: small tensors, if kept, would pin what is freed between them in the heap.
+            if values is None:
+                values = np.empty((len(tables[0]), *of_block.shape[1:]), of_block.dtype)
+            values[block] = of_block
+    assert values is not None  # tables have rows
+    return values
 
 
 def row_blocks(n_rows: int, n_features: int) -> Iterator[slice]:
@@ -107,8 +157,16 @@ def row_blocks(n_rows: int, n_features: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, n_rows, step))
 
 
+def column_means(table: FloatArray) -> FloatArray:
+    """Means of the columns, which do not depend on the order of values in memory."""
+    total = np.zeros(table.shape[1])
+    for block in row_blocks(*table.shape):
+        total += np.ascontiguousarray(table[block]).sum(axis=0, dtype=np.float64)
+    return total / len(table)
+
+
 def fingerprint(table: npt.NDArray[Any]) -> str:
-    """What tells a table from others: dtype, shape and a digest of its values."""
+    """Shape, dtype and a digest of the values of a table."""
     digest = hashlib.blake2b(digest_size=16)
     for block in row_blocks(*table.shape):
         digest.update(np.ascontiguousarray(table[block]).data)
@@ -116,12 +174,12 @@ def fingerprint(table: npt.NDArray[Any]) -> str:
     return f"{n_rows} x {n_features} {table.dtype} {digest.hexdigest()}"
 
 
-def as_shared(table: npt.NDArray[Any]) -> Tensor | None:
-    """A tensor over the array's memory, if torch can take it."""
-    fit = table.flags.c_contiguous and table.flags.writeable
-    return torch.from_numpy(table) if fit else None
+def tensor_view(table: npt.NDArray[Any]) -> Tensor | None:
+    """Tensor over the array's memory, or None if torch cannot take it."""
+    is_fit = table.flags.c_contiguous and table.flags.writeable
+    return torch.from_numpy(table) if is_fit else None
 
 
 def as_tensor(table: npt.NDArray[Any]) -> Tensor:
-    """A tensor over the array's memory, or over a copy if torch cannot take it."""
+    """Tensor over the array's memory, or over a copy if torch cannot take it."""
     return torch.from_numpy(np.require(table, requirements=["C", "W"]))

@@ -1,8 +1,8 @@
-"""The ranks of a torch.distributed process group that train one model together.
+"""Training of one model by all ranks of a torch.distributed process group.
 
 Numbers and objects are exchanged over a gloo group of the fit's own; gradients over the same one on
-CPUs, over an nccl group of its own on GPUs. Both last as long as the fit. The group of the caller
-is only asked who is there.
+CPUs, over an nccl group on GPUs. Both last as long as the fit. The group of the caller is only
+asked for rank and size.
 """
 
 from __future__ import annotations
@@ -19,126 +19,137 @@ from torch import Tensor, nn
 
 from .checkpoint import Identity, differences
 
-Thing = TypeVar("Thing")
+Value = TypeVar("Value")
 
 
 @dataclass
-class Ranks:
-    """The processes that train one model together, as one of them sees it; by default it is alone.
+class ProcessGroup:
+    """Processes that train one model, as one of them sees them; a single process by default.
 
-    Whatever exchanges something is to be called by all ranks, in the same order.
+    All ranks must call whatever exchanges values, in the same order.
+
+    Attributes
+    ----------
+    rank, size : int
+        Number of this process, and number of processes.
+    group : torch.distributed.ProcessGroup or None
+        Group that exchanges numbers and objects.
+    gradient_group : torch.distributed.ProcessGroup or None
+        Group that averages gradients.
     """
 
     rank: int = 0
     size: int = 1
-    talking: Any = None
-    averaging: Any = None
+    group: Any = None
+    gradient_group: Any = None
 
     @property
-    def alone(self) -> bool:
+    def is_single(self) -> bool:
+        """True if there is no other process."""
         return self.size == 1
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
+        """True on the first rank, which writes and shows for all."""
         return self.rank == 0
 
     # -- one batch -------------------------------------------------------------------------------
 
     def share(self, values: Tensor, dim: int = 0) -> Tensor:
-        """This rank's rows of what a batch has; where there is none, the first one stands in."""
+        """Return this rank's rows of a batch, or the first row as a stand-in if it has none."""
         if self.size == 1:
             return values
         n_rows = values.shape[dim]
         start = self.rank if self.rank < n_rows else 0
-        mine = torch.arange(start, n_rows, self.size, device=values.device)[: n_rows - start]
-        return values.index_select(dim, mine)
+        own = torch.arange(start, n_rows, self.size, device=values.device)[: n_rows - start]
+        return values.index_select(dim, own)
 
-    def n_mine(self, n_rows: int) -> int:
+    def n_own_rows(self, n_rows: int) -> int:
         """Number of this rank's rows of a batch."""
         return len(range(self.rank, n_rows, self.size))
 
-    def parallel(self, module: nn.Module) -> nn.Module:
-        """The module with gradients that are means over ranks, from weights of the first rank."""
+    def parallelize(self, module: nn.Module) -> nn.Module:
+        """Wrap a module so that gradients are means over ranks, and weights the first rank's."""
         # A static graph may have parameters that are not used, such as those of no element.
         return nn.parallel.DistributedDataParallel(
-            module, process_group=self.averaging, static_graph=True
+            module, process_group=self.gradient_group, static_graph=True
         )
 
     def sum_on_device(self, values: Tensor) -> Tensor:
-        """Sum over ranks of values where gradients are, written over them."""
-        if not self.alone:
-            dist.all_reduce(values, group=self.averaging)
+        """Sum values over ranks in place, on the device of the gradients."""
+        if not self.is_single:
+            dist.all_reduce(values, group=self.gradient_group)
         return values
 
-    # -- now and then ----------------------------------------------------------------------------
+    # -- outside of batches ----------------------------------------------------------------------
 
     def mean(self, value: float) -> float:
         """Mean over ranks, the same on all to the last bit."""
-        if self.alone:
+        if self.is_single:
             return value
         total = torch.tensor(value, dtype=torch.float64)
-        dist.all_reduce(total, group=self.talking)
+        dist.all_reduce(total, group=self.group)
         return float(total) / self.size
 
-    def of_first(self, thing: Thing) -> Thing:
-        """What the first rank has."""
-        if self.alone:
-            return thing
-        things = [thing]
-        dist.broadcast_object_list(things, group=self.talking, group_src=0)
-        return things[0]
+    def broadcast(self, value: Value) -> Value:
+        """Return the first rank's value."""
+        if self.is_single:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, group=self.group, group_src=0)
+        return values[0]
 
-    def of_all(self, thing: Thing) -> list[Thing]:
-        """What each rank has."""
-        things = [thing] * self.size
-        if not self.alone:
-            dist.all_gather_object(things, thing, group=self.talking)
-        return things
+    def gather(self, value: Value) -> list[Value]:
+        """Return the values of all ranks."""
+        values = [value] * self.size
+        if not self.is_single:
+            dist.all_gather_object(values, value, group=self.group)
+        return values
 
-    def must_agree(self, identity: Identity) -> None:
-        """Raise on all ranks if one is about to do something else."""
-        first, *others = self.of_all(identity)
+    def check_identity(self, identity: Identity) -> None:
+        """Raise on all ranks if one of them is about to make another fit."""
+        first, *others = self.gather(identity)
         for rank, other in enumerate(others, start=1):
-            for name, (one, another) in differences(first, other).items():
+            for name, (of_first, of_rank) in differences(first, other).items():
                 raise ValueError(
-                    f"`{name}` must be the same on all ranks; got {one} on rank 0 and {another} on "
-                    f"rank {rank}. Give every rank the same parameters and all of X: each takes "
-                    "its share itself."
+                    f"`{name}` must be the same on all ranks; got {of_first} on rank 0 and "
+                    f"{of_rank} on rank {rank}. Give every rank the same parameters and all of X: "
+                    "each takes its share itself."
                 )
 
-    def align(self, module: nn.Module) -> None:
+    def broadcast_buffers(self, module: nn.Module) -> None:
         """Give buffers, such as running means, the values of the first rank."""
-        for buffer in () if self.alone else module.buffers():
-            dist.broadcast(buffer, group=self.averaging, group_src=0)
+        for buffer in () if self.is_single else module.buffers():
+            dist.broadcast(buffer, group=self.gradient_group, group_src=0)
 
     # -- beginning and end -----------------------------------------------------------------------
 
-    def meet_on(self, device: torch.device) -> None:
-        """Make ready to average gradients on a device."""
-        if not self.alone:
-            cuda = device.type == "cuda"
-            self.averaging = dist.new_group(backend="nccl") if cuda else self.talking
+    def init_gradient_group(self, device: torch.device) -> None:
+        """Open the group that averages gradients on a device."""
+        if not self.is_single:
+            is_cuda = device.type == "cuda"
+            self.gradient_group = dist.new_group(backend="nccl") if is_cuda else self.group
 
-    def part(self) -> None:
-        """Leave the groups; ranks that wait for this one get an error."""
-        for group in {self.talking, self.averaging} - {None}:
+    def close(self) -> None:
+        """Close the groups; ranks that wait for this one get an error."""
+        for group in {self.group, self.gradient_group} - {None}:
             dist.destroy_process_group(group)
-        self.talking = self.averaging = None
+        self.group = self.gradient_group = None
 
 
 @contextmanager
-def together() -> Iterator[Ranks]:
-    """All ranks of the process group there is; if the block raises on one, it does so on all."""
+def process_group() -> Iterator[ProcessGroup]:
+    """All ranks of the initialised process group; a block that raises on one raises on all."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        yield Ranks()
+        yield ProcessGroup()
         return
-    ranks = Ranks(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo"))
+    ranks = ProcessGroup(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo"))
     try:
         yield ranks
-        dist.barrier(ranks.talking)
+        dist.barrier(ranks.group)
     except BaseException as error:
-        _forget_frames(error)
-        ranks.part()
+        _clear_frames(error)
+        ranks.close()
         if isinstance(error, RuntimeError) and "gloo" in str(error):
             raise RuntimeError(
                 "Training has ended on another rank, and so it ends on this one "
@@ -146,11 +157,11 @@ def together() -> Iterator[Ranks]:
                 "killed."
             ) from error
         raise
-    ranks.part()
+    ranks.close()
 
 
-def _forget_frames(error: BaseException | None) -> None:
-    """Let go of what the functions held that have ended: connections close with the last holder."""
+def _clear_frames(error: BaseException | None) -> None:
+    """Clear the frames of functions that have ended: their references keep connections open."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""Random numbers that belong to a row of data: the same wherever the row stands.
+"""Random numbers that follow from the values of a row, wherever the row stands.
 
 A Monte-Carlo estimate for a row then depends neither on the order of rows nor on the others, while
 the errors of different rows are independent and cancel in their mean.
@@ -22,28 +22,28 @@ SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 
 def row_keys(X: FloatArray, seed: int) -> Keys:
-    """A key for each row, from its values and the seed."""
+    """Return one key per row, a hash of its values and the seed."""
     bits = (np.asarray(X, dtype=np.float64) + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0
-    columns = _mixed(np.arange(X.shape[1], dtype=np.uint64) + np.uint64(seed)) | np.uint64(1)
-    keys: Keys = _mixed((_mixed(bits + columns) * columns).sum(axis=1, dtype=np.uint64))
+    columns = _mix(np.arange(X.shape[1], dtype=np.uint64) + np.uint64(seed)) | np.uint64(1)
+    keys: Keys = _mix((_mix(bits + columns) * columns).sum(axis=1, dtype=np.uint64))
     return keys
 
 
 def uniforms(keys: Keys, n_columns: int) -> FloatArray:
-    """Uniform numbers in (0, 1), shape (n_rows, n_columns), that follow from the rows' keys."""
-    columns = _mixed(np.arange(1, n_columns + 1, dtype=np.uint64))
-    top_bits = _mixed(keys[:, None] + columns) >> np.uint64(12)
+    """Return uniform numbers in (0, 1) of shape (n_rows, n_columns), functions of the keys."""
+    columns = _mix(np.arange(1, n_columns + 1, dtype=np.uint64))
+    top_bits = _mix(keys[:, None] + columns) >> np.uint64(12)
     return (top_bits.astype(np.float64) + 0.5) / 2.0**52
 
 
-def points(n_points: int, n_columns: int) -> FloatArray:
-    """The first points of the Sobol sequence in the unit cube, for random shifts modulo 1."""
+def sobol_points(n_points: int, n_columns: int) -> FloatArray:
+    """Return the first points of the Sobol sequence in the unit cube."""
     sobol = qmc.Sobol(n_columns, scramble=False)
-    found: FloatArray = sobol.random_base2(max(0, (n_points - 1).bit_length()))[:n_points]
-    return found
+    points: FloatArray = sobol.random_base2(max(0, (n_points - 1).bit_length()))[:n_points]
+    return points
 
 
-def _mixed(values: Keys) -> Keys:
+def _mix(values: Keys) -> Keys:
     with np.errstate(over="ignore"):
         mixed = values + INCREMENT
         for shift, factor in zip(SHIFTS[:2], FACTORS, strict=True):

@@ -10,13 +10,16 @@ allocated is a small multiple of the file's size.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +36,9 @@ DTYPES = {
 NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
 
 LENGTH_BYTES, DIGEST_BYTES = 8, 32
+PIECE_BYTES = 2**20
+LONGEST_NAME = 200
+"""Bytes of a file's name to which those of a temporary file's are added: 255 are allowed."""
 MOST_DIGITS = 40
 VALUE_BYTES = 64
 """About what a value in a JSON text, its quotes and comma aside, takes in memory."""
@@ -100,11 +106,14 @@ def _header(text: dict[str, str], arrays: list[tuple[str, npt.NDArray[Any]]]) ->
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of ``path`` at the end, on disk, or leaves it alone."""
+    """Open a file that replaces the one at ``path``, its mode kept, if the block succeeds."""
     target = Path(os.path.realpath(path))  # a link stays one
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    mode = _check_regular(target).st_mode if os.path.lexists(target) else None
+    temporary = target.with_name(f"{temporary_prefix(target)}{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
+            if mode is not None:
+                os.chmod(temporary, stat.S_IMODE(mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -114,6 +123,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             temporary.unlink()
         raise
     _sync(target.parent)
+
+
+def temporary_prefix(target: Path) -> str:
+    """Return the start of the names of temporary files for ``target``, which may be long."""
+    name = target.name
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return f".{name}."
+
+
+def _check_regular(path: str | os.PathLike[str]) -> os.stat_result:
+    """Return the status of a regular file; raise OSError for a device, a pipe, a directory."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+        raise OSError(code, "`path` must name a regular file, not a device, pipe or folder", path)
+    return status
 
 
 def _sync(folder: Path) -> None:
@@ -130,42 +156,62 @@ def _sync(folder: Path) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], Arrays, int]:
-    """The text and the arrays of a file, and what parsing the text may take in memory."""
-    with open(path, "rb", buffering=0) as file:
-        data = file.read(os.fstat(file.fileno()).st_size)
-    if hashlib.sha256(memoryview(data)[:-DIGEST_BYTES]).digest() != data[-DIGEST_BYTES:]:
+    """Return text and arrays of a file, and the bytes that its JSON may take in memory.
+
+    The file is read twice: for its checksum, in pieces, and once that is right for its content.
+    """
+    size = _check_regular(path).st_size
+    with open(path, "rb") as file:
+        _check_digest(file, size)
+        start = LENGTH_BYTES + int.from_bytes(file.read(LENGTH_BYTES), "little")
+        if start > size - DIGEST_BYTES:
+            raise ModelFileError("the header is longer than the file")
+        entries = parsed(file.read(start - LENGTH_BYTES).decode("ascii"), _room(size))
+        if not isinstance(entries, dict):
+            raise ModelFileError("the header is not an object")
+        text = entries.pop("__metadata__", None)
+        if not isinstance(text, dict) or not all(isinstance(part, str) for part in text.values()):
+            raise ModelFileError("the header has no text")
+        position, arrays = 0, {}
+        for name, entry in entries.items():
+            arrays[name] = _read_array(file, entry, position, size - start)
+            position += arrays[name].nbytes
+    if position != size - start or arrays.pop("sha256", np.empty(0)).nbytes != DIGEST_BYTES:
+        raise ModelFileError("the arrays do not fill the file")
+    return text, arrays, _room(size)
+
+
+def _check_digest(file: BinaryIO, size: int) -> None:
+    """Raise unless the last bytes of the file are the digest of all others, then go to the start.
+
+    A single read returns at most 2^31 - 4096 bytes on Linux.
+    """
+    digest = hashlib.sha256()
+    for position in range(0, size - DIGEST_BYTES, PIECE_BYTES):
+        digest.update(file.read(min(PIECE_BYTES, size - DIGEST_BYTES - position)))
+    if digest.digest() != file.read(DIGEST_BYTES) or file.read(1):
         raise ModelFileError(
             "the checksum is wrong: the file is damaged, or not one that skgen.save wrote"
         )
-    start = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little")
-    if start > len(data) - DIGEST_BYTES:
-        raise ModelFileError("the header is longer than the file")
-    entries = parsed(data[LENGTH_BYTES:start].decode("ascii"), _room(len(data)))
-    if not isinstance(entries, dict):
-        raise ModelFileError("the header is not an object")
-    text = entries.pop("__metadata__", None)
-    if not isinstance(text, dict) or not all(isinstance(part, str) for part in text.values()):
-        raise ModelFileError("the header has no text")
-    body, position, arrays = memoryview(data)[start:], 0, {}
-    for name, entry in entries.items():
-        arrays[name] = _array(entry, body, position)
-        position += arrays[name].nbytes
-    if position != len(body) or arrays.pop("sha256", body).nbytes != DIGEST_BYTES:
-        raise ModelFileError("the arrays do not fill the file")
-    return text, arrays, _room(len(data))
+    file.seek(0)
 
 
-def _array(entry: Any, body: memoryview, position: int) -> npt.NDArray[Any]:
-    """The array that an entry of the header describes, which must begin at ``position``."""
+def _read_array(file: BufferedReader, entry: Any, position: int, n_bytes: int) -> npt.NDArray[Any]:
+    """Read the array of a header's entry, at ``position`` among the ``n_bytes`` of all arrays."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise ModelFileError("an entry of the header is not one of an array")
     shape, code = entry["shape"], DTYPES.get(str(entry["dtype"]))
     if code is None or not _are_lengths(shape):
         raise ModelFileError("an array must have a known dtype and a shape")
     end = position + math.prod(shape) * np.dtype(code).itemsize
-    if entry["data_offsets"] != [position, end] or end > len(body):
+    if entry["data_offsets"] != [position, end] or end > n_bytes:
         raise ModelFileError("the arrays must follow each other, and fill their places")
-    array: npt.NDArray[Any] = np.ndarray(shape, code, body, position).copy()
+    array: npt.NDArray[Any] = np.empty(shape, code)
+    buffer = array.reshape(-1).view(np.uint8).data
+    for start in range(0, len(buffer), PIECE_BYTES):
+        piece = buffer[start : start + PIECE_BYTES]
+        if file.readinto(piece) != len(piece):
+            raise ModelFileError("the file has changed while it was read")
     if array.dtype == bool and array.size and array.view(np.uint8).max() > 1:
         raise ModelFileError("a bool must be 0 or 1")
     return array

@@ -1,11 +1,12 @@
 """Estimators to files and back, without pickle: a file is data, and loading it runs none of it.
 
-An object becomes a tree of JSON, in which arrays are named and kept apart (`_container`), and
-everything is checked against a schema of its class (`_schemas`) before it is put together again.
+An object becomes a tree of JSON and named arrays (`container`). Each class has a schema beside it
+(`_schema`), against which the values of an object are checked before it is made of them.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -16,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._schema import SCHEMAS, Schema, schema_of
 from .._validation import short_repr
 from .container import NAMES, Arrays, ModelFileError, parsed, read, write
-from .schemas import OURS, SCHEMAS, TRANSFORMERS, class_of, file_name
 
 FORMAT, FORMAT_VERSION = "skgen", 1
 LARGEST_INT, DEEPEST = 10**39, 40
@@ -61,7 +62,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     >>> skgen.load(path)
     GaussianBasis(domain=(0, 1), n_basis=5)
     """
-    if type(estimator).__name__ not in (*OURS, *TRANSFORMERS):
+    schema = _schema_of_value(estimator)
+    if schema is None or not hasattr(estimator, "get_params"):
         raise TypeError(
             "`estimator` must be an estimator of skgen, or a scikit-learn Pipeline that holds one; "
             f"got {short_repr(estimator)}. Of a search, save its best_estimator_."
@@ -121,7 +123,7 @@ def load(path: str | os.PathLike[str]) -> Any:
             estimator = _decoded(tree, arrays, DEEPEST)
         if arrays:
             raise ModelFileError("there are arrays that belong nowhere")
-        if type(estimator).__name__ not in (*OURS, *TRANSFORMERS):
+        if not hasattr(estimator, "get_params"):
             raise ModelFileError("what it holds is not an estimator")
     except DAMAGE as error:
         raise ModelFileError(
@@ -144,6 +146,33 @@ def _check_version(text: dict[str, str]) -> None:
             f"it is of a later version ({version}, this is {FORMAT_VERSION}), written by skgen "
             f"{by}; update skgen to read it"
         )
+
+
+HOMES = (
+    "skgen._files.foreign",
+    "skgen.bases",
+    "skgen._regression.estimator",
+    "skgen.likelihoods",
+    "skgen.networks",
+    "skgen.priors",
+    "skgen._autoencoder.vae",
+)
+"""Modules that register classes when they are imported, those without torch first."""
+
+
+def find_schema(name: str) -> Schema | None:
+    """Return the schema of a class by its name in files; modules are imported until it is found."""
+    for home in HOMES:
+        if name in SCHEMAS:
+            break
+        importlib.import_module(home)
+    return SCHEMAS.get(name)
+
+
+def _schema_of_value(value: Any) -> Schema | None:
+    """Return the schema of the class of ``value``, which is imported already."""
+    importlib.import_module(HOMES[0])
+    return schema_of(type(value))
 
 
 # -- objects to trees -----------------------------------------------------------------------------
@@ -179,7 +208,7 @@ def _are_strings(array: npt.NDArray[Any]) -> bool:
 def _array(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
     array: npt.NDArray[Any] = np.asarray(value)
     if array.dtype not in NAMES:
-        raise _unfit(value, name)
+        raise _invalid(value, name)
     key = name.removeprefix(".")
     turned = array.flags.f_contiguous and not array.flags.c_contiguous
     arrays[key] = np.ascontiguousarray(array.T) if turned else np.ascontiguousarray(array)
@@ -190,17 +219,16 @@ def _array(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
 
 
 def _object(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
-    kind = file_name(value)
-    if kind not in SCHEMAS or type(value) is not class_of(kind):
-        raise _unfit(value, name)
-    schema = SCHEMAS[kind]
-    values = schema.apart(value, schema)
+    schema = _schema_of_value(value)
+    if schema is None:
+        raise _invalid(value, name)
+    values = schema.to_record(value)
     tree = _encoded_members(values, name, arrays)
-    schema.check(kind, values)
-    return {"class": kind, "values": tree}
+    schema.check(values)
+    return {"class": next(key for key in SCHEMAS if SCHEMAS[key] is schema), "values": tree}
 
 
-def _unfit(value: Any, name: str) -> TypeError:
+def _invalid(value: Any, name: str) -> TypeError:
     return TypeError(
         f"`{name.removeprefix('.') or 'estimator'}` must be something that a file can hold: "
         "numbers, text, arrays, and objects of skgen and some of scikit-learn; got "
@@ -226,12 +254,12 @@ def _decoded(tree: Any, arrays: Arrays, depth: int) -> Any:
 
 
 def _built(kind: Any, values: Any, arrays: Arrays, depth: int) -> Any:
-    if not isinstance(kind, str) or kind not in SCHEMAS:
+    schema = find_schema(kind) if isinstance(kind, str) else None
+    if schema is None:
         raise ModelFileError(f"it asks for {short_repr(kind)}, which no file may hold")
     parts = _members(values, arrays, depth - 1)
-    schema = SCHEMAS[kind]
-    schema.check(kind, parts)
-    return schema.together(class_of(kind), parts, schema)
+    schema.check(parts)
+    return schema.from_record(schema.cls, parts)
 
 
 def _members(content: Any, arrays: Arrays, depth: int) -> dict[str, Any]:

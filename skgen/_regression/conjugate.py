@@ -20,6 +20,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.special import gammaln
 
+from .._schema import FINITE, NONE, Values, array, number, store
 from .._validation import FloatArray
 from .predictive import draw_variances, variance_ratio
 
@@ -31,6 +32,14 @@ class UndeterminedError(ValueError):
     """The data and the prior together leave some weights without a finite variance."""
 
 
+@store(
+    parameters={
+        "factor": array("n_columns n_columns"),
+        "targets": array("n_columns n_outputs", -FINITE, FINITE),
+        "residual": array("n_outputs", 0.0, FINITE),
+        "weight": number(0.0, FINITE),
+    }
+)
 @dataclass(frozen=True, eq=False)
 class Statistic:
     """All that a Gaussian linear model needs to know of its rows; data only, no prior.
@@ -142,6 +151,7 @@ def condition_number(factor: FloatArray) -> float:
     return float(1 / rcond) if rcond > 0 else np.inf
 
 
+@store(parameters={"shape": number(0.0), "rate": number(0.0)})
 @dataclass(frozen=True)
 class Gamma:
     """Gamma prior of the noise precision; zero shape and rate is Jeffreys' prior."""
@@ -150,6 +160,23 @@ class Gamma:
     rate: float
 
 
+@store(
+    parameters={
+        "mean": array("n_columns n_outputs", -np.inf, np.inf),
+        "root": array("n_columns n_columns", -np.inf, np.inf),
+        "squared_scale": array("n_outputs", 0.0, np.inf),
+        "df": number(0.0, np.inf),
+        "precision": array("n_columns", 0.0, np.inf),
+        "noise_precision": array("n_outputs", 0.0, np.inf),
+        "n_effective_params": number(-np.inf, np.inf),
+        "log_evidence": array("n_outputs", -np.inf, np.inf),
+    },
+    options={  # of files of 0.1.0
+        "noise_variance": array("n_outputs", 0.0, np.inf),
+        "wide_scale": NONE | array("n_outputs", 0.0, np.inf),
+        "wide_root": NONE | array("n_columns n_columns", -np.inf, np.inf),
+    },
+)
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """Posterior of the weights of outputs that share one relative prior precision.
@@ -171,7 +198,11 @@ class Posterior:
     log_evidence: FloatArray  # (n_outputs,)
 
     @classmethod
-    def from_earlier(
+    def _from_record(cls, values: Values) -> Self:
+        return (cls._from_earlier if "noise_variance" in values else cls)(**values)
+
+    @classmethod
+    def _from_earlier(
         cls, root: FloatArray, noise_variance: FloatArray, precision: FloatArray,
         wide_scale: FloatArray | None = None, wide_root: FloatArray | None = None, **others: Any,
     ) -> Self:  # fmt: skip

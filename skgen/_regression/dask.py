@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,7 @@ from .._validation import FloatArray, check_numeric
 from ..bases import depends_on_data
 from ..bases._base import Basis
 from .conjugate import Statistic
-from .rows import SEARCH_ROWS, Rows, check_not_empty, evenly_spaced
-
-Result = TypeVar("Result")
+from .rows import SEARCH_ROWS, Rows, check_not_empty, evenly_spaced_indices
 
 FAN_IN = 8
 """Number of results that one task merges."""
@@ -192,27 +190,21 @@ class DaskRows:
             features: Any = _Features(self)
             basis._place(features)
             return self.select(1).X
-        sample = np.union1d(evenly_spaced(len(self), SEARCH_ROWS), self._extremes.places)
+        sample = np.union1d(evenly_spaced_indices(len(self), SEARCH_ROWS), self._extremes.places)
         return self[sample].fit_basis(basis)
 
     def select(self, n_rows: int) -> Rows:
         """At most ``n_rows`` rows, evenly spaced, fetched to the client."""
-        return self[evenly_spaced(len(self), n_rows)]
+        return self[evenly_spaced_indices(len(self), n_rows)]
 
-    def reduce(
-        self,
-        function: Callable[..., Result],
-        merge: Callable[[list[Result]], Result],
-        *constants: Any,
-    ) -> Result:
-        """Call ``function(rows, *constants)`` on every block; merge results in order, in a tree."""
-        shared = [self._delayed(value, traverse=False) for value in (self.check, *constants)]
+    def reduce(self, function: Callable[..., Any], merge: Callable[..., Any], *args: Any) -> Any:
+        """Call ``function(rows, *args)`` on every block; merge results in order, in a tree."""
+        shared = [self._delayed(value, traverse=False) for value in (self.check, *args)]
         task, merging = self._delayed(_call), self._delayed(merge, traverse=False)
         results = [task(function, shared[0], block, *shared[1:]) for block in self.blocks]
         while len(results) > 1:
             starts = range(0, len(results), FAN_IN)
             results = [merging(results[start : start + FAN_IN]) for start in starts]
-        result: Result
         (result,) = _compute(results)
         return result
 
@@ -242,7 +234,7 @@ class DaskRows:
         """Rows of these numbers, in memory."""
         if self._fetched is None or not np.isin(index, self._fetched[0]).all():
             # One pass for these and for the rows of the basis search.
-            wanted = np.union1d(index, evenly_spaced(len(self), SEARCH_ROWS))
+            wanted = np.union1d(index, evenly_spaced_indices(len(self), SEARCH_ROWS))
             self._fetched = wanted, self._fetch(wanted)
         fetched, rows = self._fetched
         return rows[np.searchsorted(fetched, index)]
@@ -311,15 +303,13 @@ def r2_score(rows: DaskRows, model: Any) -> float:
 # -- tasks ----------------------------------------------------------------------------------------
 
 
-def _call(
-    function: Callable[..., Result], check: Check, block: list[Any], *constants: Any
-) -> Result:
-    """``function(rows, *constants)`` of the rows of a block, which may be none."""
+def _call(function: Callable[..., Any], check: Check, block: list[Any], *args: Any) -> Any:
+    """``function(rows, *args)`` of the rows of a block, which may be none."""
     with one_blas_thread(), np.errstate(all="ignore"):
         X, y = block[:2]
         if len(X) or len(y):
-            return function(check(*block), *constants)
-        return function(Rows(X, y if y.ndim == 2 else y[:, None]), *constants)
+            return function(check(*block), *args)
+        return function(Rows(X, y if y.ndim == 2 else y[:, None]), *args)
 
 
 def _pick(check: Check, block: list[Any], index: npt.NDArray[np.intp]) -> Rows:

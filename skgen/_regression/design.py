@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._schema import FLAG, NONE, TRANSFORMER, integer, made_of, store
 from .._threads import BLOCK_ROWS, map_in_threads, row_blocks
 from .._validation import LARGEST, FloatArray
 from ..bases._base import evaluate
@@ -28,6 +29,14 @@ SHIFT_ROWS = 500
 QR_ROWS = 1024
 
 
+@store(
+    parameters={
+        "basis": TRANSFORMER,
+        "n_basis": integer(1),
+        "fit_intercept": FLAG,
+        "calibration": NONE | made_of(LooCalibration),
+    }
+)
 @dataclass(frozen=True, eq=False)
 class Design:
     """Map from rows of X to rows of the design matrix ``[1 phi(x)]``; the 1 is the intercept."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import joblib
 import numpy as np
@@ -26,12 +27,12 @@ from sklearn.utils.validation import (
 )
 
 from .._documentation import DocumentationLink
+from .._parameters import NONE, Choice, Flag, Number, Parameters, Vector, check_parameters
+from .._schema import FLAG, Values, from_record, integer, made_of, store, to_record
 from .._validation import (
     LARGEST,
     FloatArray,
     RandomState,
-    check_choice,
-    check_flag,
     check_number,
     check_numeric,
     check_size,
@@ -41,7 +42,7 @@ from .._validation import (
     shape_of,
     short_repr,
 )
-from ..bases import depends_on_data, resolve_basis
+from ..bases import BASIS, depends_on_data, resolve_basis
 from ..bases._base import is_finite_on
 from .basis_search import learn_basis
 from .conjugate import Gamma, Posterior, Statistic
@@ -65,6 +66,19 @@ from .stream import Stream
 FLOAT64 = np.dtype(np.float64)
 
 
+PER_BASIS = "Give a number, or one per basis function."
+JEFFREYS = "Give both positive, or both 0 for Jeffreys' prior."
+
+
+@store(
+    state={
+        "_is_1d": FLAG,
+        "n_samples_seen_": integer(0, 2**63),
+        "_stream": made_of(Stream),
+        "settings_are_seen": FLAG,
+    },
+    derived=("basis_", "_seen_settings"),
+)
 class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Bayesian linear regression over basis functions.
 
@@ -205,6 +219,50 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     _stream: Stream
     n_samples_seen_: int
 
+    _parameters: ClassVar[Parameters] = {
+        "basis": BASIS,
+        "prior_precision": Choice("evidence", "ard")
+        | Number(0.0, remedy=PER_BASIS)
+        | Vector("n_basis", low=0.0, remedy=PER_BASIS),
+        "noise_precision": Choice("evidence", "gamma")
+        | Number(1 / LARGEST, remedy="Give a positive number, 'evidence' or 'gamma'."),
+        "prior_mean": Number(remedy=PER_BASIS) | Vector("n_basis", remedy=PER_BASIS),
+        "fit_intercept": Flag(),
+        "intercept_precision": NONE | Number(0.0, remedy="0 is the flat prior."),
+        "noise_shape": Number(0.0, remedy=JEFFREYS),
+        "noise_rate": Number(0.0, remedy=JEFFREYS),
+        "forgetting": Number(0.0, 1.0, open_low=True, remedy="1 forgets nothing."),
+        "solver": Choice("auto", "qr", "cholesky"),
+    }
+
+    def _to_record(self) -> Values:
+        values = to_record(self)
+        if "_stream" in values:
+            seen = self._seen_settings
+            values["settings_are_seen"] = len(seen) == len(self._settings()) and all(
+                map(operator.is_, self._settings(), seen)
+            )
+        return values
+
+    @classmethod
+    def _from_record(cls, values: Values) -> Self:
+        are_seen = values.pop("settings_are_seen", False)
+        model: Self = from_record(cls, values)
+        if "_stream" in values:
+            model.basis_ = model._stream.design.basis
+            model._seen_settings = model._settings() if are_seen else (object(),)
+        return model
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        if "_stream" not in values:
+            return True
+        design, row = values["_stream"].design, np.zeros((1, values["n_features_in_"]))
+        with suppress(ValueError), np.errstate(all="ignore"):  # 0 may lie outside of its domain
+            if np.shape(design.basis.transform(row)) != (1, design.n_basis):
+                return False
+        return values["_stream"].n_outputs == 1 or not values["_is_1d"]
+
     def __init__(
         self,
         basis: Any = "auto",
@@ -261,10 +319,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             source = self._check_data(X, y, sample_weight, reset=True)
             design = self._fit_design(source)
             prior = self._prior(design)
-            solver = check_choice(self.solver, "solver", ("auto", "qr", "cholesky"))
-            self._check_forgetting()
             design = learn_basis(design, source, prior)
-            statistic, n_rows = summarize(source, design, solver)
+            statistic, n_rows = summarize(source, design, self.solver)
             stream = Stream(design, prior, statistic)
             _ = stream.posteriors  # computed now, so that this call raises their errors
             self._set_stream(stream, n_rows)
@@ -303,8 +359,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, reset=first)
             design = self._fit_design(source) if first else self._stream.design
-            prior = self._prior(design)
-            forgetting = self._check_forgetting()
+            prior, forgetting = self._prior(design), float(self.forgetting)
             if first:
                 design = learn_basis(design, source, prior)
             empty = Statistic.empty(design.n_columns, source.n_outputs)
@@ -473,31 +528,31 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return Y
 
     def _fit_design(self, source: Source) -> Design:
-        fit_intercept = check_flag(self.fit_intercept, "fit_intercept")
-        basis = resolve_basis(self.basis, source.n_features)
-        return Design.of(basis, source.fit_basis(basis), fit_intercept)
+        p = check_parameters(self)
+        basis = resolve_basis(p.basis, source.n_features)
+        return Design.of(basis, source.fit_basis(basis), p.fit_intercept)
 
     def _prior(self, design: Design) -> LinearModelSpec:
         """Prior of the columns of the design matrix, from the parameters."""
-        noise = self._noise()
+        p = check_parameters(self, n_basis=design.n_basis)
+        noise, precision = p.noise_precision, p.prior_precision
+        if noise == "gamma":
+            noise = Gamma(p.noise_shape, p.noise_rate)
         means = np.zeros(design.n_columns)
-        means[design.n_columns - design.n_basis :] = self._check_per_basis(
-            self.prior_mean, "prior_mean", design.n_basis, -np.inf
-        )
-        if isinstance(self.prior_precision, str):
-            rule = check_choice(self.prior_precision, "prior_precision", ("evidence", "ard"))
-            if self.intercept_precision is not None and self._check_intercept_precision() > 0:
+        means[design.n_columns - design.n_basis :] = p.prior_mean
+        if isinstance(precision, str):
+            if p.intercept_precision:
                 raise ValueError(
                     "`intercept_precision` must be None or 0 if `prior_precision` is learned; got "
                     f"intercept_precision={self.intercept_precision!r}. Give both as numbers."
                 )
-            return LinearModelSpec(rule, means, noise, design.fit_intercept)  # type: ignore[arg-type]
+            rule: Any = precision
+            return LinearModelSpec(rule, means, noise, design.fit_intercept)
         precisions = np.empty(design.n_columns)
-        precisions[design.n_columns - design.n_basis :] = self._check_per_basis(
-            self.prior_precision, "prior_precision", design.n_basis, 0.0
-        )
         if design.fit_intercept:
-            precisions[0] = self._check_intercept_precision()
+            default = 0.0 if np.ndim(precision) else precision
+            precisions[0] = default if p.intercept_precision is None else p.intercept_precision
+        precisions[design.n_columns - design.n_basis :] = precision
         smallest = precisions[precisions > 0].min(initial=LARGEST)
         if smallest < 1 / LARGEST:
             raise ValueError(
@@ -505,48 +560,6 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 f"; got {smallest:g}. Give 0 for a flat prior."
             )
         return LinearModelSpec(precisions, means, noise)
-
-    def _noise(self) -> float | Gamma | Literal["evidence"]:
-        if not isinstance(self.noise_precision, str):
-            noise: float = check_number(
-                self.noise_precision, "noise_precision", low=1 / LARGEST, high=LARGEST,
-                remedy="Give a positive number, 'evidence' or 'gamma'.",
-            )  # fmt: skip
-            return noise
-        if check_choice(self.noise_precision, "noise_precision", ("evidence", "gamma")) == "gamma":
-            remedy = "Give both positive, or both 0 for Jeffreys' prior."
-            return Gamma(
-                check_number(self.noise_shape, "noise_shape", low=0, high=LARGEST, remedy=remedy),
-                check_number(self.noise_rate, "noise_rate", low=0, high=LARGEST, remedy=remedy),
-            )
-        return "evidence"
-
-    def _check_per_basis(
-        self, value: Any, name: str, n_basis: int, low: float
-    ) -> FloatArray | float:
-        remedy = f"Give a number, or one for each of the {n_basis} basis functions."
-        if not shape_of(value):
-            number: float = check_number(
-                value, name, low=max(low, -LARGEST), high=LARGEST, remedy=remedy
-            )
-            return number
-        return check_vector(value, name, (n_basis,), low=low, remedy=remedy)
-
-    def _check_intercept_precision(self) -> float:
-        if self.intercept_precision is None:
-            return float(self.prior_precision) if np.ndim(self.prior_precision) == 0 else 0.0  # type: ignore[arg-type]
-        precision: float = check_number(
-            self.intercept_precision, "intercept_precision", low=0, high=LARGEST,
-            remedy="0 is the flat prior.",
-        )  # fmt: skip
-        return precision
-
-    def _check_forgetting(self) -> float:
-        forgetting: float = check_number(
-            self.forgetting, "forgetting", low=0, high=1, open_low=True,
-            remedy="1 forgets nothing.",
-        )  # fmt: skip
-        return forgetting
 
     # -- predicting ------------------------------------------------------------------------------
 
@@ -870,8 +883,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             if prior_precision is not None:
                 probe.prior_precision = prior_precision
             elif isinstance(self.prior_precision, str):
-                noise = probe._noise()
-                unit = 1.0 if isinstance(noise, Gamma) else noise
+                noise = probe.noise_precision
+                unit = 1.0 if noise == "gamma" else float(noise)
                 weights = posterior.precision[-stream.design.n_basis :]
                 probe.prior_precision = weights * unit
             if stream.design.fit_intercept and posterior.precision[0] == 0:

@@ -23,6 +23,7 @@ from scipy.linalg import lapack, svd
 from scipy.optimize import OptimizeResult, brentq, minimize
 from scipy.special import softmax
 
+from .._schema import FLAG, array, exactly, made_of, number, store
 from .._threads import one_blas_thread
 from .._validation import LARGEST, FloatArray
 from .conjugate import Gamma, Posterior, Statistic, condition
@@ -50,6 +51,14 @@ class NoiseTerm:
     """Degrees of freedom of a new observation; infinite where the noise is known."""
 
 
+@store(
+    "Learnt",
+    parameters={
+        "n_params": number(0.0),
+        "df": array("n_outputs", 2.0, np.inf),
+        "std_ratio": array("n_outputs", 1.0),
+    },
+)
 @dataclass(frozen=True, eq=False)
 class LooCalibration:
     """Leave-one-out calibration of the predictive distribution, for a learned basis."""
@@ -70,6 +79,15 @@ class LooCalibration:
         return replace(self, df=self.df[one], std_ratio=self.std_ratio[one])
 
 
+@store(
+    "Prior",
+    parameters={
+        "precision": exactly("evidence", "ard") | array("n_columns", 0.0),
+        "mean": array("n_columns"),
+        "noise": exactly("evidence") | number(1 / LARGEST) | made_of(Gamma),
+        "flat_first": FLAG,
+    },
+)
 @dataclass(frozen=True, eq=False)
 class LinearModelSpec:
     """What is known of weights and noise before the data, and what the evidence has to choose.

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import has_fit_parameter
 
 from .._validation import FloatArray
-
-Result = TypeVar("Result")
 
 SEARCH_ROWS = 4000
 """Number of rows that a search for basis parameters uses; the posterior uses all."""
@@ -62,7 +60,7 @@ class Rows:
 
     def select(self, n_rows: int) -> Rows:
         """At most ``n_rows`` rows, evenly spaced."""
-        return self if len(self) <= n_rows else self[evenly_spaced(len(self), n_rows)]
+        return self if len(self) <= n_rows else self[evenly_spaced_indices(len(self), n_rows)]
 
     def fit_basis(self, basis: Any) -> FloatArray:
         """Fit ``basis``; return one row of X to evaluate it on."""
@@ -73,17 +71,12 @@ class Rows:
             basis.fit(self.X, y)
         return self.X[:1]
 
-    def reduce(
-        self,
-        function: Callable[..., Result],
-        merge: Callable[[list[Result]], Result],
-        *constants: Any,
-    ) -> Result:
-        """``function(self, *constants)``: there is one block, and nothing to merge."""
-        return function(self, *constants)
+    def reduce(self, function: Callable[..., Any], merge: Callable[..., Any], *args: Any) -> Any:
+        """``function(self, *args)``: there is one block, and nothing to merge."""
+        return function(self, *args)
 
 
-def evenly_spaced(n_rows: int, n_most: int) -> npt.NDArray[np.intp]:
+def evenly_spaced_indices(n_rows: int, n_most: int) -> npt.NDArray[np.intp]:
     """Indices of at most ``n_most`` of ``n_rows`` rows, the first and the last among them."""
     return np.linspace(0, n_rows - 1, min(n_rows, n_most)).astype(np.intp)
 

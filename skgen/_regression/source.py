@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from .._validation import FloatArray
 from .rows import Rows
-
-Result = TypeVar("Result")
 
 
 class Source(Protocol):
@@ -28,10 +26,5 @@ class Source(Protocol):
     def fit_basis(self, basis: Any) -> FloatArray:
         """Fit ``basis``; return one row of X to evaluate it on."""
 
-    def reduce(
-        self,
-        function: Callable[..., Result],
-        merge: Callable[[list[Result]], Result],
-        *constants: Any,
-    ) -> Result:
-        """Call ``function(rows, *constants)`` on every block of rows; merge results in order."""
+    def reduce(self, function: Callable[..., Any], merge: Callable[..., Any], *args: Any) -> Any:
+        """Call ``function(rows, *args)`` on every block of rows; merge results in order."""

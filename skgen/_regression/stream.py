@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._schema import NONE, Values, each, made_of, store
 from .._validation import FloatArray
 from .conjugate import Posterior, Statistic
 from .design import QR_ROWS, Design, append_rows, check_columns, summarize
@@ -14,6 +15,14 @@ from .rows import Rows
 from .source import Source
 
 
+@store(
+    parameters={
+        "design": made_of(Design),
+        "prior": made_of(LinearModelSpec),
+        "statistic": made_of(Statistic),
+        "posteriors": NONE | each(made_of(Posterior), list),
+    }
+)
 class Stream:
     """Model, statistic of the rows so far, and posteriors, computed when they are first read.
 
@@ -29,6 +38,28 @@ class Stream:
         # Statistic without the buffered rows, and their number. One attribute, so that of two
         # threads that read at once neither appends them a second time.
         self._state: tuple[Statistic, int] = (statistic, 0)
+
+    def _to_record(self) -> Values:
+        values = {name: getattr(self, name) for name in ("design", "prior", "statistic")}
+        return {**values, "posteriors": self._posteriors}
+
+    @classmethod
+    def _from_record(cls, values: Values) -> Stream:
+        posteriors = values.pop("posteriors")
+        stream = cls(**values)
+        stream._posteriors = posteriors
+        return stream
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        n_columns, n_outputs = values["statistic"].targets.shape
+        posteriors = values["posteriors"]
+        shapes = [posterior.mean.shape for posterior in posteriors or ()]
+        return (
+            values["design"].n_columns == n_columns == len(values["prior"].mean)
+            and (posteriors is None or sum(shape[1] for shape in shapes) == n_outputs)
+            and all(shape == (n_columns, n_outputs // len(shapes)) for shape in shapes)
+        )
 
     @property
     def statistic(self) -> Statistic:

@@ -30,7 +30,7 @@ from ._placement import (
     location_and_scale,
 )
 
-FEWEST_WAVES, SETTLED_ROWS = 600, 4000
+FEWEST_WAVES, SETTLED_ROWS = 600, 4000  # the default from so many rows on
 
 
 @store(
@@ -282,7 +282,7 @@ class FourierBasis(Basis):
 
     @property
     def theta_(self) -> FloatArray:
-        """Logarithms of the length scales over the spreads, and of the slope, if learnable."""
+        """Logarithms of the relative length scales, and of the slope, if learnable."""
         check_is_fitted(self)
         if not isinstance(self.length_scale, str):
             return np.empty(0)
@@ -325,7 +325,7 @@ class FourierBasis(Basis):
         return np.append(by_length - by_slope, by_slope.sum())
 
     def _inputs(self, X: FloatArray) -> FloatArray:
-        """Return features, and ranks, in units of their spreads, (n_samples, n_inputs)."""
+        """Return features, and ranks, over their standard deviations, (n_samples, n_inputs)."""
         return self._standardize(*self._center(X))
 
     def _center(self, X: FloatArray) -> tuple[FloatArray, FloatArray | None]:

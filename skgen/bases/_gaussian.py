@@ -43,7 +43,7 @@ ROWS_PER_CENTER = 10
         "location_": array("n_features"),
         "scale_": POSITIVE,
     },
-    derived=("_exponent", "_sharpness", "_cancels", "_reach", "_n_features_out"),
+    derived=("_exponent", "_inverse_squares", "_cancels", "_reach", "_n_features_out"),
 )
 class GaussianBasis(Basis):
     """Gaussian basis functions, with linear terms if X has several features.
@@ -250,7 +250,7 @@ class GaussianBasis(Basis):
         self._exponent = np.vstack(
             [(centers / relative_width).T, np.full(len(centers), -0.5), -0.5 * squares]
         )
-        self._sharpness = relative_width**-2
+        self._inverse_squares = relative_width**-2
         self._cancels = squares.max() > 1e12  # the exponent may round above 0
         self._reach = LARGEST * min(1.0, self.width_.min(), self.scale_.min())
         self._n_features_out = len(centers) + self.linear_ * len(self.width_)
@@ -258,7 +258,7 @@ class GaussianBasis(Basis):
     def _write(self, X: FloatArray, out: FloatArray) -> None:
         n_centers, n_features = self.centers_.shape
         bumps, linear = out[:, :n_centers], out[:, n_centers:]
-        if n_features == 1:  # differences, which cancel nothing, and are as fast
+        if n_features == 1:  # the squared difference itself, which does not cancel
             np.subtract(X / self.width_, (self.centers_ / self.width_).T, out=bumps)
             np.multiply(bumps, bumps, out=bumps)
             bumps *= -0.5
@@ -267,7 +267,7 @@ class GaussianBasis(Basis):
             standard = extended[:, :n_features]
             np.subtract(X, self.location_, out=standard)
             standard /= self.scale_
-            np.matmul(standard * standard, self._sharpness, out=extended[:, n_features])
+            np.matmul(standard * standard, self._inverse_squares, out=extended[:, n_features])
             np.matmul(extended, self._exponent, out=bumps)
             if self._cancels:
                 np.minimum(bumps, 0.0, out=bumps)

@@ -81,7 +81,7 @@ class EmpiricalCDF:
         return np.stack(columns, axis=1) - 0.5
 
     def to_onnx(self, graph: Callable[..., str], X: str) -> str:
-        """Add ONNX nodes of ``of_rows``: a binary search in the knots of all features at once."""
+        """Add ONNX nodes of `centered_ranks`: a binary search in all features at once."""
         size = 2 ** max(len(values) for values, _ in self.knots).bit_length()
         knots, heights, slopes = np.full((3, len(self.knots), size), np.inf)
         for feature, (values, shares) in enumerate(self.knots):

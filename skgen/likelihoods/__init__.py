@@ -1,40 +1,50 @@
-"""Likelihoods p(x | z): what the outputs of a decoder say of the data.
+"""Likelihoods p(x | z): distributions of the data given the outputs of a decoder.
 
-A likelihood is a small immutable object that turns a decoder's outputs, and free parameters where
-it has any, into a torch Distribution. A likelihood of one's own is a subclass of `Likelihood`.
+A likelihood is a small immutable object that turns a decoder's outputs, and global parameters if
+it has any, into a torch Distribution. A new likelihood is a subclass of `Likelihood`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from .._validation import check_choice, short_repr
-from ._base import Likelihood
-from ._bernoulli import Bernoulli, ContinuousBernoulli
-from ._gaussian import Gaussian
+from .._parameters import Choice, Custom
+from .._validation import short_repr
+from ._base import Likelihood as Likelihood
+from ._base import StandardizedLikelihood as StandardizedLikelihood
+from ._bernoulli import Bernoulli as Bernoulli
+from ._continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
+from ._gaussian import Gaussian as Gaussian
 
-__all__ = ["Bernoulli", "ContinuousBernoulli", "Gaussian", "Likelihood"]
+PARTS: dict[str, type[Likelihood]] = {
+    part.shortcut: part
+    for part in list(globals().values())
+    if isinstance(part, type) and issubclass(part, Likelihood) and hasattr(part, "shortcut")
+}
+"""Likelihoods by the names that estimators take."""
+
+__all__ = ["Likelihood", "StandardizedLikelihood", *(part.__name__ for part in PARTS.values())]
 
 for _name in __all__:  # pickles and pages name the public path
     globals()[_name].__module__ = __name__
 
 
-SHORTCUTS: dict[str, Callable[[], Likelihood]] = {
-    "gaussian": Gaussian,
-    "bernoulli": Bernoulli,
-    "continuous_bernoulli": ContinuousBernoulli,
-}
-
-
-def resolve_likelihood(likelihood: Any) -> Likelihood:
-    """The likelihood that ``likelihood``, a shortcut or a `Likelihood`, stands for."""
-    if isinstance(likelihood, str):
-        return SHORTCUTS[check_choice(likelihood, "likelihood", tuple(SHORTCUTS))]()
+def check_likelihood(likelihood: Any, name: str) -> Likelihood:
+    """Return ``likelihood`` if it is a `Likelihood`, else raise."""
     if not isinstance(likelihood, Likelihood):
         raise TypeError(
-            f"`likelihood` must be a str or a Likelihood; got likelihood={short_repr(likelihood)}. "
-            f"Choose one of {', '.join(map(repr, SHORTCUTS))}, or pass for example "
+            f"`{name}` must be a str or a Likelihood; got {name}={short_repr(likelihood)}. "
+            f"Choose one of {', '.join(map(repr, PARTS))}, or pass for example "
             "skgen.likelihoods.Gaussian('feature')."
         )
     return likelihood
+
+
+LIKELIHOOD = Choice(*PARTS) | Custom(check_likelihood, lambda value: isinstance(value, Likelihood))
+"""The kind of a parameter that names a likelihood by its shortcut, or is one."""
+
+
+def resolve_likelihood(likelihood: Any) -> Likelihood:
+    """Return the likelihood that ``likelihood``, a shortcut or a `Likelihood`, stands for."""
+    found: Any = LIKELIHOOD.check(likelihood, "likelihood")
+    return PARTS[found]() if isinstance(found, str) else found

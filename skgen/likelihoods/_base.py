@@ -1,36 +1,46 @@
-"""The base class of likelihoods p(x | z)."""
+"""Base classes of likelihoods p(x | z)."""
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 import torch.distributions as td
 from torch import Tensor
 
+from .._parameters import Flag, Parameters, check_fields
+from .._schema import array
 from .._validation import FloatArray
+
+STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", 1e-300)}
+"""State of a fitted `StandardizedLikelihood` in files."""
+BLOCK_VALUES = 2**22
+"""Values of X that are worked on at a time."""
 
 
 class Likelihood(ABC):
-    """What all likelihoods have: the distribution of x given a decoder's outputs.
+    """Distribution of x given a decoder's outputs.
 
-    A subclass gives `distribution` and `draw`, and whatever of the rest differs from what is here.
+    Likelihoods are immutable. `fit` returns a copy that has learned how data are transformed
+    before the networks see them; densities, means and draws are those of transformed data. A
+    subclass must define `distribution` and `draw`.
 
     Attributes
     ----------
-    n_heads : int
-        Number of decoder outputs for each feature.
-    standardized : bool
-        Whether data is standardised, feature by feature, before this likelihood sees it.
+    shortcut : str
+        Name by which an estimator takes this likelihood with its defaults.
     binary : bool
-        Whether data is binary, so that grey levels are drawn from as probabilities.
+        True if data are binary: grey levels then count as probabilities, to be drawn from.
     positive_only : bool
-        Whether negative values are an error.
+        True if negative values are an error.
 
     See Also
     --------
+    StandardizedLikelihood : Base class of likelihoods of standardized data.
     skgen.VAETransformer : Takes a likelihood.
 
     Examples
@@ -40,21 +50,28 @@ class Likelihood(ABC):
     True
     """
 
-    standardized: ClassVar[bool] = False
+    shortcut: ClassVar[str]
     binary: ClassVar[bool] = False
 
-    @property
-    def n_heads(self) -> int:
-        """Number of decoder outputs for each feature."""
-        return 1
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        """Instances that the tests of all likelihoods run over."""
+        return (cls(),)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by type and parameters; what `fit` learns does not count."""
+        return type(self) is type(other) and _parameters(self) == _parameters(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *_parameters(self).items()))
 
     @property
     def positive_only(self) -> bool:
-        """Whether negative values are an error."""
+        """True if negative values are an error."""
         return False
 
-    def n_free(self, n_features: int) -> int:
-        """Number of free parameters, learned beside the networks.
+    def n_outputs(self, n_features: int) -> int:
+        """Return the number of decoder outputs.
 
         Parameters
         ----------
@@ -63,103 +80,30 @@ class Likelihood(ABC):
 
         Returns
         -------
-        n_free : int
-            Number of free parameters; they start at 0.
+        n_outputs : int
+            Number of outputs, by default one for each feature.
+        """
+        return n_features
+
+    def n_global_parameters(self, n_features: int) -> int:
+        """Return the number of parameters that all rows share, learned with the networks.
+
+        Parameters
+        ----------
+        n_features : int
+            Number of features.
+
+        Returns
+        -------
+        n_global_parameters : int
+            Number of parameters, by default 0; they start at 0.
         """
         return 0
 
-    @abstractmethod
-    def distribution(self, outputs: Tensor, free: Tensor) -> td.Distribution:
-        """The distribution of x, feature by feature.
+    # -- data ------------------------------------------------------------------------------------
 
-        Parameters
-        ----------
-        outputs : Tensor of shape (..., n_heads * n_features)
-            A decoder's outputs.
-        free : Tensor of shape (n_free,)
-            Free parameters.
-
-        Returns
-        -------
-        distribution : torch.distributions.Distribution
-            Of batch shape (..., n_features).
-        """
-
-    def log_prob(self, x: Tensor, outputs: Tensor, free: Tensor) -> Tensor:
-        """Log density of each row, in nats: a sum over features.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n_samples, n_features)
-            Data.
-        outputs : Tensor of shape (..., n_samples, n_heads * n_features)
-            A decoder's outputs; or of one row, shape (..., 1, n_heads * n_features), for all.
-        free : Tensor of shape (n_free,)
-            Free parameters.
-
-        Returns
-        -------
-        log_prob : Tensor of shape (..., n_samples)
-            The log density.
-        """
-        log_prob: Tensor = self.distribution(outputs, free).log_prob(x).sum(-1)
-        return log_prob
-
-    def mean_log_prob(self, x: Tensor, outputs: Tensor, free: Tensor) -> Tensor:
-        """Mean over rows of `log_prob`: what training differentiates, worth making fast.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n_samples, n_features)
-            Data.
-        outputs : Tensor of shape (n_samples, n_heads * n_features)
-            A decoder's outputs.
-        free : Tensor of shape (n_free,)
-            Free parameters.
-
-        Returns
-        -------
-        mean_log_prob : Tensor of shape ()
-            The mean.
-        """
-        return self.log_prob(x, outputs, free).mean()
-
-    @abstractmethod
-    def draw(self, outputs: Tensor, free: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw x.
-
-        Parameters
-        ----------
-        outputs : Tensor of shape (n_samples, n_heads * n_features)
-            A decoder's outputs.
-        free : Tensor of shape (n_free,)
-            Free parameters.
-        generator : torch.Generator
-            Source of randomness.
-
-        Returns
-        -------
-        x : Tensor of shape (n_samples, n_features)
-            One draw for each row of outputs.
-        """
-
-    def starting_outputs(self, mean: FloatArray) -> FloatArray:
-        """Find outputs at which the distribution has a given mean: where a decoder starts.
-
-        Parameters
-        ----------
-        mean : ndarray of shape (n_features,)
-            Mean of the data, standardised if it is for this likelihood.
-
-        Returns
-        -------
-        outputs : ndarray of shape (n_heads * n_features,)
-            The outputs.
-        """
-        return np.concatenate([mean, np.zeros((self.n_heads - 1) * len(mean))])
-
-    def prepared(self, X: FloatArray) -> FloatArray:
-        """X as this likelihood takes it.
+    def check_support(self, X: FloatArray) -> FloatArray:
+        """Check that all values lie in the support.
 
         Parameters
         ----------
@@ -169,7 +113,7 @@ class Likelihood(ABC):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            The same, or what it takes in its place.
+            The same data, or a clipped copy.
 
         Raises
         ------
@@ -177,3 +121,348 @@ class Likelihood(ABC):
             If a value lies outside the support.
         """
         return X
+
+    def fit(self, X: FloatArray) -> Self:
+        """Learn the transform from data.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        likelihood : Likelihood
+            Fitted copy, or the likelihood itself if there is nothing to learn.
+        """
+        return self
+
+    def transform(self, X: FloatArray) -> FloatArray:
+        """Transform data to the values that the networks see.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        X_transformed : ndarray of shape (n_samples, n_features)
+            By default X; each column is a monotone function of the same column of X.
+        """
+        return X
+
+    def inverse_transform(self, X: FloatArray) -> FloatArray:
+        """Transform values back to the units of the data.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Transformed values, such as means and draws.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            Values in the units of the data.
+        """
+        return X
+
+    def log_jacobian(self, X: FloatArray) -> FloatArray:
+        """Return log |d transform(x) / dx|, which turns densities into those of the data.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_jacobian : ndarray of shape (n_samples, n_features) or (1, n_features)
+            Logarithms of the derivatives, in nats; one row if they are the same for all rows.
+        """
+        return np.zeros((1, X.shape[1]))
+
+    def onnx_transform(self, x: Tensor) -> Tensor:
+        """Do what `check_support` and `transform` do, in torch's operators, for ONNX models.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        x : Tensor of shape (n_samples, n_features)
+            Transformed data, in the same precision.
+        """
+        return x
+
+    def onnx_inverse_transform(self, x: Tensor) -> Tensor:
+        """Do what `inverse_transform` does, in torch's operators, for ONNX models.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Transformed values.
+
+        Returns
+        -------
+        x : Tensor of shape (n_samples, n_features)
+            Values in the units of the data.
+        """
+        return x
+
+    # -- densities -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.Distribution:
+        """Return the distribution of x, independent by feature.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (..., n_outputs)
+            A decoder's outputs.
+        global_parameters : Tensor of shape (n_global_parameters,)
+            Parameters that all rows share.
+
+        Returns
+        -------
+        distribution : torch.distributions.Distribution
+            Distribution of batch shape (..., n_features).
+        """
+
+    def log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
+        """Return the log density of each feature, in nats.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Data.
+        outputs : Tensor of shape (..., n_samples, n_outputs)
+            A decoder's outputs; or those of one row, shape (..., 1, n_outputs), for all.
+        global_parameters : Tensor of shape (n_global_parameters,)
+            Parameters that all rows share.
+
+        Returns
+        -------
+        log_prob : Tensor of shape (..., n_samples, n_features)
+            Log densities.
+        """
+        log_prob: Tensor = self.distribution(outputs, global_parameters).log_prob(x)
+        return log_prob
+
+    def sum_log_prob(
+        self, x: Tensor, outputs: Tensor, global_parameters: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """Return the sum of `log_prob` over features, or over those that are not masked.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Data.
+        outputs : Tensor of shape (..., n_samples, n_outputs)
+            A decoder's outputs; or those of one row, shape (..., 1, n_outputs), for all.
+        global_parameters : Tensor of shape (n_global_parameters,)
+            Parameters that all rows share.
+        mask : Tensor of bool of shape (n_samples, n_features), default=None
+            True for cells that are missing; x may have any finite values there.
+
+        Returns
+        -------
+        sum_log_prob : Tensor of shape (..., n_samples)
+            Log densities per row.
+        """
+        log_prob = self.log_prob(x, outputs, global_parameters)
+        return (log_prob if mask is None else log_prob.masked_fill(mask, 0.0)).sum(-1)
+
+    def mean_log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
+        """Return the mean of `sum_log_prob` over rows: what training differentiates.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Data.
+        outputs : Tensor of shape (n_samples, n_outputs)
+            A decoder's outputs.
+        global_parameters : Tensor of shape (n_global_parameters,)
+            Parameters that all rows share.
+
+        Returns
+        -------
+        mean_log_prob : Tensor of shape ()
+            Mean log density per row.
+        """
+        return self.sum_log_prob(x, outputs, global_parameters).mean()
+
+    def mean(self, outputs: Tensor, global_parameters: Tensor) -> Tensor:
+        """Return the mean of x.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (..., n_outputs)
+            A decoder's outputs.
+        global_parameters : Tensor of shape (n_global_parameters,)
+            Parameters that all rows share.
+
+        Returns
+        -------
+        mean : Tensor of shape (..., n_features)
+            Means. `inverse_transform` must turn them into means in the units of the data.
+        """
+        mean: Tensor = self.distribution(outputs, global_parameters).mean
+        return mean
+
+    @abstractmethod
+    def draw(
+        self, outputs: Tensor, global_parameters: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Draw x.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (n_samples, n_outputs)
+            A decoder's outputs.
+        global_parameters : Tensor of shape (n_global_parameters,)
+            Parameters that all rows share.
+        generator : torch.Generator
+            Source of randomness, on the CPU.
+
+        Returns
+        -------
+        x : Tensor of shape (n_samples, n_features)
+            One draw for each row of outputs.
+        """
+
+    def initial_outputs(self, mean: FloatArray) -> FloatArray:
+        """Return outputs at which the distribution has a given mean, where a decoder starts.
+
+        Parameters
+        ----------
+        mean : ndarray of shape (n_features,)
+            Mean of the transformed data.
+
+        Returns
+        -------
+        outputs : ndarray of shape (n_outputs,)
+            Outputs, by default the mean and then zeros.
+        """
+        return np.concatenate([mean, np.zeros(self.n_outputs(len(mean)) - len(mean))])
+
+
+def _parameters(likelihood: Likelihood) -> dict[str, Any]:
+    return {name: value for name, value in vars(likelihood).items() if not name.endswith("_")}
+
+
+class StandardizedLikelihood(Likelihood):
+    """Base class of likelihoods of data that are standardized feature by feature.
+
+    Attributes
+    ----------
+    location_ : ndarray of shape (n_features,)
+        Means of the features, which are subtracted.
+    scale_ : ndarray of shape (n_features,)
+        Standard deviations, by which features are divided; 1 for a constant feature.
+
+    See Also
+    --------
+    Gaussian : A likelihood of standardized data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgen.likelihoods import Gaussian
+    >>> X = np.array([[1.0, 5.0], [3.0, 5.0]])
+    >>> Gaussian().fit(X).transform(X)
+    array([[-1.,  0.],
+           [ 1.,  0.]])
+    """
+
+    location_: FloatArray
+    scale_: FloatArray
+
+    def fit(self, X: FloatArray) -> Self:
+        fitted = copy.copy(self)
+        location, scale = location_and_scale(X)
+        vars(fitted).update(location_=location, scale_=scale)  # subclasses may be frozen
+        return fitted
+
+    def transform(self, X: FloatArray) -> FloatArray:
+        standard = X - self.location_
+        standard /= self.scale_
+        return standard
+
+    def inverse_transform(self, X: FloatArray) -> FloatArray:
+        values: FloatArray = X * self.scale_ + self.location_
+        return values
+
+    def log_jacobian(self, X: FloatArray) -> FloatArray:
+        return -np.log(self.scale_)[None]
+
+    def onnx_transform(self, x: Tensor) -> Tensor:
+        location, scale = torch.from_numpy(self.location_), torch.from_numpy(self.scale_)
+        return ((x.double() - location) / scale).to(x.dtype)
+
+    def onnx_inverse_transform(self, x: Tensor) -> Tensor:
+        location, scale = torch.from_numpy(self.location_), torch.from_numpy(self.scale_)
+        return (x.double() * scale + location).to(x.dtype)
+
+
+@dataclass(frozen=True)
+class UnitIntervalLikelihood(Likelihood):
+    """Base class of likelihoods of values in [0, 1]."""
+
+    clip: bool = False
+
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        return cls(), cls(clip=True)
+
+    _parameters: ClassVar[Parameters] = {"clip": Flag()}
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def positive_only(self) -> bool:
+        return not self.clip
+
+    def check_support(self, X: FloatArray) -> FloatArray:
+        if X.min() >= 0 and X.max() <= 1:
+            return X
+        if self.clip:
+            return X.clip(0, 1)
+        raise ValueError(
+            f"`X` must hold values in [0, 1] for likelihood={self}; got values from {X.min():g} to "
+            f"{X.max():g}. Negative values in data, or values above 1, have no probability: divide "
+            "grey levels by the largest one (X / 255), or take clip=True or a Gaussian likelihood."
+        )
+
+    def onnx_transform(self, x: Tensor) -> Tensor:
+        return x.clamp(0, 1) if self.clip else x
+
+
+def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return means and standard deviations of the features, 1 for a constant one.
+
+    X may be larger than memory: moments of blocks are combined by the update of Chan, Golub and
+    LeVeque (Algorithms for computing the sample variance, The American Statistician 37, 1983,
+    eq. 1.5), those of each block corrected for the rounding of its mean (eq. 1.7).
+    """
+    n, total, squares = 0, np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    step = max(1, BLOCK_VALUES // X.shape[1])
+    for start in range(0, len(X), step):
+        block = np.ascontiguousarray(
+            X[start : start + step]
+        )  # sums then do not depend on the order
+        m, block_total = len(block), block.sum(axis=0, dtype=np.float64)
+        deviations = block - block_total / m
+        correction = deviations.sum(axis=0) ** 2 / m
+        deviations **= 2
+        block_squares = deviations.sum(axis=0) - correction
+        between = n / m / (n + m) * (total / (n / m) - block_total) ** 2 if n else 0.0
+        squares = squares + block_squares + between
+        n, total = n + m, total + block_total
+    mean, variance = total / n, squares / n
+    eps = np.finfo(np.float64).eps
+    rounding = n * eps * variance + (n * mean * eps) ** 2  # in the variance of a constant
+    return mean, np.where(variance <= rounding, 1.0, np.sqrt(variance.clip(0)))

@@ -1,47 +1,47 @@
-"""Normal likelihoods."""
+"""Normal likelihood."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 import torch.distributions as td
 from torch import Tensor
 from torch.nn import functional
 
-from .._validation import check_choice, check_number
-from ._base import Likelihood
+from .._parameters import Choice, Number, Parameters, check_fields
+from .._schema import store
+from ._base import STANDARDIZED, StandardizedLikelihood
 
 LOG_2_PI = math.log(2 * math.pi)
+LARGEST_LOG_VARIANCE = 15.0
 
 
-GREATEST_LOG_VARIANCE = 15.0
-
-
+@store(state=STANDARDIZED)
 @dataclass(frozen=True)
-class Gaussian(Likelihood):
+class Gaussian(StandardizedLikelihood):
     """Normal distribution of each feature around the decoder's mean.
 
-    ``x_d ~ N(mean_d(z), scale_d^2)``, on standardised data: means and scales are in units of each
+    ``x_d ~ N(mean_d(z), scale_d^2)``, on standardized data: means and scales are in units of each
     feature's standard deviation.
 
     Parameters
     ----------
     scale : {"shared", "feature", "row"}, default="shared"
-        The standard deviation: one for all features, one for each, or one for each feature and row
-        as a second output of the decoder.
+        Standard deviation: one for all features, one for each, or one for each feature and row, by
+        a second output of the decoder.
     min_scale : float, default=0.001
-        Floor under the standard deviation, in units of each feature's own, between 1e-6 and 1.
-        Without one the density of data near a manifold grows without bound.
+        Smallest standard deviation, in units of each feature's own, between 1e-6 and 1. Without
+        one the density of data near a manifold grows without bound.
 
     Attributes
     ----------
-    n_heads : int
-        Number of decoder outputs for each feature: 1, or 2 with ``scale="row"``.
-    standardized, binary, positive_only : bool
-        What data it is for: standardised.
+    location_ : ndarray of shape (n_features,)
+        Means of the features, once fitted.
+    scale_ : ndarray of shape (n_features,)
+        Standard deviations of the features, once fitted; 1 for a constant feature.
 
     See Also
     --------
@@ -51,40 +51,54 @@ class Gaussian(Likelihood):
     -----
     With one shared standard deviation and a linear decoder, the model is probabilistic principal
     component analysis; with one for each feature, it is factor analysis. With one for each row the
-    gradients are wilder: ``min_scale=0.01`` and a ``learning_rate_init`` of 0.001 tame them.
+    gradients have more variance: ``min_scale=0.01`` and a ``learning_rate_init`` of 0.001 help.
 
     Examples
     --------
     >>> from skgen.likelihoods import Gaussian
-    >>> Gaussian("row").n_heads
-    2
+    >>> Gaussian("row").n_outputs(n_features=3)
+    6
     """
 
     scale: Literal["shared", "feature", "row"] = "shared"
     min_scale: float = 1e-3
 
-    standardized: ClassVar[bool] = True
+    shortcut: ClassVar[str] = "gaussian"
+
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        return cls(), cls("feature"), cls("row"), cls("feature", min_scale=0.5)
+
+    _parameters: ClassVar[Parameters] = {
+        "scale": Choice("shared", "feature", "row"),
+        "min_scale": Number(
+            1e-6, 1.0, remedy="It is in units of each feature's standard deviation."
+        ),
+    }
 
     def __post_init__(self) -> None:
-        check_choice(self.scale, "scale", ("shared", "feature", "row"))
-        check_number(
-            self.min_scale, "min_scale", low=1e-6, high=1,
-            remedy="It is in units of each feature's standard deviation.",
-        )  # fmt: skip
+        check_fields(self)
 
-    @property
-    def n_heads(self) -> int:
-        return 2 if self.scale == "row" else 1
+    def n_outputs(self, n_features: int) -> int:
+        return 2 * n_features if self.scale == "row" else n_features
 
-    def n_free(self, n_features: int) -> int:
+    def n_global_parameters(self, n_features: int) -> int:
         return {"shared": 1, "feature": n_features, "row": 0}[self.scale]
 
-    def distribution(self, outputs: Tensor, free: Tensor) -> td.Normal:
-        mean, variance = self._moments(outputs, free)
+    def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.Normal:
+        mean, variance = self._moments(outputs, global_parameters)
         return td.Normal(mean, variance.sqrt().expand_as(mean), validate_args=False)
 
-    def log_prob(self, x: Tensor, outputs: Tensor, free: Tensor) -> Tensor:
-        mean, variance = self._moments(outputs, free)
+    def log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
+        mean, variance = self._moments(outputs, global_parameters)
+        return -0.5 * ((x - mean).square() / variance + (variance.log() + LOG_2_PI))
+
+    def sum_log_prob(
+        self, x: Tensor, outputs: Tensor, global_parameters: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        if mask is not None:
+            return super().sum_log_prob(x, outputs, global_parameters, mask)
+        mean, variance = self._moments(outputs, global_parameters)
         squares = (x - mean).square()
         n_features = x.shape[-1]
         if self.scale == "shared":
@@ -95,21 +109,22 @@ class Gaussian(Likelihood):
             distance = (squares / variance).sum(-1)
         return -0.5 * (distance + (log_det + n_features * LOG_2_PI))
 
-    def mean_log_prob(self, x: Tensor, outputs: Tensor, free: Tensor) -> Tensor:
+    def mean_log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
         if self.scale != "shared":
-            return super().mean_log_prob(x, outputs, free)
-        mean, variance = self._moments(outputs, free)
+            return super().mean_log_prob(x, outputs, global_parameters)
+        mean, variance = self._moments(outputs, global_parameters)
         squares = functional.mse_loss(mean, x)
         return -0.5 * x.shape[-1] * (squares / variance + variance.log() + LOG_2_PI).squeeze()
 
-    def draw(self, outputs: Tensor, free: Tensor, generator: torch.Generator) -> Tensor:
-        mean, variance = self._moments(outputs, free)
+    def draw(
+        self, outputs: Tensor, global_parameters: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        mean, variance = self._moments(outputs, global_parameters)
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
         return mean + variance.sqrt() * noise
 
-    def _moments(self, outputs: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-        log_variance = free
+    def _moments(self, outputs: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
         if self.scale == "row":
             outputs, log_variance = outputs.chunk(2, -1)
-            log_variance = log_variance.clamp(max=GREATEST_LOG_VARIANCE)
+            log_variance = log_variance.clamp(max=LARGEST_LOG_VARIANCE)
         return outputs, log_variance.exp() + self.min_scale**2

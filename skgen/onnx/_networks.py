@@ -1,4 +1,4 @@
-"""Encoder and decoder as ONNX: torch's exporter writes them, data's own units in and out."""
+"""Encoder and decoder as ONNX graphs by torch's exporter, with data in their own units."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from skl2onnx.common.data_types import guess_proto_type
 from torch import Tensor, nn
 
 from .._autoencoder.vae import VAETransformer
-from ..likelihoods import Bernoulli, ContinuousBernoulli, Likelihood
+from ..likelihoods import Likelihood
 from ._regression import STD, Graph, mean_and_std_parser, set_shape
 
 
@@ -28,75 +28,75 @@ def _silu(x: Any) -> Any:
 
 
 SILU: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.aten.silu.default: _silu}
-"""Without a sigmoid: onnxruntime up to 1.30 fuses it with the product, and then has no float64."""
+"""SiLU without a sigmoid, which onnxruntime up to 1.30 fuses with the product, for float32 only."""
 
 
 class _Network(nn.Module):
-    """One of the two networks, and what the estimator does to the data around it, in float64."""
+    """One of the two networks, with the transform of the likelihood."""
 
     def __init__(self, estimator: VAETransformer, *, double: bool) -> None:
         super().__init__()
         dtype = torch.float64 if double else torch.float32
         self.vae = estimator.module_.twin().cpu().to(dtype)
         self.likelihood = self.vae.likelihood
-        self.location = torch.from_numpy(estimator.location_)
-        self.scale = torch.from_numpy(estimator.scale_)
 
 
 class _Encoder(_Network):
-    """Rows of data to the means, and perhaps standard deviations, of q(z | x)."""
+    """Network from rows of data to the means, and perhaps standard deviations, of q(z | x)."""
 
     def __init__(self, estimator: VAETransformer, n_outputs: int, *, double: bool) -> None:
         super().__init__(estimator, double=double)
         self.n_outputs = n_outputs
-        self.clips = clips(self.likelihood)
+        check_exportable(self.likelihood, "onnx_transform", ("check_support", "transform"))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        if self.clips:
-            x = x.clamp(0, 1)
-        if self.likelihood.standardized:
-            x = ((x.double() - self.location) / self.scale).to(x.dtype)
-        mean, log_variance = self.vae.moments(x)
+        mean, log_variance = self.vae.moments(self.likelihood.onnx_transform(x))
         return (mean, torch.exp(0.5 * log_variance))[: self.n_outputs]
 
 
 class _Decoder(_Network):
-    """Latent codes to means of p(x | z)."""
+    """Network from latent codes to means of p(x | z)."""
+
+    def __init__(self, estimator: VAETransformer, *, double: bool) -> None:
+        super().__init__(estimator, double=double)
+        check_exportable(self.likelihood, "onnx_inverse_transform", ("inverse_transform",))
 
     def forward(self, z: Tensor) -> Tensor:
         # In float32, onnxruntime's sigmoid has few digits of a small probability.
-        outputs, free = self.vae.outputs(z).double(), self.vae.free.double()
-        x: Tensor = self.likelihood.distribution(outputs, free).mean
-        if self.likelihood.standardized:
-            x = x * self.scale + self.location
-        return x.to(z.dtype)
+        outputs = self.vae.outputs(z).double()
+        x = self.likelihood.mean(outputs, self.vae.global_parameters.double())
+        return self.likelihood.onnx_inverse_transform(x).to(z.dtype)
 
 
-def clips(likelihood: Likelihood) -> bool:
-    """Whether a likelihood takes values outside [0, 1] as 0 and 1."""
-    prepared = type(likelihood).prepared
-    if prepared is Likelihood.prepared:
-        return False
-    if isinstance(likelihood, Bernoulli | ContinuousBernoulli) and prepared is Bernoulli.prepared:
-        return likelihood.clip
-    raise TypeError(
-        "`likelihood` must be one of skgen's, or leave `prepared` as it is, for its encoder to be "
-        f"exported; got likelihood={likelihood}. Prepare the data before the estimator."
-    )
+def check_exportable(likelihood: Likelihood, method: str, in_numpy: tuple[str, ...]) -> None:
+    """Raise unless ``method`` does what the likelihood's methods ``in_numpy`` do.
+
+    A class that overrides one of the latter must override ``method`` too.
+    """
+    for cls in type(likelihood).__mro__:
+        if method in vars(cls):
+            return
+        for name in in_numpy:
+            if name in vars(cls):
+                raise TypeError(
+                    f"`likelihood` must define `{method}` with `{name}` to be exported; got "
+                    f"likelihood={likelihood}. Define it, or transform the data before the "
+                    "estimator."
+                )
 
 
 def decoder_model(estimator: VAETransformer, *, double: bool, opset: int) -> onnx.ModelProto:
-    """The decoder, from "Z" to "mean"."""
+    """Return the decoder as a model from "Z" to "mean"."""
     decoder = _Decoder(estimator, double=double)
-    return _exported(decoder, "decoder", decoder.vae.n_components, opset, "Z", ["mean"])
+    return _export(decoder, "decoder", decoder.vae.n_components, opset, "Z", ["mean"])
 
 
-def _exported(
+def _export(
     network: _Network, name: str, n_inputs: int, opset: int, source: str, outputs: list[str]
 ) -> onnx.ModelProto:
-    """A network as a model that takes any number of rows."""
-    rows = torch.zeros(2, n_inputs, dtype=network.vae.free.dtype)
-    with _hushed():
+    """Export a network as a model that takes any number of rows."""
+    rows = torch.zeros(2, n_inputs, dtype=network.vae.dtype)
+    with _silence_exporter():
         try:
             program = torch.onnx.export(
                 network.eval(), (rows,), dynamo=True, verbose=False, opset_version=opset,
@@ -110,11 +110,11 @@ def _exported(
                 f"rows; got {error.__cause__ or error}. Use other layers."
             ) from error
     assert program is not None
-    return _bare(program.model_proto)
+    return _remove_metadata(program.model_proto)
 
 
-def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without the notes of the exporter, among which are paths of source files."""
+def _remove_metadata(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove the exporter's notes, among which are paths of source files."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")
@@ -123,8 +123,8 @@ def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
-    """Without what torch's exporter says of torch's own affairs."""
+def _silence_exporter() -> Iterator[None]:
+    """Silence warnings of torch's exporter about torch itself."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it warns of operators of packages that are not installed
@@ -142,7 +142,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     kind = guess_proto_type(outputs[0].type)
     encoder = _Encoder(estimator, len(outputs), double=kind == TensorProto.DOUBLE)
     names = [variable.raw_name for variable in outputs]
-    model = _exported(
+    model = _export(
         encoder, "encoder", estimator.n_features_in_, container.target_opset, "X", names
     )
     part = add_prefix(model, f"{graph.new('encoder')}_").graph
@@ -154,7 +154,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
 
 
 def register() -> None:
-    """Register the converter of the autoencoder with skl2onnx."""
+    """Register the converter of VAETransformer with skl2onnx."""
     alias = "SkgenVAETransformer"
     update_registered_converter(
         VAETransformer, alias,

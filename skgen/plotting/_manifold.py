@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
 
 from .._validation import FloatArray, check_number
 from ._images import ImagesDisplay
@@ -17,7 +16,7 @@ class ManifoldDisplay(ImagesDisplay):
     """Decoder means over a grid of two latent dimensions.
 
     The grid has quantiles of the prior, so that each image stands for the same probability;
-    other dimensions are 0. Make it by `from_estimator`.
+    other dimensions are at its median. Make it by `from_estimator`.
 
     Parameters
     ----------
@@ -94,16 +93,15 @@ class ManifoldDisplay(ImagesDisplay):
         model = final_step(estimator, "explained_kl_")
         n_components = len(model.explained_kl_)
         first, second = check_pair(dimensions, "dimensions", n_components, "latent dimensions")
-        steps = _prior_quantiles(n_steps)
-        codes = np.zeros((len(steps), len(steps), n_components))
-        codes[..., first] = steps
-        codes[..., second] = steps[::-1, None]
-        labels = _step_labels(steps)
+        median, steps = _prior_quantiles(model, n_steps)
+        codes = np.tile(median, (len(steps), len(steps), 1))
+        codes[..., first] = steps[:, first]
+        codes[..., second] = steps[::-1, second, None]
         display = cls(
             images=_decode(estimator, codes),
             image_shape=image_shape or model.image_shape,
-            row_labels=labels[::-1],
-            column_labels=labels,
+            row_labels=_step_labels(steps[:, second])[::-1],
+            column_labels=_step_labels(steps[:, first]),
             xlabel=f"$z_{{{first}}}$",
             ylabel=f"$z_{{{second}}}$",
         )
@@ -113,9 +111,9 @@ class ManifoldDisplay(ImagesDisplay):
 class TraversalDisplay(ImagesDisplay):
     """Decoder means along each latent dimension, one row of images each, sorted by KL.
 
-    The other dimensions stay at the code of one row of data, or at 0. The first rows are the
-    dimensions with most information about x; those near 0 nats have collapsed and change nothing.
-    Make it by `from_estimator`.
+    The other dimensions stay at the code of one row of data, or at the median of the prior. The
+    first rows are the dimensions with most information about x; those near 0 nats have collapsed
+    and change nothing. Make it by `from_estimator`.
 
     Parameters
     ----------
@@ -173,7 +171,7 @@ class TraversalDisplay(ImagesDisplay):
         estimator : VAETransformer, or Pipeline or search that ends in one
             Fitted, with ``inverse_transform``.
         X : array-like of shape (1, n_features), default=None
-            The row at whose latent means the other dimensions stay. None is the prior's mean.
+            Row at whose latent means the other dimensions stay. None is the median of the prior.
         n_dimensions : int, default=None
             Number of rows, those of the largest KL; None draws all.
         n_steps : int, default=9
@@ -203,30 +201,31 @@ class TraversalDisplay(ImagesDisplay):
             high=len(kl), integer=True, remedy="Give a number of latent dimensions.",
         )  # fmt: skip
         order = np.argsort(-kl, kind="stable")[:n_rows]
-        start = np.zeros((1, len(kl))) if X is None else np.asarray(estimator.transform(X))
+        median, steps = _prior_quantiles(model, n_steps)
+        start = median if X is None else np.asarray(estimator.transform(X))
         if len(start) != 1:
             raise ValueError(f"`X` must have one row; got {len(start)}. Give X[:1], for example.")
-        steps = _prior_quantiles(n_steps)
         codes = np.tile(start, (n_rows, len(steps), 1))
         for row, dimension in enumerate(order):
-            codes[row, :, dimension] = steps
+            codes[row, :, dimension] = steps[:, dimension]
         display = cls(
             images=_decode(estimator, codes),
             image_shape=image_shape or model.image_shape,
             row_labels=[f"$z_{{{i}}}$  {kl[i]:.2f} nats" for i in order],
-            column_labels=_step_labels(steps),
+            column_labels=_step_labels(steps[:, order[0]]),
             xlabel="latent value",
         )
         display.order_ = order
         return display.plot(ax, cmap=cmap)
 
 
-def _prior_quantiles(n_steps: Any) -> FloatArray:
-    """Quantiles of the prior of one dimension, in steps of equal probability."""
+def _prior_quantiles(model: Any, n_steps: Any) -> tuple[FloatArray, FloatArray]:
+    """Median of the prior, shape (1, n_components), and quantiles in steps of equal probability."""
     n_steps = check_number(
         n_steps, "n_steps", low=2, high=1000, integer=True, remedy="Give a number of images."
     )
-    return np.asarray(norm.ppf((np.arange(n_steps) + 0.5) / n_steps))
+    prior = model.module_.prior()
+    return prior.quantiles(np.array([0.5])), prior.quantiles((np.arange(n_steps) + 0.5) / n_steps)
 
 
 def _step_labels(steps: FloatArray) -> list[str]:

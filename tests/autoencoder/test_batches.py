@@ -1,4 +1,4 @@
-"""Rows that are standardised when they are taken: the same rows, from memory or from a file."""
+"""Batches and views of tables: the same rows from memory and from a file."""
 
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 import skgen._autoencoder.batches
+import skgen.likelihoods._base
 from skgen import VAETransformer
-from skgen._autoencoder.batches import Rows, fingerprint, row_blocks
+from skgen._autoencoder.batches import Batch, TableView, fingerprint, row_blocks, select_rows
 
 pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),
@@ -25,9 +26,10 @@ pytestmark = [
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """A few rows a block, so that small tables have several; and nothing is held."""
+    """Blocks of a few rows, so that small tables have several; and nothing is loaded."""
     monkeypatch.setattr(skgen._autoencoder.batches, "BLOCK_VALUES", 20)
-    monkeypatch.setattr(skgen._autoencoder.batches, "HELD_BYTES", 0)
+    monkeypatch.setattr(skgen.likelihoods._base, "BLOCK_VALUES", 20)
+    monkeypatch.setattr(skgen._autoencoder.batches, "MAX_LOADED_BYTES", 0)
 
 
 def table(rng, dtype=np.float32, n_rows=47):
@@ -48,56 +50,79 @@ def assert_same(vae, other):
     assert vae.loss_curve_ == other.loss_curve_
 
 
+def standardize(location, scale):
+    return lambda X: (X - location) / scale
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("chosen", [None, np.array([5, 1, 1, 40])])
-def test_rows_are_those_standardised_all_at_once(dtype, chosen, rng):
+@pytest.mark.parametrize("indices", [None, np.array([5, 1, 1, 40])])
+def test_views_have_the_rows_of_the_transformed_table(dtype, indices, rng):
     X = table(rng, dtype)
     scaler = StandardScaler().fit(X)
-    rows = Rows(X, scaler.mean_, scaler.scale_, torch.float32)
+    view = TableView(X, torch.float32, standardize(scaler.mean_, scaler.scale_))
     expected = torch.from_numpy((X - scaler.mean_) / scaler.scale_).float()
-    if chosen is not None:
-        rows, expected = rows.only(chosen), expected[chosen]
+    if indices is not None:
+        view, expected = view.subset(indices), expected[indices]
     index = torch.tensor([3, 0, 3])
-    assert len(rows) == len(expected)
-    assert torch.equal(rows[:], expected)
-    assert torch.equal(rows[1:3], expected[1:3])
-    assert torch.equal(rows.index_select(0, index), expected[index])
-    assert torch.equal(rows.held(), expected)
+    assert len(view) == len(expected)
+    assert torch.equal(view[:], expected)
+    assert torch.equal(view[1:3], expected[1:3])
+    assert torch.equal(select_rows(view, index), expected[index])
+    assert torch.equal(select_rows(expected, index), expected[index])
+    assert torch.equal(view.load(), expected)
 
 
-def test_the_farthest_value_is_the_largest_after_standardising(rng):
+def test_the_largest_magnitude_is_that_of_the_transformed_table(rng):
     X, location, scale = table(rng), rng.normal(size=4), rng.uniform(1, 2, size=4)
-    rows = Rows(X, location, scale, torch.float32)
-    assert rows.farthest == np.abs((X - location) / scale).max()
+    view = TableView(X, torch.float32, standardize(location, scale))
+    assert view.max_magnitude == np.abs((X - location) / scale).max()
 
 
-def test_rows_that_need_nothing_are_shared(rng):
+def test_tables_without_a_transform_share_their_memory(rng):
     X = table(rng)
-    as_they_are = Rows(X, np.zeros(4), np.ones(4), torch.float32)
-    assert as_they_are.held().data_ptr() == X.ctypes.data
+    assert TableView(X, torch.float32).load().data_ptr() == X.ctypes.data
 
 
-def test_few_rows_are_held_and_many_are_not(rng, monkeypatch):
-    rows = Rows(table(rng), np.ones(4), np.ones(4), torch.float32)
-    for most, held in ((47 * 4 * 4, True), (47 * 4 * 4 - 1, False)):
-        monkeypatch.setattr(skgen._autoencoder.batches, "HELD_BYTES", most)
-        assert isinstance(rows.held(), torch.Tensor) == held
+def test_few_rows_are_loaded_and_many_are_not(rng, monkeypatch):
+    view = TableView(table(rng), torch.float32, standardize(1, 1))
+    for most, is_loaded in ((47 * 4 * 4, True), (47 * 4 * 4 - 1, False)):
+        monkeypatch.setattr(skgen._autoencoder.batches, "MAX_LOADED_BYTES", most)
+        assert isinstance(view.load(), torch.Tensor) == is_loaded
 
 
-@pytest.mark.parametrize("location", [0.0, 1.0])
-def test_few_rows_wait_on_the_device_and_many_do_not(location, rng, monkeypatch):
+@pytest.mark.parametrize("is_transformed", [False, True])
+def test_few_rows_are_loaded_to_the_device_and_many_are_not(is_transformed, rng, monkeypatch):
     """On a device that any machine has."""
-    X = table(rng).astype(np.float32)
-    rows = Rows(X, np.full(4, location), np.ones(4), torch.float32)
-    assert rows.held("meta").device.type == "meta"
-    monkeypatch.setattr(skgen._autoencoder.batches, "HELD_BYTES", 47 * 4 * 4 - 1)
-    if location == 0:
-        assert rows.held("meta").data_ptr() == X.ctypes.data
+    X = table(rng)
+    transform = {"transform": standardize(1, 1)} if is_transformed else {}
+    view = TableView(X, torch.float32, **transform)
+    assert view.load("meta").device.type == "meta"
+    monkeypatch.setattr(skgen._autoencoder.batches, "MAX_LOADED_BYTES", 47 * 4 * 4 - 1)
+    if is_transformed:
+        assert view.load("meta") is view
     else:
-        assert rows.held("meta") is rows
+        assert view.load("meta").data_ptr() == X.ctypes.data
 
 
-def test_blocks_are_all_rows_once():
+def test_batches_map_and_select_the_parts_that_are_there(rng):
+    x, context = torch.from_numpy(table(rng)), torch.from_numpy(table(rng, float))
+    batch = Batch(x, context)
+    assert batch.n_rows == 47
+    index = torch.tensor([7, 7, 0])
+    assert torch.equal(batch.select(index).x, x[index])
+    assert torch.equal(batch.select(index).context, context[index])
+    assert batch.select(index).mask is None
+    assert torch.equal(batch.map(torch.mul, 2).context, 2 * context)
+
+
+def test_callbacks_are_given_a_batch_only_if_it_has_more_than_x():
+    x = torch.zeros(3, 2)
+    assert Batch(x).for_callbacks is x
+    batch = Batch(x, mask=x.bool())
+    assert batch.for_callbacks is batch
+
+
+def test_blocks_cover_each_row_once():
     for n_rows, n_features in (
         (1, 1),
         (10, skgen._autoencoder.batches.BLOCK_VALUES // 3),
@@ -110,7 +135,7 @@ def test_blocks_are_all_rows_once():
         )
 
 
-def test_fingerprints_tell_tables_apart(rng, small_blocks):
+def test_fingerprints_of_different_tables_differ(rng, small_blocks):
     X = table(rng)
     others = [X + np.eye(47, 4), X[::-1], X[:, ::-1], X[1:], X.astype(float), X.reshape(4, 47)]
     prints = {fingerprint(other) for other in (X, *others)}
@@ -118,13 +143,13 @@ def test_fingerprints_tell_tables_apart(rng, small_blocks):
     assert fingerprint(np.asfortranarray(X)) == fingerprint(X.copy()) in prints
 
 
-# -- files -----------------------------------------------------------------------------------------
+# -- files ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
-def test_a_mapped_file_trains_as_an_array(
+def test_fitting_a_memmap_equals_fitting_an_array(
     dtype, early_stopping, likelihood, rng, tmp_path, monkeypatch
 ):
     X = 1 / (1 + np.exp(-table(rng, dtype)))
@@ -134,7 +159,7 @@ def test_a_mapped_file_trains_as_an_array(
     )  # fmt: skip
     expected = vae.fit(X).partial_fit(X)
     Z, scores = expected.transform(X), expected.score_samples(X, 20)
-    monkeypatch.setattr(skgen._autoencoder.batches, "HELD_BYTES", 0)
+    monkeypatch.setattr(skgen._autoencoder.batches, "MAX_LOADED_BYTES", 0)
     file = mapped(X, tmp_path / "X.npy")
     found = VAETransformer(**vae.get_params()).fit(file).partial_fit(file)
     assert_same(found, expected)
@@ -142,13 +167,13 @@ def test_a_mapped_file_trains_as_an_array(
     np.testing.assert_array_equal(found.score_samples(file, 20), scores)
 
 
-def test_moments_by_blocks_are_those_of_the_whole(rng, small_blocks):
+def test_moments_by_blocks_equal_those_of_the_table(rng, small_blocks):
     X = table(rng) * np.float32([1, 1e-6, 1e6, 0]) + np.float32([0, 1e-3, 1e8, 7])
     vae = VAETransformer(2, hidden_layer_sizes=(6,), max_iter=1, random_state=0).fit(X)
     scaler = StandardScaler().fit(X.astype(float))
-    np.testing.assert_allclose(vae.location_, scaler.mean_, rtol=1e-12)
-    np.testing.assert_allclose(vae.scale_, scaler.scale_, rtol=1e-7)
-    assert vae.scale_[3] == 1
+    np.testing.assert_allclose(vae.likelihood_.location_, scaler.mean_, rtol=1e-12)
+    np.testing.assert_allclose(vae.likelihood_.scale_, scaler.scale_, rtol=1e-7)
+    assert vae.likelihood_.scale_[3] == 1
 
 
 PASSES = """
@@ -168,13 +193,13 @@ with watched(), warnings.catch_warnings():
         vae.partial_fit(X)
     else:
         vae.fit(X)
-found["location"] = vae.location_.tolist()
+found["location"] = vae.likelihood_.location_.tolist()
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "early_stopping", "transform"])
-def test_a_file_of_4_gigabytes_goes_through_in_less_than_1(method, tmp_path, rng):
+def test_a_file_of_4_gigabytes_needs_less_than_1_of_memory(method, tmp_path, rng):
     """The file is sparse: rows of zeros, but for a few thousand."""
     n_rows, n_columns = 2**20, 1024
     X = np.memmap(tmp_path / "X", np.float32, "w+", shape=(n_rows, n_columns))
@@ -190,7 +215,7 @@ def test_a_file_of_4_gigabytes_goes_through_in_less_than_1(method, tmp_path, rng
         np.testing.assert_allclose(found["location"], mean, rtol=1e-6)
 
 
-# -- batches ---------------------------------------------------------------------------------------
+# -- batches --------------------------------------------------------------------------------------
 
 
 class Stream(IterableDataset):
@@ -212,7 +237,7 @@ def batches_of(kind: str, X, folder: Path):
 
 
 @pytest.mark.parametrize("kind", ["torch", "record batches", "frames"])
-def test_batches_may_come_from_anywhere(kind, rng, tmp_path, capsys):
+def test_partial_fit_takes_batches_of_many_kinds(kind, rng, tmp_path, capsys):
     X = table(rng, n_rows=100)
     found, expected = (VAETransformer(2, hidden_layer_sizes=(6,), random_state=0) for _ in range(2))
     for _ in range(3):

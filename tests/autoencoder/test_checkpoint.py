@@ -1,4 +1,4 @@
-"""A fit cut short goes on from its checkpoint and ends bit for bit where it would have ended."""
+"""Checkpoints: a fit that was interrupted continues, with the same result bit for bit."""
 
 import math
 import multiprocessing
@@ -77,7 +77,9 @@ class Breaks(Callback):
             raise self.error
 
 
-def cut_short(vae: VAETransformer, X: np.ndarray, epoch: int, n_batches: int | None = 2) -> None:
+def interrupt_fit(
+    vae: VAETransformer, X: np.ndarray, epoch: int, n_batches: int | None = 2
+) -> None:
     vae.set_params(callbacks=[Breaks(epoch, n_batches)])
     with pytest.raises(ZeroDivisionError):
         vae.fit(X)
@@ -85,7 +87,7 @@ def cut_short(vae: VAETransformer, X: np.ndarray, epoch: int, n_batches: int | N
 
 
 def assert_same(vae: VAETransformer, other: VAETransformer) -> None:
-    """All that was learnt is the same to the last bit, and so is what would be learnt next."""
+    """Results are the same to the last bit, and so are those of the next fit."""
     for found, expected in zip(states(vae), states(other), strict=True):
         assert found.keys() == expected.keys()
         for name, value in expected.items():
@@ -93,8 +95,9 @@ def assert_same(vae: VAETransformer, other: VAETransformer) -> None:
     assert without_dur(vae) == without_dur(other)
     assert vae._seed == other._seed
     assert vars(vae).get("_split_seed") == vars(other).get("_split_seed")
-    for name in ("location_", "scale_", "explained_kl_"):
-        np.testing.assert_array_equal(getattr(vae, name), getattr(other, name))
+    np.testing.assert_array_equal(vae.explained_kl_, other.explained_kl_)
+    transformed = (model.likelihood_.transform(data()) for model in (vae, other))
+    np.testing.assert_array_equal(*transformed)
 
 
 def states(vae: VAETransformer) -> list[dict[str, torch.Tensor]]:
@@ -110,15 +113,15 @@ def path(tmp_path):
     return tmp_path / "fit.checkpoint"
 
 
-# -- going on --------------------------------------------------------------------------------------
+# -- resuming -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_fit_cut_short_in_any_epoch_ends_where_it_would_have(way, path):
+def test_a_resumed_fit_equals_an_uninterrupted_one(way, path):
     X = data()
     expected = model(**WAYS[way]).fit(X)
     for epoch in {1, 2, expected.n_iter_}:
-        cut_short(model(path, **WAYS[way]), X, epoch)
+        interrupt_fit(model(path, **WAYS[way]), X, epoch)
         assert path.exists() == (epoch > 1)
         before = torch.get_rng_state()
         assert_same(model(path, **WAYS[way]).fit(X), expected)
@@ -127,47 +130,50 @@ def test_a_fit_cut_short_in_any_epoch_ends_where_it_would_have(way, path):
 
 
 @pytest.mark.filterwarnings("ignore:`callbacks` do not know")
-def test_a_fit_may_be_cut_short_again_and_again(path):
+def test_a_fit_may_be_resumed_repeatedly(path):
     X = data()
     for epoch in (2, 3, 3, 6, 8):
-        cut_short(model(path), X, epoch)
+        interrupt_fit(model(path), X, epoch)
     assert_same(model(path).fit(X), model().fit(X))
 
 
-def test_only_what_is_missing_is_trained(path):
+def test_a_resumed_fit_trains_only_the_missing_epochs(path):
     epochs = []
 
     class Count(Callback):
         def on_epoch_begin(self, net, **kwargs):
             epochs.append(len(net.history))
 
-    cut_short(model(path), data(), epoch=6)
+    interrupt_fit(model(path), data(), epoch=6)
     with pytest.warns(UserWarning, match="`callbacks` do not know of the epochs before"):
         model(path, callbacks=[Count()]).fit(data())
     assert epochs == [6, 7, 8]
 
 
-def test_without_a_seed_the_one_that_was_drawn_is_kept(path):
+def test_a_random_seed_is_in_the_checkpoint(path):
     X = data()
-    cut_short(model(path, random_state=None), X, epoch=4)
+    interrupt_fit(model(path, random_state=None), X, epoch=4)
     kept = path.read_bytes()
     vae = model(path, random_state=None).fit(X)
     path.write_bytes(kept)
     assert_same(model(path, random_state=None).fit(X), vae)
-    assert not torch.equal(model(path, random_state=None).fit(X).module_.free, vae.module_.free)
+    assert not torch.equal(
+        model(path, random_state=None).fit(X).module_.global_parameters,
+        vae.module_.global_parameters,
+    )
 
 
-def test_a_warm_start_goes_on_too(path):
+def test_a_warm_start_can_be_resumed(path):
     X = data()
     expected, vae = (model(warm_start=True).fit(X) for _ in range(2))
     expected.fit(X)
     vae.set_params(checkpoint=path)
-    cut_short(vae, X, epoch=5)
+    interrupt_fit(vae, X, epoch=5)
     assert_same(vae.fit(X), expected)
     assert vae.n_iter_ == 16
 
 
-def test_after_ctrl_c_the_same_fit_goes_on(path, monkeypatch):
+def test_a_fit_can_be_resumed_after_ctrl_c(path, monkeypatch):
     X = data()
     vae = model(path, callbacks=[Breaks(5, 2, KeyboardInterrupt)])
     with pytest.raises(KeyboardInterrupt, match="after 4 of 8 epochs"):
@@ -176,7 +182,7 @@ def test_after_ctrl_c_the_same_fit_goes_on(path, monkeypatch):
     assert_same(vae.set_params(callbacks=None).fit(X), model().fit(X))
 
 
-def test_what_callbacks_record_is_kept_if_it_is_a_number_or_text(path):
+def test_numbers_and_texts_recorded_by_callbacks_are_kept(path):
     class Record(Callback):
         def on_epoch_end(self, net, **kwargs):
             for name, value in (("number", np.float32(1.5)), ("tensor", torch.tensor(2.5)),
@@ -193,21 +199,21 @@ def test_what_callbacks_record_is_kept_if_it_is_a_number_or_text(path):
     assert history["list"] == history["none"] == 8 * [None]
 
 
-def test_partial_fit_keeps_no_checkpoint(path):
+def test_partial_fit_writes_no_checkpoint(path):
     vae = model(path)
     for _ in range(2):
         vae.partial_fit(data())
     assert os.listdir(path.parent) == []
 
 
-def test_a_finished_fit_starts_anew_when_called_again(path):
+def test_a_finished_fit_starts_anew(path):
     vae = model(path)
     first = vae.fit(data()).module_
     assert vae.fit(data()).module_ is not first
     assert vae.n_iter_ == 8
 
 
-# -- what must not be gone on from -----------------------------------------------------------------
+# -- other fits and files -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -219,8 +225,8 @@ def test_a_finished_fit_starts_anew_when_called_again(path):
         ({"n_components": 3}, "n_components=2, where now it is 3"),
     ],
 )
-def test_other_parameters_are_refused(parameters, said, path):
-    cut_short(model(path), data(), epoch=4)
+def test_other_parameters_raise(parameters, said, path):
+    interrupt_fit(model(path), data(), epoch=4)
     kept = path.read_bytes()
     vae = model(path).set_params(**parameters)
     with pytest.raises(ValueError, match=f"`checkpoint` must be of this same fit; got .* {said}"):
@@ -229,8 +235,8 @@ def test_other_parameters_are_refused(parameters, said, path):
     assert path.read_bytes() == kept
 
 
-def test_other_data_is_refused(path):
-    cut_short(model(path), data(), epoch=4)
+def test_other_data_raise(path):
+    interrupt_fit(model(path), data(), epoch=4)
     changed = data()
     changed[7, 3] += 1e-9
     for X in (changed, data()[::-1], data()[1:], data().astype(np.float32)):
@@ -239,17 +245,17 @@ def test_other_data_is_refused(path):
     model(path).fit(np.asfortranarray(data()))
 
 
-def test_another_start_is_refused(path):
+def test_other_initial_weights_raise(path):
     vae = model(path, warm_start=True)
-    cut_short(vae, data(), epoch=4)
+    interrupt_fit(vae, data(), epoch=4)
     started = model(None, warm_start=True).fit(data()).set_params(checkpoint=path)
     with pytest.raises(ValueError, match="with networks="):
         started.fit(data())
 
 
 @pytest.mark.parametrize("parameters", [{"verbose": 1}, {"device": "cpu:0"}])
-def test_what_does_not_matter_may_change(parameters, path, capsys):
-    cut_short(model(path), data(), epoch=4)
+def test_parameters_without_effect_may_change(parameters, path, capsys):
+    interrupt_fit(model(path), data(), epoch=4)
     assert_same(model(path, **parameters).fit(data()), model().fit(data()))
 
 
@@ -259,14 +265,14 @@ class Bomb:
 
 
 @pytest.mark.parametrize("kept", [b"", b"a text", pickle.dumps(Bomb()), "bomb", "torn", "other"])
-def test_a_file_that_is_no_checkpoint_is_left_alone(kept, path, monkeypatch):
+def test_another_file_raises_and_is_unchanged(kept, path, monkeypatch):
     monkeypatch.chdir(path.parent)
     if kept == "bomb":
         torch.save({"format": FORMAT, "epoch": Bomb()}, path)
     elif kept == "other":
         torch.save({"weights": torch.zeros(2)}, path)
     elif kept == "torn":
-        cut_short(model(path), data(), epoch=4)
+        interrupt_fit(model(path), data(), epoch=4)
         path.write_bytes(path.read_bytes()[:-100])
     else:
         path.write_bytes(kept)
@@ -278,27 +284,27 @@ def test_a_file_that_is_no_checkpoint_is_left_alone(kept, path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["", ".", "/", "no/such/folder/file", "\0", "a" * 1000])
-def test_names_that_no_file_can_have(name, tmp_path, monkeypatch):
+def test_invalid_file_names_raise(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="`checkpoint` must "):
         model(name).fit(data())
 
 
 @pytest.mark.parametrize("name", [0, True, b"file", ["file"], open])
-def test_what_is_no_name(name):
+def test_invalid_types_of_file_names_raise(name):
     with pytest.raises(TypeError, match="`checkpoint` must be a str or path"):
         model(name).fit(data())
 
 
-# -- broken off ------------------------------------------------------------------------------------
+# -- failures -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_file_before(function, path, monkeypatch):
+def test_a_failed_write_leaves_the_previous_checkpoint(function, path, monkeypatch):
     def no_room(*given):
         raise OSError(28, "No space left on device")
 
-    cut_short(model(path), data(), epoch=4)
+    interrupt_fit(model(path), data(), epoch=4)
     kept = path.read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(skgen._files.container.os, function, no_room)
@@ -322,7 +328,7 @@ def fit_until_killed(path: Path, told: Any) -> None:
 
 
 @pytest.mark.parametrize("n_kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_fit_killed_at_a_random_moment_ends_where_it_would_have(n_kills, path, rng):
+def test_a_killed_fit_can_be_resumed(n_kills, path, rng):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["test_checkpoint"])
     expected = model(path, **KILLED).fit(data(N_ROWS))

@@ -1,4 +1,4 @@
-"""The autoencoder on a CUDA device learns, draws and travels as on the CPU. Skipped without one."""
+"""The autoencoder on a CUDA device: the same as on the CPU. Skipped without one."""
 
 import copy
 import pickle
@@ -69,7 +69,7 @@ def double_precision(monkeypatch):
 
 @pytest.mark.usefixtures("double_precision")
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_learnt_is_what_the_cpu_learns(way):
+def test_training_equals_that_on_the_cpu(way):
     X = data()
     there, here = model(**WAYS[way]).fit(X), model("cpu", **WAYS[way]).fit(X)
     assert there.module_.device.type == "cuda"
@@ -81,7 +81,7 @@ def test_what_is_learnt_is_what_the_cpu_learns(way):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_computed_is_what_the_cpu_computes(way, dtype):
+def test_methods_return_the_same_as_on_the_cpu(way, dtype):
     X = data().astype(dtype)
     there = model(**WAYS[way]).fit(X)
     here = pickle.loads(pickle.dumps(there))
@@ -101,7 +101,7 @@ def test_what_is_computed_is_what_the_cpu_computes(way, dtype):
         np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
 
 
-def test_convolutional_networks_learn_there(rng):
+def test_convolutional_networks_learn(rng):
     X = rng.uniform(size=(60, 64))
     networks = {"encoder": ConvolutionalEncoder((8, 8)), "decoder": ConvolutionalDecoder((8, 8))}
     for given in (networks, {"image_shape": (8, 8)}):
@@ -111,7 +111,7 @@ def test_convolutional_networks_learn_there(rng):
         np.testing.assert_allclose(vae.transform(X), here.transform(X), rtol=0, atol=1e-9)
 
 
-def test_dropout_follows_the_seed_and_leaves_the_global_generators_alone():
+def test_dropout_is_seeded_and_leaves_global_generators_unchanged():
     X, before = data(), torch.cuda.get_rng_state()
     first, second = (model(decoder=with_dropout).fit(X) for _ in range(2))
     assert torch.equal(torch.cuda.get_rng_state(), before)
@@ -129,7 +129,7 @@ class Breaks(Callback):
 
 
 @pytest.mark.parametrize("parameters", [{}, {"decoder": with_dropout}], ids=["plain", "dropout"])
-def test_a_fit_cut_short_ends_where_it_would_have(parameters, tmp_path):
+def test_a_resumed_fit_equals_an_uninterrupted_one(parameters, tmp_path):
     X, path = data(), tmp_path / "fit.checkpoint"
     vae = model(checkpoint=path, callbacks=[Breaks()], **parameters)
     with pytest.raises(ZeroDivisionError):
@@ -138,7 +138,7 @@ def test_a_fit_cut_short_ends_where_it_would_have(parameters, tmp_path):
     assert_same(vae.set_params(callbacks=None).fit(X), model(**parameters).fit(X))
 
 
-def test_a_fit_cut_short_goes_on_where_there_is_no_cuda(tmp_path):
+def test_a_fit_can_be_resumed_without_cuda(tmp_path):
     X, path = data(), tmp_path / "fit.checkpoint"
     vae = model(checkpoint=path, callbacks=[Breaks()], decoder=with_dropout)
     with pytest.raises(ZeroDivisionError):
@@ -149,7 +149,7 @@ def test_a_fit_cut_short_goes_on_where_there_is_no_cuda(tmp_path):
 
 
 @pytest.mark.parametrize("devices", [("cuda", "cuda"), ("cpu", "cuda"), ("cuda", "cpu")])
-def test_learning_goes_on_on_either_device(devices):
+def test_training_continues_on_either_device(devices):
     X, vae = data(), model(learning_rate="constant", warm_start=True)
     vae.set_params(device=devices[0]).fit(X)
     fresh = copy.deepcopy(vae)
@@ -162,7 +162,7 @@ def test_learning_goes_on_on_either_device(devices):
 
 
 @pytest.mark.parametrize("carrier", ["pickle", "joblib", "skgen", "deepcopy"])
-def test_a_fitted_model_travels_to_where_there_is_no_cuda(carrier, tmp_path):
+def test_a_fitted_model_loads_without_cuda(carrier, tmp_path):
     X = data()
     vae = model().fit(X)
     expected = pickle.loads(pickle.dumps(vae)).transform(X)
@@ -182,7 +182,7 @@ def test_a_fitted_model_travels_to_where_there_is_no_cuda(carrier, tmp_path):
     assert found.set_params(device="cpu").partial_fit(X).n_iter_ == 7
 
 
-def test_a_model_on_the_device_becomes_onnx():
+def test_a_model_on_the_device_is_exported_to_onnx():
     onnx, runtime = pytest.importorskip("skgen.onnx"), pytest.importorskip("onnxruntime")
     pytest.importorskip("skl2onnx")
     X = data().astype(np.float32)
@@ -192,7 +192,7 @@ def test_a_model_on_the_device_becomes_onnx():
     np.testing.assert_allclose(codes, vae.transform(X), rtol=0, atol=1e-4)
 
 
-def test_rows_of_a_file_go_there_batch_by_batch(tmp_path):
+def test_rows_of_a_file_are_copied_batch_by_batch(tmp_path):
     X = data().astype(np.float32)
     np.save(tmp_path / "rows.npy", X)
     rows = np.load(tmp_path / "rows.npy", mmap_mode="r")

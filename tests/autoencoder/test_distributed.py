@@ -1,6 +1,6 @@
-"""One model on several ranks: what one process learns, and one end for all.
+"""Training on several ranks: the same result as on one process; an error ends all ranks.
 
-This file is also what the ranks run: ``python tests/test_distributed.py SCENARIO FOLDER``.
+The ranks run this file too: ``python tests/autoencoder/test_distributed.py SCENARIO FOLDER``.
 """
 
 import contextlib
@@ -91,16 +91,16 @@ class At(Callback):
     def __init__(self, do: Any, rank: int | None = None, batch: bool = False) -> None:
         self.do, self.rank, self.batch = do, rank, batch
 
-    def told(self, net: Any, batch: bool) -> None:
+    def act_at(self, net: Any, batch: bool) -> None:
         mine = self.rank is None or dist.get_rank() == self.rank
         if len(net.history) == 3 and mine and batch == self.batch:
             self.do()
 
     def on_grad_computed(self, net: Any, **kwargs: Any) -> None:
-        self.told(net, True)
+        self.act_at(net, True)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        self.told(net, False)
+        self.act_at(net, False)
 
 
 def fail() -> None:
@@ -115,7 +115,7 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# -- what ranks do ---------------------------------------------------------------------------------
+# -- scenarios that ranks run ---------------------------------------------------------------------
 
 
 def learn_exactly(folder: Path) -> dict[str, Any]:
@@ -199,11 +199,11 @@ def main(scenario: str, folder: Path) -> None:
     os._exit(0)  # a group that has lost a rank would wait for it
 
 
-# -- starting them ---------------------------------------------------------------------------------
+# -- starting ranks -------------------------------------------------------------------------------
 
 
-def found_by_ranks(scenario: str, n_ranks: int, folder: Path) -> list[Any]:
-    """What each rank reports."""
+def run_ranks(scenario: str, n_ranks: int, folder: Path) -> list[Any]:
+    """Run a scenario on ranks and return their reports."""
     command = [sys.executable, __file__, scenario, str(folder)]
     env = {key: value for key, value in os.environ.items() if key != "MASTER_PORT"}
     ranks = [
@@ -233,12 +233,12 @@ def without_dur(history):
     return {name: values for name, values in history.items() if name != "dur"}
 
 
-# -- the laws --------------------------------------------------------------------------------------
+# -- tests ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n_ranks", [pytest.param(2, marks=pytest.mark.slow), 3])
-def test_ranks_learn_what_one_process_learns(n_ranks, tmp_path):
-    found = found_by_ranks("learn_exactly", n_ranks, tmp_path)
+def test_ranks_and_one_process_learn_the_same(n_ranks, tmp_path):
+    found = run_ranks("learn_exactly", n_ranks, tmp_path)
     with double_precision():
         alone = {name: outcome(model(**more).fit(X_of(more))) for name, more in EXACT.items()}
     alone["resumed"] = alone["gaussian"]
@@ -253,7 +253,7 @@ def test_ranks_learn_what_one_process_learns(n_ranks, tmp_path):
     assert not (tmp_path / "checkpoint").exists()
 
 
-def test_torchrun_starts_ranks_that_are_one(tmp_path):
+def test_ranks_started_by_torchrun_agree(tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*torchrun, __file__, "learn", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
@@ -269,8 +269,8 @@ def test_torchrun_starts_ranks_that_are_one(tmp_path):
     assert_same_weights(first["alike"], outcome(model(max_iter=2).fit(data())), 1e-5)
 
 
-def test_what_goes_wrong_on_one_rank_ends_all(tmp_path):
-    first, second = found_by_ranks("go_wrong", 2, tmp_path)
+def test_an_error_on_one_rank_ends_all(tmp_path):
+    first, second = run_ranks("go_wrong", 2, tmp_path)
     other = "RuntimeError: Training has ended on another rank"
     assert first["bad X"].startswith(other)
     assert second["bad X"].startswith("ValueError: Input X contains NaN")

@@ -11,27 +11,32 @@ import pytest
 import torch
 import torch.distributions as td
 from scipy import special, stats
+from small_vae import (
+    BODY,
+    FEW,
+    LIKELIHOODS,
+    N_FEATURES,
+    N_ROWS,
+    NormalByContext,
+    build_vae,
+    draw_rows,
+    grid,
+    hermite,
+    log_marginal,
+    mean_elbo,
+    normal,
+    random_vae,
+)  # fmt: skip
 from torch import nn
 from torch.func import functional_call
 
-from skgen._autoencoder.model import VAE, built, start_at
+from skgen._autoencoder.model import VAE
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder, seed_torch
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
-N_FEATURES, N_ROWS = 3, 4
-FEW = 4.5
-"""Standard errors that a mean of draws is allowed: by chance it strays farther once in 150 000."""
-
-LIKELIHOODS = {
-    "gaussian, shared": Gaussian(min_scale=0.4),
-    "gaussian, feature": Gaussian("feature", min_scale=0.4),
-    "gaussian, row": Gaussian("row", min_scale=0.4),
-    "bernoulli": Bernoulli(),
-    "continuous bernoulli": ContinuousBernoulli(),
-}
-BODY = MLP((3,), "tanh")
+STANDARD = td.Normal(torch.tensor(0.0, dtype=torch.float64), 1.0)
 
 
 @pytest.fixture(autouse=True)
@@ -40,61 +45,16 @@ def _first_weights_are_the_same_in_any_order():
         yield
 
 
-def normal(rng, *shape):
-    return torch.from_numpy(rng.normal(size=shape))
-
-
 @pytest.fixture(params=product(LIKELIHOODS, [1, 2]), ids=lambda param: f"{param[0]}, {param[1]}")
 def vae(request, rng):
-    """A VAE with random parameters; each q is wide, so that weights have a finite variance."""
     likelihood, n_components = request.param
-    vae = VAE(BODY, BODY, LIKELIHOODS[likelihood], N_FEATURES, n_components).double()
-    with torch.no_grad():
-        for name, parameter in vae.named_parameters():
-            scale = 0.3 if name.startswith("encoder") else 0.7
-            parameter.copy_(scale * normal(rng, *parameter.shape))
-        vae.encoder[-1].bias[n_components:] += 0.5
-    return vae
+    return random_vae(rng, LIKELIHOODS[likelihood], n_components)
 
 
 @pytest.fixture
 def x(vae, rng):
     """Rows that the VAE draws itself."""
-    with torch.no_grad():
-        outputs = vae.outputs(normal(rng, N_ROWS, vae.n_components))
-        return vae.likelihood.draw(outputs, vae.free, torch.Generator().manual_seed(0))
-
-
-def grid(n_components, end, n):
-    """Nodes of the trapezoidal rule over a cube, and the logarithm of their weight."""
-    line = torch.linspace(-end, end, n, dtype=torch.float64)
-    nodes = torch.cartesian_prod(*[line] * n_components).reshape(-1, n_components)
-    return nodes, n_components * log(2 * end / (n - 1))
-
-
-def log_marginal(vae, x):
-    """log p(x) as the integral over z of p(x | z) p(z)."""
-    z, log_weight = grid(vae.n_components, 9, {1: 1001, 2: 151}[vae.n_components])
-    prior = td.Normal(0.0, 1.0).log_prob(z).sum(-1)
-    with torch.no_grad():
-        joint = vae.decode(z[:, None]).log_prob(x).sum(-1) + prior[:, None]
-    return torch.logsumexp(joint, 0) + log_weight
-
-
-def hermite(n_components, n):
-    """Nodes and weights for expectations over standard normal numbers."""
-    line, weights = np.polynomial.hermite_e.hermegauss(n)
-    nodes = np.stack(np.meshgrid(*[line] * n_components), -1).reshape(-1, n_components)
-    tensor = np.stack(np.meshgrid(*[weights / weights.sum()] * n_components), -1)
-    return torch.from_numpy(nodes), torch.from_numpy(tensor.prod(-1).ravel())
-
-
-def mean_elbo(vae, x):
-    """E of `elbo` over its noise, by quadrature."""
-    nodes, weights = hermite(vae.n_components, 20)
-    with torch.no_grad():
-        values = [vae.elbo(x, node.expand(len(x), -1)) for node in nodes]
-    return float(torch.stack(values) @ weights)
+    return draw_rows(rng, vae)
 
 
 # -- law 5 ---------------------------------------------------------------------------------------
@@ -170,117 +130,6 @@ def test_the_elbo_and_the_bound_have_right_gradients(vae, x, rng):
         assert torch.autograd.gradcheck(of_parameters, parameters)
 
 
-# -- the estimate --------------------------------------------------------------------------------
-
-
-def estimates(vae, x, n_draws, rng, n_repeats=1, n_scouts=200):
-    """Of each row, again and again: shape (n_repeats, N_ROWS)."""
-    noise = normal(rng, n_draws, n_repeats * N_ROWS, vae.n_components)
-    with torch.no_grad():
-        found = vae.estimate(x.repeat(n_repeats, 1), noise, n_draws // 10, vae.scouts(n_scouts))
-    return found.view(n_repeats, N_ROWS)
-
-
-def mislead(vae):
-    """Let the encoder be sure of codes that are far from the posterior."""
-    with torch.no_grad():
-        vae.encoder[-1].bias[: vae.n_components] += 6
-        vae.encoder[-1].bias[vae.n_components :] -= 3
-
-
-@pytest.mark.parametrize("misled", [False, True])
-def test_the_mean_of_the_estimated_densities_is_the_density(misled, vae, x, rng):
-    """So the mean of their logarithms, the estimates, is a lower bound."""
-    if misled:
-        mislead(vae)
-    ratios = (estimates(vae, x, 20, rng, n_repeats=2000) - log_marginal(vae, x)).exp()
-    error = ratios.std(0) / len(ratios) ** 0.5
-    assert error.max() < 0.1
-    assert ((ratios.mean(0) - 1).abs() / error).max() < FEW
-
-
-def test_the_estimate_finds_what_the_encoder_misses(vae, x, rng):
-    mislead(vae)
-    expected = log_marginal(vae, x)
-    noise = normal(rng, 500, N_ROWS, vae.n_components)
-    with torch.no_grad():
-        assert (vae.bound(x, noise) - expected).mean() < -1
-    assert (estimates(vae, x, 500, rng) - expected).abs().max() < 0.2
-
-
-def test_scouts_see_the_moments_of_the_posterior(vae, x):
-    z, log_weight = grid(vae.n_components, 9, {1: 1001, 2: 151}[vae.n_components])
-    prior = td.Normal(0.0, 1.0).log_prob(z).sum(-1)
-    with torch.no_grad():
-        log_p = vae.decode(z[:, None]).log_prob(x).sum(-1) + prior[:, None] + log_weight
-        weights = torch.softmax(log_p, 0)[..., None]
-        expected = (weights * z[:, None]).sum(0)
-        variance = (weights * (z[:, None] - expected).square()).sum(0)
-        mean, std = vae.posterior(x, vae.scouts(4096))
-        own = vae.encode(x).variance
-    torch.testing.assert_close(mean, expected, rtol=0, atol=0.02)
-    torch.testing.assert_close(std.square() - own, variance, rtol=0.05, atol=0)
-
-
-@pytest.mark.parametrize("n_components", [1, 2, 20_000])
-def test_scouts_are_spread_evenly_whatever_the_seed(n_components):
-    vae = VAE(nn.Linear, MLP(()), Gaussian(), N_FEATURES, n_components).double()
-    generator = torch.get_rng_state()
-    z, outputs = vae.scouts(255)
-    assert torch.equal(torch.get_rng_state(), generator)
-    assert torch.equal(outputs, vae.outputs(z))
-    assert z.isfinite().all()
-    torch.testing.assert_close(z.mean(0), torch.zeros_like(z[0]), rtol=0, atol=0.1)
-    torch.testing.assert_close(z.std(0), torch.full_like(z[0], 2), rtol=0, atol=0.1)
-
-
-class Undefined(nn.Module):
-    """nan for large codes."""
-
-    def __init__(self, n_inputs, n_outputs):
-        super().__init__()
-        self.linear = nn.Linear(n_inputs, n_outputs)
-
-    def forward(self, z):
-        return self.linear(z) + 0 * torch.log(4 - z.abs().sum(-1, keepdim=True))
-
-
-def test_scouts_that_see_nothing_count_for_nothing(rng):
-    vae = VAE(BODY, Undefined, Gaussian(), N_FEATURES, 2).double()
-    x = normal(rng, N_ROWS, N_FEATURES)
-    codes, outputs = vae.scouts(50)
-    assert 0 < outputs.isnan().any(-1).sum() < 50
-    with torch.no_grad():
-        defined = outputs.isfinite().all(-1)
-        some = vae.posterior(x, (codes[defined], outputs[defined]))
-        torch.testing.assert_close(vae.posterior(x, (codes, outputs)), some)
-        q = vae.encode(x)
-        blind = vae.posterior(x, (codes, torch.full_like(outputs, torch.nan)))
-    torch.testing.assert_close(blind, (q.mean, q.stddev))
-
-
-@pytest.mark.parametrize("n_components", [8, 50])
-def test_in_many_dimensions_a_good_encoder_is_left_alone(n_components, rng):
-    n_features, variance = 2 * n_components, 0.01 + 1e-6
-    W = torch.linalg.qr(normal(rng, n_features, n_components)).Q  # then q(z | x) can be exact
-    vae = VAE(MLP(()), MLP(()), Gaussian(), n_features, n_components).double()
-    with torch.no_grad():
-        vae.free.fill_(log(0.01))
-        vae.decoder[0].weight.copy_(W)
-        vae.decoder[0].bias.zero_()
-        vae.encoder[0].weight.copy_(torch.cat([W.T / (1 + variance), torch.zeros_like(W.T)]))
-        vae.encoder[0].bias[:n_components] = 0
-        vae.encoder[0].bias[n_components:] = log(variance / (1 + variance))
-    x = normal(rng, N_ROWS, n_components) @ W.T + 0.1 * normal(rng, N_ROWS, n_features)
-    with torch.no_grad():
-        mean, std = vae.posterior(x, vae.scouts(500))
-        q = vae.encode(x)
-    torch.testing.assert_close((mean, std), (q.mean, q.stddev))
-    covariance = (W @ W.T).numpy() + variance * np.eye(n_features)
-    log_p = stats.multivariate_normal(np.zeros(n_features), covariance).logpdf(x.numpy())
-    np.testing.assert_allclose(estimates(vae, x, 500, rng)[0], log_p, atol=0.3)
-
-
 # -- the parts of the bounds ---------------------------------------------------------------------
 
 
@@ -289,7 +138,7 @@ def test_the_log_weights_are_those_of_the_distributions(vae, x, rng):
     q = vae.encode(x)
     z = q.mean + q.stddev * noise
     fit = vae.decode(z).log_prob(x).sum(-1)
-    ratio = (vae.prior.log_prob(z) - q.log_prob(z)).sum(-1)
+    ratio = vae.prior().log_prob(z) - q.log_prob(z).sum(-1)
     for beta in (0.0, 0.5, 1.0, 4.0):
         found = vae.log_weights(x, noise, beta)
         assert found.shape == (6, N_ROWS)
@@ -306,7 +155,7 @@ def test_the_bound_is_the_log_of_the_mean_weight(n_importance_samples, vae, x, r
 
 
 def test_the_bound_is_finite_where_every_weight_is_zero(rng):
-    vae = VAE(BODY, BODY, Gaussian(), N_FEATURES, 2).double()
+    vae = build_vae(BODY, BODY, Gaussian(), N_FEATURES, 2).double()
     x, noise = 1e3 + normal(rng, N_ROWS, N_FEATURES), normal(rng, 5, N_ROWS, 2)
     assert not vae.log_weights(x, noise).exp().any()
     assert vae.bound(x, noise).isfinite().all()
@@ -315,7 +164,7 @@ def test_the_bound_is_finite_where_every_weight_is_zero(rng):
 def test_the_kl_is_that_of_torch_and_of_draws(vae, x):
     q = vae.encode(x)
     kl = vae.kl(x)
-    torch.testing.assert_close(kl, td.kl_divergence(q, vae.prior), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(kl, td.kl_divergence(q, STANDARD), rtol=1e-12, atol=1e-14)
     z = q.sample((20_000,))
     ratio = q.log_prob(z) - td.Normal(0.0, 1.0).log_prob(z)
     assert ((ratio.mean(0) - kl).abs() / (ratio.std(0) / len(z) ** 0.5)).max() < FEW
@@ -327,7 +176,7 @@ def test_the_elbo_is_fit_minus_beta_times_the_kl_above_the_free_bits(beta, free_
     noise = normal(rng, N_ROWS, vae.n_components)
     q = vae.encode(x)
     fit = vae.decode(q.mean + q.stddev * noise).log_prob(x).sum(-1).mean()
-    by_dimension = td.kl_divergence(q, vae.prior).mean(0).tolist()
+    by_dimension = td.kl_divergence(q, STANDARD).mean(0).tolist()
     expected = fit - beta * sum(max(kl, free_bits) for kl in by_dimension)
     found = vae.elbo(x, noise, beta, free_bits)
     assert found.shape == ()
@@ -344,7 +193,7 @@ def test_free_bits_stop_the_gradient_of_the_kl(vae, x, rng):
 
 @pytest.mark.parametrize("log_variance", [-1e6, 1e6])
 def test_standard_deviations_stay_within_bounds(log_variance):
-    vae = VAE(nn.Linear, nn.Linear, Gaussian(), N_FEATURES, 2)
+    vae = build_vae(nn.Linear, nn.Linear, Gaussian(), N_FEATURES, 2)
     with torch.no_grad():
         vae.encoder.bias.copy_(torch.tensor([0.0, 0.0, log_variance, log_variance]))
     std = vae.encode(torch.zeros(5, N_FEATURES)).stddev
@@ -356,23 +205,150 @@ def test_standard_deviations_stay_within_bounds(log_variance):
 def test_codes_of_any_shape_are_decoded_one_by_one(shape, rng):
     image = (3, 3)
     for decoder in (BODY, ConvolutionalDecoder(image)):
-        vae = VAE(MLP(()), decoder, Bernoulli(), 9, 2).double()
+        vae = build_vae(MLP(()), decoder, Bernoulli(), 9, 2).double()
         z = normal(rng, *shape)
         flat = torch.cat([vae.decode(row[None]).mean for row in z.reshape(-1, 2)])
         torch.testing.assert_close(vae.decode(z).mean, flat.view(*shape[:-1], 9))
+
+
+# -- missing cells and context -------------------------------------------------------------------
+
+
+MASK = torch.tensor([[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 0, 0]], dtype=torch.bool)
+
+
+def bounds(vae, x, rng, **more):
+    """Whatever depends on x, with the same noise at each call."""
+    state = rng.bit_generator.state
+    noise = normal(rng, 6, N_ROWS, vae.n_components)
+    rng.bit_generator.state = state
+    return {
+        "elbo": vae.elbo(x, noise[0], 0.7, **more),
+        "with free bits": vae.elbo(x, noise[0], 0.7, 0.05, **more),
+        "bound": vae.bound(x, noise, **more),
+        "log weights": vae.log_weights(x, noise, 0.7, **more),
+        "kl": vae.kl(x, **more),
+    }
+
+
+def masked_vae(vae, rng, sees_mask):
+    return random_vae(rng, vae.likelihood, vae.n_components, sees_mask=sees_mask)
+
+
+@pytest.mark.parametrize("sees_mask", [False, True])
+def test_a_mask_that_hides_nothing_changes_nothing(sees_mask, vae, x, rng):
+    vae = masked_vae(vae, rng, sees_mask)
+    without, with_mask = (bounds(vae, x, rng, mask=mask) for mask in (None, torch.zeros_like(MASK)))
+    for name, values in without.items():
+        torch.testing.assert_close(with_mask[name], values, rtol=1e-13, atol=1e-13, msg=name)
+
+
+@pytest.mark.parametrize("sees_mask", [False, True])
+def test_the_content_of_missing_cells_does_not_matter(sees_mask, vae, x, rng):
+    vae = masked_vae(vae, rng, sees_mask)
+    expected = bounds(vae, x, rng, mask=MASK)
+    other = torch.where(MASK, torch.nan, x).requires_grad_()
+    found = bounds(vae, other, rng, mask=MASK)
+    for name, values in found.items():
+        assert torch.equal(values, expected[name]), name
+        gradients = torch.autograd.grad(
+            values.sum(), [other, *vae.parameters()], allow_unused=True, retain_graph=True
+        )
+        assert not gradients[0][MASK].any(), name
+        assert all(gradient is None or gradient.isfinite().all() for gradient in gradients), name
+
+
+def test_the_encoder_sees_which_cells_are_missing(vae, x, rng):
+    vae = masked_vae(vae, rng, sees_mask=True)
+    zeros = x.masked_fill(MASK, 0.0)
+    hidden, seen = vae.moments(zeros, mask=MASK)[0], vae.moments(zeros)[0]
+    rows = MASK.any(1)
+    assert (hidden != seen)[rows].all()
+    assert torch.equal(hidden[~rows], seen[~rows])
+
+
+@pytest.mark.parametrize("sees_mask", [False, True])
+def test_masked_bounds_are_bounds_of_the_density_of_observed_cells(sees_mask, vae, x, rng):
+    vae = masked_vae(vae, rng, sees_mask)
+    log_p = log_marginal(vae, x, mask=MASK)
+    assert mean_elbo(vae, x, mask=MASK) < log_p.mean() - 1e-6
+    noise = normal(rng, 20_000, N_ROWS, vae.n_components)
+    with torch.no_grad():
+        ratios = (vae.log_weights(x, noise, mask=MASK) - log_p).exp()
+    error = ratios.std(0) / len(ratios) ** 0.5
+    assert error.max() < 0.1
+    assert ((ratios.mean(0) - 1).abs() / error).max() < FEW
+
+
+def test_of_a_row_without_observed_cells_the_density_is_1(vae, x):
+    everything = torch.ones_like(MASK)
+    torch.testing.assert_close(
+        log_marginal(vae, x, mask=everything), torch.zeros(N_ROWS, dtype=x.dtype)
+    )
+    noise = torch.zeros(1, N_ROWS, vae.n_components, dtype=x.dtype)
+    q = vae.encode(torch.zeros_like(x))
+    expected = vae.prior().log_prob(q.mean) - q.log_prob(q.mean).sum(-1)
+    torch.testing.assert_close(vae.bound(x, noise, mask=everything), expected)
+
+
+@pytest.fixture
+def vae_of_context(vae, rng):
+    more = {"n_context": 2, "sees_mask": True, "prior": NormalByContext()}
+    return random_vae(rng, vae.likelihood, vae.n_components, **more)
+
+
+def test_a_context_reaches_encoder_decoder_and_prior(vae_of_context, x, rng):
+    vae, context = vae_of_context, normal(rng, N_ROWS, 2).requires_grad_()
+    z = normal(rng, 5, N_ROWS, vae.n_components)
+    values = [
+        *vae.moments(x, context),
+        vae.outputs(z, context),
+        vae.outputs(z[0], context),
+        vae.prior(context).log_prob(z),
+    ]
+    for value in values:
+        (gradient,) = torch.autograd.grad(value.sum(), context, retain_graph=True)
+        assert gradient.all()
+    torch.testing.assert_close(values[2][0], values[3])
+
+
+def test_bounds_given_a_context_are_those_of_the_distributions(vae_of_context, x, rng):
+    vae, context = vae_of_context, normal(rng, N_ROWS, 2)
+    noise = normal(rng, 6, N_ROWS, vae.n_components)
+    q = vae.encode(x, context, MASK)
+    z = q.mean + q.stddev * noise
+    log_prob = torch.where(MASK, 0.0, vae.decode(z, context).log_prob(x)).sum(-1)
+    ratio = vae.prior(context).log_prob(z) - q.log_prob(z).sum(-1)
+    close = {"rtol": 1e-11, "atol": 1e-11}
+    found = vae.log_weights(x, noise, 0.5, context, MASK)
+    torch.testing.assert_close(found, log_prob + 0.5 * ratio, **close)
+    # Without a closed form the KL is that of the draws at hand.
+    elbo = vae.elbo(x, noise[0], 0.5, context=context, mask=MASK)
+    torch.testing.assert_close(elbo, (log_prob + 0.5 * ratio)[0].mean(), **close)
+    free = vae.elbo(x, noise[0], 0.5, 1e3, context=context, mask=MASK)
+    expected = log_prob[0].mean() - 0.5 * 1e3 * vae.n_components
+    torch.testing.assert_close(free, expected, **close)
+
+
+def test_the_elbo_of_a_learned_prior_is_a_bound(vae_of_context, x, rng):
+    vae, context = vae_of_context, normal(rng, N_ROWS, 2)
+    elbo = mean_elbo(vae, x, context=context)
+    assert elbo < log_marginal(vae, x, context).mean()
+    sum(vae.kl(x, context)).sum().backward()
+    assert all(parameter.grad.any() for parameter in vae.prior.parameters())
 
 
 # -- the linear Gaussian case, in closed form ----------------------------------------------------
 
 
 def linear_vae(rng, n_components):
-    vae = VAE(MLP(()), MLP(()), Gaussian(), N_FEATURES, n_components).double()
+    vae = build_vae(MLP(()), MLP(()), Gaussian(), N_FEATURES, n_components).double()
     with torch.no_grad():
         for parameter in vae.parameters():
             parameter.copy_(0.7 * normal(rng, *parameter.shape))
     decoder = vae.decoder[0]
     W, b = decoder.weight.detach(), decoder.bias.detach()
-    return vae, W, b, vae.free.exp().item() + 1e-6
+    return vae, W, b, vae.global_parameters.exp().item() + 1e-6
 
 
 def exact_posterior(W, b, variance, x):
@@ -433,61 +409,6 @@ def with_dropout(n_inputs, n_outputs):
     return nn.Sequential(nn.Dropout(0.5), nn.Linear(n_inputs, n_outputs))
 
 
-DECODERS = [
-    MLP((4,)), MLP(()), nn.Linear, ConvolutionalDecoder((2, 2)), without_bias, bounded,
-    with_statistics, with_dropout,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("scale", ["shared", "row"])
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_the_decoder_starts_around_given_outputs(decoder, scale, rng):
-    vae = VAE(nn.Linear, decoder, Gaussian(scale), 4, 2).double().eval()
-    one, other = normal(rng, 2, vae.likelihood.n_heads * 4)
-    z = normal(rng, 5, 2)
-    start_at(vae, one)
-    first = vae.outputs(z)
-    start_at(vae, other)
-    torch.testing.assert_close(first - vae.outputs(z), (one - other).expand(5, -1))
-    assert (first - one).abs().max() < 3
-    assert sum(parameter.equal(other) for parameter in vae.parameters()) == 1, "it is learnt"
-
-
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_before_that_the_decoder_gives_what_its_builder_makes(decoder, rng):
-    with seed_torch(0):
-        encoder_first = nn.Linear(4, 4)
-        expected = decoder(2, 4).eval()
-    with seed_torch(0):
-        vae = VAE(nn.Linear, decoder, Bernoulli(), 4, 2).eval()
-    z = normal(rng, 5, 2).float()
-    assert torch.equal(vae.encoder.weight, encoder_first.weight)
-    assert torch.equal(vae.outputs(z), expected(z))
-
-
-@pytest.mark.parametrize("builder", DECODERS)
-def test_a_module_is_built_ready_for_training(builder):
-    module = built(builder, "encoder", 3, 4)
-    assert all(part.training for part in module.modules())
-    if builder is with_statistics:
-        assert module[1].num_batches_tracked == 0
-
-
-@pytest.mark.parametrize(
-    ("builder", "error", "message"),
-    [
-        (lambda a, b: 3, TypeError, "`encoder` .* returns a torch module; got .* a int"),
-        (lambda a, b: nn.Linear, TypeError, "`encoder` .* returns a torch module; got .* a type"),
-        (lambda a, b: nn.Linear(a, 1), ValueError, r"\(n, 3\) to \(n, 4\); got shape \(2, 1\)"),
-        (lambda a, b: nn.Flatten(0), ValueError, r"`encoder` must map .* got shape \(6,\)"),
-        (lambda a, b: nn.Identity(), ValueError, "called with n_inputs=3, n_outputs=4"),
-    ],
-)
-def test_what_is_no_encoder_is_an_error_that_says_so(builder, error, message):
-    with pytest.raises(error, match=message):
-        built(builder, "encoder", 3, 4)
-
-
 def state_of(vae):
     return {name: value.clone() for name, value in vae.state_dict().items()}
 
@@ -508,9 +429,9 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_copy_computes_the_same_and_lives_for_itself(architecture, way, rng):
-    vae = VAE(*architecture)
+    vae = build_vae(*architecture)
     with torch.no_grad():
-        vae.free.copy_(normal(rng, *vae.free.shape))
+        vae.global_parameters.copy_(normal(rng, *vae.global_parameters.shape))
     x = torch.from_numpy(rng.uniform(size=(20, 9)).astype(np.float32))
     vae.moments(x)  # for what keeps statistics
     vae.eval()
@@ -533,20 +454,20 @@ def test_a_twin_keeps_its_builders():
         def __call__(self, n_inputs, n_outputs):
             return nn.Linear(n_inputs, n_outputs)
 
-    vae = VAE(Builder(), Builder(), Bernoulli(), 3, 2)
+    vae = build_vae(Builder(), Builder(), Bernoulli(), 3, 2)
     assert vae.twin().architecture is vae.architecture
     assert copy.deepcopy(vae).architecture != vae.architecture
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_pickle_holds_arrays_not_tensors(architecture):
-    vae = VAE(*architecture)
+    vae = build_vae(*architecture)
     parts = [part for _, part, _ in pickletools.genops(pickle.dumps(vae)) if isinstance(part, str)]
     assert not [part for part in parts if "torch._" in part or "_rebuild" in part]
     assert "numpy" in {part.split(".")[0] for part in parts}
 
 
 def test_networks_for_double_precision_stay_single_themselves():
-    vae = VAE(BODY, BODY, Gaussian(), 3, 2)
-    assert vae.twin().double().free.dtype == torch.float64
-    assert vae.free.dtype == torch.float32
+    vae = build_vae(BODY, BODY, Gaussian(), 3, 2)
+    assert vae.twin().double().global_parameters.dtype == torch.float64
+    assert vae.global_parameters.dtype == torch.float32

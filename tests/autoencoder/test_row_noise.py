@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skgen._autoencoder.row_noise import points, row_keys, uniforms
+from skgen._autoencoder.row_noise import row_keys, sobol_points, uniforms
 
 N_ROWS, N_COLUMNS = 2000, 4
 
@@ -133,7 +133,7 @@ def test_the_numbers_are_centers_of_cells_so_that_none_is_0_or_1():
 @pytest.mark.parametrize("exponent", [0, 1, 4, 9])
 def test_each_column_of_points_has_one_in_each_interval(exponent, n_columns):
     n = 2**exponent
-    found = points(n, n_columns)
+    found = sobol_points(n, n_columns)
     assert found.shape == (n, n_columns)
     assert found.min() >= 0
     assert found.max() < 1
@@ -143,7 +143,7 @@ def test_each_column_of_points_has_one_in_each_interval(exponent, n_columns):
 
 @pytest.mark.parametrize("exponent", [3, 6])
 def test_two_columns_of_points_have_one_in_each_box_of_a_kind(exponent):
-    found = points(2**exponent, 2)
+    found = sobol_points(2**exponent, 2)
     for split in range(exponent + 1):
         rows, columns = np.floor(found * [2**split, 2 ** (exponent - split)]).astype(int).T
         assert len(set(zip(rows, columns, strict=True))) == 2**exponent
@@ -151,4 +151,4 @@ def test_two_columns_of_points_have_one_in_each_box_of_a_kind(exponent):
 
 @pytest.mark.parametrize("n_points", [1, 2, 3, 5, 100])
 def test_fewer_points_are_the_first_of_more(n_points):
-    assert np.array_equal(points(n_points, 3), points(128, 3)[:n_points])
+    assert np.array_equal(sobol_points(n_points, 3), sobol_points(128, 3)[:n_points])

@@ -1,4 +1,4 @@
-"""The loop: what it learns, by a loop written out; what callbacks see, and what they can do."""
+"""Training: compared with a plain loop; callbacks, schedules, early stopping."""
 
 import copy
 import math
@@ -21,15 +21,17 @@ from skorch.callbacks import (
     ProgressBar,
 )
 from skorch.callbacks import EarlyStopping as SkorchsEarlyStopping
+from small_vae import build_vae
 from torch import nn
 
+from skgen._autoencoder.batches import Batch
 from skgen._autoencoder.model import VAE
 from skgen._autoencoder.training import (
     EarlyStopping,
-    Objective,
-    Settings,
-    checked_callbacks,
-    checked_device,
+    TrainingSettings,
+    VariationalObjective,
+    check_callbacks,
+    check_device,
     train,
 )
 from skgen.likelihoods import Bernoulli, Gaussian
@@ -46,7 +48,7 @@ def generator(number):
 
 def new_vae(likelihood=None):
     with seed_torch(0):
-        return VAE(MLP((5,)), MLP((5,)), likelihood or Gaussian(), N_FEATURES, N_COMPONENTS)
+        return build_vae(MLP((5,)), MLP((5,)), likelihood or Gaussian(), N_FEATURES, N_COMPONENTS)
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def X(rng):
 
 
 class Recorder(Callback):
-    """All that a callback is told, in order, and copies of what it can see then."""
+    """Records all notifications in order, with copies of batches, losses and learning rates."""
 
     def initialize(self):
         self.events, self.batches, self.losses, self.rates = [], [], [], []
@@ -89,16 +91,16 @@ class Recorder(Callback):
         self.events.append("train ends")
 
 
-def course_of(X, *callbacks, vae=None, objective=None, seed=0, stopping=None, state=None, **more):
-    """Train in four epochs of batches of 10, unless said otherwise."""
-    settings = Settings(
-        objective or Objective(),
+def train_vae(X, *callbacks, vae=None, objective=None, seed=0, stopping=None, state=None, **more):
+    """Train for four epochs with batches of 10 by default."""
+    settings = TrainingSettings(
+        objective or VariationalObjective(),
         **{
             "max_iter": 4, "batch_size": 10, "learning_rate": 0.01, "one_cycle": False,
             "callbacks": callbacks, **more,
         },
     )  # fmt: skip
-    return train(vae or new_vae(), X, settings, generator(seed), stopping, state)
+    return train(vae or new_vae(), Batch(X), settings, generator(seed), stopping, state)
 
 
 def weights(vae):
@@ -110,92 +112,92 @@ def assert_same_weights(vae, other):
         assert torch.equal(found, expected)
 
 
-def by_epoch(values, n_epochs=4):
-    """Batches of one epoch after the other."""
+def split_by_epoch(values, n_epochs=4):
+    """Values of the batches of each epoch."""
     n_batches = len(values) // n_epochs
     return [values[i * n_batches : (i + 1) * n_batches] for i in range(n_epochs)]
 
 
-# -- what is learnt -------------------------------------------------------------------------------
+# -- result ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def spied(monkeypatch):
+def elbo_calls(monkeypatch):
     """The arguments of each call of the ELBO in training."""
     calls, elbo = [], VAE.elbo
 
-    def spying(self, x, noise, beta=1.0, free_bits=0.0, over_batch=None):
+    def spy(self, x, noise, beta=1.0, free_bits=0.0, *others):
         if self.training:
             calls.append((x.clone(), noise.clone(), beta, free_bits))
-        return elbo(self, x, noise, beta, free_bits)
+        return elbo(self, x, noise, beta, free_bits, *others)
 
-    monkeypatch.setattr(VAE, "elbo", spying)
+    monkeypatch.setattr(VAE, "elbo", spy)
     return calls
 
 
-def written_out(vae, optimizer, calls):
+def train_by_plain_loop(vae, optimizer, calls):
     """Gradient descent on minus the ELBO, batch by batch, with random numbers that are given."""
     losses = []
     for x, noise, *_ in calls:
         optimizer.zero_grad()
         q = vae.encode(x)
         log_prob = vae.decode(q.mean + q.stddev * noise).log_prob(x).sum(1)
-        loss = (torch.distributions.kl_divergence(q, vae.prior).sum(1) - log_prob).mean()
+        loss = (vae.kl(x).sum(1) - log_prob).mean()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
     return losses
 
 
-def test_it_learns_what_a_loop_written_out_learns(X, spied):
+def test_training_equals_a_plain_loop(X, elbo_calls):
     vae, other = new_vae(), new_vae()
-    course = course_of(X, vae=vae)
-    calls, spied[:] = list(spied), []
+    result = train_vae(X, vae=vae)
+    calls, elbo_calls[:] = list(elbo_calls), []
     optimizer = torch.optim.Adam(other.parameters(), lr=0.01)
-    losses = written_out(other, optimizer, calls)
+    losses = train_by_plain_loop(other, optimizer, calls)
     assert len(losses) == 4 * 3
     for found, expected in zip(weights(vae), weights(other), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     sizes = [10, 10, 7]
-    means = [np.average(part, weights=sizes) for part in by_epoch(losses)]
-    np.testing.assert_allclose(course.history["train_loss"], means, rtol=1e-5)
+    means = [np.average(part, weights=sizes) for part in split_by_epoch(losses)]
+    np.testing.assert_allclose(result.history["train_loss"], means, rtol=1e-5)
 
 
-def test_the_optimizer_goes_on_where_it_was(X, spied):
+def test_the_optimizer_continues_from_its_state(X, elbo_calls):
     vae, other = new_vae(), new_vae()
-    state = course_of(X, vae=vae, seed=1).optimizer_state
-    course_of(X, vae=vae, seed=2, state=state, learning_rate=0.02)
-    calls = list(spied)
+    state = train_vae(X, vae=vae, seed=1).optimizer_state
+    train_vae(X, vae=vae, seed=2, state=state, learning_rate=0.02)
+    calls = list(elbo_calls)
     optimizer = torch.optim.Adam(other.parameters(), lr=0.01)
-    written_out(other, optimizer, calls[:12])
+    train_by_plain_loop(other, optimizer, calls[:12])
     optimizer.param_groups[0]["lr"] = 0.02
-    written_out(other, optimizer, calls[12:])
+    train_by_plain_loop(other, optimizer, calls[12:])
     for found, expected in zip(weights(vae), weights(other), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
-def test_an_optimizers_state_is_left_as_it_was(X):
-    state = course_of(X).optimizer_state
+def test_a_given_optimizer_state_is_unchanged(X):
+    state = train_vae(X).optimizer_state
     before = copy.deepcopy(state)
-    course_of(X, state=state)
+    train_vae(X, state=state)
     for name, values in before["state"].items():
         for key, value in values.items():
             assert torch.equal(state["state"][name][key], value), key
 
 
-def test_training_repeats_with_the_generators_seed_and_touches_no_other(X):
+def test_training_is_reproducible_and_uses_no_global_generator(X):
     before = torch.get_rng_state()
     vaes = [new_vae() for _ in range(3)]
     for vae, seed in zip(vaes, (0, 0, 1), strict=True):
-        course_of(X, vae=vae, seed=seed)
+        train_vae(X, vae=vae, seed=seed)
     assert torch.equal(torch.get_rng_state(), before)
     assert_same_weights(vaes[0], vaes[1])
-    assert not torch.equal(vaes[0].free, vaes[2].free)
+    assert not torch.equal(vaes[0].global_parameters, vaes[2].global_parameters)
 
 
-def test_afterwards_the_networks_are_ready_to_be_read(X):
+def test_networks_are_in_evaluation_mode_after_training(X):
     vae = new_vae()
-    course_of(X, vae=vae)
+    train_vae(X, vae=vae)
     assert not any(module.training for module in vae.modules())
     assert all(parameter.grad is None for parameter in vae.parameters())
     assert all(parameter.requires_grad for parameter in vae.parameters())
@@ -204,9 +206,9 @@ def test_afterwards_the_networks_are_ready_to_be_read(X):
 # -- batches --------------------------------------------------------------------------------------
 
 
-def test_each_row_is_seen_once_an_epoch_in_an_order_of_its_own(X):
-    course_of(X, seen := Recorder())
-    epochs = [torch.cat(batches) for batches in by_epoch(seen.batches)]
+def test_each_epoch_has_each_row_once_in_a_new_order(X):
+    train_vae(X, seen := Recorder())
+    epochs = [torch.cat(batches) for batches in split_by_epoch(seen.batches)]
     assert [len(batch) for batch in seen.batches] == 4 * [10, 10, 7]
     for rows in epochs:
         assert sorted(rows.tolist()) == sorted(X.tolist())
@@ -215,21 +217,21 @@ def test_each_row_is_seen_once_an_epoch_in_an_order_of_its_own(X):
 
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(1, [1] * 27), (27, [27]), (10**6, [27])])
-def test_batches_are_at_most_of_the_size_asked_for(batch_size, sizes, X):
-    course_of(X, seen := Recorder(), batch_size=batch_size, max_iter=1)
+def test_batches_have_at_most_batch_size_rows(batch_size, sizes, X):
+    train_vae(X, seen := Recorder(), batch_size=batch_size, max_iter=1)
     assert [len(batch) for batch in seen.batches] == sizes
 
 
 def test_the_loss_of_an_epoch_is_the_mean_over_rows(X):
-    course = course_of(X, seen := Recorder())
+    result = train_vae(X, seen := Recorder())
     sizes = [len(batch) for batch in seen.batches[:3]]
-    means = [np.average(losses, weights=sizes) for losses in by_epoch(seen.losses)]
-    np.testing.assert_allclose(course.history["train_loss"], means, rtol=1e-6)
+    means = [np.average(losses, weights=sizes) for losses in split_by_epoch(seen.losses)]
+    np.testing.assert_allclose(result.history["train_loss"], means, rtol=1e-6)
 
 
-def test_binary_batches_are_drawn_afresh_at_each_pass(rng):
+def test_binary_batches_are_drawn_anew_in_each_epoch(rng):
     grey = torch.linspace(0, 1, 9).repeat_interleave(3).reshape(9, N_FEATURES)
-    course_of(
+    train_vae(
         grey, seen := Recorder(), vae=new_vae(Bernoulli()), max_iter=400, batch_size=9,
         learning_rate=1e-12,
     )  # fmt: skip
@@ -242,9 +244,9 @@ def test_binary_batches_are_drawn_afresh_at_each_pass(rng):
     assert means.unique().numel() > 5
 
 
-def test_binary_data_is_never_drawn_as_something_else():
+def test_binary_data_is_unchanged_by_drawing():
     binary = torch.eye(N_FEATURES).repeat(4, 1)
-    course_of(binary, seen := Recorder(), vae=new_vae(Bernoulli()), batch_size=12)
+    train_vae(binary, seen := Recorder(), vae=new_vae(Bernoulli()), batch_size=12)
     for batch in seen.batches:
         assert sorted(batch.tolist()) == sorted(binary.tolist())
 
@@ -252,8 +254,8 @@ def test_binary_data_is_never_drawn_as_something_else():
 # -- schedules ------------------------------------------------------------------------------------
 
 
-def test_the_rate_of_one_cycle_rises_then_falls(X):
-    course_of(X, seen := Recorder(), one_cycle=True, max_iter=40, learning_rate=0.05)
+def test_the_one_cycle_rate_rises_then_falls(X):
+    train_vae(X, seen := Recorder(), one_cycle=True, max_iter=40, learning_rate=0.05)
     rates = np.array(seen.rates)
     peak = rates.argmax()
     assert len(rates) == 120
@@ -266,16 +268,16 @@ def test_the_rate_of_one_cycle_rises_then_falls(X):
     assert np.abs(np.diff(rates)).max() < 0.05 * 0.06
 
 
-def test_the_cycle_stretches_over_the_epochs_whatever_their_batches(X):
+def test_the_one_cycle_rate_depends_on_epochs_not_on_batches(X):
     rates = {}
     for batch_size in (27, 3):
-        course_of(X, seen := Recorder(), one_cycle=True, max_iter=20, batch_size=batch_size)
+        train_vae(X, seen := Recorder(), one_cycle=True, max_iter=20, batch_size=batch_size)
         rates[batch_size] = seen.rates
     np.testing.assert_allclose(rates[3][::9], rates[27], rtol=1e-12)
 
 
 def test_a_constant_rate_is_constant(X):
-    course_of(X, seen := Recorder(), learning_rate=0.03)
+    train_vae(X, seen := Recorder(), learning_rate=0.03)
     assert seen.rates == [0.03] * 12
 
 
@@ -289,15 +291,15 @@ def test_a_constant_rate_is_constant(X):
         (0.0, 2, [0, 0, 0, 0]),
     ],
 )
-def test_the_weight_of_the_kl_term_rises_to_beta(beta, kl_warmup, weights_of_kl, X, spied):
-    course_of(X, objective=Objective(beta, kl_warmup, free_bits=0.3))
-    assert [call[2] for call in spied] == np.repeat(weights_of_kl, 3).tolist()
-    assert {call[3] for call in spied} == {0.3}
+def test_the_weight_of_the_kl_term_rises_to_beta(beta, kl_warmup, weights_of_kl, X, elbo_calls):
+    train_vae(X, objective=VariationalObjective(beta, kl_warmup, free_bits=0.3))
+    assert [call[2] for call in elbo_calls] == np.repeat(weights_of_kl, 3).tolist()
+    assert {call[3] for call in elbo_calls} == {0.3}
 
 
-def test_noise_is_standard_normal_and_never_the_same(X, spied):
-    course_of(X, max_iter=200)
-    noise = torch.cat([call[1] for call in spied])
+def test_noise_is_standard_normal_and_new_in_each_batch(X, elbo_calls):
+    train_vae(X, max_iter=200)
+    noise = torch.cat([call[1] for call in elbo_calls])
     assert noise.shape == (200 * 27, N_COMPONENTS)
     n_values = noise.numel()
     assert len(noise.unique()) > 0.99 * n_values
@@ -305,23 +307,23 @@ def test_noise_is_standard_normal_and_never_the_same(X, spied):
     assert abs(float(noise.var()) - 1) < 4.5 * math.sqrt(2 / n_values)
 
 
-def test_importance_samples_train_by_their_bound(X):
+def test_importance_samples_maximize_the_importance_weighted_bound(X):
     vae = new_vae()
-    objective = Objective(n_importance_samples=300)
-    course = course_of(X, vae=vae, objective=objective, learning_rate=1e-12, max_iter=5)
+    objective = VariationalObjective(n_importance_samples=300)
+    result = train_vae(X, vae=vae, objective=objective, learning_rate=1e-12, max_iter=5)
     noise = torch.randn((300, 27, N_COMPONENTS), generator=generator(5))
     with torch.no_grad():
         expected = -float(vae.bound(X, noise).mean())
-    np.testing.assert_allclose(np.mean(course.history["train_loss"]), expected, atol=0.05)
-    elbo = -np.mean(course_of(X, vae=vae, learning_rate=1e-12).history["train_loss"])
+    np.testing.assert_allclose(np.mean(result.history["train_loss"]), expected, atol=0.05)
+    elbo = -np.mean(train_vae(X, vae=vae, learning_rate=1e-12).history["train_loss"])
     assert -expected > elbo
 
 
 # -- callbacks ------------------------------------------------------------------------------------
 
 
-def test_callbacks_are_told_of_everything_in_order(X):
-    course_of(X, seen := Recorder(), max_iter=2)
+def test_callbacks_are_notified_in_order(X):
+    train_vae(X, seen := Recorder(), max_iter=2)
     batch = ["batch begins", "gradient", "batch ends"]
     epoch = ["epoch begins", *3 * batch, "epoch ends"]
     assert seen.events == ["train begins", *2 * epoch, "train ends"]
@@ -329,34 +331,34 @@ def test_callbacks_are_told_of_everything_in_order(X):
     assert seen.rows_held_out is None
 
 
-def test_callbacks_come_as_objects_or_named(X):
+def test_callbacks_may_be_objects_or_pairs(X):
     given = Recorder()
-    course_of(X, given, EpochTimer(), ("named", other := Recorder()))
+    train_vae(X, given, EpochTimer(), ("named", other := Recorder()))
     assert len(given.batches) == len(other.batches) == 12
 
 
-def test_callbacks_change_nothing_by_looking(X):
+def test_observing_callbacks_do_not_change_the_result(X):
     alone, watched = new_vae(), new_vae()
-    course_of(X, vae=alone)
-    course_of(X, Recorder(), vae=watched)
+    train_vae(X, vae=alone)
+    train_vae(X, Recorder(), vae=watched)
     assert_same_weights(alone, watched)
 
 
-def test_what_callbacks_record_is_in_the_history(X):
+def test_values_recorded_by_callbacks_are_in_the_history(X):
     class Norm(Callback):
         def on_epoch_end(self, net, **kwargs):
-            net.history.record("norm", net.module_.free.item())
+            net.history.record("norm", net.module_.global_parameters.item())
             if len(net.history) > 2:
                 net.history.record("late", len(net.history))
 
-    course = course_of(X, Norm())
-    assert course.n_epochs == 4
-    assert course.history.keys() == {"train_loss", "dur", "norm", "late"}
-    assert course.history["late"] == [None, None, 3, 4]
-    assert len(set(course.history["norm"])) == 4
+    result = train_vae(X, Norm())
+    assert result.n_epochs == 4
+    assert result.history.keys() == {"train_loss", "dur", "norm", "late"}
+    assert result.history["late"] == [None, None, 3, 4]
+    assert len(set(result.history["norm"])) == 4
 
 
-def test_callbacks_see_losses_so_far_and_whether_they_are_the_best(X):
+def test_callbacks_see_losses_and_best_flags(X):
     class Watch(Callback):
         def on_train_begin(self, net, **kwargs):
             self.losses, self.best = [], []
@@ -368,10 +370,10 @@ def test_callbacks_see_losses_so_far_and_whether_they_are_the_best(X):
             )
 
     watch = Watch()
-    stopping = EarlyStopping(X[:9], 0.0, 100)
-    course = course_of(X[9:], watch, stopping=stopping, max_iter=30, learning_rate=0.1)
-    assert course.history["train_loss"] == [train_loss for train_loss, _ in watch.losses]
-    assert course.history["valid_loss"] == [valid_loss for _, valid_loss in watch.losses]
+    stopping = EarlyStopping(Batch(X[:9]), 0.0, 100)
+    result = train_vae(X[9:], watch, stopping=stopping, max_iter=30, learning_rate=0.02)
+    assert result.history["train_loss"] == [train_loss for train_loss, _ in watch.losses]
+    assert result.history["valid_loss"] == [valid_loss for _, valid_loss in watch.losses]
     for column in (0, 1):
         losses = [pair[column] for pair in watch.losses]
         best = [loss < min(losses[:i], default=np.inf) for i, loss in enumerate(losses)]
@@ -388,7 +390,7 @@ def test_callbacks_may_change_gradients(X):
                     parameter.grad.zero_()
 
     vae, start = new_vae(), new_vae()
-    course_of(X, Stuck(), vae=vae)
+    train_vae(X, Stuck(), vae=vae)
     for (name, found), expected in zip(vae.named_parameters(), start.parameters(), strict=True):
         assert torch.equal(found, expected) == (name != "free")
 
@@ -398,28 +400,28 @@ def test_callbacks_may_change_the_rate(X):
         def on_epoch_end(self, net, **kwargs):
             net.optimizer_.param_groups[0]["lr"] /= 2
 
-    course_of(X, Halve(), seen := Recorder(), learning_rate=0.08)
+    train_vae(X, Halve(), seen := Recorder(), learning_rate=0.08)
     assert seen.rates == [0.08] * 3 + [0.04] * 3 + [0.02] * 3 + [0.01] * 3
 
 
 def test_skorchs_schedulers_set_the_rate(X):
     scheduler = LRScheduler("StepLR", step_size=1, gamma=0.1)
-    course = course_of(X, scheduler, seen := Recorder(), learning_rate=0.1)
+    result = train_vae(X, scheduler, seen := Recorder(), learning_rate=0.1)
     np.testing.assert_allclose(seen.rates, np.repeat([0.1, 0.01, 0.001, 0.0001], 3))
-    np.testing.assert_allclose(course.history["event_lr"], [0.1, 0.01, 0.001, 0.0001])
+    np.testing.assert_allclose(result.history["event_lr"], [0.1, 0.01, 0.001, 0.0001])
 
 
 def test_skorchs_schedulers_may_step_with_each_batch(X):
     scheduler = LRScheduler("StepLR", step_size=3, gamma=0.1, step_every="batch")
-    course_of(X, scheduler, seen := Recorder(), learning_rate=0.1)
+    train_vae(X, scheduler, seen := Recorder(), learning_rate=0.1)
     np.testing.assert_allclose(seen.rates[::3], [0.1, 0.01, 0.001, 0.0001])
 
 
-def test_skorchs_early_stopping_ends_the_training_quietly(X):
+def test_skorchs_early_stopping_ends_training_without_an_error(X):
     stopping = SkorchsEarlyStopping("train_loss", patience=2, threshold=1e6, sink=lambda _: None)
-    course = course_of(X, stopping, max_iter=50)
-    assert course.n_epochs == 3
-    assert not course.interrupted
+    result = train_vae(X, stopping, max_iter=50)
+    assert result.n_epochs == 3
+    assert not result.interrupted
 
 
 def test_skorchs_clipping_bounds_the_gradient(X):
@@ -432,21 +434,21 @@ def test_skorchs_clipping_bounds_the_gradient(X):
             self.norms.append(float(torch.cat(gradients).norm()))
 
     free, bound = Norms(), Norms()
-    course_of(X, free)
-    course_of(X, GradientNormClipping(0.01), bound)
+    train_vae(X, free)
+    train_vae(X, GradientNormClipping(0.01), bound)
     assert min(free.norms) > 0.01
     np.testing.assert_allclose(bound.norms, 0.01, rtol=1e-3)
 
 
 def test_skorchs_freezer_freezes(X):
     vae, start = new_vae(), new_vae()
-    course_of(X, Freezer("decoder*"), vae=vae)
+    train_vae(X, Freezer("decoder*"), vae=vae)
     assert torch.equal(vae.decoder[0].weight, start.decoder[0].weight)
     assert not torch.equal(vae.encoder[0].weight, start.encoder[0].weight)
 
 
 def elbo_of_net(net, X, y=None):
-    """What a user might score by, with the networks as they are."""
+    """A score that a user might define."""
     net.module_.eval()
     with torch.no_grad():
         value = float(net.module_.elbo(X, torch.zeros(len(X), N_COMPONENTS)))
@@ -461,11 +463,11 @@ def test_skorchs_epoch_scoring_scores_epochs(on_train, use_caching, X):
         elbo_of_net, name="elbo", lower_is_better=False, on_train=on_train, use_caching=use_caching
     )
     vae = new_vae()
-    stopping = EarlyStopping(X[:9], 0.0, 100)
-    course = course_of(X[9:], scoring, vae=vae, stopping=stopping)
-    values = course.history["elbo"]
+    stopping = EarlyStopping(Batch(X[:9]), 0.0, 100)
+    result = train_vae(X[9:], scoring, vae=vae, stopping=stopping)
+    values = result.history["elbo"]
     assert len(values) == len(set(values)) == 4
-    best = int(np.argmin(course.history["valid_loss"]))
+    best = int(np.argmin(result.history["valid_loss"]))
     with torch.no_grad():
         rows = X[9:] if on_train else X[:9]
         expected = float(vae.elbo(rows, torch.zeros(len(rows), N_COMPONENTS)))
@@ -476,8 +478,8 @@ def test_skorchs_epoch_scoring_scores_epochs(on_train, use_caching, X):
 def test_skorchs_checkpoint_keeps_the_best_weights(monitor, X, tmp_path):
     checkpoint = Checkpoint(monitor=monitor, dirname=tmp_path, load_best=True)
     vae = new_vae()
-    stopping = EarlyStopping(X[:9], 0.0, 100)
-    course_of(X[9:], checkpoint, vae=vae, stopping=stopping, max_iter=30, learning_rate=0.1)
+    stopping = EarlyStopping(Batch(X[:9]), 0.0, 100)
+    train_vae(X[9:], checkpoint, vae=vae, stopping=stopping, max_iter=30, learning_rate=0.02)
     saved = torch.load(tmp_path / "params.pt", weights_only=True)
     assert saved.keys() == vae.state_dict().keys()
     if monitor == "valid_loss_best":
@@ -496,10 +498,10 @@ def test_skorchs_checkpoint_keeps_the_best_weights(monitor, X, tmp_path):
     ids=lambda callback: type(callback).__name__,
 )
 def test_skorchs_other_callbacks_do_not_fail(callback, X):
-    assert course_of(X, callback).n_epochs == 4
+    assert train_vae(X, callback).n_epochs == 4
 
 
-# -- ends -----------------------------------------------------------------------------------------
+# -- end ------------------------------------------------------------------------------------------
 
 
 class Raising(Callback):
@@ -508,66 +510,64 @@ class Raising(Callback):
     def __init__(self, error, when, epoch=3):
         self.error, self.when, self.epoch = error, when, epoch
 
-    def told(self, when, net):
+    def raise_at(self, when, net):
         if when == self.when and len(net.history) == self.epoch:
             raise self.error
 
     def on_train_begin(self, net, **kwargs):
-        self.told("train begins", net)
+        self.raise_at("train begins", net)
 
     def on_epoch_begin(self, net, **kwargs):
-        self.told("epoch begins", net)
+        self.raise_at("epoch begins", net)
 
     def on_batch_begin(self, net, **kwargs):
-        self.told("batch begins", net)
+        self.raise_at("batch begins", net)
 
     def on_batch_end(self, net, **kwargs):
-        self.told("batch ends", net)
+        self.raise_at("batch ends", net)
 
     def on_epoch_end(self, net, **kwargs):
-        self.told("epoch ends", net)
+        self.raise_at("epoch ends", net)
 
 
 @pytest.mark.parametrize(
     ("when", "n_epochs", "interrupted"),
     [("batch begins", 2, True), ("batch ends", 2, True), ("epoch ends", 3, False)],
 )
-def test_an_interrupt_within_an_epoch_is_told_from_a_callback_that_ends_it(
-    when, n_epochs, interrupted, X
-):
+def test_an_interrupt_differs_from_a_callback_that_stops_training(when, n_epochs, interrupted, X):
     vae = new_vae()
-    course = course_of(X, Raising(KeyboardInterrupt(), when), seen := Recorder(), vae=vae)
-    assert course.n_epochs == n_epochs
-    assert course.interrupted is interrupted
-    assert {len(values) for values in course.history.values()} == {n_epochs}
+    result = train_vae(X, Raising(KeyboardInterrupt(), when), seen := Recorder(), vae=vae)
+    assert result.n_epochs == n_epochs
+    assert result.interrupted is interrupted
+    assert {len(values) for values in result.history.values()} == {n_epochs}
     assert seen.events[-1] == "train ends"
     assert not vae.training
 
 
 @pytest.mark.parametrize("when", ["epoch begins", "batch begins", "batch ends", "epoch ends"])
-def test_errors_of_callbacks_come_through(when, X):
+def test_errors_of_callbacks_are_raised(when, X):
     with pytest.raises(ZeroDivisionError, match="of the callback"):
-        course_of(X, Raising(ZeroDivisionError("of the callback"), when))
+        train_vae(X, Raising(ZeroDivisionError("of the callback"), when))
 
 
-def test_a_loss_that_is_no_number_says_in_which_epoch_and_why(X):
+def test_a_nan_loss_names_epoch_and_likely_cause(X):
     with pytest.raises(ValueError, match=r"nan in epoch 2.*`learning_rate_init` \(=1e\+30\)"):
-        course_of(X, learning_rate=1e30, batch_size=27)
+        train_vae(X, learning_rate=1e30, batch_size=27)
 
 
 # -- early stopping -------------------------------------------------------------------------------
 
 
-def stopped(losses, tol=0.0, n_iter_no_change=2):
-    """After how many losses it stops, and the weights that it keeps: the losses' own."""
-    stopping = EarlyStopping(torch.zeros(1, 1), tol, n_iter_no_change)
+def run_early_stopping(losses, tol=0.0, n_iter_no_change=2):
+    """Number of losses after which it stops, and the weight it keeps, which equals its loss."""
+    stopping = EarlyStopping(Batch(torch.zeros(1, 1)), tol, n_iter_no_change)
     module = nn.Linear(1, 1)
-    heeded = []
-    while not stopping.is_over and len(heeded) < len(losses):
-        heeded.append(losses[len(heeded)])
-        nn.init.constant_(module.weight, heeded[-1])
-        stopping.heed(heeded[-1], module)
-    return len(heeded), float(stopping.state["weight"])
+    seen = []
+    while not stopping.should_stop and len(seen) < len(losses):
+        seen.append(losses[len(seen)])
+        nn.init.constant_(module.weight, seen[-1])
+        stopping.update(seen[-1], module)
+    return len(seen), float(stopping.state["weight"])
 
 
 @pytest.mark.parametrize(
@@ -581,27 +581,27 @@ def stopped(losses, tol=0.0, n_iter_no_change=2):
         ([5, math.nan, math.nan, 1], 0.0, 3, 5),
     ],
 )
-def test_patience_ends_and_the_best_weights_are_kept(losses, tol, n_losses, best):
-    assert stopped(losses, tol) == (n_losses, best)
+def test_early_stopping_stops_and_keeps_the_best_weights(losses, tol, n_losses, best):
+    assert run_early_stopping(losses, tol) == (n_losses, best)
 
 
-def test_the_weights_kept_do_not_follow_the_module():
-    stopping = EarlyStopping(torch.zeros(1, 1), 0.0, 2)
+def test_early_stopping_copies_the_weights():
+    stopping = EarlyStopping(Batch(torch.zeros(1, 1)), 0.0, 2)
     module = nn.Linear(1, 1)
-    stopping.heed(1.0, module)
+    stopping.update(1.0, module)
     before = float(stopping.state["weight"])
     nn.init.constant_(module.weight, 7.0)
     assert float(stopping.state["weight"]) == before
 
 
-def test_rows_held_out_are_judged_by_the_same_random_numbers_at_each_epoch(X):
-    stopping = EarlyStopping(X[:9], 0.0, 100)
+def test_the_validation_loss_uses_the_same_noise_in_each_epoch(X):
+    stopping = EarlyStopping(Batch(X[:9]), 0.0, 100)
     vae = new_vae()
-    course = course_of(X[9:], seen := Recorder(), vae=vae, stopping=stopping, learning_rate=1e-12)
-    losses = course.history["valid_loss"]
+    result = train_vae(X[9:], seen := Recorder(), vae=vae, stopping=stopping, learning_rate=1e-12)
+    losses = result.history["valid_loss"]
     assert len(losses) == 4
     assert len(set(losses)) == 1
-    assert len(set(course.history["train_loss"])) == 4
+    assert len(set(result.history["train_loss"])) == 4
     assert torch.equal(seen.rows_held_out, X[:9])
     noise = torch.randn((3000, 9, N_COMPONENTS), generator=generator(7))
     with torch.no_grad():
@@ -609,7 +609,7 @@ def test_rows_held_out_are_judged_by_the_same_random_numbers_at_each_epoch(X):
     assert abs(losses[0] + float(elbos.mean())) < 4.5 * float(elbos.std())
 
 
-def test_training_with_rows_held_out_ends_with_the_best_weights(X):
+def test_training_with_early_stopping_ends_with_the_best_weights(X):
     class Weights(Callback):
         def on_train_begin(self, net, **kwargs):
             self.weights = []
@@ -618,12 +618,12 @@ def test_training_with_rows_held_out_ends_with_the_best_weights(X):
             self.weights.append(weights(net.module_))
 
     vae = new_vae()
-    stopping = EarlyStopping(X[:9], 0.0, 3)
-    course = course_of(
+    stopping = EarlyStopping(Batch(X[:9]), 0.0, 3)
+    result = train_vae(
         X[9:], seen := Weights(), vae=vae, stopping=stopping, max_iter=500, learning_rate=0.1
     )
-    best = int(np.argmin(course.history["valid_loss"]))
-    assert course.n_epochs == best + 1 + 3 < 500
+    best = int(np.argmin(result.history["valid_loss"]))
+    assert result.n_epochs == best + 1 + 3 < 500
     for found, expected in zip(weights(vae), seen.weights[best], strict=True):
         assert torch.equal(found, expected)
 
@@ -636,15 +636,15 @@ def test_training_with_rows_held_out_ends_with_the_best_weights(X):
     [Recorder(), "early", [None], [Recorder(), 3], [("name", None)], {"a": Recorder()}, [Recorder]],
     ids=without_addresses,
 )
-def test_callbacks_that_skorch_could_not_call_are_an_error(callbacks):
+def test_invalid_callbacks_raise(callbacks):
     with pytest.raises(TypeError, match=r"`callbacks` must be a list of skorch callbacks, .*; got"):
-        checked_callbacks(callbacks)
+        check_callbacks(callbacks)
 
 
-def test_callbacks_that_skorch_can_call_are_taken():
-    assert checked_callbacks(None) == ()
+def test_valid_callbacks_are_returned():
+    assert check_callbacks(None) == ()
     listed = [Recorder(), Recorder(), ("named", EpochTimer())]
-    assert checked_callbacks(listed) == tuple(listed)
+    assert check_callbacks(listed) == tuple(listed)
 
 
 @pytest.mark.parametrize(
@@ -654,27 +654,27 @@ def test_callbacks_that_skorch_can_call_are_taken():
         (None, TypeError), (0, TypeError),
     ],
 )  # fmt: skip
-def test_a_device_that_is_not_there_is_an_error(device, error):
+def test_an_unavailable_device_raises(device, error):
     with pytest.raises(error, match=re.escape(f"got device={device!r}. Give 'cpu'")):
-        checked_device(device)
+        check_device(device)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
-def test_cuda_without_cuda_is_an_error():
+def test_cuda_without_cuda_raises():
     with pytest.raises(ValueError, match="`device` must be a device at hand; got device='cuda'"):
-        checked_device("cuda")
+        check_device("cuda")
 
 
-def test_the_cpu_is_always_there():
-    assert checked_device("cpu") == checked_device(torch.device("cpu")) == "cpu"
+def test_the_cpu_is_available():
+    assert check_device("cpu") == check_device(torch.device("cpu")) == "cpu"
 
 
 # -- progress -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verbose", [0, 1])
-def test_the_bar_shows_epochs_and_loss_on_stderr_if_asked(verbose, X, capsys):
-    course_of(X, verbose=verbose)
+def test_verbose_shows_epochs_and_loss_on_stderr(verbose, X, capsys):
+    train_vae(X, verbose=verbose)
     shown = capsys.readouterr()
     assert shown.out == ""
     assert ("4/4" in shown.err and "loss=" in shown.err) if verbose else shown.err == ""

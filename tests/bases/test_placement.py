@@ -1,4 +1,4 @@
-"""Ranks: by scipy's rankdata, and all that they must be blind to."""
+"""Ranks: compared with scipy's rankdata, and their invariances."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_the_scale_of_ranks_is_their_standard_deviation(rows):
     np.testing.assert_allclose(EmpiricalCDF.fit(rows).scale, expected, rtol=1e-12)
 
 
-def test_between_two_values_ranks_go_straight(rows):
+def test_ranks_are_linear_between_two_values(rows):
     for column in range(rows.shape[1]):
         values = np.unique(rows[:, column])
         between = np.tile(rows[:1], (len(values) - 1, 1))
@@ -51,7 +51,7 @@ def test_between_two_values_ranks_go_straight(rows):
         np.testing.assert_allclose(mapped(between, rows), expected, rtol=0, atol=1e-12)
 
 
-def test_outside_the_range_ranks_stay_as_they_are_at_the_end(rows):
+def test_ranks_are_constant_outside_the_range(rows):
     low, high = rows.min(axis=0), rows.max(axis=0)
     ends = mapped(np.stack([low, high]), rows)
     for far in (1e-9, 1.0, 1e50):
@@ -74,7 +74,7 @@ def test_ranks_do_not_change_with_an_increasing_transformation(name, rng):
     assert np.array_equal(mapped(transform(rows), transform(rows)), mapped(rows, rows))
 
 
-def test_a_decreasing_transformation_turns_ranks_round(rng):
+def test_a_decreasing_transformation_reverses_ranks(rng):
     rows = rng.normal(size=(N_ROWS, 3))
     np.testing.assert_allclose(mapped(-rows, -rows), -mapped(rows, rows), rtol=0, atol=1e-15)
 
@@ -83,7 +83,7 @@ def test_a_decreasing_transformation_turns_ranks_round(rng):
 
 
 def rank_part(X, rows):
-    """What a basis that looks at nothing but ranks makes of X."""
+    """Basis functions of X that depend on its ranks only."""
     basis = FourierBasis(12, ranks=True, length_scale=1e90, random_state=0)
     return basis.fit(rows).transform(X)
 

@@ -1,6 +1,7 @@
 """Files: what comes back is what went in, and what is no file of ours is refused by one error."""
 
 import hashlib
+import importlib
 import importlib.util
 import json
 import os
@@ -46,10 +47,21 @@ from skgen import (
     SigmoidBasis,
     VAETransformer,
 )
+from skgen._files import container
 from skgen._files.container import read, write
-from skgen._files.schemas import OURS, SCHEMAS
+from skgen._files.files import HOMES
+from skgen._schema import SCHEMAS
+from skgen.bases import PARTS
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
+
+for home in HOMES:
+    importlib.import_module(home)
+OURS = {
+    name: schema
+    for name, schema in SCHEMAS.items()
+    if schema.cls.__module__.startswith("skgen") and hasattr(schema.cls, "get_params")
+}
 
 ROOT = Path(__file__).parents[2]
 OLD = ROOT / "tests" / "data" / "files"
@@ -113,7 +125,7 @@ BASES = {
     "legacy random state": FourierBasis(
         10, length_scale=None, sampling="random", random_state=np.random.RandomState(1)
     ),
-    "learnt width": GaussianBasis(15, width="evidence"),
+    "learned width": GaussianBasis(15, width="evidence"),
     "given centers": GaussianBasis(
         centers=np.asfortranarray(FROZEN[:5]), width=np.float32(0.5), linear=True
     ),
@@ -287,7 +299,9 @@ def test_unfitted_estimators_come_back(name, path):
     assert_same(vars(arrived), vars(estimator))
 
 
-@pytest.mark.parametrize("basis", [FourierBasis(6), GaussianBasis(6), SigmoidBasis(3)])
+@pytest.mark.parametrize(
+    "basis", [basis for cls in PARTS.values() for basis in cls._examples()], ids=str
+)
 def test_fitted_bases_come_back_with_their_output_set(basis, data, path):
     X, _ = data
     basis = clone(basis).set_output(transform="pandas").fit(X)
@@ -409,6 +423,50 @@ def test_a_link_stays_a_link(path):
     assert skgen.load(target).n_basis == 3
 
 
+def test_a_file_that_is_replaced_keeps_its_mode(path):
+    skgen.save(GaussianBasis(3), path)
+    path.chmod(0o640)
+    skgen.save(GaussianBasis(4), path)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert skgen.load(path).n_basis == 4
+
+
+def test_the_longest_name_that_the_system_allows(path):
+    long = path.with_name("n" * 255)
+    skgen.save(GaussianBasis(3), long)
+    assert skgen.load(long).n_basis == 3
+    assert os.listdir(path.parent) == [long.name]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_pipes_and_devices_are_refused_and_left_alone(path):
+    os.mkfifo(path)
+    for call in (lambda: skgen.load(path), lambda: skgen.save(GaussianBasis(), path)):
+        with pytest.raises(OSError, match="must name a regular file"):
+            call()
+    assert path.is_fifo()
+    with pytest.raises(IsADirectoryError):
+        skgen.load(path.parent)
+    with pytest.raises(OSError, match="must name a regular file"):
+        skgen.load(os.devnull)
+
+
+@pytest.mark.usefixtures("_traced")
+def test_a_sparse_file_takes_no_memory(path):
+    with open(path, "wb") as file:
+        file.truncate(10**8)
+    outcome, _, peak = measured(path)
+    assert type(outcome) is ModelFileError
+    assert peak < 10**7
+
+
+def test_arrays_are_read_in_pieces(data, path, monkeypatch):
+    model = BayesianBasisRegressor("polynomial").fit(*data)
+    skgen.save(model, path)
+    monkeypatch.setattr(container, "PIECE_BYTES", 7)
+    assert_same_model(skgen.load(path), model, data[0])
+
+
 def test_a_missing_file_is_missing(path):
     with pytest.raises(FileNotFoundError):
         skgen.load(path)
@@ -443,7 +501,7 @@ def test_a_parameter_that_an_earlier_version_lacks_has_its_default(path):
 
 def test_every_parameter_has_a_check():
     for name, schema in OURS.items():
-        assert schema.params.keys() == getattr(skgen, name)().get_params().keys()
+        assert schema.parameters.keys() == getattr(skgen, name)().get_params().keys()
 
 
 def test_a_later_version_is_refused_by_its_name(path):
@@ -665,8 +723,6 @@ def measured(path):
 @pytest.fixture(scope="module")
 def _imported(tmp_path_factory):
     """All that a file may lead to, imported, so that what is loaded next imports nothing."""
-    for name in SCHEMAS:
-        __import__(SCHEMAS[name].home)
     file = tmp_path_factory.mktemp("files") / "vae"
     X = np.random.default_rng(0).normal(size=(9, 2))
     skgen.save(VAETransformer(1, **SMALL).fit(X), file)

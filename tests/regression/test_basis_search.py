@@ -1,4 +1,4 @@
-"""Learnt basis parameters: optima by other searches, and what must not matter to a search."""
+"""Learned basis parameters: maxima by other searches, and invariances of the search."""
 
 import copy
 import pickle
@@ -31,7 +31,7 @@ from skgen.bases import resolve_basis
 
 
 def at_start(basis):
-    """The same basis with the lengths that the search starts from."""
+    """Basis with the length scales at which the search starts."""
     name = "width" if isinstance(basis, GaussianBasis) else "length_scale"
     return clone(basis).set_params(**{name: None})
 
@@ -94,7 +94,7 @@ PRIORS = {
 @pytest.mark.parametrize("prior", PRIORS)
 @pytest.mark.parametrize("basis", SEARCHED)
 @pytest.mark.parametrize("data", DATA)
-def test_what_is_learnt_has_no_less_evidence_than_the_start(data, basis, prior, rng):
+def test_learned_parameters_have_at_least_the_evidence_of_the_start(data, basis, prior, rng):
     X, y = DATA[data](rng)
     basis, prior = SEARCHED[basis], PRIORS[prior]
     learnt = BayesianBasisRegressor(basis, **prior).fit(X, y)
@@ -106,8 +106,8 @@ def test_what_is_learnt_has_no_less_evidence_than_the_start(data, basis, prior, 
 
 @pytest.mark.parametrize("basis", SEARCHED)
 @pytest.mark.parametrize("data", ["diabetes", "friedman", "waves", "one feature"])
-def test_where_there_is_something_to_learn_it_is(data, basis, rng):
-    X, y = DATA[data](rng)
+def test_learning_increases_the_evidence(data, basis):
+    X, y = DATA[data](np.random.default_rng(0))  # some draws leave little to gain
     learnt = BayesianBasisRegressor(SEARCHED[basis]).fit(X, y)
     start = BayesianBasisRegressor(at_start(SEARCHED[basis])).fit(X, y)
     assert learnt.log_marginal_likelihood_ > start.log_marginal_likelihood_ + 1
@@ -115,7 +115,7 @@ def test_where_there_is_something_to_learn_it_is(data, basis, rng):
 
 @pytest.mark.parametrize("basis", SEARCHED)
 @pytest.mark.parametrize("value", [0.0, 2.5])
-def test_a_constant_target_is_learnt_as_it_is(value, basis, rng):
+def test_constant_target(value, basis, rng):
     X = rng.normal(size=(30, 3))
     model = BayesianBasisRegressor(SEARCHED[basis]).fit(X, np.full(30, value))
     np.testing.assert_allclose(model.predict(rng.normal(size=(9, 3))), value, rtol=0, atol=1e-6)
@@ -123,7 +123,7 @@ def test_a_constant_target_is_learnt_as_it_is(value, basis, rng):
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
 @pytest.mark.parametrize("basis", SEARCHED)
-def test_the_search_has_no_unit(basis, factor, rng):
+def test_search_does_not_depend_on_the_unit_of_y(basis, factor, rng):
     X, y = waves(rng)
     plain = BayesianBasisRegressor(SEARCHED[basis]).fit(X, y).basis_.theta_
     scaled = BayesianBasisRegressor(SEARCHED[basis]).fit(factor * X + 1, factor * y - 7)
@@ -132,8 +132,8 @@ def test_the_search_has_no_unit(basis, factor, rng):
 
 @pytest.mark.parametrize("unit", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize("prior", [1.0, 100.0])
-def test_with_a_given_prior_the_unit_of_the_target_leads_nowhere_worse(prior, unit):
-    """The best noise may be far from what the size of the basis functions suggests."""
+def test_search_with_a_given_prior_in_other_units_of_y(prior, unit):
+    """The best noise variance may be far from the variance of the basis functions."""
     X, y = make_friedman1(100, n_features=5, noise=0.5, random_state=0)
     basis = FourierBasis(60, random_state=0)
     free = BayesianBasisRegressor(basis).fit(X, unit * y).basis_
@@ -144,7 +144,7 @@ def test_with_a_given_prior_the_unit_of_the_target_leads_nowhere_worse(prior, un
 
 
 def objective(basis, theta, X, y, **prior):
-    """The log evidence at theta, of the best precisions, and the log prior of theta."""
+    """Log evidence at theta with the best precisions, plus the log prior of theta."""
     frozen = FrozenEstimator(with_theta(basis, theta))
     model = BayesianBasisRegressor(frozen, **prior).fit(X, y)
     off = theta - clone(basis).fit(X).theta_
@@ -153,8 +153,8 @@ def objective(basis, theta, X, y, **prior):
 
 @pytest.mark.parametrize("prior", [{}, GAMMA, {"noise_precision": 100.0}], ids=str)
 @pytest.mark.parametrize("n_features", [1, 3])
-def test_the_learnt_widths_have_the_most_evidence_around(n_features, prior, rng):
-    """Gaussians are the same in the search and after it, so nothing nearby is better.
+def test_learned_widths_are_a_local_maximum_of_the_evidence(n_features, prior, rng):
+    """Gaussians are the same in the search and after it, so no value nearby is better.
 
     Farther off there may be: the evidence has several maxima.
     """
@@ -168,8 +168,8 @@ def test_the_learnt_widths_have_the_most_evidence_around(n_features, prior, rng)
             assert objective(found, theta, X, y, **prior) < best + 0.05
 
 
-def test_a_grid_of_widths_finds_hardly_more_evidence(rng):
-    """Hardly: over wide grids the evidence has several maxima, about a nat apart."""
+def test_no_grid_point_has_much_more_evidence(rng):
+    """Over wide grids the evidence has several maxima, about a nat apart."""
     X, y = waves(rng, 80, 1)
     found = BayesianBasisRegressor(GaussianBasis(15, width="evidence")).fit(X, y).basis_
     grid = found.theta_ + np.linspace(-2, 2, 41)[:, None]
@@ -177,8 +177,8 @@ def test_a_grid_of_widths_finds_hardly_more_evidence(rng):
     assert most < objective(found, found.theta_, X, y) + 2
 
 
-def test_a_search_that_would_leave_the_floats_stays_within(rng):
-    """Shorter lengths bring the largest X that a basis takes nearer; the start takes these rows."""
+def test_search_avoids_overflow(rng):
+    """Shorter length scales lower the largest valid X; at the start all rows are valid."""
     X = rng.normal(size=(50, 2)) * [1e-38, 1e61]
     y = np.sin(4e38 * X[:, 0])
     basis = FourierBasis(100, random_state=0)
@@ -236,7 +236,7 @@ def test_the_length_scales_of_a_process_are_found(learnt_of_a_process):
 def test_the_length_scales_of_a_process_are_those_of_scikit_learn(
     draw_of_a_process, learnt_of_a_process
 ):
-    """Maximum likelihood there, with a weak prior here, so they differ by a few percent."""
+    """scikit-learn has no prior of length scales, so results differ by a few percent."""
     kernel = ConstantKernel(1.0) * RBF([1.0, 1.0]) + WhiteKernel(0.01)
     exact = GaussianProcessRegressor(kernel, normalize_y=True).fit(*draw_of_a_process)
     lengths = exact.kernel_.k1.k2.length_scale
@@ -251,7 +251,7 @@ def fitted(basis, *data, **prior):
 
 
 @pytest.mark.parametrize("basis", FITTED)
-def test_a_weight_counts_as_so_many_rows(basis, rng):
+def test_row_of_weight_k_equals_k_rows(basis, rng):
     X, y = waves(rng)
     counts = rng.integers(0, 4, size=60)
     weighted = fitted(basis, X, y, counts)
@@ -283,7 +283,7 @@ def test_every_fit_learns_the_same(basis, rng):
 
 @pytest.mark.parametrize("convert", [np.float32, np.asfortranarray, np.ndarray.tolist])
 @pytest.mark.parametrize("basis", FITTED)
-def test_the_same_numbers_in_another_form_teach_the_same(basis, convert, rng):
+def test_same_result_for_other_types_of_X(basis, convert, rng):
     X, y = waves(rng)
     X = X.astype(np.float32).astype(np.float64)
     assert np.array_equal(
@@ -316,7 +316,7 @@ def test_a_clone_is_unfitted_and_learns_the_same(basis, rng):
     assert np.array_equal(other.fit(X, y).basis_.theta_, model.basis_.theta_)
 
 
-def test_fits_side_by_side_learn_what_fits_in_turn_do(rng):
+def test_parallel_fits_equal_sequential_fits(rng):
     X, y = waves(rng, 90)
     model = BayesianBasisRegressor(make_pipeline(StandardScaler(), FITTED["few fourier"]))
     one = cross_val_score(model, X, y, cv=3)
@@ -325,8 +325,8 @@ def test_fits_side_by_side_learn_what_fits_in_turn_do(rng):
 
 
 @pytest.mark.parametrize("n_rows", [60, 300])
-def test_what_is_linear_is_learnt_as_linear(n_rows, rng):
-    """Nearly as well as by least squares, and beyond the data far better than by waves alone."""
+def test_linear_function_is_learned(n_rows, rng):
+    """Errors are near those of least squares, and beyond the data well below those of waves."""
     X = rng.normal(size=(n_rows + 200, 12))
     X[-100:] *= 3
     signal = X @ rng.normal(size=12)
@@ -343,7 +343,7 @@ def test_what_is_linear_is_learnt_as_linear(n_rows, rng):
     assert ours[1] < without[1] / 4
 
 
-def test_the_search_looks_at_few_rows_and_the_posterior_at_all(rng):
+def test_search_uses_some_rows_and_the_posterior_all(rng):
     n_rows = SEARCH_ROWS + 500
     X, y = waves(rng, n_rows)
     model = fitted("gaussian", X, y)
@@ -354,7 +354,7 @@ def test_the_search_looks_at_few_rows_and_the_posterior_at_all(rng):
     assert not np.array_equal(model.basis_.theta_, clone(FITTED["gaussian"]).fit(X).theta_)
 
 
-def test_distinct_rows_are_sorted_and_weigh_what_all_rows_do(rng):
+def test_merge_duplicates_sorts_rows_and_adds_weights(rng):
     X, Y = rng.integers(3, size=(50, 2)) / 2, rng.integers(2, size=(50, 2)) * 1.0
     weights = rng.integers(1, 4, size=50) * 1.0
     found = merge_duplicates(Rows(X, Y, weights))
@@ -370,7 +370,7 @@ def test_distinct_rows_are_sorted_and_weigh_what_all_rows_do(rng):
 
 
 class Waves(TransformerMixin, BaseEstimator):
-    """A sine and a cosine, and a log period to be learnt."""
+    """A sine and a cosine, and a log period to be learned."""
 
     def __init__(self, period=1.0):
         self.period = period
@@ -396,21 +396,21 @@ def periodic(rng):
 
 @pytest.mark.parametrize("n_rows", [12, 60])
 @pytest.mark.parametrize("start", [1.4, 2.1])
-def test_a_basis_of_ones_own_is_learnt(start, n_rows, periodic):
+def test_custom_basis_is_learned(start, n_rows, periodic):
     X, y = periodic
     model = BayesianBasisRegressor(Waves(start)).fit(X[:n_rows], y[:n_rows])
     assert np.exp(model.basis_.theta_).item() == pytest.approx(1.7, rel=0.02)
     assert model.noise_precision_**-0.5 == pytest.approx(0.05, rel=0.5)
 
 
-def test_a_basis_of_ones_own_in_a_pipeline_is_learnt(periodic):
+def test_custom_basis_in_a_pipeline_is_learned(periodic):
     X, y = periodic
     model = BayesianBasisRegressor(make_pipeline(StandardScaler(), Waves(1.7 / X.std() * 1.2)))
     period = np.exp(model.fit(X, y).basis_[-1].theta_).item() * X.std()
     assert period == pytest.approx(1.7, rel=0.02)
 
 
-def test_a_basis_of_ones_own_that_is_frozen_is_not(periodic):
+def test_frozen_custom_basis_is_not_learned(periodic):
     basis = Waves(1.4).fit(None)
     BayesianBasisRegressor(FrozenEstimator(basis)).fit(*periodic)
     assert basis.theta_.tolist() == [np.log(1.4)]
@@ -429,8 +429,8 @@ IN_PIPELINES = {
 
 
 @pytest.mark.parametrize("name", IN_PIPELINES)
-def test_the_last_step_of_a_pipeline_is_learnt(name, rng):
-    """On standardised rows, so that every pipeline here comes to the same."""
+def test_last_step_of_a_pipeline_is_learned(name, rng):
+    """Rows are standardized, so that every pipeline gives the same result."""
     X, y = waves(rng)
     X = StandardScaler().fit_transform(X)
     basis = FourierBasis(20, random_state=0)
@@ -447,7 +447,7 @@ def test_the_last_step_of_a_pipeline_is_learnt(name, rng):
 
 
 @pytest.mark.parametrize("name", LEARNABLE)
-def test_a_frozen_basis_is_left_as_it_was(name, rng):
+def test_frozen_basis_is_unchanged(name, rng):
     X, y = waves(rng)
     basis = clone(LEARNABLE[name]).fit(X)
     before = joblib.hash(basis)
@@ -459,7 +459,7 @@ def test_a_frozen_basis_is_left_as_it_was(name, rng):
 
 @pytest.mark.parametrize("fit_first", [False, True])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_the_basis_that_was_passed_is_left_as_it_was(method, fit_first, rng):
+def test_basis_parameter_is_unchanged(method, fit_first, rng):
     X, y = waves(rng)
     basis = FourierBasis(20, random_state=0)
     if fit_first:
@@ -483,7 +483,7 @@ def test_partial_fit_learns_at_the_first_call_and_then_keeps(basis, rng):
     assert model.n_samples_seen_ == 90
 
 
-def test_frozen_twins_merge_and_models_that_learnt_for_themselves_do_not(rng):
+def test_models_merge_only_if_they_share_a_frozen_basis(rng):
     X, y = waves(rng, 90)
     whole = fitted("few fourier", X, y)
     frozen = FrozenEstimator(whole.basis_)
@@ -505,7 +505,7 @@ FREE_PRIOR = {"prior_precision": 1.0, "noise_precision": 4.0}
      FourierBasis(20, random_state=0), FourierBasis(20, ranks=True, length_scale=1.0)],
     ids=str,
 )  # fmt: skip
-def test_what_is_to_be_learnt_has_no_prior_to_draw_from(basis, rng):
+def test_no_prior_draws_with_a_basis_to_be_learned(basis, rng):
     model = BayesianBasisRegressor(basis, **FREE_PRIOR)
     with pytest.raises(NotFittedError, match="follows the data"):
         model.sample_y(rng.normal(size=(5, 2)), random_state=0)
@@ -517,7 +517,7 @@ def test_what_is_to_be_learnt_has_no_prior_to_draw_from(basis, rng):
     [GaussianBasis(9, domain=(-2, 2)), FourierBasis(20, length_scale=1.0, random_state=0)],
     ids=str,
 )
-def test_what_is_fixed_has_a_prior_to_draw_from(basis, rng):
+def test_prior_draws_with_a_fixed_basis(basis, rng):
     model = BayesianBasisRegressor(basis, **FREE_PRIOR)
     assert model.sample_y(rng.normal(size=(5, 2)), 3, random_state=0).shape == (5, 3)
 
@@ -529,7 +529,7 @@ def test_what_is_fixed_has_a_prior_to_draw_from(basis, rng):
 @pytest.mark.parametrize("precision", [0, 0.0, np.r_[0.0, np.ones(7)]], ids=str)
 @pytest.mark.parametrize("basis", [*FITTED, "in a pipeline"])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_a_flat_prior_cannot_teach_a_basis(method, basis, precision, noise, rng):
+def test_error_for_a_flat_prior_with_a_basis_to_be_learned(method, basis, precision, noise, rng):
     X, y = waves(rng, 30)
     basis = FITTED.get(basis, make_pipeline(StandardScaler(), FourierBasis(8, random_state=0)))
     if np.ndim(precision):
@@ -541,7 +541,7 @@ def test_a_flat_prior_cannot_teach_a_basis(method, basis, precision, noise, rng)
     assert vars(model) == before
 
 
-def test_a_flat_prior_leaves_a_fitted_model_as_it_was(rng):
+def test_failed_fit_leaves_the_model_unchanged(rng):
     X, y = waves(rng)
     model = fitted("few fourier", X, y)
     expected = model.predict(X)
@@ -552,7 +552,7 @@ def test_a_flat_prior_leaves_a_fitted_model_as_it_was(rng):
     assert np.array_equal(model.predict(X), expected)
 
 
-def test_a_flat_prior_suits_fixed_lengths(rng):
+def test_flat_prior_with_fixed_length_scales(rng):
     X, y = waves(rng)
     basis = FourierBasis(8, length_scale=None, random_state=0)
     model = BayesianBasisRegressor(basis, prior_precision=0.0).fit(X, y)
@@ -565,7 +565,7 @@ def test_a_flat_prior_suits_fixed_lengths(rng):
 
 
 @pytest.mark.parametrize("n_features", [1, 2])
-def test_the_default_is_what_it_stands_for(n_features, rng):
+def test_default_basis(n_features, rng):
     X, y = waves(rng, 40, n_features)
     named = BayesianBasisRegressor(resolve_basis("auto", n_features)).fit(X, y)
     assert np.array_equal(BayesianBasisRegressor().fit(X, y).predict(X), named.predict(X))

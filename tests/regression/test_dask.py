@@ -1,4 +1,4 @@
-"""Dask input: the answers of one machine, from blocks that never leave theirs."""
+"""Dask input: same results as in memory, from blocks that stay on their workers."""
 
 import os
 import subprocess
@@ -65,7 +65,7 @@ def assert_same_model(found, expected, digits=12):
 
 @pytest.fixture(scope="module")
 def client():
-    """Of single-threaded worker processes: one, until a test scales up, as scaling down fails."""
+    """Client of single-threaded worker processes: one, until a test scales up."""
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster, set_as_default=False) as client,
@@ -114,7 +114,7 @@ def test_the_default_for_several_features_is_that_in_memory_too(rng):
 
 @pytest.mark.parametrize("solver", ["auto", "qr", "cholesky"])
 @pytest.mark.parametrize("chunks", [1, 7, (3, 150, 47), (199, 1), 200])
-def test_any_chunks_will_do(chunks, solver, rng):
+def test_any_chunks_give_the_same_fit(chunks, solver, rng):
     X, y = data(rng, 200)
     Y = np.stack([y, y**2], axis=1)
     model = BayesianBasisRegressor(GaussianBasis(6, domain=(-2, 2)), solver=solver)
@@ -124,7 +124,7 @@ def test_any_chunks_will_do(chunks, solver, rng):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int16"])
-def test_large_blocks_take_the_gram_matrix_too(dtype, rng):
+def test_large_blocks_use_the_gram_matrix(dtype, rng):
     X = rng.integers(-100, 100, size=(60_000, 80)).astype(dtype)
     y = X @ rng.normal(size=80) + 200 * rng.normal(size=len(X))
     model = BayesianBasisRegressor("identity")
@@ -181,7 +181,7 @@ def test_one_weight_for_all_may_be_a_number(rng):
 @pytest.mark.parametrize(
     "basis", [StandardScaler(), SelectKBest(f_regression, k=1)], ids=["scaler", "selection"]
 )
-def test_other_transformers_that_follow_the_data_see_the_stated_rows(basis, rng):
+def test_rows_that_transformers_which_depend_on_the_data_are_fitted_to(basis, rng):
     X, y = data(rng)
     chosen = np.linspace(0, N_ROWS - 1, SEARCH_ROWS).astype(int)
     chosen = np.union1d(chosen, [X.argmin(axis=0), X.argmax(axis=0)])
@@ -209,7 +209,7 @@ def test_one_two_and_four_workers(client, rng):
 
 
 def made_elsewhere(seed, n_rows, client_pid):
-    """Rows that are made in a worker process, or not at all."""
+    """Rows made in a worker process; an error in the process of the client."""
     assert os.getpid() != client_pid, "rows were made in the client's process"
     rng = np.random.default_rng(seed)
     X = rng.uniform(-1, 1, size=(n_rows, 4))
@@ -227,7 +227,7 @@ def rows_elsewhere(n_rows, n_blocks=6):
 
 
 def clients_peak(job):
-    """Bytes allocated in this process at the most, beyond what there was."""
+    """Largest number of bytes allocated in this process, beyond those at the start."""
     tracemalloc.start()
     try:
         job()
@@ -240,7 +240,7 @@ def clients_peak(job):
     "basis", ["identity", FourierBasis(20, random_state=0), StandardScaler()], ids=str
 )
 def test_only_objects_of_the_models_size_reach_the_client(basis, client):
-    """Rows grow tenfold, to 24 MB, and the client's memory does not."""
+    """With ten times the rows, 24 MB, the client needs no more memory."""
     model = BayesianBasisRegressor(basis)
 
     def fit_and_score(n_rows):
@@ -265,7 +265,7 @@ def test_rows_made_in_the_clients_process_would_be_noticed():
 
 
 class Serial(TransformerMixin, BaseEstimator):
-    """The features as they are, if BLAS has one thread; and whether a worker evaluates them."""
+    """Identity that raises unless BLAS has one thread."""
 
     def fit(self, X, y=None):
         return self
@@ -467,7 +467,7 @@ def test_text_that_its_partition_hides_is_refused(rng):
         BayesianBasisRegressor().fit(liar, collection.y)
 
 
-def test_calls_that_cannot_be_meant(rng):
+def test_errors_for_mixed_input(rng):
     X, y = data(rng, 60)
     rows, targets = in_blocks(X, 20), in_blocks(y, 20)
     model = BayesianBasisRegressor("identity").fit(X, y)
@@ -500,7 +500,7 @@ def test_calls_that_cannot_be_meant(rng):
         assert message in str(spoilt(call)), message
 
 
-def test_names_are_those_of_the_fit(rng):
+def test_feature_names_must_be_those_of_fit(rng):
     X, y = data(rng, 60)
     collection, _ = frame(X, y, 3)
     model = BayesianBasisRegressor("identity").fit(collection[["a", "b"]], collection.y)
@@ -510,7 +510,7 @@ def test_names_are_those_of_the_fit(rng):
         model.partial_fit(collection[["b", "a"]], collection.y)
 
 
-def test_a_lazy_prediction_complains_of_its_block(rng):
+def test_lazy_prediction_checks_its_block(rng):
     X, y = data(rng, 60)
     model = BayesianBasisRegressor("identity").fit(X, y)
     lazy = model.predict(in_blocks(X, 20).map_blocks(with_nan, dtype=float))

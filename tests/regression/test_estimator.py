@@ -1,4 +1,4 @@
-"""The regressor's laws: exact, the same by every way to the data, honest about its evidence."""
+"""Laws of the regressor: exact values, independence of batching and order, exact evidence."""
 
 import copy
 import json
@@ -157,7 +157,7 @@ def prior_of(model):
 
 
 def assert_same_model(model, other, X, digits=12, seen=True):
-    """The same in all that users see; "ard" to the tolerance of its search."""
+    """Compare all public results; those of "ard" to the tolerance of its search."""
     if is_ard(model):
         assert_digits(model.log_marginal_likelihood_, other.log_marginal_likelihood_, 9)
         digits, names = 3, ("coef_", "intercept_")
@@ -264,7 +264,7 @@ def test_the_lectures_cases_to_12_digits_of_mpmath(batches, case, n_rows):
 @pytest.mark.parametrize("option", PROPER)
 @pytest.mark.parametrize("basis", DATA_FREE)
 def test_draws_before_any_data_are_from_the_prior(basis, option, X):
-    """The lecture's 0 points."""
+    """The case of 0 points in the lecture."""
     model = model_of(option, basis, X)
     x, n_draws = X[:4], 20_000
     fitted = clone(model).fit(X, X[:, 0])
@@ -283,19 +283,19 @@ def test_draws_before_any_data_are_from_the_prior(basis, option, X):
 
 
 @pytest.mark.parametrize("option", ["learnt", "learnt noise", "jeffreys", "flat intercept", "ard"])
-def test_an_improper_prior_has_no_draws(option, X):
+def test_no_draws_from_an_improper_prior(option, X):
     with pytest.raises((NotFittedError, ValueError)):
         model_of(option, "gaussian", X).sample_y(X)
 
 
 @pytest.mark.parametrize("basis", [name for name in FOLLOWING if name != "frozen"])
-def test_a_basis_that_follows_the_data_has_no_draws_before_them(basis, X):
+def test_no_prior_draws_with_a_basis_that_depends_on_the_data(basis, X):
     with pytest.raises(NotFittedError):
         model_of("numbers", basis, X).sample_y(X)
 
 
 @pytest.mark.parametrize("method", ["predict", "log_predictive_density", "coef_", "merge"])
-def test_what_needs_data_says_so(method, X, y):
+def test_error_if_not_fitted(method, X, y):
     model = BayesianBasisRegressor()
     arguments = {"predict": (X,), "log_predictive_density": (X, y), "merge": (model,)}
     with pytest.raises(NotFittedError):
@@ -358,8 +358,8 @@ def test_merged_shards_are_one_fit(basis, option, X, Y):
 
 
 @pytest.mark.parametrize("basis", [*FOLLOWING, "gaussian"])
-def test_a_basis_that_follows_the_data_is_learnt_once(basis, X, y):
-    """Later chunks give what a fit with that basis, frozen, gives."""
+def test_partial_fit_keeps_the_basis_of_the_first_call(basis, X, y):
+    """Later chunks give the result of a fit with that basis, frozen."""
     parts = BayesianBasisRegressor(BASES[basis])
     for rows in np.split(np.arange(60), [30, 31, 45]):
         parts.partial_fit(X[rows], y[rows])
@@ -425,7 +425,7 @@ def test_long_forgotten_rows_leave_the_prior(X, y):
     assert_digits(model.covariance_[1:, 1:], np.eye(2) / 2.0)
 
 
-def test_fit_forgets_what_was_learnt_before(X, Y):
+def test_fit_discards_a_previous_fit(X, Y):
     used = BayesianBasisRegressor().fit(X[:, :1], 5 - Y)
     used.partial_fit(X[:3, :1], Y[:3])
     assert_bitwise(used.fit(X, Y[:, 0]), BayesianBasisRegressor().fit(X, Y[:, 0]), X)
@@ -451,7 +451,7 @@ def test_models_of_different_bases_do_not_merge(other, X, y):
     assert np.array_equal(model.covariance_, before)
 
 
-def test_new_settings_hold_from_the_next_rows_on(X, y):
+def test_changed_parameters_apply_from_the_next_call(X, y):
     model = model_of("numbers", "gaussian", X).fit(X[:50], y[:50])
     model.set_params(prior_precision=7.0, noise_precision="gamma")
     model.partial_fit(X[50:], y[50:])
@@ -781,7 +781,7 @@ ROUND_TRIPS = {
 @pytest.mark.parametrize("trip", ROUND_TRIPS)
 @pytest.mark.parametrize("waiting", [0, 7])
 @pytest.mark.parametrize("basis", BASES)
-def test_round_trips_lose_no_bit(basis, waiting, trip, X, Y):
+def test_round_trips_are_exact(basis, waiting, trip, X, Y):
     model = BayesianBasisRegressor(BASES[basis]).fit(X, Y)
     for row in range(waiting):
         model.partial_fit(X[[row]], Y[[row]])
@@ -793,7 +793,7 @@ def test_round_trips_lose_no_bit(basis, waiting, trip, X, Y):
     assert_bitwise(arrived, model, X)
 
 
-def test_a_copy_and_its_original_learn_apart(X, y):
+def test_copy_and_original_are_independent(X, y):
     model = model_of("numbers", "gaussian", X).fit(X[:50], y[:50])
     model.partial_fit(X[50:51], y[50:51])
     twin = copy.deepcopy(model)

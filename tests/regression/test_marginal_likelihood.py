@@ -1,4 +1,4 @@
-"""The evidence as a function of a basis' parameters: values and slopes by other ways.
+"""Evidence as a function of basis parameters: values and gradients by other methods.
 
 The second way to the evidence is the public one: a basis of given parameters, frozen, in a
 regressor whose precisions are given as numbers. Slopes are differences of that.
@@ -45,7 +45,7 @@ class Rule:
 
 
 def jeffreys(ratio):
-    """Noise integrated out under Jeffreys' prior: the best noise's evidence plus a constant."""
+    """Under Jeffreys' prior of the noise the evidence is that of the best noise plus a constant."""
     return {"prior_precision": ratio, "noise_precision": "gamma", "intercept_precision": 0.0}
 
 
@@ -144,8 +144,8 @@ class Problem:
         start = np.append(self.basis.theta_, -1.5)[:n_free]
         return start + rng.normal(scale=0.3, size=(count, n_free))
 
-    def climbed(self, position):
-        """Value and gradient by the search."""
+    def evaluate(self, position):
+        """Value and gradient by the objective of the search."""
         n_theta = len(self.basis.theta_)
         model = BayesianBasisRegressor(self.basis, **self.rule.given)
         design = Design.of(copy.deepcopy(self.basis), self.X, model.fit_intercept)
@@ -159,7 +159,7 @@ class Problem:
         return value, slope[: len(position)]
 
     def log_evidence(self, position):
-        """The value by the public way, in nats."""
+        """Value by the public interface, in nats."""
         n_theta = len(self.basis.theta_)
         known = self.rule.known(np.exp(position[-1])) if self.rule.known is not None else {}
         frozen = FrozenEstimator(with_theta(self.basis, position[:n_theta]))
@@ -168,11 +168,11 @@ class Problem:
 
     def check(self, rng):
         positions = self.positions(rng, 3)
-        values = [self.climbed(position)[0] for position in positions]
+        values = [self.evaluate(position)[0] for position in positions]
         expected = [self.log_evidence(position) for position in positions]
         assert_digits(np.diff(values), np.diff(expected), 8)
         position = positions[0]
-        assert_digits(self.climbed(position)[1], slopes(self.log_evidence, position), 6)
+        assert_digits(self.evaluate(position)[1], slopes(self.log_evidence, position), 6)
 
 
 FEW, MANY = 6, 40
@@ -181,28 +181,28 @@ FEW, MANY = 6, 40
 @pytest.mark.parametrize("n_rows", [FEW, MANY])
 @pytest.mark.parametrize("n_features", [1, 3])
 @pytest.mark.parametrize("name", LEARNABLE)
-def test_the_evidence_of_each_basis_and_its_slope(name, n_features, n_rows, rng):
+def test_evidence_and_gradient_with_each_basis(name, n_features, n_rows, rng):
     Problem.of(LEARNABLE[name], RULES["learnt"], rng, n_rows, n_features).check(rng)
 
 
 @pytest.mark.parametrize(("n_outputs", "weighted"), [(1, False), (1, True), (2, True)])
 @pytest.mark.parametrize("n_rows", [FEW, MANY])
 @pytest.mark.parametrize("rule", RULES)
-def test_the_evidence_of_each_prior_and_its_slope(rule, n_rows, n_outputs, weighted, rng):
+def test_evidence_and_gradient_with_each_prior(rule, n_rows, n_outputs, weighted, rng):
     basis = FOURIER["matern52, halton, ranks"]
     Problem.of(basis, RULES[rule], rng, n_rows, 2, n_outputs, weighted).check(rng)
 
 
 @pytest.mark.parametrize("rule", ["learnt", "prior given", "both given"])
-def test_the_evidence_of_a_basis_with_linear_terms_and_its_slope(rule, rng):
+def test_evidence_and_gradient_with_linear_terms(rule, rng):
     basis = GAUSSIAN["gaussian with linear"]
     Problem.of(basis, RULES[rule], rng, MANY, 3, 2, weighted=True).check(rng)
 
 
 @pytest.mark.parametrize("rule", ["learnt", "learnt without intercept", "prior given"])
 @pytest.mark.parametrize("n_rows", range(3, N_COLUMNS + 4))
-def test_the_evidence_of_about_as_many_rows_as_columns_and_its_slope(n_rows, rule, rng):
-    """Where one form of the algebra takes over from the other."""
+def test_evidence_and_gradient_with_about_as_many_rows_as_columns(n_rows, rule, rng):
+    """Around the number of rows at which the algebra switches between two forms."""
     Problem.of(FOURIER["rbf, halton"], RULES[rule], rng, n_rows, 2).check(rng)
 
 
@@ -215,13 +215,13 @@ OF_ONE_SIZE = [
 @pytest.mark.parametrize("n_rows", [FEW, MANY])
 @pytest.mark.parametrize("n_features", [1, 3])
 @pytest.mark.parametrize("name", FOURIER | LINEAR)
-def test_the_evidence_of_each_kernel_and_its_slope(name, n_features, n_rows, rng):
+def test_evidence_and_gradient_with_each_kernel(name, n_features, n_rows, rng):
     Problem.of(Exact(LEARNABLE[name]), RULES["learnt"], rng, n_rows, n_features).check(rng)
 
 
 @pytest.mark.parametrize(("n_outputs", "weighted"), [(1, False), (1, True), (2, True)])
 @pytest.mark.parametrize("rule", OF_ONE_SIZE)
-def test_the_evidence_of_each_prior_by_the_kernel_and_its_slope(rule, n_outputs, weighted, rng):
+def test_evidence_and_gradient_by_the_kernel_with_each_prior(rule, n_outputs, weighted, rng):
     basis = Exact(LINEAR["fourier, linear, ranks"])
     Problem.of(basis, RULES[rule], rng, MANY, 2, n_outputs, weighted).check(rng)
 
@@ -238,9 +238,7 @@ def test_the_evidence_of_each_prior_by_the_kernel_and_its_slope(rule, n_outputs,
         (GaussianBasis(20, width="evidence"), {}, 10, DesignObjective),
     ],
 )
-def test_few_rows_are_searched_by_the_kernel_where_there_is_one(
-    basis, prior, n_rows, expected, rng
-):
+def test_kernel_objective_is_used_for_few_rows(basis, prior, n_rows, expected, rng):
     X, Y = rng.normal(size=(n_rows, 2)), rng.normal(size=(n_rows, 1))
     model = BayesianBasisRegressor(basis, **prior)
     design = Design.of(clone(basis).fit(X), X, fit_intercept=True)

@@ -1,0 +1,143 @@
+"""Estimate of log p(x) by importance sampling, with draws from around the posterior of each row.
+
+The encoder may miss the posterior of a row. So its mean and standard deviations are estimated
+first, from the encoder's mean and pilot points all over the prior; draws are then from a mixture of
+N(mean, std^2) and a wider normal distribution, so that the tails are thick enough. The importance
+weights are those of draws from the mixture (the balance heuristic of Veach and Guibas 1995), and
+the mixture depends on x alone, not on the draws, so that the expectation of the estimate is a lower
+bound of log p(x).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..priors import LatentDistribution
+from .model import VAE
+from .row_noise import sobol_points
+
+WIDER = 4.0
+"""Standard deviation of the wide part of the mixture, relative to the other part."""
+PILOT_SPREAD = 2.0
+"""Standard deviation of the pilot points, relative to the prior: codes may lie far out in it."""
+
+
+class PilotPoints(NamedTuple):
+    """Codes all over the prior, and the decoder's outputs for them.
+
+    Attributes
+    ----------
+    z : Tensor of shape (n_points, 1, n_components) or (n_points, n_samples, n_components)
+        Codes: the same for all rows unless there is a context.
+    outputs : Tensor of shape (n_points, 1, n_outputs) or (n_points, n_samples, n_outputs)
+        The decoder's outputs.
+    """
+
+    z: Tensor
+    outputs: Tensor
+
+
+@torch.no_grad()
+def pilot_points(vae: VAE, n_points: int, context: Tensor | None = None) -> PilotPoints:
+    """Return the first points of a low-discrepancy sequence, spread more widely than the prior."""
+    uniform = torch.from_numpy(sobol_points(n_points + 1, vae.n_components)[1:])  # the first is 0
+    standard = torch.special.ndtri(uniform).to(vae.global_parameters)[:, None]
+    prior: LatentDistribution = vae.prior(context)
+    z = prior.mean + PILOT_SPREAD * prior.stddev * standard
+    if context is not None:
+        z = z.expand(-1, len(context), -1)
+    return PilotPoints(z, vae.outputs(z, context))
+
+
+def estimate_log_prob(
+    vae: VAE,
+    x: Tensor,
+    noise: Tensor,
+    n_wide: int,
+    pilot: PilotPoints,
+    context: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Estimate log p(x), also for rows whose posterior the encoder misses.
+
+    Parameters
+    ----------
+    vae : VAE
+        Model.
+    x : Tensor of shape (n_samples, n_features)
+        Data.
+    noise : Tensor of shape (n_importance_samples, n_samples, n_components)
+        Standard normal numbers.
+    n_wide : int
+        Number of draws from the wide part of the mixture, at least 1 and less than all.
+    pilot : PilotPoints
+        Pilot points, of the same context.
+    context : Tensor of shape (n_samples, n_context), default=None
+        Context.
+    mask : Tensor of bool of shape (n_samples, n_features), default=None
+        True for missing cells.
+
+    Returns
+    -------
+    log_prob : Tensor of shape (n_samples,)
+        Estimates of log p(x), or of log p(observed cells of x), in nats.
+    """
+    mean, std = posterior_moments(vae, x, pilot, context, mask)
+    steps = noise.clone()
+    steps[:n_wide] *= WIDER
+    z = torch.addcmul(mean, std, steps)
+    log_q = log_mixture(steps, n_wide / len(noise)) - std.log().sum(-1)
+    outputs = vae.outputs(z, context)
+    log_weights = vae.log_weight(x, z, outputs, log_q, context=context, mask=mask)
+    return torch.logsumexp(log_weights, 0) - math.log(len(noise))
+
+
+def log_mixture(steps: Tensor, wide_share: float) -> Tensor:
+    """Return the log density of steps, draws minus mean in units of the standard deviation.
+
+    It is without the constant of normal densities, -1/2 log(2 pi) per dimension.
+    """
+    log_narrow = -0.5 * steps.square().sum(-1)
+    log_wide = log_narrow / WIDER**2 - steps.shape[-1] * math.log(WIDER)
+    return torch.logaddexp(log_narrow + math.log1p(-wide_share), log_wide + math.log(wide_share))
+
+
+def posterior_moments(
+    vae: VAE,
+    x: Tensor,
+    pilot: PilotPoints,
+    context: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Estimate mean and standard deviation of p(z | x), each of shape (n_samples, n_components).
+
+    The points are the encoder's mean and the pilot points, with importance weights as if all were
+    draws from the distribution of the latter; each stands for a neighbourhood as wide as
+    q(z | x). Where no pilot point comes near the posterior, as in many dimensions, q(z | x) is
+    what is left.
+    """
+    q = vae.encode(x, context, mask)
+    prior: LatentDistribution = vae.prior(context)
+    z = torch.cat([q.mean[None], pilot.z.expand(-1, *q.mean.shape)])
+    log_q = -0.5 * ((z - prior.mean) / (PILOT_SPREAD * prior.stddev)).square().sum(-1)
+
+    def log_weight(points: slice, outputs: Tensor) -> Tensor:
+        return vae.log_weight(x, z[points], outputs, log_q[points], context=context, mask=mask)
+
+    log_weights = torch.cat(
+        [
+            log_weight(slice(1), vae.outputs(z[:1], context)),
+            # Pilot points are decoded once, for all rows.
+            log_weight(slice(1, None), pilot.outputs),
+        ]
+    )
+    # Far from all data a decoder may overflow: such a point gets no weight.
+    lowest = torch.finfo(x.dtype).min
+    weights = torch.softmax(log_weights.nan_to_num(nan=lowest), 0)[..., None]
+    mean = (weights * z).sum(0)
+    variance = (weights * (z - mean).square()).sum(0)
+    return mean, (variance + q.variance).sqrt()

@@ -1,0 +1,89 @@
+"""Builders: the modules that they build are checked, and decoders start where they are told."""
+
+import pytest
+import torch
+from small_vae import build_vae, normal
+from torch import nn
+
+from skgen._autoencoder.building import build, set_initial_outputs
+from skgen.likelihoods import Bernoulli, Gaussian
+from skgen.networks import MLP, ConvolutionalDecoder, seed_torch
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+@pytest.fixture(autouse=True)
+def _first_weights_are_the_same_in_any_order():
+    with seed_torch(0):
+        yield
+
+
+def without_bias(n_inputs, n_outputs):
+    return nn.Linear(n_inputs, n_outputs, bias=False)
+
+
+def bounded(n_inputs, n_outputs):
+    return nn.Sequential(nn.Linear(n_inputs, n_outputs), nn.Tanh())
+
+
+def with_statistics(n_inputs, n_outputs):
+    return nn.Sequential(nn.Linear(n_inputs, 5), nn.BatchNorm1d(5), nn.Linear(5, n_outputs))
+
+
+def with_dropout(n_inputs, n_outputs):
+    return nn.Sequential(nn.Dropout(0.5), nn.Linear(n_inputs, n_outputs))
+
+
+DECODERS = [
+    MLP((4,)), MLP(()), nn.Linear, ConvolutionalDecoder((2, 2)), without_bias, bounded,
+    with_statistics, with_dropout,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", ["shared", "row"])
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_the_decoder_starts_around_given_outputs(decoder, scale, rng):
+    vae = build_vae(nn.Linear, decoder, Gaussian(scale), 4, 2).double().eval()
+    one, other = normal(rng, 2, vae.likelihood.n_outputs(4))
+    z = normal(rng, 5, 2)
+    set_initial_outputs(vae.decoder, one)
+    first = vae.outputs(z)
+    set_initial_outputs(vae.decoder, other)
+    torch.testing.assert_close(first - vae.outputs(z), (one - other).expand(5, -1))
+    assert (first - one).abs().max() < 3
+    assert sum(parameter.equal(other) for parameter in vae.parameters()) == 1, "it is learned"
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_before_that_the_decoder_gives_what_its_builder_makes(decoder, rng):
+    with seed_torch(0):
+        encoder_first = nn.Linear(4, 4)
+        expected = decoder(2, 4).eval()
+    with seed_torch(0):
+        vae = build_vae(nn.Linear, decoder, Bernoulli(), 4, 2).eval()
+    z = normal(rng, 5, 2).float()
+    assert torch.equal(vae.encoder.weight, encoder_first.weight)
+    assert torch.equal(vae.outputs(z), expected(z))
+
+
+@pytest.mark.parametrize("builder", DECODERS)
+def test_a_module_is_built_ready_for_training(builder):
+    module = build(builder, "encoder", 3, 4)
+    assert all(part.training for part in module.modules())
+    if builder is with_statistics:
+        assert module[1].num_batches_tracked == 0
+
+
+@pytest.mark.parametrize(
+    ("builder", "error", "message"),
+    [
+        (lambda a, b: 3, TypeError, "`encoder` .* returns a torch module; got .* a int"),
+        (lambda a, b: nn.Linear, TypeError, "`encoder` .* returns a torch module; got .* a type"),
+        (lambda a, b: nn.Linear(a, 1), ValueError, r"\(n, 3\) to \(n, 4\); got shape \(2, 1\)"),
+        (lambda a, b: nn.Flatten(0), ValueError, r"`encoder` must map .* got shape \(6,\)"),
+        (lambda a, b: nn.Identity(), ValueError, "called with n_inputs=3, n_outputs=4"),
+    ],
+)
+def test_what_is_no_encoder_is_an_error_that_says_so(builder, error, message):
+    with pytest.raises(error, match=message):
+        build(builder, "encoder", 3, 4)
