@@ -36,7 +36,8 @@ class CalibrationDisplay:
 
     Attributes
     ----------
-    {axes_}
+    axes_, figure_ : ndarray of shape (2,) of matplotlib Axes, and Figure
+        The two panels, and their figure.
     histogram_ : matplotlib StepPatch
         The histogram, as a density.
     line_ : matplotlib Line2D
@@ -110,10 +111,8 @@ class CalibrationDisplay:
         ----------
         y_true : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
-        y_mean : array-like of the same shape
-            Predictive means.
-        y_std : array-like of the same shape
-            Predictive standard deviations.
+        y_mean, y_std : array-like of the same shape
+            Predictive means and standard deviations.
         degrees_of_freedom : float or array-like of shape (n_outputs,) or that of y, default=inf
             Degrees of freedom of the predictive Student-t distributions, above 2; infinite for
             normal ones.

@@ -5,6 +5,25 @@ from __future__ import annotations
 from inspect import cleandoc, getmembers_static, isfunction
 
 ENTRIES = {
+    "images": """image_shape : tuple (height, width) or (height, width, channels), default=None
+    Shape of the images; None takes a square if there is one, else strips.
+row_labels, column_labels : list of str, default=None
+    Labels of the rows and of the columns.
+xlabel, ylabel : str, default=""
+    Labels of the axes.
+
+Attributes
+----------
+{ax_}
+image_ : matplotlib AxesImage
+    All images in one.""",
+    "drawing": """image_shape : tuple (height, width) or (height, width, channels), default=None
+    Shape of the images. None takes the estimator's, else a square if there is one, else strips.
+cmap : str or Colormap, default="gray"
+    Colours of images with one channel.
+{ax}
+
+{returns}""",
     "ax": """ax : Axes, default=None
     Where to draw; None makes a figure.""",
     "axes": """ax : Axes or array of two Axes, default=None
@@ -15,8 +34,6 @@ display : instance of this class
     The display, drawn.""",
     "ax_": """ax_, figure_ : matplotlib Axes and Figure
     Axes of the display, and their figure.""",
-    "axes_": """axes_, figure_ : ndarray of shape (2,) of matplotlib Axes, and Figure
-    The two panels, and their figure.""",
     "random_state": """random_state : int, Generator, RandomState or None, default=None
     Seed; None draws afresh.""",
     "data": """x, y : ndarray of shape (n_samples,), default=None
@@ -25,8 +42,6 @@ feature_name : str, default="x"
     Label of the feature.
 target_name : str, default="y"
     Label of the target.""",
-    "scatter_kw": """scatter_kw : dict, default=None
-    Keywords of ``Axes.plot`` for the data.""",
     "along": """X : array-like of shape (n_samples, n_features)
     Data, which give the range of the feature and the values at which others are held.
 y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
@@ -44,23 +59,6 @@ target : int, default=0
     Bins of the histogram.
 color : Color, default="#0072B2"
     Colour of histogram and line.""",
-    "images": """image_shape : tuple (height, width) or (height, width, channels), default=None
-    Shape of the images; None takes a square if there is one, else strips.
-row_labels, column_labels : list of str, default=None
-    Labels of the rows and of the columns.
-xlabel, ylabel : str, default=""
-    Labels of the axes.
-
-Attributes
-----------
-ax_, figure_ : matplotlib Axes and Figure
-    Axes of the display, and their figure.
-image_ : matplotlib AxesImage
-    All images in one.""",
-    "image_shape": """image_shape : tuple (height, width) or (height, width, channels), default=None
-    Shape of the images. None takes the estimator's, else a square if there is one, else strips.""",
-    "cmap": """cmap : str or Colormap, default="gray"
-    Colours of images with one channel.""",
 }
 
 

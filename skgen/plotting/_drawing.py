@@ -50,11 +50,8 @@ def _split(ax: Any, n_panels: int) -> list[Any]:
     ax.set_axis_off()
     spec = ax.get_subplotspec()
     if spec is None:
-        width = 1 / n_panels
-        boxes = [(i * width, 0, 0.8 * width, 1) for i in range(n_panels)]
-        return [ax.inset_axes(box) for box in boxes]
-    grid = spec.subgridspec(1, n_panels)
-    return [ax.figure.add_subplot(cell) for cell in grid]
+        return [ax.inset_axes((i / n_panels, 0, 0.8 / n_panels, 1)) for i in range(n_panels)]
+    return [ax.figure.add_subplot(cell) for cell in spec.subgridspec(1, n_panels)]
 
 
 def make_room(legend: Any, points: FloatArray) -> None:

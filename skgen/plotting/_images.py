@@ -121,11 +121,7 @@ class ReconstructionDisplay(ImagesDisplay):
             Fitted.
         X : array-like of shape (n_samples, n_features)
             The rows to draw; all are drawn, so give few.
-        {image_shape}
-        {cmap}
-        {ax}
-
-        {returns}
+        {drawing}
         """
         model = final_step(estimator, "inverse_transform")
         reconstructions = np.asarray(estimator.inverse_transform(estimator.transform(X)))
@@ -181,11 +177,7 @@ class SamplesDisplay(ImagesDisplay):
         observation_noise : bool, default=False
             True draws data as they would be observed, False the decoder's means.
         {random_state}
-        {image_shape}
-        {cmap}
-        {ax}
-
-        {returns}
+        {drawing}
         """
         model = final_step(estimator, "sample")
         shape = check_n_images(n_rows, "n_rows"), check_n_images(n_columns, "n_columns")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from .._pipelines import final_estimator
+from .._pipelines import final_estimator, transform_before_final
 from .._validation import FloatArray, RandomState, check_number, check_vector, short_repr
 
 
@@ -80,9 +80,10 @@ def check_pair(value: Any, name: str, size: int, what: str) -> tuple[int, int]:
 
 def check_coverage(coverage: Any) -> FloatArray:
     """Probabilities in increasing order."""
-    levels = np.sort(np.atleast_1d(np.asarray(coverage, dtype=float)).ravel())
     remedy = "Give probabilities between 0 and 1, such as (0.5, 0.95)."
-    check_vector(levels, "coverage", levels.shape, low=0, remedy=remedy)
+    levels = np.sort(
+        check_vector(np.ravel(coverage), "coverage", (np.size(coverage),), remedy=remedy)
+    )
     if not levels.size or levels[0] <= 0 or levels[-1] >= 1:
         raise ValueError(
             f"`coverage` must lie between 0 and 1; got coverage={short_repr(coverage)}. {remedy}"
@@ -122,9 +123,10 @@ def typical_value(column: npt.NDArray[Any]) -> Any:
 
 
 def rows_along(
-    X: Any, feature: Any, grid: npt.ArrayLike | None, held: dict[Any, Any] | None
-) -> tuple[Any, FloatArray, FloatArray, str]:
-    """Rows along one feature, its values in them, its values in X, and its name."""
+    estimator: Any, X: Any, y: Any, feature: Any, grid: npt.ArrayLike | None,
+    held: dict[Any, Any] | None, target: int,
+) -> tuple[Any, dict[str, Any]]:  # fmt: skip
+    """Rows along one feature, as the last step sees them, and a display's fields of the data."""
     columns = as_columns(X)
     name = find_column(list(columns), feature, "feature")
     data = np.asarray(columns[name], dtype=float)
@@ -137,15 +139,18 @@ def rows_along(
     rows[name] = values
     table = {key: np.full(values.shape, rows[key]) for key in columns}
     if hasattr(X, "columns"):
-        return type(X)(table), values, data, str(name)
-    label = f"$x_{{{name}}}$" if len(columns) > 1 else "x"
-    return np.column_stack([*table.values()]), values, data, label
+        made, label = type(X)(table), str(name)
+    else:
+        label = f"$x_{{{name}}}$" if len(columns) > 1 else "x"
+        made = np.column_stack([*table.values()])
+    fields = {"feature_values": values, "x": data, "feature_name": label}
+    return transform_before_final(estimator, made), fields | select_target(y, target)
 
 
-def select_target(y: Any, target: int) -> tuple[FloatArray | None, str]:
-    """Values and name of one output; None and "y" without targets."""
+def select_target(y: Any, target: int) -> dict[str, Any]:
+    """A display's fields of one output, none without targets."""
     if y is None:
-        return None, "y"
+        return {}
     values = select_output(np.asarray(y, dtype=float)[..., None], target)[:, 0]
     name = list(y.columns)[target] if hasattr(y, "columns") else getattr(y, "name", None)
-    return values, "y" if name is None else str(name)
+    return {"y": values, "target_name": "y" if name is None else str(name)}

@@ -54,11 +54,7 @@ class ManifoldDisplay(ImagesDisplay):
             The latent dimensions, the first to the right, the second upward.
         n_steps : int, default=15
             Images in each direction.
-        {image_shape}
-        {cmap}
-        {ax}
-
-        {returns}
+        {drawing}
         """
         model = final_step(estimator, "explained_kl_")
         n_components = len(model.explained_kl_)
@@ -125,11 +121,7 @@ class TraversalDisplay(ImagesDisplay):
             Number of rows, those of the largest KL; None draws all.
         n_steps : int, default=9
             Values of each dimension: quantiles of the prior.
-        {image_shape}
-        {cmap}
-        {ax}
-
-        {returns}
+        {drawing}
         """
         model = final_step(estimator, "explained_kl_")
         kl = model.explained_kl_

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from scipy.special import boxcox
 from scipy.stats import multivariate_t
 
-from .._pipelines import transform_before_final
 from .._validation import FloatArray, RandomState, check_vector
 from . import _inputs as inputs
 from ._drawing import COLORS, draw_data, is_dark, make_room, panels, text_color
@@ -47,7 +46,8 @@ class PosteriorDisplay:
 
     Attributes
     ----------
-    {axes_}
+    axes_, figure_ : ndarray of shape (2,) of matplotlib Axes, and Figure
+        The two panels, and their figure.
     density_ : matplotlib QuadContourSet
         The posterior's shades.
     prior_ : list of matplotlib Line2D
@@ -121,21 +121,18 @@ class PosteriorDisplay:
         {returns}
         """
         model = inputs.final_step(estimator, "sample_y")
-        rows, values, data, name = inputs.rows_along(X, feature, grid, held)
-        rows = transform_before_final(estimator, rows)
+        rows, data = inputs.rows_along(estimator, X, y, feature, grid, held, target)
         draws = inputs.draw_functions(model, rows, n_draws, target, random_state)
         fitted = model.__sklearn_is_fitted__()
         n_weights = model.covariance_.shape[-1] if fitted else 10**6
         pair = inputs.check_pair(weights, "weights", n_weights, "weights, the intercept's first")
         prior = _prior_moments(model, pair, target, fitted)
         mean, covariance = _posterior_moments(model, pair, target) if fitted else prior
-        target_values, target_name = inputs.select_target(y, target)
+        df = np.atleast_1d(model.degrees_of_freedom_)[target] if fitted else np.inf
         return cls(
             weights=pair, posterior_mean=mean, posterior_covariance=covariance,
             prior_mean=prior[0], prior_covariance=prior[1],
-            degrees_of_freedom=_of_output(model.degrees_of_freedom_, target) if fitted else np.inf,
-            feature_values=values, draws=draws, x=data, y=target_values, true_weights=true_weights,
-            feature_name=name, target_name=target_name,
+            degrees_of_freedom=df, draws=draws, true_weights=true_weights, **data,
         ).plot(ax)  # fmt: skip
 
     def plot(
@@ -149,9 +146,8 @@ class PosteriorDisplay:
         {axes}
         cmap : str or Colormap, default=None
             Colours of the posterior density; None is "Blues", reversed on a dark background.
-        line_kw : dict, default=None
-            Keywords of ``Axes.plot`` for the functions.
-        {scatter_kw}
+        line_kw, scatter_kw : dict, default=None
+            Keywords of ``Axes.plot`` for the functions and for the data.
 
         {returns}
         """
@@ -169,13 +165,12 @@ class PosteriorDisplay:
         mean, df = self.posterior_mean, self.degrees_of_freedom
         posterior = _Weights(mean, self.posterior_covariance, df)
         cmap = ("Blues_r" if is_dark(ax) else "Blues") if cmap is None else cmap
-        reach = posterior.radius(SHADES[-1]) * np.sqrt(np.diag(posterior.shape))
-        w0, w1 = (np.linspace(m - r, m + r, 201) for m, r in zip(mean, reach, strict=True))
+        window = posterior.ellipse(SHADES[-1])
+        w0, w1 = np.linspace(window.min(axis=1), window.max(axis=1), 201, axis=1)
         edges = [posterior.density.pdf(posterior.ellipse(p, 1)[:, 0]) for p in SHADES[::-1]]
         peak = posterior.density.pdf(mean) * (1 + 1e-9)
         heights = posterior.density.pdf(np.stack(np.meshgrid(w0, w1), axis=-1))
         self.density_ = ax.contourf(w0, w1, heights, levels=[*edges, peak], cmap=cmap)
-        window = posterior.ellipse(SHADES[-1])
         self.prior_: list[Any] = []
         if np.isfinite(self.prior_covariance).all():
             window = self._draw_prior(ax)  # the same before and after a fit
@@ -212,20 +207,13 @@ class _Weights:
         self.shape = covariance * (1 - 2 / df)
         self.density = multivariate_t(mean, self.shape, df)
 
-    def radius(self, level: float) -> float:
-        """Mahalanobis distance that encloses the probability ``level``."""
-        # df ((1 - level)^(-2/df) - 1), of an F distribution; of a normal one -2 log(1 - level)
-        return float(np.sqrt(-2 * boxcox(1 - level, -2 / self.df)))
-
     def ellipse(self, level: float, n_points: int = 181) -> FloatArray:
         """Outline of the region of highest density of probability ``level``, shape (2, n)."""
+        # squared radius df ((1 - level)^(-2/df) - 1), of a normal distribution -2 log(1 - level)
+        radius = np.sqrt(-2 * boxcox(1 - level, -2 / self.df))
         angles = np.linspace(0, 2 * np.pi, n_points)
-        circle = self.radius(level) * np.stack([np.cos(angles), np.sin(angles)])
+        circle = radius * np.stack([np.cos(angles), np.sin(angles)])
         return self.mean[:, None] + np.linalg.cholesky(self.shape) @ circle
-
-
-def _of_output(values: Any, target: int) -> float:
-    return float(np.atleast_1d(values)[target])
 
 
 def _posterior_moments(
@@ -264,6 +252,6 @@ def _prior_moments(
 
     precisions = values(precision, intercept)
     if fitted and model.noise_precision == "gamma":  # they are relative to that of the noise
-        precisions *= _of_output(model.noise_precision_, target)
+        precisions *= np.atleast_1d(model.noise_precision_)[target]
     with np.errstate(divide="ignore"):
         return values(model.prior_mean, 0.0), np.diag(1 / precisions)

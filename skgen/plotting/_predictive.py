@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .._pipelines import transform_before_final
 from .._validation import FloatArray, RandomState, check_number
 from . import _inputs as inputs
 from ._drawing import COLORS, draw_data, panels
@@ -103,37 +102,30 @@ class PredictiveDisplay:
         n_draws = check_number(n_draws, "n_draws", low=0, integer=True, remedy=remedy)
         levels = inputs.check_coverage(coverage)
         model = inputs.final_step(estimator, "sample_y" if n_draws else "predict")
-        rows, values, data, name = inputs.rows_along(X, feature, grid, held)
-        rows = transform_before_final(estimator, rows)
+        rows, data = inputs.rows_along(estimator, X, y, feature, grid, held, target)
         ends = np.concatenate([1 - levels, 1 + levels]) / 2
         mean, quantiles = inputs.predict_with_quantiles(model, rows, ends, target)
         lower, upper = np.split(quantiles, 2, axis=1)
         draws = None
         if n_draws:
             draws = inputs.draw_functions(model, rows, n_draws, target, random_state)
-        target_values, target_name = inputs.select_target(y, target)
-        return cls(
-            feature_values=values, mean=mean, lower=lower, upper=upper, coverage=levels,
-            draws=draws, x=data, y=target_values, feature_name=name, target_name=target_name,
-        ).plot(ax)  # fmt: skip
+        display = cls(mean=mean, lower=lower, upper=upper, coverage=levels, draws=draws, **data)
+        return display.plot(ax)
 
     def plot(
         self, ax: Any = None, *, line_kw: dict[str, Any] | None = None,
-        band_kw: dict[str, Any] | None = None, draw_kw: dict[str, Any] | None = None,
-        scatter_kw: dict[str, Any] | None = None,
+        draw_kw: dict[str, Any] | None = None, scatter_kw: dict[str, Any] | None = None,
+        band_kw: dict[str, Any] | None = None,
     ) -> Self:  # fmt: skip
         """Draw the display.
 
         Parameters
         ----------
         {ax}
-        line_kw : dict, default=None
-            Keywords of ``Axes.plot`` for the mean.
+        line_kw, draw_kw, scatter_kw : dict, default=None
+            Keywords of ``Axes.plot`` for the mean, for functions drawn and for the data.
         band_kw : dict, default=None
             Keywords of ``Axes.fill_between`` for the intervals.
-        draw_kw : dict, default=None
-            Keywords of ``Axes.plot`` for functions drawn.
-        {scatter_kw}
 
         {returns}
         """
