@@ -12,8 +12,7 @@ from .._validation import FloatArray, short_repr
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#7F7F7F")
 """Distinguishable by all kinds of colour vision (after Okabe and Ito), on white and on black."""
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
-PANEL = (5.0, 4.0)
-"""Width and height of one panel of a new figure, in inches."""
+PANEL = (5.0, 4.0)  # width and height of one panel of a new figure, in inches
 
 
 def panels(ax: Any, n_panels: int, caller: str, *, size: tuple[float, float] = PANEL) -> list[Any]:

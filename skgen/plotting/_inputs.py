@@ -81,9 +81,8 @@ def check_pair(value: Any, name: str, size: int, what: str) -> tuple[int, int]:
 def check_coverage(coverage: Any) -> FloatArray:
     """Probabilities in increasing order."""
     remedy = "Give probabilities between 0 and 1, such as (0.5, 0.95)."
-    levels = np.sort(
-        check_vector(np.ravel(coverage), "coverage", (np.size(coverage),), remedy=remedy)
-    )
+    levels = np.ravel(coverage)
+    levels = np.sort(check_vector(levels, "coverage", levels.shape, remedy=remedy))
     if not levels.size or levels[0] <= 0 or levels[-1] >= 1:
         raise ValueError(
             f"`coverage` must lie between 0 and 1; got coverage={short_repr(coverage)}. {remedy}"
@@ -132,8 +131,8 @@ def rows_along(
     data = np.asarray(columns[name], dtype=float)
     values = np.linspace(data.min(), data.max(), 200)
     if grid is not None:
-        values = np.asarray(grid, dtype=float).ravel()
-        check_vector(values, "grid", values.shape, remedy="Give values of the feature.")
+        values = np.ravel(grid)
+        values = check_vector(values, "grid", values.shape, remedy="Give values of the feature.")
     rows = {key: typical_value(column) for key, column in columns.items() if key != name}
     rows |= {find_column(list(columns), key, "held"): value for key, value in (held or {}).items()}
     rows[name] = values

@@ -14,8 +14,7 @@ from .._validation import FloatArray, RandomState, check_vector
 from . import _inputs as inputs
 from ._drawing import COLORS, draw_data, is_dark, make_room, panels, text_color
 
-SHADES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
-"""Probabilities inside the edges of the posterior density's shades."""
+SHADES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # probabilities inside the edges of the shades
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
