@@ -16,14 +16,13 @@ import numpy as np
 
 from ._validation import (
     LARGEST,
-    check_choice,
     check_flag,
     check_number,
     check_seed,
     check_vector,
     shape_of,
     short_repr,
-)
+)  # fmt: skip
 
 
 class Kind:
@@ -36,8 +35,7 @@ class Kind:
     def check(self, value: Any, name: str, **sizes: int) -> Any:
         """Return the checked value, or raise an error that calls it ``name``.
 
-        ``sizes`` are lengths of axes, such as ``n_features``; an axis that is missing among them
-        may have any length.
+        ``sizes`` are lengths of axes, such as ``n_features``; others may have any length.
         """
         raise NotImplementedError
 
@@ -103,10 +101,7 @@ class Number(Kind):
         return not shape_of(value)
 
     def check(self, value: Any, name: str, **sizes: int) -> Any:
-        return check_number(
-            value, name, low=self.low, high=self.high, open_low=self.open_low,
-            integer=self.integer, remedy=self.remedy,
-        )  # fmt: skip
+        return check_number(value, name, integer=self.integer, **vars(self))
 
 
 class Integer(Number):
@@ -125,26 +120,22 @@ class Flag(Kind):
         return check_flag(value, name)
 
 
-class Text(Kind):
-    """A str."""
-
-    def claims(self, value: Any) -> bool:
-        return isinstance(value, str)
-
-    def check(self, value: Any, name: str, **sizes: int) -> str:
-        if not isinstance(value, str):
-            raise TypeError(f"`{name}` must be a str; got {name}={short_repr(value)}. Give a str.")
-        return value
-
-
-class Choice(Text):
+class Choice(Kind):
     """One of several strings."""
 
     def __init__(self, *choices: str) -> None:
         self.choices = choices
 
+    def claims(self, value: Any) -> bool:
+        return isinstance(value, str)
+
     def check(self, value: Any, name: str, **sizes: int) -> str:
-        return check_choice(value, name, self.choices)
+        listed, got = ", ".join(map(repr, self.choices)), f"got {name}={short_repr(value)}"
+        if not isinstance(value, str):
+            raise TypeError(f"`{name}` must be a str; {got}. Choose one of {listed}.")
+        if value not in self.choices:
+            raise ValueError(f"`{name}` must be one of {listed}; {got}. Choose one.")
+        return value
 
 
 class Vector(Kind):
@@ -187,17 +178,14 @@ class Sequence(Kind):
     remedy: str = "Give a tuple."
 
     def check(self, value: Any, name: str, **sizes: int) -> tuple[Any, ...]:
+        end = f"; got {name}={short_repr(value)}. {self.remedy}"
         is_other = isinstance(value, str | bytes | dict | set | frozenset | type)
         if is_other or len(shape_of(value)) != 1:
-            raise TypeError(
-                f"`{name}` must be a tuple of {self.noun}; got {name}={short_repr(value)}. "
-                f"{self.remedy}"
-            )
+            raise TypeError(f"`{name}` must be a tuple of {self.noun}{end}")
         items = tuple(self.kind.check(item, name) for item in value)
         if self.lengths and len(items) not in self.lengths:
             raise ValueError(
-                f"`{name}` must have {' or '.join(map(str, self.lengths))} elements; got "
-                f"{name}={short_repr(value)}. {self.remedy}"
+                f"`{name}` must have {' or '.join(map(str, self.lengths))} elements{end}"
             )
         return items
 
@@ -230,13 +218,9 @@ def check_parameters(
     owner: Any, parameters: Parameters | None = None, **sizes: int
 ) -> SimpleNamespace:
     """Return checked parameters of an object, all or those given, as attributes of their names."""
-    parameters = owner._parameters if parameters is None else parameters
-    return SimpleNamespace(
-        **{
-            name: kind.check(getattr(owner, name), name, **sizes)
-            for name, kind in parameters.items()
-        }
-    )
+    kinds = (owner._parameters if parameters is None else parameters).items()
+    checked = {name: kind.check(getattr(owner, name), name, **sizes) for name, kind in kinds}
+    return SimpleNamespace(**checked)
 
 
 def check_fields(part: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import numbers
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -100,23 +100,21 @@ def check_vector(
 ) -> FloatArray:
     """Return ``value``, an array-like of numbers, as a float array of ``shape``, or raise."""
     check_numeric(value, name, remedy=remedy)
+    got = f"got {name}={short_repr(value)}. {remedy}"
     try:
         array = np.asarray(value, dtype=np.float64)
         if np.asarray(value).dtype == bool:
             raise TypeError("bool")
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`{name}` must hold numbers only; got {name}={short_repr(value)}. {remedy}"
-        ) from error
+        raise TypeError(f"`{name}` must hold numbers only; {got}") from error
     if array.shape != shape:
         raise ValueError(
             f"`{name}` must have shape {shape}; got {name} of shape {array.shape}. {remedy}"
         )
-    if not np.all(np.isfinite(array)) or np.any(array < low) or np.any(np.abs(array) > LARGEST):
+    if not np.all((array >= low) & (np.abs(array) <= LARGEST)):
         bound = f"at least {low:g}, " if low > -np.inf else ""
         raise ValueError(
-            f"`{name}` must hold finite numbers, {bound}at most {LARGEST:g} in magnitude; "
-            f"got {name}={short_repr(value)}. {remedy}"
+            f"`{name}` must hold finite numbers, {bound}at most {LARGEST:g} in magnitude; {got}"
         )
     return array
 
@@ -131,46 +129,28 @@ def check_size(table: npt.NDArray[np.floating], name: str) -> None:
         )
 
 
-def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
-    """Return ``value`` if it is one of ``choices``, or raise."""
-    listed = ", ".join(repr(choice) for choice in choices)
-    if not isinstance(value, str):
-        raise TypeError(
-            f"`{name}` must be a str; got {name}={short_repr(value)}. Choose one of {listed}."
-        )
-    if value not in choices:
-        raise ValueError(
-            f"`{name}` must be one of {listed}; got {name}={short_repr(value)}. Choose one."
-        )
-    return value
+ENCODE = "Encode {} first, for example with sklearn.preprocessing.OneHotEncoder."
+DENSE = "Make it dense, or reduce it with sklearn.decomposition.TruncatedSVD."
 
-
-NON_NUMERIC = {
-    "text": "Encode it first, for example with sklearn.preprocessing.OneHotEncoder.",
-    "categories": "Encode them first, for example with sklearn.preprocessing.OneHotEncoder.",
-    "dates or durations": "Give them as numbers, for example as seconds since a date.",
-    "complex numbers": "Complex data not supported: give real and imaginary parts apart.",
-    "records": "Give one column per field.",
-    "nested values": "Give one number per cell.",
-    "sparse columns": "Make it dense, or reduce it with sklearn.decomposition.TruncatedSVD.",
-}
-"""Contents that a table must not have, although numpy converts some of them, with remedies."""
-
-NON_NUMERIC_KINDS = {
-    **dict.fromkeys("UST", "text"),
-    **dict.fromkeys("mM", "dates or durations"),
-    "c": "complex numbers",
-    "V": "records",
-}
-
-# Some dtypes of pandas, pyarrow and polars are not numpy's; their names tell their contents.
-NON_NUMERIC_NAMES = {
-    ("interval", "list", "large_list", "array(", "struct", "map"): "nested values",
-    ("str", "utf8", "large_string", "binary"): "text",
-    ("categor", "enum", "dictionary"): "categories",
-    ("date", "time", "duration", "period"): "dates or durations",
-    ("sparse",): "sparse columns",
-}
+# Remedy, kinds of numpy's dtypes, and names of those of pandas, pyarrow and polars, from the start.
+NON_NUMERIC: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "nested values": (
+        "Give one number per cell.", "",
+        ("interval", "list", "large_list", "array(", "struct", "map"),
+    ),
+    "text": (ENCODE.format("it"), "UST", ("str", "utf8", "large_string", "binary")),
+    "categories": (ENCODE.format("them"), "", ("categor", "enum", "dictionary")),
+    "dates or durations": (
+        "Give them as numbers, for example as seconds since a date.", "mM",
+        ("date", "time", "duration", "period"),
+    ),
+    "complex numbers": (
+        "Complex data not supported: give real and imaginary parts apart.", "c", (),
+    ),
+    "records": ("Give one column per field.", "V", ()),
+    "sparse columns": (DENSE, "", ("sparse",)),
+}  # fmt: skip
+"""Contents that a table must not have, although numpy converts some of them."""
 
 
 def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
@@ -197,7 +177,7 @@ def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
         if found := _non_numeric(dtype):
             raise ValueError(
                 f"`{name}` must hold numbers; got {found}{_column(columns, index)}. "
-                f"{remedy or NON_NUMERIC[found]}"
+                f"{remedy or NON_NUMERIC[found][0]}"
             )
     if any(str(dtype).lower() == "object" for dtype in dtypes):
         _check_items(np.asarray(table, dtype=object), name, remedy, columns)
@@ -226,33 +206,30 @@ def _column(columns: list[Any], index: int) -> str:
 
 def _non_numeric(dtype: Any) -> str:
     """Return the name in `NON_NUMERIC` of the contents of a dtype, or ""."""
-    if isinstance(dtype, np.dtype):
-        return NON_NUMERIC_KINDS.get(dtype.kind, "")
-    name = str(dtype).lower()
-    return next(
-        (found for starts, found in NON_NUMERIC_NAMES.items() if name.startswith(starts)), ""
-    )
+    name, kind = str(dtype).lower(), dtype.kind if isinstance(dtype, np.dtype) else ""
+    for found, (_, kinds, starts) in NON_NUMERIC.items():
+        if kind in kinds if kind else name.startswith(starts):
+            return found
+    return ""
 
 
 def _check_items(items: npt.NDArray[Any], name: str, remedy: str, columns: list[Any]) -> None:
     for index, item in enumerate(items.ravel()):
-        if isinstance(item, str | bytes):
-            found = "text"
-        elif isinstance(item, DATES):
-            found = "dates or durations"
-        else:
-            try:
-                item is None or float(item)  # None becomes NaN, which scikit-learn reports
-            except (TypeError, ValueError, OverflowError) as error:
-                raise TypeError(
-                    f"`{name}` must hold numbers; got {short_repr(item)}"
-                    f"{_column(columns, index)} ({error}). {remedy or 'Give one float per cell.'}"
-                ) from error
-            continue
-        raise ValueError(
-            f"`{name}` must hold numbers; got {found}{_column(columns, index)} "
-            f"({short_repr(item)}). {remedy or NON_NUMERIC[found]}"
-        )
+        start = f"`{name}` must hold numbers; got "
+        is_text = isinstance(item, str | bytes)
+        if is_text or isinstance(item, DATES):
+            found = "text" if is_text else "dates or durations"
+            raise ValueError(
+                f"{start}{found}{_column(columns, index)} ({short_repr(item)}). "
+                f"{remedy or NON_NUMERIC[found][0]}"
+            )
+        try:
+            item is None or float(item)  # None becomes NaN, which scikit-learn reports
+        except (TypeError, ValueError, OverflowError) as error:
+            raise TypeError(
+                f"{start}{short_repr(item)}{_column(columns, index)} ({error}). "
+                f"{remedy or 'Give one float per cell.'}"
+            ) from error
 
 
 def generator(random_state: RandomState) -> np.random.Generator:
