@@ -1,8 +1,7 @@
 """Kinds of constructor parameters: the values that `fit` accepts and a file may hold.
 
-A class declares its parameters once, ``_parameters: ClassVar[Parameters]``. `check_parameters`
-checks them in `fit`, `check_fields` in the ``__post_init__`` of a dataclass, and `skgen.load` asks
-`Kind.holds`.
+A class declares its parameters once, ``_parameters: ClassVar[Parameters]``, for `check_parameters`
+in `fit`, `check_fields` in the ``__post_init__`` of a dataclass, and `Kind.holds` in `skgen.load`.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from ._validation import (
     check_number,
     check_seed,
     check_vector,
+    error_message,
     shape_of,
-    short_repr,
 )  # fmt: skip
 
 
@@ -81,7 +80,7 @@ class Nothing(Kind):
 
     def check(self, value: Any, name: str, **sizes: int) -> None:
         if value is not None:
-            raise TypeError(f"`{name}` must be None; got {name}={short_repr(value)}. Give None.")
+            raise TypeError(error_message(name, "be None", value, "Give None."))
 
 
 NONE = Nothing()
@@ -130,11 +129,11 @@ class Choice(Kind):
         return isinstance(value, str)
 
     def check(self, value: Any, name: str, **sizes: int) -> str:
-        listed, got = ", ".join(map(repr, self.choices)), f"got {name}={short_repr(value)}"
+        listed = ", ".join(map(repr, self.choices))
         if not isinstance(value, str):
-            raise TypeError(f"`{name}` must be a str; {got}. Choose one of {listed}.")
+            raise TypeError(error_message(name, "be a str", value, f"Choose one of {listed}."))
         if value not in self.choices:
-            raise ValueError(f"`{name}` must be one of {listed}; {got}. Choose one.")
+            raise ValueError(error_message(name, f"be one of {listed}", value, "Choose one."))
         return value
 
 
@@ -178,15 +177,13 @@ class Sequence(Kind):
     remedy: str = "Give a tuple."
 
     def check(self, value: Any, name: str, **sizes: int) -> tuple[Any, ...]:
-        end = f"; got {name}={short_repr(value)}. {self.remedy}"
         is_other = isinstance(value, str | bytes | dict | set | frozenset | type)
         if is_other or len(shape_of(value)) != 1:
-            raise TypeError(f"`{name}` must be a tuple of {self.noun}{end}")
+            raise TypeError(error_message(name, f"be a tuple of {self.noun}", value, self.remedy))
         items = tuple(self.kind.check(item, name) for item in value)
         if self.lengths and len(items) not in self.lengths:
-            raise ValueError(
-                f"`{name}` must have {' or '.join(map(str, self.lengths))} elements{end}"
-            )
+            condition = f"have {' or '.join(map(str, self.lengths))} elements"
+            raise ValueError(error_message(name, condition, value, self.remedy))
         return items
 
     def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
@@ -214,13 +211,11 @@ class Custom(Kind):
         return self.plain(value)
 
 
-def check_parameters(
-    owner: Any, parameters: Parameters | None = None, **sizes: int
-) -> SimpleNamespace:
+def check_parameters(owner: Any, kinds: Parameters | None = None, **sizes: int) -> Any:
     """Return checked parameters of an object, all or those given, as attributes of their names."""
-    kinds = (owner._parameters if parameters is None else parameters).items()
-    checked = {name: kind.check(getattr(owner, name), name, **sizes) for name, kind in kinds}
-    return SimpleNamespace(**checked)
+    kinds = owner._parameters if kinds is None else kinds
+    values = {name: kind.check(getattr(owner, name), name, **sizes) for name, kind in kinds.items()}
+    return SimpleNamespace(**values)
 
 
 def check_fields(part: Any) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ._images import check_image_shape, guess_image_shape
 from ._parameters import NONE, Choice, Custom, Integer, Parameters, Sequence, check_fields
 from ._schema import store
-from ._validation import short_repr
+from ._validation import error_message
 
 __all__ = ["MLP", "ConvolutionalDecoder", "ConvolutionalEncoder"]
 
@@ -274,10 +274,9 @@ def _halve(size: int) -> int:
 def check_builder(builder: Any, name: str) -> Builder:
     """Return ``builder`` if it is callable and not a module already built, or raise."""
     if not callable(builder) or isinstance(builder, nn.Module):
-        raise TypeError(
-            f"`{name}` must be a str or a callable(n_inputs, n_outputs) that returns a module; got "
-            f"{name}={short_repr(builder)}. Pass a function or a class, not a module already built."
-        )
+        condition = "be a str or a callable(n_inputs, n_outputs) that returns a module"
+        remedy = "Pass a function or a class, not a module already built."
+        raise TypeError(error_message(name, condition, builder, remedy))
     return builder
 
 

@@ -14,21 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._parameters import NONE, Choice, Flag, Integer, Parameters, Seed, check_parameters
 from .._schema import SEEDS, Values, array, from_record, integer, made_of, number, store
-from .._validation import (
-    LARGEST,
-    FloatArray,
-    RandomState,
-    generator,
-)
-from ._base import FEWEST_ROWS, MOST, Basis
+from .._validation import LARGEST, FloatArray, RandomState, generator
+from ._base import FEWEST_ROWS, MOST, LearnableBasis
 from ._kernels import Kernel
-from ._placement import (
-    LENGTHS,
-    POSITIVE,
-    EmpiricalCDF,
-    distinct_rows,
-    location_and_scale,
-)
+from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location_and_scale
 
 FEWEST_WAVES, SETTLED_ROWS = 600, 4000  # the default from so many rows on
 
@@ -48,7 +37,7 @@ FEWEST_WAVES, SETTLED_ROWS = 600, 4000  # the default from so many rows on
         "_n_features_out",
     ),
 )  # fmt: skip
-class FourierBasis(Basis):
+class FourierBasis(LearnableBasis):
     """Random Fourier features of a stationary Gaussian process.
 
     ``phi(x) = sqrt(2 / n_basis) [cos(w_j' x), sin(w_j' x)]``, with frequencies w_j drawn from the
@@ -107,10 +96,8 @@ class FourierBasis(Basis):
         Point at which the phases of all waves are zero.
     scale_ : ndarray of shape (n_features,)
         Standard deviations of the features, or the length scales if they are given.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, when X has them.
+    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features_in_,)
+        Number of features, and their names if X has them.
 
     See Also
     --------
@@ -298,22 +285,6 @@ class FourierBasis(Basis):
         self._stretch()
 
     def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
-        """Vector-Jacobian product: the gradient of ``sum(gradient * Phi)`` by ``theta_``.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Rows.
-        Phi : ndarray of shape (n_samples, n_features_out)
-            Their basis functions, ``transform(X)``.
-        gradient : ndarray of shape (n_samples, n_features_out)
-            Gradient of a scalar by Phi.
-
-        Returns
-        -------
-        by_theta : ndarray of shape of ``theta_``
-            Gradient of the scalar by ``theta_``.
-        """
         half = self._spectrum.shape[1]
         by_phase = gradient[:, half : 2 * half] * Phi[:, :half]
         by_phase -= gradient[:, :half] * Phi[:, half : 2 * half]
