@@ -16,7 +16,7 @@ from .._parameters import NONE, Choice, Flag, Integer, Parameters, Seed, check_p
 from .._schema import SEEDS, Values, array, from_record, integer, made_of, number, store
 from .._validation import LARGEST, FloatArray, RandomState, generator
 from ._base import FEWEST_ROWS, MOST, LearnableBasis
-from ._kernels import Kernel
+from ._kernels import MATERN_DF, Kernel
 from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location_and_scale
 
 FEWEST_WAVES, SETTLED_ROWS = 600, 4000  # the default from so many rows on
@@ -24,17 +24,14 @@ FEWEST_WAVES, SETTLED_ROWS = 600, 4000  # the default from so many rows on
 
 @store(
     state={
-        "_seed": integer(0, SEEDS),
-        "_ranks": made_of(type(None), EmpiricalCDF),
-        "location_": array("n_features"),
-        "scale_": POSITIVE,
-        "_relative": array("n_inputs", 1e-300),
-        "_spectrum": array("n_inputs n_draws"),
+        "_seed": integer(0, SEEDS), "_ranks": made_of(type(None), EmpiricalCDF),
+        "location_": array("n_features"), "scale_": POSITIVE,
+        "_relative": array("n_inputs", 1e-300), "_spectrum": array("n_inputs n_draws"),
     },
     options={"slope_": number(0.0)},
     derived=(
-        "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_reach",
-        "_n_features_out",
+        "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_scales",
+        "_reach", "_n_features_out",
     ),
 )  # fmt: skip
 class FourierBasis(LearnableBasis):
@@ -77,10 +74,8 @@ class FourierBasis(LearnableBasis):
     ----------
     frequencies_ : ndarray of shape (n_features, n_frequencies)
         Angular frequencies, in radians per unit of X; there are two waves for each.
-    length_scale_ : ndarray of shape (n_features,)
-        Length scales, in the units of X.
-    rank_length_scale_ : ndarray of shape (n_features,)
-        Length scales of the ranks, with ``ranks=True``.
+    length_scale_, rank_length_scale_ : ndarray of shape (n_features,)
+        Length scales, in the units of X, and those of the ranks, with ``ranks=True``.
     slope_ : float
         Prior standard deviation of a slope per length scale, relative to that of all waves
         together. It starts at 1 and is learned with the length scales; 0 without linear terms.
@@ -139,10 +134,10 @@ class FourierBasis(LearnableBasis):
         if "_spectrum" not in values:
             return True
         ranks, n_features = values["_ranks"], values["n_features_in_"]
-        n_inputs = n_features * (1 if ranks is None else 2)
-        return len(values["_relative"]) == n_inputs and (
-            ranks is None or len(ranks.knots) == len(ranks.scale) == n_features
-        )
+        n_inputs = len(values["_relative"])
+        if ranks is None:
+            return n_inputs == n_features
+        return n_inputs / 2 == len(ranks.knots) == len(ranks.scale) == n_features
 
     @classmethod
     def _from_record(cls, values: Values) -> Self:
@@ -186,9 +181,8 @@ class FourierBasis(LearnableBasis):
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
         p = check_parameters(self, n_features=n_features)
-        n_basis = p.n_basis
-        if n_basis is None:
-            n_basis = 2 * round(FEWEST_WAVES * max(1, min(2, np.sqrt(SETTLED_ROWS / len(X)))) / 2)
+        factor = np.clip(np.sqrt(SETTLED_ROWS / len(X)), 1, 2)
+        n_basis = p.n_basis or 2 * round(FEWEST_WAVES * factor / 2)
         rows = distinct_rows(X, FEWEST_ROWS)
         self._ranks = EmpiricalCDF.fit(rows) if p.ranks else None
         n_inputs = n_features * (2 if p.ranks else 1)
@@ -200,7 +194,7 @@ class FourierBasis(LearnableBasis):
             self._relative[:n_features] = 1.0
         self._seed = int(generator(p.random_state).integers(2**63))
         self._n_features_out = n_basis + n_basis % 2 + n_inputs * p.linear
-        self.slope_ = 1.0 if p.linear else 0.0
+        self.slope_ = float(p.linear)
         self._draw(self._seed)
 
     def _draw(self, seed: int) -> None:
@@ -219,17 +213,19 @@ class FourierBasis(LearnableBasis):
         normal: FloatArray = ndtri(uniform[:, :-1])
         if self.kernel == "rbf":
             return normal
-        df = {"matern32": 3, "matern52": 5}[self.kernel]
+        df = MATERN_DF[self.kernel]
         return normal * np.sqrt(df / chi2.ppf(uniform[:, -1:], df))
 
     def _stretch(self) -> None:
         """Set the attributes that follow from draws and length scales."""
         n_features = len(self.scale_)
-        self.length_scale_ = self.scale_ * self._relative[:n_features]
-        self.frequencies_ = self._spectrum[:n_features] / self.length_scale_[:, None]
+        self._scales = np.append(self.scale_, [] if self._ranks is None else self._ranks.scale)
+        lengths = self._scales * self._relative
+        frequencies = self._spectrum / lengths[:, None]
+        self.length_scale_, self.frequencies_ = lengths[:n_features], frequencies[:n_features]
         if self._ranks is not None:
-            self.rank_length_scale_ = self._ranks.scale * self._relative[n_features:]
-            self._rank_frequencies = self._spectrum[n_features:] / self.rank_length_scale_[:, None]
+            self.rank_length_scale_ = lengths[n_features:]
+            self._rank_frequencies = frequencies[n_features:]
         self._reach = LARGEST * min(1.0, self.length_scale_.min())
 
     def exact_kernel(self, X: FloatArray) -> Kernel:
@@ -297,34 +293,28 @@ class FourierBasis(LearnableBasis):
 
     def _inputs(self, X: FloatArray) -> FloatArray:
         """Return features, and ranks, over their standard deviations, (n_samples, n_inputs)."""
-        return self._standardize(*self._center(X))
+        return np.hstack(self._center(X)) / self._scales
 
-    def _center(self, X: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-        """Return features and ranks, less their values where all phases are zero."""
-        ranks = None if self._ranks is None else self._ranks.centered_ranks(X)
-        return X - self.location_, ranks
-
-    def _standardize(self, features: FloatArray, ranks: FloatArray | None) -> FloatArray:
-        if self._ranks is None or ranks is None:
-            return features / self.scale_
-        return np.hstack([features / self.scale_, ranks / self._ranks.scale])
+    def _center(self, X: FloatArray) -> list[FloatArray]:
+        """Return features, and ranks, less their values where all phases are zero."""
+        ranks = [] if self._ranks is None else [self._ranks.centered_ranks(X)]
+        return [X - self.location_, *ranks]
 
     def _write(self, X: FloatArray, out: FloatArray) -> None:
         half = self._spectrum.shape[1]
-        features, ranks = self._center(X)
+        features, *ranks = self._center(X)
         phase = features @ self.frequencies_
-        if ranks is not None:
-            phase += ranks @ self._rank_frequencies
+        if ranks:
+            phase += ranks[0] @ self._rank_frequencies
         waves, linear = out[:, : 2 * half], out[:, 2 * half :]
         np.cos(phase, out=waves[:, :half])
         np.sin(phase, out=waves[:, half:])
         waves *= np.sqrt(1 / half)
         if self.slope_:
-            inputs = self._standardize(features, ranks)
+            inputs = np.hstack([features, *ranks]) / self._scales
             np.multiply(inputs, self.slope_ / self._relative, out=linear)
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
-        """Add ONNX nodes of the basis functions, as in ``transform``; return their output."""
         inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
         if self._ranks is not None:
             ranks = graph("Div", self._ranks.to_onnx(graph, X), self._ranks.scale)

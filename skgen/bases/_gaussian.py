@@ -225,9 +225,8 @@ class GaussianBasis(LearnableBasis):
             np.matmul(extended, self._exponent, out=bumps)
             if self._cancels:
                 np.minimum(bumps, 0.0, out=bumps)
-            linear[...] = standard[:, : linear.shape[1]]
         np.exp(bumps, out=bumps)
-        if n_features == 1 and self.linear_:
+        if self.linear_:
             linear[...] = (X - self.location_) / self.scale_
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:

@@ -18,8 +18,8 @@ from ._base import MOST, Basis
 
 @store(
     state={
-        "centers_": array("n_features n_basis"), "width_": _placement.POSITIVE, "_reach": number(0.0),
-        "_n_features_out": integer(1),
+        "centers_": array("n_features n_basis"), "width_": _placement.POSITIVE,
+        "_reach": number(0.0), "_n_features_out": integer(1),
     }
 )  # fmt: skip
 class SigmoidBasis(Basis):
