@@ -46,8 +46,7 @@ class FourierBasis(LearnableBasis):
     ----------
     n_basis : int, default=None
         Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
-        takes 1200 for up to 1000 rows and fewer for more rows, down to 600 from 4000 rows on, so
-        that the time to learn the length scales stays about the same.
+        takes 1200 for up to 1000 rows, and down to 600 from 4000 rows on, to save time.
     kernel : {"rbf", "matern32", "matern52"}, default="rbf"
         The kernel: squared exponential, or Matern with smoothness 3/2 or 5/2.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
@@ -64,9 +63,8 @@ class FourierBasis(LearnableBasis):
         data. The kernel is then the sum of the stationary one and a linear one, ``slope_**2``
         times the inner product.
     sampling : {"halton", "random"}, default="halton"
-        "halton" takes frequencies from a scrambled Halton sequence; the error of the kernel then
-        falls nearly as 1 / n_basis. "random" draws them independently; the error falls as
-        1 / sqrt(n_basis).
+        Source of the frequencies: a scrambled Halton sequence, with which the error of the kernel
+        falls nearly as 1 / n_basis, or independent draws, with which it falls as 1 / sqrt(n_basis).
     random_state : int, Generator, RandomState or None, default=None
         Seed of the frequencies. None draws new frequencies at each fit.
 
@@ -80,31 +78,27 @@ class FourierBasis(LearnableBasis):
         Prior standard deviation of a slope per length scale, relative to that of all waves
         together. It starts at 1 and is learned with the length scales; 0 without linear terms.
     relevance_ : ndarray of shape (n_features,)
-        Relevance of each feature: ``scale_`` divided by its length scale, combined with the same
-        ratio of its rank as the root of the sum of squares. Near 0, the basis functions do not
-        depend on that feature.
+        ``scale_`` divided by the length scales, combined with the same ratio of the ranks as the
+        root of the sum of squares. Near 0, the basis functions do not depend on that feature.
     theta_ : ndarray of shape (n_inputs,), (n_inputs + 1,) or (0,)
         Parameters that BayesianBasisRegressor learns: logarithms of the length scales divided by
         the standard deviations of the features, then of the ranks, and the logarithm of ``slope_``
         if there are linear terms. Empty unless ``length_scale="evidence"``.
-    location_ : ndarray of shape (n_features,)
-        Point at which the phases of all waves are zero.
-    scale_ : ndarray of shape (n_features,)
-        Standard deviations of the features, or the length scales if they are given.
+    location_, scale_ : ndarray of shape (n_features,)
+        Point at which the phases of all waves are zero, and standard deviations of the features,
+        or the length scales if they are given.
     n_features_in_, feature_names_in_ : int, ndarray of shape (n_features_in_,)
         Number of features, and their names if X has them.
 
     See Also
     --------
-    sklearn.kernel_approximation.RBFSampler : Random features with random phases.
     GaussianBasis : Local bumps, whose uncertainty does not grow away from the data.
 
     Notes
     -----
-    BayesianBasisRegressor does not learn the length scales with the frequencies in use, so that
-    they do not fit what is particular to one draw. For up to two rows per basis function it
-    learns them with the kernel itself (``exact_kernel``), for more rows with other frequencies
-    (``resample``). With an int as ``random_state`` these are the same at every fit, too.
+    To avoid fitting what is particular to one draw, BayesianBasisRegressor learns the length scales
+    with the kernel itself (``exact_kernel``) for up to two rows per basis function, and for more
+    rows with other frequencies (``resample``), which follow from ``random_state``, too.
 
     References
     ----------
@@ -210,7 +204,7 @@ class FourierBasis(LearnableBasis):
 
     def _spectral(self, uniform: FloatArray) -> FloatArray:
         """Return frequencies of unit length scale: normal, or Student-t with 2 nu df."""
-        normal: FloatArray = ndtri(uniform[:, :-1])
+        normal = ndtri(uniform[:, :-1])
         if self.kernel == "rbf":
             return normal
         df = MATERN_DF[self.kernel]
@@ -240,7 +234,7 @@ class FourierBasis(LearnableBasis):
         -------
         kernel : Kernel
             Its ``at(theta)`` gives the kernel matrix between the rows at ``theta_ = theta``, and
-            the vector-Jacobian product that maps a gradient by this matrix to one by ``theta_``.
+            a function from a gradient by this matrix to one by ``theta_``.
         """
         return Kernel(self._inputs(X), self.kernel, self.slope_ > 0)
 
@@ -269,8 +263,7 @@ class FourierBasis(LearnableBasis):
         check_is_fitted(self)
         if not isinstance(self.length_scale, str):
             return np.empty(0)
-        slopes = [self.slope_] if self.slope_ else []
-        return np.log(np.append(self._relative, slopes))
+        return np.log(np.append(self._relative, [self.slope_] if self.slope_ else []))
 
     @theta_.setter
     def theta_(self, theta: FloatArray) -> None:
@@ -284,8 +277,8 @@ class FourierBasis(LearnableBasis):
         half = self._spectrum.shape[1]
         by_phase = gradient[:, half : 2 * half] * Phi[:, :half]
         by_phase -= gradient[:, :half] * Phi[:, half : 2 * half]
-        by_length: FloatArray = -np.einsum("df,df->d", self._inputs(X).T @ by_phase, self._spectrum)
-        by_length /= self._relative
+        by_input = np.einsum("df,df->d", self._inputs(X).T @ by_phase, self._spectrum)
+        by_length = -by_input / self._relative
         if not self.slope_:
             return by_length
         by_slope = np.einsum("id,id->d", gradient[:, 2 * half :], Phi[:, 2 * half :])

@@ -38,9 +38,8 @@ class GaussianBasis(LearnableBasis):
     Parameters
     ----------
     n_basis : int, default=None
-        Number of basis functions, linear terms included. None means 9 for one feature, and for
-        several features 300 Gaussians and the linear terms. k-means gives at most one center per
-        distinct row.
+        Number of basis functions, linear terms included. None is 9 for one feature, else 300 and
+        the linear terms. k-means gives at most one center per distinct row.
     centers : {"auto", "even", "quantile", "kmeans"} or array-like, default="auto"
         Centers of the Gaussians: "even" spreads them evenly over the domain (for several features,
         as the points of a Halton sequence), "quantile" takes quantiles (one feature only),
@@ -48,15 +47,13 @@ class GaussianBasis(LearnableBasis):
         gives them. "auto" is "kmeans" for several features without a ``domain``, else "even".
     width : float, array-like of shape (n_features,) or "evidence", default=None
         Standard deviations s_d of the Gaussians, in the units of X. None computes them from
-        ``overlap``. "evidence" starts there, and BayesianBasisRegressor learns one width per
-        feature.
+        ``overlap``; "evidence" starts there, and BayesianBasisRegressor learns one per feature.
     overlap : float, default=None
         Width divided by the median distance between neighbouring centers, used if ``width`` is
         not a number. None is 1 for one feature, as in Bishop's figures, and 2 for several.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
-        Range of X over which the centers are spread. None takes the range of the data. A basis
-        with a domain does not depend on the data, so it suits streams, merging of models, and
-        draws from the prior.
+        Range of X over which the centers are spread, by default that of the data. A basis with a
+        domain does not depend on the data: it suits streams, merging, and draws from the prior.
     linear : {"auto"} or bool, default="auto"
         If True, each standardized feature is a basis function, too. These linear terms describe a
         trend, which continues beyond the data. "auto" adds them for several features whose
@@ -71,8 +68,7 @@ class GaussianBasis(LearnableBasis):
     linear_ : bool
         True if the last n_features columns are linear terms.
     relevance_ : ndarray of shape (n_features,)
-        Relevance of each feature: ``scale_`` divided by its width. Near 0, the Gaussians do not
-        depend on that feature.
+        ``scale_`` divided by the widths. Near 0, the Gaussians do not depend on that feature.
     theta_ : ndarray of shape (n_features,) or (0,)
         Parameters that BayesianBasisRegressor learns: logarithms of the widths divided by
         ``scale_``. Empty unless ``width="evidence"``.
@@ -83,7 +79,6 @@ class GaussianBasis(LearnableBasis):
     --------
     SigmoidBasis : Steps instead of bumps, feature by feature.
     FourierBasis : Waves, which approximate a stationary Gaussian process.
-    sklearn.kernel_approximation.Nystroem : Kernels at data points, whitened.
 
     Notes
     -----
@@ -144,8 +139,8 @@ class GaussianBasis(LearnableBasis):
         rule = _center_rule(p, n_features)
         self.linear_, n_centers = _count_columns(p, rule, n_features)
         rows = _placement.distinct_rows(X, max(FEWEST_ROWS, ROWS_PER_CENTER * n_centers))
+        low, high = _placement.feature_range(X, p.domain)
         if p.domain is not None:
-            low, high = _placement.feature_range(X, p.domain)
             self.location_, self.scale_ = (low + high) / 2, (high - low) / np.sqrt(12)
         elif rule == "given" and isinstance(p.width, np.ndarray) and not self.linear_:
             self.location_, self.scale_ = np.zeros(n_features), np.ones(n_features)
@@ -161,7 +156,6 @@ class GaussianBasis(LearnableBasis):
         elif rule == "quantile":
             self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
         else:
-            low, high = _placement.feature_range(X, p.domain)
             self.centers_ = low + (high - low) * _placement.even_points(n_centers, n_features)
         if isinstance(p.width, np.ndarray):
             self.width_ = np.broadcast_to(p.width, n_features).copy()
@@ -201,9 +195,8 @@ class GaussianBasis(LearnableBasis):
         relative_width = self.width_ / self.scale_
         centers = (self.centers_ - self.location_) / self.width_
         squares = np.einsum("ij,ij->i", centers, centers)
-        self._exponent = np.vstack(
-            [(centers / relative_width).T, np.full(len(centers), -0.5), -0.5 * squares]
-        )
+        halves = np.full(len(centers), -0.5)
+        self._exponent = np.vstack([(centers / relative_width).T, halves, halves * squares])
         self._inverse_squares = relative_width**-2
         self._cancels = squares.max() > 1e12  # the exponent may round above 0
         self._reach = LARGEST * min(1.0, self.width_.min(), self.scale_.min())
@@ -267,8 +260,7 @@ def _count_columns(parameters: SimpleNamespace, rule: str, n_features: int) -> t
     """Return True if there are linear terms, and the number of centers."""
     n_basis, linear = parameters.n_basis, parameters.linear
     if linear == "auto":
-        room = n_basis is None or n_basis > n_features
-        linear = rule == "kmeans" and n_features > 1 and room
+        linear = rule == "kmeans" and 1 < n_features < (n_basis or np.inf)
     if n_basis is None:
         return linear, LECTURE_COUNT if n_features == 1 else DEFAULT_COUNT
     n_centers = n_basis - n_features * linear

@@ -67,5 +67,4 @@ def _stationary(name: str, squares: FloatArray) -> tuple[FloatArray, FloatArray]
 
 def _quadratic(matrix: FloatArray, columns: FloatArray) -> FloatArray:
     """Return ``c' matrix c`` for each column c."""
-    forms: FloatArray = np.einsum("id,id->d", columns, matrix @ columns)
-    return forms
+    return np.einsum("id,id->d", columns, matrix @ columns)

@@ -37,13 +37,11 @@ class SigmoidBasis(Basis):
         Values of x_d at which the sigmoids are 1/2: spread evenly over the domain, at quantiles of
         each feature, or given, the same for each feature.
     width : float or array-like of shape (n_features,), default=None
-        Lengths s_d over which a sigmoid rises, in the units of X. None computes them from
-        ``overlap``.
+        Lengths s_d over which a sigmoid rises, in the units of X.
     overlap : float, default=0.5
-        Length divided by the median distance between neighbouring centers, used if ``width`` is
-        None.
+        Length divided by the median distance between neighbouring centers, if ``width`` is None.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
-        Range of X over which the centers are spread. None takes the range of the data.
+        Range of X over which the centers are spread, by default that of the data.
 
     Attributes
     ----------
@@ -104,9 +102,8 @@ class SigmoidBasis(Basis):
         if not isinstance(p.centers, str):
             self.centers_ = np.tile(p.centers, (len(low), 1))
         elif p.centers == "even":
-            self.centers_ = low[:, None] + np.outer(
-                high - low, _placement.even_points(p.n_basis, 1)
-            )
+            points = _placement.even_points(p.n_basis, 1)
+            self.centers_ = low[:, None] + np.outer(high - low, points)
         else:
             probabilities = np.linspace(0, 1, p.n_basis)
             self.centers_ = np.stack([np.quantile(np.unique(x), probabilities) for x in X.T])
