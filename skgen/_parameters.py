@@ -156,16 +156,6 @@ class Vector(Kind):
         )
         return check_vector(value, name, shape, low=self.low, remedy=self.remedy)
 
-    def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
-        try:
-            array = np.asarray(value)
-        except ValueError:  # ragged
-            return False
-        if array.dtype.kind not in "fiu" or array.ndim not in map(len, self.shapes):
-            return False
-        array = array.astype(np.float64)  # single precision does not reach the bounds
-        return bool(np.all((array >= max(self.low, -LARGEST)) & (array <= LARGEST)))
-
 
 @dataclass(frozen=True)
 class Sequence(Kind):
@@ -185,9 +175,6 @@ class Sequence(Kind):
             condition = f"have {' or '.join(map(str, self.lengths))} elements"
             raise ValueError(error_message(name, condition, value, self.remedy))
         return items
-
-    def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
-        return len(shape_of(value)) == 1 and super().holds(value, sizes)
 
 
 class Seed(Kind):
