@@ -46,7 +46,7 @@ class FourierBasis(LearnableBasis):
     ----------
     n_basis : int, default=None
         Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
-        takes 1200 for up to 1000 rows, and down to 600 from 4000 rows on, to save time.
+        takes 1200 for up to 1000 rows, and down to 600 from 4000 rows on, to learn as fast.
     kernel : {"rbf", "matern32", "matern52"}, default="rbf"
         The kernel: squared exponential, or Matern with smoothness 3/2 or 5/2.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
@@ -59,9 +59,8 @@ class FourierBasis(LearnableBasis):
         transformation: a long length scale switches off the input that is not useful.
     linear : bool, default=False
         If True, each feature, and each rank, divided by its length scale is a further basis
-        function, after the waves. These linear terms describe a trend, which continues beyond the
-        data. The kernel is then the sum of the stationary one and a linear one, ``slope_**2``
-        times the inner product.
+        function, after the waves, for a trend that continues beyond the data. The kernel is then
+        the sum of the stationary one and a linear one, ``slope_**2`` times the inner product.
     sampling : {"halton", "random"}, default="halton"
         Source of the frequencies: a scrambled Halton sequence, with which the error of the kernel
         falls nearly as 1 / n_basis, or independent draws, with which it falls as 1 / sqrt(n_basis).
@@ -117,11 +116,9 @@ class FourierBasis(LearnableBasis):
         "n_basis": NONE | Integer(1, MOST, remedy="Give the number of waves."),
         "kernel": Choice("rbf", "matern32", "matern52"),
         "length_scale": NONE | Choice("evidence") | LENGTHS,
-        "ranks": Flag(),
-        "linear": Flag(),
-        "sampling": Choice("halton", "random"),
-        "random_state": Seed(),
-    }
+        "ranks": Flag(), "linear": Flag(),
+        "sampling": Choice("halton", "random"), "random_state": Seed(),
+    }  # fmt: skip
 
     @staticmethod
     def _is_consistent(values: Values) -> bool:
@@ -139,8 +136,6 @@ class FourierBasis(LearnableBasis):
             values.setdefault("slope_", 0.0)  # files of 0.1.0 have none
         basis: Self = from_record(cls, values)
         if "_spectrum" in values:
-            n_inputs, n_draws = basis._spectrum.shape
-            basis._n_features_out = 2 * n_draws + (n_inputs if basis.slope_ else 0)
             basis._stretch()
         return basis
 
@@ -187,18 +182,15 @@ class FourierBasis(LearnableBasis):
             self.scale_ = np.broadcast_to(p.length_scale, n_features).copy()
             self._relative[:n_features] = 1.0
         self._seed = int(generator(p.random_state).integers(2**63))
-        self._n_features_out = n_basis + n_basis % 2 + n_inputs * p.linear
         self.slope_ = float(p.linear)
-        self._draw(self._seed)
+        self._draw(self._seed, (n_basis + 1) // 2)
 
-    def _draw(self, seed: int) -> None:
-        n_inputs = len(self._relative)
-        n_draws = (self._n_features_out - (n_inputs if self.slope_ else 0)) // 2
-        rng = np.random.default_rng(seed)
+    def _draw(self, seed: int, n_draws: int) -> None:
+        rng, n_numbers = np.random.default_rng(seed), len(self._relative) + 1
         if self.sampling == "random":
-            uniform = rng.random((n_draws, n_inputs + 1))
+            uniform = rng.random((n_draws, n_numbers))
         else:
-            uniform = qmc.Halton(n_inputs + 1, rng=rng).random(n_draws)
+            uniform = qmc.Halton(n_numbers, rng=rng).random(n_draws)
         self._spectrum = self._spectral(uniform).T
         self._stretch()
 
@@ -221,6 +213,8 @@ class FourierBasis(LearnableBasis):
             self.rank_length_scale_ = lengths[n_features:]
             self._rank_frequencies = frequencies[n_features:]
         self._reach = LARGEST * min(1.0, self.length_scale_.min())
+        n_inputs, n_draws = self._spectrum.shape
+        self._n_features_out = 2 * n_draws + (n_inputs if self.slope_ else 0)
 
     def exact_kernel(self, X: FloatArray) -> Kernel:
         """Return the kernel that the basis functions approximate.
@@ -247,7 +241,7 @@ class FourierBasis(LearnableBasis):
             The copy; its frequencies are the same at each call.
         """
         other = copy.deepcopy(self)
-        other._draw(self._seed + 1)
+        other._draw(self._seed + 1, self._spectrum.shape[1])
         return other
 
     @property

@@ -37,10 +37,8 @@ def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
 
 def _are_knots(value: Any, _: Sizes) -> bool:
     sizes: Sizes = {}
-    are_vectors = each(array("n"), tuple).holds(value, sizes)
-    return are_vectors and len(value) == 2 and sizes["n"] > 0 and bool(
-        np.all(np.diff(value[0]) > 0) and np.all(value[1] >= 0)
-    )  # fmt: skip
+    is_pair = each(array("n"), tuple).holds(value, sizes) and len(value) == 2 and sizes["n"] > 0
+    return is_pair and bool((np.diff(value[0]) > 0).all() and value[1].min() >= 0)
 
 
 @store("Ranks", parameters={"knots": each(Check(_are_knots), list), "scale": POSITIVE})
