@@ -13,11 +13,12 @@ from typing import Any
 import joblib
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 
 from .._documentation import register_parts
 from .._parameters import Choice, Custom
-from .._pipelines import final_estimator, is_frozen
+from .._pipelines import final_estimator
 from .._schema import TRANSFORMER
 from .._validation import FloatArray, error_message
 from ._base import Basis
@@ -75,4 +76,5 @@ def depends_on_data(basis: Any, X: FloatArray) -> bool:
 def is_learnable(basis: Any) -> bool:
     """Return True if a fitted basis, or the last step of a pipeline, has parameters to learn."""
     final = final_estimator(basis)
-    return not is_frozen(final) and hasattr(final, "vjp") and np.size(final.theta_) > 0
+    is_frozen = isinstance(final, FrozenEstimator)
+    return not is_frozen and hasattr(final, "vjp") and np.size(final.theta_) > 0

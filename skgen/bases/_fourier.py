@@ -46,7 +46,7 @@ class FourierBasis(LearnableBasis):
     ----------
     n_basis : int, default=None
         Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
-        takes 1200 for up to 1000 rows, and down to 600 from 4000 rows on, to learn as fast.
+        takes 1200 for up to 1000 rows, down to 600 from 4000 rows on, to learn in about equal time.
     kernel : {"rbf", "matern32", "matern52"}, default="rbf"
         The kernel: squared exponential, or Matern with smoothness 3/2 or 5/2.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
