@@ -25,8 +25,7 @@ DATES = (np.datetime64, np.timedelta64, dt.date, dt.time, dt.timedelta)
 @contextmanager
 def restore_on_error(estimator: object) -> Iterator[None]:
     """Restore every attribute of ``estimator``, and its generator, if the block raises."""
-    before = dict(vars(estimator))
-    random = before.get("random_state")
+    before, random = dict(vars(estimator)), vars(estimator).get("random_state")
     random_before: Any = copy.deepcopy(random) if isinstance(random, GENERATORS) else None
     try:
         yield
@@ -68,8 +67,7 @@ def check_number(
         number = int(value) if integer else float(value)
     except OverflowError as error:  # an integer or a fraction beyond the floats
         raise ValueError(message) from error
-    inside = low < number <= high if open_low else low <= number <= high
-    if not inside or abs(number) == np.inf:
+    if not low <= number <= high or (open_low and number == low) or abs(number) == np.inf:
         raise ValueError(message)
     return number
 
@@ -83,9 +81,8 @@ def check_flag(value: Any, name: str) -> bool:
 
 def shape_of(value: Any) -> tuple[int, ...]:
     """Return the shape of an array-like; a ragged list counts as a vector."""
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple):
-        return shape
+    if isinstance(getattr(value, "shape", None), tuple):
+        return value.shape
     try:
         return np.asarray(value).shape
     except ValueError:

@@ -189,8 +189,8 @@ class ConvolutionalEncoder(_ImageNetworkBuilder):
             convolution = nn.Conv2d(channels, n_filters, 3, stride=2, padding=1)
             layers += [convolution, self._activate()]
             height, width, channels = _halve(height), _halve(width), n_filters
-        n_units = height * width * channels
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(n_units, n_outputs))
+        last = nn.Linear(height * width * channels, n_outputs)
+        return nn.Sequential(*layers, nn.Flatten(), last)
 
 
 @store()
@@ -293,11 +293,9 @@ PARAMETERS: Parameters = {
 def resolve_builders(parameters: Any, n_features: int) -> tuple[Builder, Builder]:
     """Return the builders of encoder and decoder that checked `PARAMETERS` describe."""
     sizes, activation = parameters.hidden_layer_sizes, parameters.activation
-    if (shape := parameters.image_shape) is not None:
-        check_image_shape(shape, n_features)
-        default = "convolutional"
-    else:
-        shape, default = guess_image_shape(n_features), "mlp"
+    shape = parameters.image_shape or guess_image_shape(n_features)
+    check_image_shape(shape, n_features)
+    default = "convolutional" if parameters.image_shape else "mlp"
     shortcuts: dict[str, tuple[Builder, Builder]] = {
         "mlp": (MLP(sizes, activation), MLP(sizes[::-1], activation)),
         "convolutional": (
