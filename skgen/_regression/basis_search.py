@@ -86,10 +86,7 @@ def merge_duplicates(rows: Rows) -> Rows:
 def maximize_evidence(
     objective: Objective, start: FloatArray, posteriors: list[Posterior]
 ) -> FloatArray:
-    """Basis parameters of largest evidence times prior, by L-BFGS from ``start``.
-
-    ``posteriors`` are those at ``start``.
-    """
+    """Basis parameters of largest evidence times prior, by L-BFGS from ``start``."""
     log_ratio, limits = _initial_log_ratio(objective, start, posteriors), (0.0, 0.0)
     if objective.is_ratio_free:
         limits = (log_ratio - LOG_RATIO_RANGE, log_ratio + LOG_RATIO_RANGE)
@@ -113,8 +110,7 @@ def maximize_evidence(
         loss, np.append(start, log_ratio), jac=True, method="L-BFGS-B", bounds=bounds,
         options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOLERANCE, "gtol": 1e-6},
     )  # fmt: skip
-    theta: FloatArray = found.x[:-1]
-    return theta
+    return np.asarray(found.x[:-1])
 
 
 def _initial_log_ratio(

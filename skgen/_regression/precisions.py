@@ -146,11 +146,9 @@ class LinearModelSpec:
         precision = best * weighting
         if self.precision == "ard":
             precision[weighting > 0] = _relevances(data, precision[weighting > 0], fit)
-        if isinstance(self.noise, float):
-            posterior = condition(statistic, precision, self.mean, np.array([self.noise]))
-        else:
-            noise = self.noise if isinstance(self.noise, Gamma) else None
-            posterior = condition(statistic, precision, self.mean, noise)
+        noise: Any = None if self.noise == "evidence" else self.noise
+        noise = np.array([noise]) if isinstance(noise, float) else noise
+        posterior = condition(statistic, precision, self.mean, noise)
         if data.weight <= 0 or not np.all(precision[weighting > 0] > 1 / LARGEST):
             return posterior, None  # nothing to average over
         if self.precision == "ard":  # all precisions by a common factor
@@ -181,9 +179,8 @@ class LinearModelSpec:
         def terms(df: float) -> tuple[DataTerm, NoiseTerm]:
             return unit_prior_term(df), NoiseTerm(lambda _, log_variance: np.exp(log_variance))
 
-        return posterior, _Average(
-            statistic, precision, spectrum, limits, variance, data.weight, terms
-        )
+        average = _Average(statistic, precision, spectrum, limits, variance, data.weight, terms)
+        return posterior, average
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,12 +205,8 @@ class ProjectedData:
             rotation, factor = np.linalg.qr(factor[:, order])
             target, weighting = rotation.T @ target, weighting[order]
         residual = float(statistic.residual[0] + statistic.negligible[0])
-        return cls(
-            factor[n_flat:, n_flat:] / np.sqrt(weighting[n_flat:]),
-            target[n_flat:],
-            residual,
-            statistic.weight - n_flat,
-        )
+        factor = factor[n_flat:, n_flat:] / np.sqrt(weighting[n_flat:])
+        return cls(factor, target[n_flat:], residual, statistic.weight - n_flat)
 
     def spectrum(self) -> _Spectrum:
         """The singular value decomposition of the factor."""
@@ -250,13 +243,12 @@ def _decomposed(
     return singular, vectors, np.concatenate([left.T @ target[some], target[~some]])
 
 
-def _svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _svd(matrix: FloatArray) -> Any:
     """The singular value decomposition of a square matrix."""
     try:
-        left, singular, right = svd(matrix)
+        return svd(matrix)
     except np.linalg.LinAlgError:  # "divide and conquer" can fail where most values are rounding
-        left, singular, right = svd(matrix, lapack_driver="gesvd")
-    return left, singular, right
+        return svd(matrix, lapack_driver="gesvd")
 
 
 @dataclass(frozen=True, eq=False)
@@ -457,9 +449,8 @@ def _relevances(data: ProjectedData, start: FloatArray, fit: DataTerm) -> FloatA
         energy = data.residual + misfit @ misfit + shares.sum()
         value, by_energy, _ = fit(energy, 0.0)
         log_det = 0.5 * log_precision.sum() - np.log(np.diag(upper)).sum()
-        return -float(value + log_det), -(
-            by_energy * shares + 0.5 - 0.5 * precision * np.diag(inverse)
-        )
+        slope = by_energy * shares + 0.5 - 0.5 * precision * np.diag(inverse)
+        return -float(value + log_det), -slope
 
     # Unit columns: 1e-10 is as good as flat, and a weight a million times tighter than the data is
     # as good as zero.

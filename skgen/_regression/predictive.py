@@ -39,8 +39,7 @@ def joint_covariance(root: FloatArray, variance: FloatArray, noise: bool) -> Flo
     ``root`` holds ``root' phi`` of each row in a column, ``variance`` the noise variances.
     """
     shape = noise * np.eye(root.shape[1]) + root.T @ root
-    covariance: FloatArray = shape[:, :, None] * variance
-    return covariance
+    return np.asarray(shape[:, :, None] * variance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +71,7 @@ class Predictive:
     @property
     def std(self) -> FloatArray:
         """Standard deviations."""
-        std: FloatArray = self.scale * np.sqrt(variance_ratio(self.df))
-        return std
+        return np.asarray(self.scale * np.sqrt(variance_ratio(self.df)))
 
     def log_density(self, y: FloatArray) -> FloatArray:
         """Log densities at ``y``, in nats."""
@@ -86,5 +84,4 @@ class Predictive:
     def quantiles(self, probabilities: FloatArray) -> FloatArray:
         """Quantiles, one per probability along a new last axis."""
         standard = student_t.ppf(probabilities, self.df[..., None])
-        quantiles: FloatArray = self.mean[..., None] + self.scale[..., None] * standard
-        return quantiles
+        return np.asarray(self.mean[..., None] + self.scale[..., None] * standard)

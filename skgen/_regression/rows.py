@@ -55,6 +55,8 @@ class Rows:
 
     def discount_by_age(self, forgetting: float) -> Rows:
         """Rows whose weights are multiplied by ``forgetting`` once for every later row."""
+        if forgetting == 1:
+            return self
         weights = np.power(forgetting, np.arange(len(self))[::-1])
         return Rows(self.X, self.Y, weights if self.weights is None else weights * self.weights)
 
