@@ -283,9 +283,6 @@ def r2_score(rows: DaskRows, model: Any) -> float:
     return float(np.mean(np.where(varies, 1 - share, error == 0)))
 
 
-# -- tasks ----------------------------------------------------------------------------------------
-
-
 def _call(function: Callable[..., Any], check: Check, block: list[Any], *args: Any) -> Any:
     """``function(rows, *args)`` of the rows of a block, which may be none."""
     with one_blas_thread(), np.errstate(all="ignore"):

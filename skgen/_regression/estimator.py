@@ -1,8 +1,4 @@
-"""Bayesian linear regression over basis functions.
-
-The algebra follows C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006,
-sections 3.3 to 3.5; it is in ``conjugate`` and ``precisions``.
-"""
+"""Bayesian linear regression over basis functions; its algebra is in ``conjugate``."""
 
 from __future__ import annotations
 
@@ -21,13 +17,12 @@ from sklearn.utils import validation
 from sklearn.utils.validation import check_is_fitted
 
 from .._documentation import DocumentationLink
-from .._parameters import NONE, Choice, Flag, Number, Parameters, Vector, check_parameters
+from .._parameters import NONE, Choice, Flag, Integer, Number, Parameters, Vector, check_parameters
 from .._schema import FLAG, Values, from_record, integer, made_of, store
 from .._validation import (
     LARGEST,
     FloatArray,
     RandomState,
-    check_number,
     check_numeric,
     check_size,
     check_vector,
@@ -438,7 +433,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         remedy = "Give one weight per row."
         check_numeric(sample_weight, "sample_weight", remedy=remedy)
         if not shape_of(sample_weight):
-            check_number(sample_weight, "sample_weight", low=0, high=LARGEST, remedy=remedy)
+            Number(0.0, remedy=remedy).check(sample_weight, "sample_weight")
         elif is_block and len(sample_weight) == len(X) and not np.any(sample_weight):
             return Rows(X[:0], Y[:0], np.empty(0))
         weights = validation._check_sample_weight(
@@ -457,9 +452,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             check_is_fitted(self)
         check_numeric(X, "X")
         with np.errstate(all="ignore"):  # wider floats may become inf
-            features: FloatArray = validation.validate_data(self, X, reset=reset, dtype=FLOATS)
-        check_size(features, "X")
-        return features
+            X = validation.validate_data(self, X, reset=reset, dtype=FLOATS)
+        check_size(X, "X")
+        return np.asarray(X)
 
     def _check_targets(self, y: Any, n_samples: int, *, reset: bool) -> FloatArray:
         """Targets of shape (n_samples, n_outputs)."""
@@ -688,27 +683,23 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             The draws.
         """
         rng = generator(random_state)
-        n_samples = check_number(
-            n_samples, "n_samples", low=1, high=1e9, integer=True,
-            remedy="Give the number of draws.",
-        )  # fmt: skip
+        n_samples = Integer(1, 1e9, remedy="Give the number of draws.").check(
+            n_samples, "n_samples"
+        )
         shown, is_1d = dask.example_row(X), True
         if self.__sklearn_is_fitted__():
             shown = self._check_features(shown, reset=False)
             design, posteriors, is_1d = self._stream.design, self._posteriors(), self._is_1d
         else:
             design, posteriors, shown = self._prior_state(shown)
-        draws = [posterior.draw(n_samples, rng) for posterior in posteriors]
-        weights = np.concatenate([weights for weights, _ in draws], axis=1)
-        scales = np.concatenate([scale for _, scale in draws]) if observation_noise else None
-        draw = partial(_draw, design, weights, scales)
+        weights, scales = zip(*(p.draw(n_samples, rng) for p in posteriors), strict=True)
+        joined = np.concatenate(weights, axis=1)
+        draw = partial(_draw, design, joined, np.concatenate(scales) if observation_noise else None)
         if dask.is_dask(X):
             (X,) = dask.as_arrays(X)
             check = partial(type(self)()._check_features, reset=True)
             function = partial(_draw_block, draw, check, int(rng.integers(2**63)))
-            samples = dask.map_blocks(
-                function, X, dask.block_numbers(X), trailing=weights.shape[1:]
-            )
+            samples = dask.map_blocks(function, X, dask.block_numbers(X), trailing=joined.shape[1:])
         else:
             samples = draw(shown, rng)
         return samples[:, 0] if is_1d else samples
@@ -751,13 +742,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         if dask.is_dask(X, y):
             model = self._copy_for_blocks(X)
             self._check_targets(dask.example_row(y), 1, reset=False)
-            return dask.map_blocks(
-                model.log_predictive_density, *dask.as_arrays(X, y=y), trailing=()
-            )
+            function = model.log_predictive_density
+            return dask.map_blocks(function, *dask.as_arrays(X, y=y), trailing=())
         X = self._check_features(X, reset=False)
         Y = self._check_targets(y, len(X), reset=False)
-        log_density: FloatArray = self._predictive(X).log_density(Y).sum(axis=1)
-        return log_density
+        return np.asarray(self._predictive(X).log_density(Y).sum(axis=1))
 
     def score(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -787,10 +776,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """
         check_is_fitted(self)
         if noise_precision is not None:
-            check_number(
-                noise_precision, "noise_precision", low=1 / LARGEST, high=LARGEST,
-                remedy="Give a positive number, or None for the fitted one.",
-            )  # fmt: skip
+            remedy = "Give a positive number, or None for the fitted one."
+            Number(1 / LARGEST, remedy=remedy).check(noise_precision, "noise_precision")
         design, total = self._stream.design, 0.0
         for index, (posterior, precision) in enumerate(self._outputs()):
             noise: Any = self.noise_precision if noise_precision is None else noise_precision

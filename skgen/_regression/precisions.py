@@ -128,18 +128,14 @@ class LinearModelSpec:
         with one_blas_thread():  # decompositions of this size take longer on several
             return [fit(statistic.output(index)) for index in range(statistic.targets.shape[1])]
 
-    def _given(
-        self, statistic: Statistic, precision: FloatArray, noise: float | Gamma | str
-    ) -> Posterior:
+    def _given(self, statistic: Statistic, precision: FloatArray, noise: Any) -> Posterior:
         if isinstance(noise, Gamma):
             return condition(statistic, precision, self.mean, noise)
-        assert not isinstance(noise, str)
         noise_precisions = np.full(statistic.targets.shape[1], noise)
         return condition(statistic, precision / noise, self.mean, noise_precisions)
 
     def _fit_precision(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
-        weighting = np.ones(len(self.mean))
-        weighting[0] = 0.0 if self.flat_first else 1.0
+        weighting = (np.arange(len(self.mean)) >= self.flat_first).astype(np.float64)
         data = ProjectedData.of(statistic, weighting, self.mean)
         fit, spectrum = data_term(self.noise, data.weight), data.spectrum()
         best = spectrum.best(fit, spectrum.ratio_limits())
@@ -155,11 +151,11 @@ class LinearModelSpec:
             weighting, best = precision, 1.0
             spectrum = ProjectedData.of(statistic, weighting, self.mean).spectrum()
 
-        def terms(df: float) -> tuple[DataTerm, NoiseTerm]:
-            return data_term(self.noise, df), noise_term(self.noise, df)
-
         limits = spectrum.ratio_limits()
-        return posterior, _Average(statistic, weighting, spectrum, limits, best, data.weight, terms)
+        return posterior, _Average(
+            statistic, weighting, spectrum, limits, best, data.weight,
+            lambda df: (data_term(self.noise, df), noise_term(self.noise, df)),
+        )  # fmt: skip
 
     def _fit_noise(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
         precision = self.precision
@@ -176,11 +172,11 @@ class LinearModelSpec:
         if not np.all(precision[1:] > 0):
             return posterior, None
 
-        def terms(df: float) -> tuple[DataTerm, NoiseTerm]:
-            return unit_prior_term(df), NoiseTerm(lambda _, log_variance: np.exp(log_variance))
-
-        average = _Average(statistic, precision, spectrum, limits, variance, data.weight, terms)
-        return posterior, average
+        noise = NoiseTerm(lambda _, log_variance: np.exp(log_variance))
+        return posterior, _Average(
+            statistic, precision, spectrum, limits, variance, data.weight,
+            lambda df: (unit_prior_term(df), noise),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -372,7 +368,7 @@ class _Average:
             own = np.zeros((len(proper), 1))
             own[0] = 1 / corner
             deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
-        reverse: FloatArray = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
+        reverse = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
         return np.asfortranarray(reverse.T[::-1, ::-1])
 
 
