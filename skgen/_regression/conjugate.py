@@ -3,18 +3,15 @@
 The data enter through one additive statistic, the triangular factor of a QR decomposition; prior
 and noise stay outside it. Everything is written in units of the noise: with relative precisions
 ``L = prior precision / noise precision``, the posterior of the weights is
-``N(m, variance * inv(Phi' Phi + L))`` for known noise [1]_ (eqs 3.50-3.51) and the Student-t
-distribution of the same shape when the noise has a Gamma prior [1]_ (exercises 3.12-3.13).
-
-References
-----------
-.. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006, sections 3.3-3.5.
+``N(m, variance * inv(Phi' Phi + L))`` for known noise and the Student-t distribution of the same
+shape when the noise has a Gamma prior (C. M. Bishop, Pattern Recognition and Machine Learning,
+Springer 2006, eqs 3.50-3.51 and exercises 3.12-3.13).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from scipy.linalg import lapack
@@ -192,22 +189,16 @@ class Posterior:
 
     @classmethod
     def _from_record(cls, values: Values) -> Self:
-        return (cls._from_earlier if "noise_variance" in values else cls)(**values)
-
-    @classmethod
-    def _from_earlier(
-        cls, root: FloatArray, noise_variance: FloatArray, precision: FloatArray,
-        wide_scale: FloatArray | None = None, wide_root: FloatArray | None = None, **others: Any,
-    ) -> Self:  # fmt: skip
-        """Posterior from a file of 0.1.0, which has the root at the best precisions too."""
-        return cls(
-            root=root if wide_root is None else wide_root,
-            squared_scale=noise_variance if wide_scale is None else wide_scale,
-            precision=precision,
-            noise_precision=1 / noise_variance,
-            n_effective_params=effective_number_of_weights(root, precision),
-            **others,
-        )
+        if "noise_variance" in values:  # in files of 0.1.0, ``root`` is that at the best precisions
+            variance, root = values.pop("noise_variance"), values["root"]
+            wide_scale, wide_root = values.pop("wide_scale", None), values.pop("wide_root", None)
+            values |= {
+                "root": root if wide_root is None else wide_root,
+                "squared_scale": variance if wide_scale is None else wide_scale,
+                "noise_precision": 1 / variance,
+                "n_effective_params": effective_number_of_weights(root, values["precision"]),
+            }
+        return cls(**values)
 
     @property
     def noise_variance(self) -> FloatArray:

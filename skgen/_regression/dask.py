@@ -167,9 +167,8 @@ class DaskRows:
     def fit_basis(self, basis: Any) -> FloatArray:
         """Fit ``basis``; return one row of X to evaluate it on.
 
-        A basis of skgen is fitted as to all rows in memory. Another transformer that depends on
-        the data gets SEARCH_ROWS evenly spaced rows, and those with the smallest and the largest
-        value of each feature.
+        A basis of skgen is fitted to all rows; another transformer that depends on the data to
+        SEARCH_ROWS evenly spaced rows, and those with the extremes of each feature.
         """
         probe = np.random.default_rng(0).uniform(size=(10, self.n_features))
         try:
@@ -220,7 +219,7 @@ class DaskRows:
     def __getitem__(self, index: npt.NDArray[np.intp]) -> Rows:
         """Rows of these numbers, in memory."""
         if self._fetched is None or not np.isin(index, self._fetched[0]).all():
-            # One pass for these and for the rows of the basis search.
+            # In one pass for the rows of the basis search, too.
             wanted = np.union1d(index, evenly_spaced_indices(len(self), SEARCH_ROWS))
             self._fetched = wanted, self._fetch(wanted)
         fetched, rows = self._fetched
@@ -229,10 +228,10 @@ class DaskRows:
     def _fetch(self, index: npt.NDArray[np.intp]) -> Rows:
         starts = np.cumsum([0, *self.counts])
         block_of = np.searchsorted(starts, index, side="right") - 1
-        pick, check = self._delayed(_pick), self._delayed(self.check, traverse=False)
+        task, check = self._delayed(_call), self._delayed(self.check, traverse=False)
+        picks = [(block, index[block_of == block] - starts[block]) for block in np.unique(block_of)]
         parts = _compute(
-            pick(check, self.blocks[number], index[block_of == number] - starts[number])
-            for number in np.unique(block_of)
+            task(Rows.__getitem__, check, self.blocks[block], some) for block, some in picks
         )
         columns = zip(*((part.X, part.Y, part.weights) for part in parts), strict=True)
         merged: Any = (None if some[0] is None else np.concatenate(some) for some in columns)
@@ -290,10 +289,6 @@ def _call(function: Callable[..., Any], check: Check, block: list[Any], *args: A
         if len(X) or len(y):
             return function(check(*block), *args)
         return function(Rows(X, y if y.ndim == 2 else y[:, None]), *args)
-
-
-def _pick(check: Check, block: list[Any], index: npt.NDArray[np.intp]) -> Rows:
-    return check(*block)[index]
 
 
 def _find_extremes(rows: Rows) -> Extremes:

@@ -288,9 +288,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """
         with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, reset=True)
-            design, prior = self._learn_design(source)
-            statistic, n_rows = summarize(source, design, self.solver)
-            stream = Stream(design, prior, statistic)
+            empty = self._empty_stream(source)
+            statistic, n_rows = summarize(source, empty.design, self.solver)
+            stream = Stream(empty.design, empty.prior, statistic)
             _ = stream.posteriors  # computed now, so that this call raises their errors
             self._set_stream(stream, n_rows)
         return self
@@ -322,15 +322,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         first = not self.__sklearn_is_fitted__()
         with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, reset=first)
-            if first:
-                design, prior = self._learn_design(source)
-                empty = Statistic.empty(design.n_columns, source.n_outputs)
-                before, n_seen = Stream(design, prior, empty), 0
-            else:
-                before, n_seen = self._stream, self.n_samples_seen_
-                prior = self._prior(before.design)
+            before = self._empty_stream(source) if first else self._stream
+            prior = self._prior(before.design)
             stream, n_rows = before.extend(source, prior, float(self.forgetting))
-            self._set_stream(stream, n_seen + n_rows)
+            self._set_stream(stream, n_rows + (0 if first else self.n_samples_seen_))
         return self
 
     def merge(self, other: BayesianBasisRegressor) -> Self:
@@ -374,10 +369,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return joblib.hash(design.basis), design.n_columns, design.fit_intercept, shape
 
     def _set_stream(self, stream: Stream, n_samples_seen: int) -> None:
-        self._stream = stream
-        self._seen_settings = self._settings()
-        self.basis_ = stream.design.basis
-        self.n_samples_seen_ = n_samples_seen
+        self._stream, self.basis_ = stream, stream.design.basis
+        self.n_samples_seen_, self._seen_settings = n_samples_seen, self._settings()
 
     def _buffer_rows(self, X: Any, y: Any) -> bool:
         """Buffer X and y and return True if a few cheap checks show them to be valid as they are.
@@ -491,11 +484,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         basis = resolve_basis(p.basis, source.n_features)
         return Design.of(basis, source.fit_basis(basis), p.fit_intercept)
 
-    def _learn_design(self, source: Source) -> tuple[Design, LinearModelSpec]:
-        """Design, its basis fitted to ``source`` and its parameters learned, and prior."""
+    def _empty_stream(self, source: Source) -> Stream:
+        """Stream without rows, its basis fitted to ``source`` and the parameters learned."""
         design = self._fit_design(source)
         prior = self._prior(design)
-        return learn_basis(design, source, prior), prior
+        design = learn_basis(design, source, prior)
+        return Stream(design, prior, Statistic.empty(design.n_columns, source.n_outputs))
 
     def _prior(self, design: Design) -> LinearModelSpec:
         """Prior of the columns of the design matrix, from the parameters."""

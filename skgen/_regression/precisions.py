@@ -2,14 +2,11 @@
 
 Given the ratio of prior to noise precision, the best noise precision is known in closed form, so
 every isotropic choice is a smooth problem in one unknown, and one singular value decomposition
-makes each evaluation O(n_columns) [1]_ (section 3.5), [2]_. One precision per weight (automatic
-relevance determination, [1]_ section 7.2) is maximised by L-BFGS. The best precisions give the
-posterior mean; its spread is averaged over the posterior of their ratio and of the noise.
-
-References
-----------
-.. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006.
-.. [2] D. J. C. MacKay, Bayesian interpolation, Neural Computation 4(3), 1992.
+makes each evaluation O(n_columns) (C. M. Bishop, Pattern Recognition and Machine Learning, Springer
+2006, section 3.5; D. J. C. MacKay, Bayesian interpolation, Neural Computation 4(3), 1992). One
+precision per weight (automatic relevance determination, Bishop section 7.2) is found by L-BFGS. The
+best precisions give the posterior mean; its spread is averaged over the posterior of their ratio
+and of the noise.
 """
 
 from __future__ import annotations
@@ -43,7 +40,7 @@ DataTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
 
 @dataclass(frozen=True, eq=False)
 class NoiseTerm:
-    """What is known of the noise once the ratio of precisions is."""
+    """Posterior of the noise given the ratio of precisions."""
 
     variances: Callable[[FloatArray, FloatArray], FloatArray]
     """(energies, log ratios) -> the expected noise variances."""
@@ -90,7 +87,7 @@ class LooCalibration:
 )
 @dataclass(frozen=True, eq=False)
 class LinearModelSpec:
-    """What is known of weights and noise before the data, and what the evidence has to choose.
+    """Prior of weights and noise, or the rules by which the evidence chooses their precisions.
 
     ``precision`` is "evidence" (one for all weights), "ard" (one a weight) or known values, one a
     column of the design matrix. ``flat_first`` says that the first column, the intercept's, keeps a
@@ -453,13 +450,13 @@ def _relevances(data: ProjectedData, start: FloatArray, fit: DataTerm) -> FloatA
     common = np.log(start / scale**2)
     bounds = [(np.log(1e-10), np.log(1e6) + max(0.0, float(common.max())))] * len(start)
 
-    def climbed(log_precision: FloatArray, n_steps: int) -> OptimizeResult:
+    def climb(log_precision: FloatArray, n_steps: int) -> OptimizeResult:
         return minimize(
             loss, np.clip(log_precision, *bounds[0]), jac=True, method="L-BFGS-B", bounds=bounds,
             options={"maxiter": n_steps, "maxcor": 20, "ftol": 0.0, "gtol": 1e-9},
         )  # fmt: skip
 
     if len(start) > data.weight / 2:  # so many weights for the data that there are several maxima
-        tries = [climbed(common + shift, TRIAL_STEPS) for shift in SHIFTS]
+        tries = [climb(common + shift, TRIAL_STEPS) for shift in SHIFTS]
         common = min(tries, key=lambda result: float(result.fun)).x
-    return np.exp(climbed(common, 2000).x) * scale**2
+    return np.exp(climb(common, 2000).x) * scale**2

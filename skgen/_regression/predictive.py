@@ -2,11 +2,8 @@
 
 The only module that knows this family: another one takes its place by the same names. With the
 noise variance integrated out, the squared scale of a new observation is ``s^2 (1 + h)``, for the
-leverage ``h = |root' phi|^2`` of its basis functions [1]_ (eqs 3.58-3.59, exercise 3.13).
-
-References
-----------
-.. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006.
+leverage ``h = |root' phi|^2`` of its basis functions (C. M. Bishop, Pattern Recognition and Machine
+Learning, Springer 2006, eqs 3.58-3.59 and exercise 3.13).
 """
 
 from __future__ import annotations
