@@ -175,8 +175,8 @@ class Buffer:
 
 def _is_accurate(statistic: Statistic) -> bool:
     """True if a statistic from the Gram matrix is as accurate as one by QR."""
-    about_mean = np.s_[1:] if len(statistic.factor) > 1 else np.s_[:]
-    condition = condition_number(statistic.factor[about_mean, about_mean])
+    first = int(len(statistic.factor) > 1)  # the rest is about the mean
+    condition = condition_number(statistic.factor[first:, first:])
     explained = np.einsum("ij,ij->j", statistic.targets[1:], statistic.targets[1:])
     is_residual_accurate = statistic.residual > SMALLEST_RESIDUAL * explained
     return condition < LARGEST_CONDITION and bool(np.all(is_residual_accurate))

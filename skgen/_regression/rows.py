@@ -67,10 +67,8 @@ class Rows:
     def fit_basis(self, basis: Any) -> FloatArray:
         """Fit ``basis``; return one row of X to evaluate it on."""
         y = self.Y[:, 0] if self.n_outputs == 1 else self.Y
-        if self.weights is not None and has_fit_parameter(basis, "sample_weight"):
-            basis.fit(self.X, y, sample_weight=self.weights)
-        else:
-            basis.fit(self.X, y)
+        is_weighted = self.weights is not None and has_fit_parameter(basis, "sample_weight")
+        basis.fit(self.X, y, **({"sample_weight": self.weights} if is_weighted else {}))
         return self.X[:1]
 
     def reduce(self, function: Callable[..., Any], merge: Callable[..., Any], *args: Any) -> Any:
