@@ -500,7 +500,7 @@ def the_same(value: Any) -> Any:
     return value
 
 
-def unvalidated(self: Any, X: Any, likelihood: Any, *, reset: bool) -> Any:
+def unvalidated(self: Any, X: Any, likelihood: Any, reset: bool) -> Any:
     """`_validated` of a beginner."""
     X = np.asarray(X, dtype=np.float64)
     self.n_features_in_ = X.shape[1]

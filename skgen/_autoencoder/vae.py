@@ -1,7 +1,6 @@
 """The variational autoencoder as a scikit-learn transformer.
 
-Data are checked here, and answers returned in their own units. The model and its bounds are in
-``model``, fitting is in ``fitting`` and ``training``.
+The model and its bounds are in ``model``, fitting is in ``fitting`` and ``training``.
 """
 
 from __future__ import annotations
@@ -21,30 +20,15 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from .._documentation import DocumentationLink
-from .._parameters import Integer, Parameters, check_parameters
+from .._parameters import Integer, Parameters
 from .._schema import store
-from .._validation import (
-    FloatArray,
-    RandomState,
-    check_flag,
-    check_number,
-    check_numeric,
-    check_size,
-    generator,
-)
+from .._validation import FloatArray, RandomState, check_flag, check_numeric, check_size, generator
 from ..likelihoods import Likelihood, resolve_likelihood
 from ..networks import PARAMETERS as NETWORK_PARAMETERS
 from ..networks import Builder, resolve_builders
 from ..priors import StandardNormal
 from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
-from .fitting import (
-    FIT_OPTIONS,
-    FIT_PARAMETERS,
-    FIT_STATE,
-    MAX_MAGNITUDE,
-    MOST,
-    BaseAutoencoder,
-)
+from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, MAX_MAGNITUDE, MOST, BaseAutoencoder
 from .importance import estimate_log_prob, pilot_points
 from .model import VAE, Architecture
 from .row_noise import row_keys, sobol_points, uniforms
@@ -169,12 +153,11 @@ class VAETransformer(
     sklearn.decomposition.PCA : With linear networks (``hidden_layer_sizes=()``) and the Gaussian
         likelihood the model is probabilistic PCA of the standardised data.
     sklearn.decomposition.FactorAnalysis : The same model with ``Gaussian("feature")``.
-    sklearn.mixture.GaussianMixture : Another generative model with ``sample`` and
-        ``score_samples``.
 
     Notes
     -----
-    Networks are trained in single precision. Other methods compute in the precision of X.
+    Networks are trained in single precision. Other methods compute in the precision of X. All
+    methods raise a ValueError or TypeError if an argument is invalid.
 
     In an initialised process group of torch.distributed, all ranks must call `fit` and
     `partial_fit` with the same data; they train one model together, and all of them return it.
@@ -313,29 +296,20 @@ class VAETransformer(
 
         Raises
         ------
-        ValueError, TypeError
-            If X or a parameter is invalid, or if the loss becomes nan; the estimator is left as it
-            was.
-        KeyboardInterrupt
-            After Ctrl-C; the estimator keeps what it has learned.
+        ValueError, TypeError, RuntimeError, KeyboardInterrupt
+            As in `fit`.
         """
         return self._partial_fit(X)
 
-    def _validate_batch(
-        self, data: tuple[Any, ...], likelihood: Likelihood, *, reset: bool
-    ) -> Batch:
-        (X,) = data
-        return Batch(self._validate(X, likelihood, reset=reset))
+    def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
+        return Batch(self._validate(data[0], likelihood, reset))
 
-    def _architecture(self, likelihood: Likelihood, batch: Batch) -> Architecture:
+    def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_features = batch.x.shape[1]
-        p = check_parameters(self)
         builders = resolve_builders(p, n_features)
         return Architecture(*builders, likelihood, StandardNormal(), n_features, p.n_components)
 
-    # -- checks ----------------------------------------------------------------------------------
-
-    def _validate(self, X: Any, likelihood: Likelihood, *, reset: bool) -> FloatArray:
+    def _validate(self, X: Any, likelihood: Likelihood, reset: bool) -> FloatArray:
         check_numeric(X, "X")
         with np.errstate(all="ignore"):  # wider floats may become inf
             table: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
@@ -362,11 +336,6 @@ class VAETransformer(
             Latent means.
         Z_std : ndarray of shape (n_samples, n_components)
             Standard deviations of q(z | x), with ``return_std=True``.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If X is invalid.
         """
         return_std = check_flag(return_std, "return_std")
         mean, log_variance = self._latent_moments(X)
@@ -384,11 +353,6 @@ class VAETransformer(
         -------
         X : ndarray of shape (n_samples, n_features)
             Decoder means.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If Z is invalid.
         """
         check_is_fitted(self)
         check_numeric(Z, "Z")
@@ -420,11 +384,6 @@ class VAETransformer(
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
             Decoder means, ``inverse_transform(transform(X))``.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If X is invalid.
         """
         return self.inverse_transform(self._latent_moments(X)[0])
 
@@ -450,16 +409,9 @@ class VAETransformer(
         -------
         X : ndarray of shape (n_samples, n_features)
             New rows, in the units of the data.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
         """
         check_is_fitted(self)
-        n_samples = check_number(
-            n_samples, "n_samples", low=1, high=MOST, integer=True, remedy="Give a number of rows."
-        )
+        n_samples = Integer(1, MOST, remedy="Give a number of rows.").check(n_samples, "n_samples")
         noisy = check_flag(observation_noise, "observation_noise")
         rng = generator(random_state)
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
@@ -497,17 +449,10 @@ class VAETransformer(
         -------
         log_likelihood : ndarray of shape (n_samples,)
             Estimates of log p(x), in nats.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
         """
         table, x, module = self._prepare(X)
-        n_points = check_number(
-            n_importance_samples, "n_importance_samples", low=1, high=MOST, integer=True,
-            remedy="Give a number of draws per row.",
-        )  # fmt: skip
+        name = "n_importance_samples"
+        n_points = FIT_PARAMETERS[name].check(n_importance_samples, name)
         seed = int(generator(self.random_state).integers(2**63))
         n_components = self._n_features_out
         base = as_tensor(sobol_points(n_points, n_components))[:, None]
@@ -542,11 +487,6 @@ class VAETransformer(
         -------
         score : float
             Mean estimate of log p(x), in nats per row.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If X is invalid.
         """
         return float(self.score_samples(X).mean())
 
@@ -567,9 +507,8 @@ class VAETransformer(
     def _latent_moments(self, X: Any) -> tuple[FloatArray, FloatArray]:
         """Return latent means and log variances."""
         _, x, module = self._prepare(X)
-        mean, log_variance = np.split(
-            map_blocks(lambda rows: torch.cat(module.moments(rows), -1), x), 2, axis=1
-        )
+        moments = map_blocks(lambda rows: torch.cat(module.moments(rows), -1), x)
+        mean, log_variance = np.split(moments, 2, axis=1)
         return mean, log_variance
 
     def _to_data_units(self, X: FloatArray) -> FloatArray:
