@@ -17,12 +17,9 @@ from torch import Tensor
 
 from .._validation import FloatArray
 
-BLOCK_VALUES = 2**22
-"""Values of a block of rows that is worked on at a time."""
-EVALUATION_ROWS = 4096
-"""Rows that networks evaluate at a time outside of training."""
-MAX_LOADED_BYTES = 2**28
-"""Size up to which rows are transformed once and kept, rather than batch by batch."""
+BLOCK_VALUES = 2**22  # of a block of rows that is worked on at a time
+EVALUATION_ROWS = 4096  # that networks evaluate at a time outside of training
+MAX_LOADED_BYTES = 2**28  # of rows that are transformed once and kept, rather than batch by batch
 
 
 class Batch(NamedTuple):

@@ -9,15 +9,13 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from .checkpoint import Identity, differences
-
-Value = TypeVar("Value")
 
 
 @dataclass
@@ -76,7 +74,7 @@ class ProcessGroup:
         dist.all_reduce(total, group=self.group)
         return float(total) / self.size
 
-    def broadcast(self, value: Value) -> Value:
+    def broadcast(self, value: Any) -> Any:
         """Return the first rank's value."""
         if self.is_single:
             return value
@@ -84,7 +82,7 @@ class ProcessGroup:
         dist.broadcast_object_list(values, group=self.group, group_src=0)
         return values[0]
 
-    def gather(self, value: Value) -> list[Value]:
+    def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks."""
         values = [value] * self.size
         if not self.is_single:

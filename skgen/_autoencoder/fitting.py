@@ -1,7 +1,4 @@
-"""Fitting of autoencoders: everything that `fit` and `partial_fit` of the estimators share.
-
-Seeds, the split for early stopping, warm start, checkpoints, the ranks of a process group, results.
-"""
+"""Fitting of autoencoders: everything that `fit` and `partial_fit` of the estimators share."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from torch import Tensor
 
 from .. import _schema as schema
 from .._parameters import Choice, Custom, Flag, Integer, Number, Parameters, Seed, check_parameters
-from .._schema import Sizes, Values
+from .._schema import MOST, Sizes, Values
 from .._validation import FloatArray, generator, restore_on_error, short_repr
 from ..likelihoods import LIKELIHOOD, Likelihood, StandardizedLikelihood, resolve_likelihood
 from ..likelihoods._base import STANDARDIZED
@@ -33,13 +30,9 @@ from .distributed import ProcessGroup, process_group
 from .model import VAE, Architecture, restore
 from .training import EarlyStopping, TrainingResult, TrainingSettings, VariationalObjective
 
-MOST = 10**9
-MAX_KL_ROWS = 10_000
-"""Training rows of which `explained_kl_` is the mean, at most."""
-COLLAPSE_THRESHOLD = 0.01
-"""Nats below which a latent dimension has collapsed."""
-MAX_MAGNITUDE = {torch.float32: 1e15, torch.float64: 1e100}
-"""Largest magnitude of a value that networks of each precision are given."""
+MAX_KL_ROWS = 10_000  # of which `explained_kl_` is the mean
+COLLAPSE_THRESHOLD = 0.01  # nats below which a latent dimension has collapsed
+MAX_MAGNITUDE = {torch.float32: 1e15, torch.float64: 1e100}  # of a value that networks are given
 NOT_IN_IDENTITY = {"checkpoint", "callbacks", "verbose", "device"}
 """Parameters that do not change the outcome of a fit, or not in a way that can be told."""
 
@@ -58,16 +51,11 @@ FIT_PARAMETERS: Parameters = {
     "n_iter_no_change": Integer(1, MOST, remedy="10 is usual."),
     "tol": Number(0.0, MOST, remedy="It is in nats per row."),
     "warm_start": Flag(),
-    "callbacks": Custom(
-        lambda value, _: training.check_callbacks(value),
-        lambda value: value is None or value in ([], ()),
-    ),
+    "callbacks": Custom(training.check_callbacks, lambda value: value is None or value in ([], ())),
     # Only the rank that writes the checkpoint checks its path; a file may not choose one.
     "checkpoint": Custom(lambda value, _: value, lambda value: value is None),
     "verbose": Flag() | Integer(0, MOST, remedy="1 shows progress."),
-    "device": Custom(
-        lambda value, _: training.check_device(value), lambda value: isinstance(value, str)
-    ),
+    "device": Custom(training.check_device, lambda value: isinstance(value, str)),
     "random_state": Seed(),
 }
 """Parameters that all autoencoders have."""
@@ -100,9 +88,8 @@ FIT_STATE = {
 FIT_OPTIONS = {
     "_split_seed": schema.integer(0, schema.SEEDS),
     "adam": schema.each(schema.Check(_are_moments)),
-    **STANDARDIZED,
+    **STANDARDIZED,  # in files of 0.1.0 they belong to the estimator
 }
-"""The location and scale of the data belong to the estimator in files of 0.1.0."""
 
 
 class BaseAutoencoder(BaseEstimator):
@@ -112,17 +99,10 @@ class BaseAutoencoder(BaseEstimator):
     `_architecture`; a conditional one extends `_views` by its context.
     """
 
-    _data_names: ClassVar[Batch] = Batch("X", "context", "mask")
-    """Names of the parts of a batch in errors and checkpoints."""
-
+    _data_names: ClassVar[Batch] = Batch("X", "context", "mask")  # in errors and checkpoints
     module_: VAE
-    explained_kl_: FloatArray
     history_: dict[str, list[Any]]
     n_iter_: int
-    n_features_in_: int
-    _seed: int
-    _split_seed: int
-    _optimizer_state: dict[str, Any]
 
     @abstractmethod
     def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
@@ -158,9 +138,7 @@ class BaseAutoencoder(BaseEstimator):
             p.n_epochs_before = self.n_iter_ if p.warm else 0
             result = self._train(data, p, ranks, Checkpoint())
         if result.interrupted:
-            raise KeyboardInterrupt(
-                "The pass was interrupted; what the estimator has learned is kept."
-            )
+            raise KeyboardInterrupt("The pass was interrupted; what has been learned is kept.")
         return self
 
     def _check_parameters(self) -> SimpleNamespace:
@@ -186,7 +164,7 @@ class BaseAutoencoder(BaseEstimator):
             identity = self._identity(batch, vae)
             ranks.check_identity(identity)
             checkpoint.check_identity(identity)
-        settings = _settings(p, loss_offset=-_mean_log_jacobian(batch.x, vae.likelihood))
+        settings = _settings(p, -float(vae.likelihood.log_jacobian(batch.x).sum(axis=1).mean()))
         continues = p.warm and not settings.one_cycle
         optimizer_state = vars(self).get("_optimizer_state") if continues else None
         random = torch.Generator().manual_seed(next(seeds))
@@ -202,9 +180,8 @@ class BaseAutoencoder(BaseEstimator):
         """Seeds of weights, split, training and the next fit; those of the checkpoint if any."""
         rng = np.random.default_rng(self._seed if p.warm else generator(p.random_state))
         seeds = rng.integers(2**63, size=4).tolist()
-        checkpoint.seeds, checkpoint.epoch = ranks.broadcast(
-            (checkpoint.seeds or seeds, checkpoint.epoch)
-        )
+        start = checkpoint.seeds or seeds, checkpoint.epoch
+        checkpoint.seeds, checkpoint.epoch = ranks.broadcast(start)
         return iter(checkpoint.seeds)
 
     def _build(self, p: Any, batch: Batch, likelihood: Likelihood, seeds: Iterator[int]) -> VAE:
@@ -269,12 +246,9 @@ class BaseAutoencoder(BaseEstimator):
             "networks": digest(vae),
         }
 
-    # -- results ---------------------------------------------------------------------------------
-
     def _store(self, vae: VAE, result: TrainingResult, warm: bool) -> None:
         """Store networks, history and the optimiser's state."""
-        before = self.history_ if warm else {}
-        n_before = self.n_iter_ if warm else 0
+        before, n_before = (self.history_, self.n_iter_) if warm else ({}, 0)
         self.history_ = {
             name: before.get(name, [None] * n_before)
             + result.history.get(name, [None] * result.n_epochs)
@@ -315,8 +289,6 @@ class BaseAutoencoder(BaseEstimator):
         """Minus the objective of each epoch, in nats per row and in the data's own units."""
         check_is_fitted(self)
         return self.history_["train_loss"]
-
-    # -- files and pickles -----------------------------------------------------------------------
 
     def _to_record(self) -> Values:
         values = schema.to_record(self)
@@ -387,23 +359,14 @@ def _settings(p: Any, loss_offset: float) -> TrainingSettings:
 
 def _adam_state(vae: VAE, moments: list[Any]) -> dict[str, Any]:
     """State of the optimiser with given moments, in the order of the parameters."""
-    parameters = list(vae.parameters())
-    for moment, parameter in zip(moments, parameters, strict=True):
-        if moment is not None and moment["exp_avg"].shape != parameter.shape:
-            raise ValueError("Adam's moments do not fit the networks")
     # As in `training`; the learning rate is set when training continues.
-    adam = torch.optim.Adam(parameters, fused=True, maximize=True).state_dict()
-    adam["state"] = {
-        i: {name: torch.from_numpy(value) for name, value in moment.items()}
-        for i, moment in enumerate(moments)
-        if moment is not None
-    }
+    adam = torch.optim.Adam(vae.parameters(), fused=True, maximize=True).state_dict()
+    for index, (moment, parameter) in enumerate(zip(moments, vae.parameters(), strict=True)):
+        if moment is not None:
+            if moment["exp_avg"].shape != parameter.shape:
+                raise ValueError("Adam's moments do not fit the networks")
+            adam["state"][index] = {name: torch.from_numpy(value) for name, value in moment.items()}
     return adam
-
-
-def _mean_log_jacobian(X: FloatArray, likelihood: Likelihood) -> float:
-    """Mean over rows of log |d transform(x) / dx|, in nats."""
-    return float(likelihood.log_jacobian(X).sum(axis=1).mean())
 
 
 def _architecture_error(before: Architecture, now: Architecture) -> ValueError:

@@ -1,4 +1,4 @@
-"""Training by skorch: its optimiser, callbacks and history, around our own loop over batches.
+"""Training by skorch's optimiser, callbacks and history around a loop over batches of our own.
 
 The loop draws one permutation per epoch and selects whole batches, without collating single rows.
 Each rank of a process group takes its share of each batch and of the noise that is drawn for it.
@@ -32,12 +32,9 @@ from .checkpoint import Checkpoint
 from .distributed import ProcessGroup
 from .model import VAE
 
-RISING_SHARE = 0.3
-"""Share of a one-cycle schedule in which the learning rate rises."""
-INITIAL_RATE, FINAL_RATE = 1 / 25, 1 / 1e4
-"""Learning rates at both ends of the cycle, in units of its peak."""
-CHECK_ROWS = 100
-"""Rows of which the loss after the last step is checked."""
+RISING_SHARE = 0.3  # of a one-cycle schedule, in which the learning rate rises
+INITIAL_RATE, FINAL_RATE = 1 / 25, 1 / 1e4  # at both ends of the cycle, in units of its peak
+CHECK_ROWS = 100  # of which the loss after the last step is checked
 SKORCH_COLUMNS = {"batches", "epoch", "train_loss_best", "valid_loss_best"}
 """Columns that skorch keeps in its history for itself and its callbacks."""
 
@@ -81,11 +78,10 @@ class RankObjective(nn.Module):
     def forward(self, batch: Batch, noise: Tensor, kl_weight: float, n_rows: int) -> Tensor:
         """Share by this rank's rows of a batch of ``n_rows``; 0 if its row is a stand-in."""
         share = self.ranks.n_own_rows(n_rows) / n_rows
-
-        def mean_over_batch(mean: Tensor) -> Tensor:
-            return self.ranks.sum_on_device(mean.detach() * share)
-
-        value = self.objective.value(self.vae, batch, noise, kl_weight, mean_over_batch)
+        value = self.objective.value(
+            self.vae, batch, noise, kl_weight,
+            lambda mean: self.ranks.sum_on_device(mean.detach() * share),
+        )  # fmt: skip
         return value * (share * self.ranks.size)
 
 
@@ -169,8 +165,7 @@ def train(
         if early_stopping is not None and early_stopping.state:
             vae.load_state_dict(early_stopping.state)
         first_rows = data.select(torch.arange(min(CHECK_ROWS, data.n_rows)))
-        last_loss = net.evaluate(first_rows, seed)
-    net.check_finite(last_loss, "after the last step")
+        net.check_finite(net.evaluate(first_rows, seed), "after the last step")
     vae.eval().zero_grad()
     vae.requires_grad_(True)  # callbacks may have frozen some
     return TrainingResult(net.completed_epochs(), net.optimizer_.state_dict(), interrupted)
@@ -186,14 +181,14 @@ def watch_ctrl_c() -> Iterator[list[bool]]:
         raise KeyboardInterrupt
 
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, press)
+        try:
+            yield presses
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    else:
         yield presses
-        return
-    signal.signal(signal.SIGINT, press)
-    try:
-        yield presses
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Net(NeuralNet):
@@ -206,15 +201,15 @@ class _Net(NeuralNet):
         super().__init__(
             vae, criterion=nn.Identity, optimizer=torch.optim.Adam, optimizer__fused=True,
             optimizer__maximize=True, lr=settings.learning_rate, max_epochs=settings.max_iter,
-            batch_size=settings.batch_size, train_split=None,
+            batch_size=settings.batch_size, train_split=None, device=settings.device,
             callbacks=list(settings.callbacks) or "disable",
-            verbose=settings.verbose if ranks.is_first else 0, device=settings.device,
+            verbose=settings.verbose if ranks.is_first else 0,
         )  # fmt: skip
         self.data, self.settings, self.generator = data, settings, generator
         self.early_stopping, self.ranks, self.checkpoint = early_stopping, ranks, checkpoint
         # Networks that are not ours may draw from torch's global generators: dropout.
-        builders, known = vae.architecture[:2], tuple(PARTS.values())
-        self.draws_globally = not all(isinstance(builder, known) for builder in builders)
+        known = tuple(PARTS.values())
+        self.draws_globally = not all(isinstance(body, known) for body in vae.architecture[:2])
         self.best: dict[str, float] = {}
 
     def get_default_callbacks(self) -> list[Any]:
@@ -344,7 +339,9 @@ class _Net(NeuralNet):
             self.optimizer_.step()
             values[index] = value.detach()
             if watched:
-                self._end_batch(batch, -values[index])
+                self.history.record_batch("train_loss", settings.loss_offset - float(values[index]))
+                self.history.record_batch("train_batch_size", batch.n_rows)
+                self._notify_batch("on_batch_end", batch, loss=-values[index], y_pred=None)
         if not watched:
             self.history.new_batch()  # skorch's Checkpoint asks for the last one
         sizes = torch.tensor([len(rows) for rows in batches], dtype=torch.float64)
@@ -367,8 +364,7 @@ class _Net(NeuralNet):
             batch = batch._replace(x=binarize(batch.x, generator)).map(self.ranks.share)
         else:
             batch = data.select(self.ranks.share(rows))
-        n_components = self.module_.n_components
-        noise = self.settings.objective.draw_noise(len(rows), n_components, generator)
+        noise = self.settings.objective.draw_noise(len(rows), self.module_.n_components, generator)
         noise = self.ranks.share(noise, dim=-2).to(self.device, batch.x.dtype)
         return batch.map(Tensor.to, self.device), noise
 
@@ -387,11 +383,6 @@ class _Net(NeuralNet):
 
     def _notify_batch(self, event: str, batch: Batch, **arguments: Any) -> None:
         self.notify(event, batch=(batch.for_callbacks, None), training=True, **arguments)
-
-    def _end_batch(self, batch: Batch, loss: Tensor) -> None:
-        self.history.record_batch("train_loss", float(loss) + self.settings.loss_offset)
-        self.history.record_batch("train_batch_size", batch.n_rows)
-        self._notify_batch("on_batch_end", batch, loss=loss, y_pred=None)
 
     def check_finite(self, loss: float, when: str) -> None:
         """Raise if a loss is not finite."""
@@ -425,7 +416,7 @@ def _watches_batches(callback: Callback) -> bool:
     return any(getattr(type(callback), name) is not getattr(Callback, name) for name in names)
 
 
-def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
+def check_callbacks(callbacks: Any, name: str) -> tuple[Any, ...]:
     """Return the callbacks if skorch can call them, else raise."""
     if callbacks is None:
         return ()
@@ -434,26 +425,26 @@ def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
         is_pair = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
         if not isinstance(entry[1] if is_pair else entry, Callback):
             raise TypeError(
-                "`callbacks` must be a list of skorch callbacks, or of pairs (name, callback); got "
-                f"callbacks={short_repr(callbacks)}. Derive them from skorch.callbacks.Callback."
+                f"`{name}` must be a list of skorch callbacks, or of pairs (name, callback); got "
+                f"{name}={short_repr(callbacks)}. Derive them from skorch.callbacks.Callback."
             )
     names = [entry[0] for entry in callbacks if isinstance(entry, tuple)]
     if len(set(names)) < len(names):
         raise ValueError(
-            f"`callbacks` must have distinct names; got {short_repr(names)}. Leave names out."
+            f"`{name}` must have distinct names; got {short_repr(names)}. Leave names out."
         )
     return tuple(callbacks)
 
 
-def check_device(device: Any) -> str:
+def check_device(device: Any, name: str) -> str:
     """Return the name of ``device`` if torch can compute there, else raise."""
     remedy = "Give 'cpu', or the name of a device that this machine has, such as 'cuda'."
     if not isinstance(device, str | torch.device):
-        raise TypeError(f"`device` must be a str; got device={short_repr(device)}. {remedy}")
+        raise TypeError(f"`{name}` must be a str; got {name}={short_repr(device)}. {remedy}")
     try:
         torch.zeros(1, device=device).cpu()
     except Exception as error:  # torch's backends raise many kinds
         raise ValueError(
-            f"`device` must be a device at hand; got device={short_repr(device)}. {remedy}"
+            f"`{name}` must be a device at hand; got {name}={short_repr(device)}. {remedy}"
         ) from error
     return str(device)

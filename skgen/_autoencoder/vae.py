@@ -1,13 +1,11 @@
-"""The variational autoencoder as a scikit-learn transformer.
-
-The model and its bounds are in ``model``, fitting is in ``fitting`` and ``training``.
-"""
+"""The variational autoencoder as a scikit-learn transformer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Any, ClassVar, Literal, Self
 
@@ -19,25 +17,21 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
+from .. import networks
 from .._documentation import DocumentationLink
 from .._parameters import Integer, Parameters
-from .._schema import store
+from .._schema import MOST, store
 from .._validation import FloatArray, RandomState, check_flag, check_numeric, check_size, generator
 from ..likelihoods import Likelihood, resolve_likelihood
-from ..networks import PARAMETERS as NETWORK_PARAMETERS
-from ..networks import Builder, resolve_builders
 from ..priors import StandardNormal
 from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
-from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, MAX_MAGNITUDE, MOST, BaseAutoencoder
+from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, MAX_MAGNITUDE, BaseAutoencoder
 from .importance import estimate_log_prob, pilot_points
 from .model import VAE, Architecture
 from .row_noise import row_keys, sobol_points, uniforms
 
-MOST_COMPONENTS = 20_000
-MAX_PILOT_POINTS = 512
-"""Points at which the posteriors of all rows are looked for before draws are made, at most."""
-SECOND_STREAM = np.uint64(0x5DEECE66D)
-"""Turns a row's key into one for random numbers that are independent of the first key's."""
+MAX_PILOT_POINTS = 512  # at which the posteriors of all rows are looked for before draws are made
+SECOND_STREAM = np.uint64(0x5DEECE66D)  # turns the key of a row into that of an independent stream
 
 
 @store(state=FIT_STATE, options=FIT_OPTIONS)
@@ -162,9 +156,6 @@ class VAETransformer(
     In an initialised process group of torch.distributed, all ranks must call `fit` and
     `partial_fit` with the same data; they train one model together, and all of them return it.
 
-    Ctrl-C during ``fit`` raises a KeyboardInterrupt that says how many epochs are completed; the
-    estimator keeps the weights and can be used.
-
     References
     ----------
     .. [1] D. P. Kingma and M. Welling, Auto-encoding variational Bayes, ICLR 2014.
@@ -185,8 +176,8 @@ class VAETransformer(
     __module__ = "skgen"
 
     _parameters: ClassVar[Parameters] = {
-        "n_components": Integer(1, MOST_COMPONENTS, remedy="Give the number of latent dimensions."),
-        **NETWORK_PARAMETERS,
+        "n_components": Integer(1, 20_000, remedy="Give the number of latent dimensions."),
+        **networks.PARAMETERS,
         **FIT_PARAMETERS,
     }
 
@@ -197,8 +188,8 @@ class VAETransformer(
         likelihood: str | Likelihood = "gaussian",
         hidden_layer_sizes: Sequence[int] = (256,),
         activation: str = "silu",
-        encoder: str | Builder | None = None,
-        decoder: str | Builder | None = None,
+        encoder: str | networks.Builder | None = None,
+        decoder: str | networks.Builder | None = None,
         image_shape: tuple[int, ...] | None = None,
         beta: float = 1.0,
         kl_warmup: int = 0,
@@ -245,8 +236,6 @@ class VAETransformer(
         self.device = device
         self.random_state = random_state
 
-    # -- fitting ---------------------------------------------------------------------------------
-
     def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
         """Fit the model to X, from new weights or, with ``warm_start``, from those of the last fit.
 
@@ -270,7 +259,7 @@ class VAETransformer(
         RuntimeError
             If another rank of the process group fails; the estimator is left as it was.
         KeyboardInterrupt
-            After Ctrl-C; the estimator keeps what it has learned.
+            After Ctrl-C; the estimator keeps what it has learned and can be used.
 
         Warns
         -----
@@ -302,21 +291,17 @@ class VAETransformer(
         return self._partial_fit(X)
 
     def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
-        return Batch(self._validate(data[0], likelihood, reset))
-
-    def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
-        n_features = batch.x.shape[1]
-        builders = resolve_builders(p, n_features)
-        return Architecture(*builders, likelihood, StandardNormal(), n_features, p.n_components)
-
-    def _validate(self, X: Any, likelihood: Likelihood, reset: bool) -> FloatArray:
+        (X,) = data
         check_numeric(X, "X")
         with np.errstate(all="ignore"):  # wider floats may become inf
             table: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
         check_size(table, "X")
-        return likelihood.check_support(table)
+        return Batch(likelihood.check_support(table))
 
-    # -- codes and data --------------------------------------------------------------------------
+    def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
+        n_features = batch.x.shape[1]
+        builders = networks.resolve_builders(p, n_features)
+        return Architecture(*builders, likelihood, StandardNormal(), n_features, p.n_components)
 
     def transform(
         self, X: npt.ArrayLike, return_std: bool = False
@@ -388,12 +373,9 @@ class VAETransformer(
         return self.inverse_transform(self._latent_moments(X)[0])
 
     def sample(
-        self,
-        n_samples: int = 1,
-        *,
-        observation_noise: bool = True,
-        random_state: RandomState = None,
-    ) -> FloatArray:
+        self, n_samples: int = 1, *,
+        observation_noise: bool = True, random_state: RandomState = None,
+    ) -> FloatArray:  # fmt: skip
         """Draw new data: z from the prior, then x given z.
 
         Parameters
@@ -416,10 +398,7 @@ class VAETransformer(
         rng = generator(random_state)
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
         module = self._module_of(np.dtype(np.float64))
-
-        def draw(z: Tensor) -> Tensor:
-            return module.draw(z, noise) if noisy else module.decode_mean(z)
-
+        draw = partial(module.draw, generator=noise) if noisy else module.decode_mean
         codes = module.prior().sample(n_samples, rng)
         return self._to_data_units(map_blocks(draw, codes.to(module.device, module.dtype)))
 
@@ -493,10 +472,9 @@ class VAETransformer(
     def _prepare(self, X: Any) -> tuple[FloatArray, TableView, VAE]:
         """Return X validated, X as the networks see it, and the networks in its precision."""
         check_is_fitted(self)
-        table = self._validate(X, self.module_.likelihood, reset=False)
-        module = self._module_of(table.dtype)
-        view = self._views(Batch(table), module).x
-        return table, replace(view, device=module.device), module
+        batch = self._validate_batch((X,), self.module_.likelihood, reset=False)
+        module = self._module_of(batch.x.dtype)
+        return batch.x, replace(self._views(batch, module).x, device=module.device), module
 
     def _module_of(self, dtype: np.dtype[Any]) -> VAE:
         """Return the networks in the precision of the data: rows must not depend on one another."""
@@ -520,8 +498,6 @@ class VAETransformer(
                 "rescale the data."
             )
         return values
-
-    # -- for scikit-learn ------------------------------------------------------------------------
 
     @property
     def _n_features_out(self) -> int:
