@@ -22,6 +22,7 @@ from torch import nn
 
 import skgen
 from skgen import VAETransformer, likelihoods, networks
+from skgen._autoencoder.batches import Batch
 from skgen._autoencoder.model import VAE
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
@@ -500,11 +501,11 @@ def the_same(value: Any) -> Any:
     return value
 
 
-def unvalidated(self: Any, X: Any, likelihood: Any, *, reset: bool) -> Any:
-    """`_validated` of a beginner."""
-    X = np.asarray(X, dtype=np.float64)
+def unvalidated(self: Any, data: Any, likelihood: Any, reset: bool) -> Any:
+    """`_validate_batch` of a beginner."""
+    X = np.asarray(data[0], dtype=np.float64)
     self.n_features_in_ = X.shape[1]
-    return likelihood.check_support(X)
+    return Batch(likelihood.check_support(X))
 
 
 def terse(table: Any, name: str) -> None:
@@ -535,7 +536,7 @@ FAULTS = {
         "copy",
         types.SimpleNamespace(deepcopy=the_same),
     ),
-    "an IndexError, and text taken for numbers": (VAETransformer, "_validate", unvalidated),
+    "an IndexError, and text taken for numbers": (VAETransformer, "_validate_batch", unvalidated),
     "a message without condition and remedy": (skgen._autoencoder.vae, "check_numeric", terse),
     "values that overflow": (skgen._autoencoder.vae, "check_size", unchecked),
     "flags that are not checked": (skgen._autoencoder.vae, "check_flag", unchecked),

@@ -17,30 +17,17 @@ from torch import Tensor
 
 from .._validation import FloatArray
 
-BLOCK_VALUES = 2**22
-"""Values of a block of rows that is worked on at a time."""
-EVALUATION_ROWS = 4096
-"""Rows that networks evaluate at a time outside of training."""
-MAX_LOADED_BYTES = 2**28
-"""Size up to which rows are transformed once and kept, rather than batch by batch."""
+BLOCK_VALUES = 2**22  # of a block of rows that is worked on at a time
+EVALUATION_ROWS = 4096  # that networks evaluate at a time outside of training
+MAX_LOADED_BYTES = 2**28  # of rows that are transformed once and kept, rather than batch by batch
 
 
 class Batch(NamedTuple):
-    """Rows of x, of the context and of the mask of missing cells: arrays, views or tensors.
+    """Rows of data, of inputs of a conditional model, and of a mask: arrays, views or tensors."""
 
-    Attributes
-    ----------
-    x : array of shape (n_samples, n_features)
-        Data.
-    context : array of shape (n_samples, n_context) or None
-        Inputs of a conditional model.
-    mask : array of bool of shape (n_samples, n_features) or None
-        True for missing cells of x.
-    """
-
-    x: Any
-    context: Any = None
-    mask: Any = None
+    x: Any  # of shape (n_samples, n_features)
+    context: Any = None  # of shape (n_samples, n_context)
+    mask: Any = None  # bool of shape (n_samples, n_features), True for missing cells of x
 
     @property
     def n_rows(self) -> int:
@@ -63,27 +50,14 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TableView:
-    """Rows of a table as networks see them; ``len`` and indexing are as for a Tensor.
+    """Rows of a table as networks see them; ``len`` and indexing are as for a Tensor."""
 
-    Parameters
-    ----------
-    table : ndarray of shape (n_samples, n_features)
-        Data.
-    dtype : torch.dtype
-        Precision of the rows.
-    transform : callable, default=None
-        From rows of the table to what networks see, each column a monotone function of itself.
-    device : torch.device, default=None
-        Device of the rows; None is the CPU.
-    indices : ndarray of int, default=None
-        Indices of the rows of the view; None is all.
-    """
-
-    table: npt.NDArray[Any]
+    table: npt.NDArray[Any]  # of shape (n_samples, n_features)
     dtype: torch.dtype
+    # From rows of the table to what networks see, each column a monotone function of itself.
     transform: Callable[[FloatArray], FloatArray] = lambda X: X
-    device: torch.device | None = None
-    indices: npt.NDArray[np.intp] | None = None
+    device: torch.device | None = None  # the CPU
+    indices: npt.NDArray[np.intp] | None = None  # all rows
 
     def __len__(self) -> int:
         return len(self.table if self.indices is None else self.indices)
@@ -95,12 +69,6 @@ class TableView:
     def subset(self, indices: npt.NDArray[np.intp]) -> TableView:
         """Return a view of these rows of the table."""
         return replace(self, indices=indices)
-
-    @property
-    def is_untransformed(self) -> bool:
-        """True if the transform is the identity."""
-        row = self.table[:1]
-        return self.transform(row) is row
 
     @property
     def max_magnitude(self) -> float:
@@ -115,10 +83,12 @@ class TableView:
         """
         n_features = self.table.shape[1]
         are_few = len(self) * n_features * self.dtype.itemsize <= MAX_LOADED_BYTES
-        is_whole = self.indices is None and self.is_untransformed
-        shared = tensor_view(self.table) if is_whole else None
-        if shared is not None and shared.dtype == self.dtype:
-            return shared.to(device) if are_few else shared
+        row, flags = self.table[:1], self.table.flags
+        is_unchanged = self.indices is None and self.transform(row) is row
+        if is_unchanged and flags.c_contiguous and flags.writeable:  # as torch demands
+            shared = torch.from_numpy(self.table)
+            if shared.dtype == self.dtype:
+                return shared.to(device) if are_few else shared
         if not are_few:
             return self
         rows = torch.empty((len(self), n_features), dtype=self.dtype)
@@ -172,12 +142,6 @@ def fingerprint(table: npt.NDArray[Any]) -> str:
         digest.update(np.ascontiguousarray(table[block]).data)
     n_rows, n_features = table.shape
     return f"{n_rows} x {n_features} {table.dtype} {digest.hexdigest()}"
-
-
-def tensor_view(table: npt.NDArray[Any]) -> Tensor | None:
-    """Tensor over the array's memory, or None if torch cannot take it."""
-    is_fit = table.flags.c_contiguous and table.flags.writeable
-    return torch.from_numpy(table) if is_fit else None
 
 
 def as_tensor(table: npt.NDArray[Any]) -> Tensor:

@@ -24,29 +24,17 @@ from .._validation import short_repr
 FORMAT = "skgen checkpoint 2"
 
 Identity = dict[str, str]
-"""Everything that the outcome of a fit depends on, as text."""
+"""Everything that the outcome of a fit depends on, as text: parameters, data, initial weights."""
 
 
 @dataclass
 class Checkpoint:
-    """Checkpoint of a fit.
-
-    Attributes
-    ----------
-    path : Path or None
-        File; None if no checkpoint is kept.
-    identity : dict of str
-        Parameters, data and initial weights of the fit.
-    seeds : list of int
-        Seeds that the fit drew from its ``random_state``.
-    epoch : dict or None
-        State after the last epoch that is in the file.
-    """
+    """Checkpoint of a fit: its file (None if none is kept), and the content of the file."""
 
     path: Path | None = None
     identity: Identity = field(default_factory=dict)
-    seeds: list[int] = field(default_factory=list)
-    epoch: dict[str, Any] | None = None
+    seeds: list[int] = field(default_factory=list)  # drawn by the fit from its random_state
+    epoch: dict[str, Any] | None = None  # state after the last epoch
 
     @classmethod
     def read(cls, path: Path | None) -> Checkpoint:

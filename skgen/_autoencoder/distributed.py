@@ -1,8 +1,6 @@
 """Training of one model by all ranks of a torch.distributed process group.
 
-Numbers and objects are exchanged over a gloo group of the fit's own; gradients over the same one on
-CPUs, over an nccl group on GPUs. Both last as long as the fit. The group of the caller is only
-asked for rank and size.
+The fit has groups of its own; the group of the caller is only asked for rank and size.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,29 +17,18 @@ from torch import Tensor, nn
 
 from .checkpoint import Identity, differences
 
-Value = TypeVar("Value")
-
 
 @dataclass
 class ProcessGroup:
     """Processes that train one model, as one of them sees them; a single process by default.
 
     All ranks must call whatever exchanges values, in the same order.
-
-    Attributes
-    ----------
-    rank, size : int
-        Number of this process, and number of processes.
-    group : torch.distributed.ProcessGroup or None
-        Group that exchanges numbers and objects.
-    gradient_group : torch.distributed.ProcessGroup or None
-        Group that averages gradients.
     """
 
     rank: int = 0
     size: int = 1
-    group: Any = None
-    gradient_group: Any = None
+    group: Any = None  # gloo, for numbers and objects
+    gradient_group: Any = None  # the same one on CPUs, nccl on GPUs
 
     @property
     def is_single(self) -> bool:
@@ -53,11 +40,9 @@ class ProcessGroup:
         """True on the first rank, which writes and shows for all."""
         return self.rank == 0
 
-    # -- one batch -------------------------------------------------------------------------------
-
     def share(self, values: Tensor, dim: int = 0) -> Tensor:
         """Return this rank's rows of a batch, or the first row as a stand-in if it has none."""
-        if self.size == 1:
+        if self.is_single:
             return values
         n_rows = values.shape[dim]
         start = self.rank if self.rank < n_rows else 0
@@ -81,8 +66,6 @@ class ProcessGroup:
             dist.all_reduce(values, group=self.gradient_group)
         return values
 
-    # -- outside of batches ----------------------------------------------------------------------
-
     def mean(self, value: float) -> float:
         """Mean over ranks, the same on all to the last bit."""
         if self.is_single:
@@ -91,7 +74,7 @@ class ProcessGroup:
         dist.all_reduce(total, group=self.group)
         return float(total) / self.size
 
-    def broadcast(self, value: Value) -> Value:
+    def broadcast(self, value: Any) -> Any:
         """Return the first rank's value."""
         if self.is_single:
             return value
@@ -99,7 +82,7 @@ class ProcessGroup:
         dist.broadcast_object_list(values, group=self.group, group_src=0)
         return values[0]
 
-    def gather(self, value: Value) -> list[Value]:
+    def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks."""
         values = [value] * self.size
         if not self.is_single:
@@ -121,8 +104,6 @@ class ProcessGroup:
         """Give buffers, such as running means, the values of the first rank."""
         for buffer in () if self.is_single else module.buffers():
             dist.broadcast(buffer, group=self.gradient_group, group_src=0)
-
-    # -- beginning and end -----------------------------------------------------------------------
 
     def init_gradient_group(self, device: torch.device) -> None:
         """Open the group that averages gradients on a device."""
@@ -152,9 +133,8 @@ def process_group() -> Iterator[ProcessGroup]:
         ranks.close()
         if isinstance(error, RuntimeError) and "gloo" in str(error):
             raise RuntimeError(
-                "Training has ended on another rank, and so it ends on this one "
-                f"(rank {ranks.rank} of {ranks.size}). See the error of that rank, if it was not "
-                "killed."
+                "Training has ended on another rank, and so it ends on this one (rank "
+                f"{ranks.rank} of {ranks.size}). See the error of that rank, if it was not killed."
             ) from error
         raise
     ranks.close()

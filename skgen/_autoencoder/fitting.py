@@ -1,81 +1,40 @@
-"""Fitting of autoencoders: everything that `fit` and `partial_fit` of the estimators share.
-
-A fit draws its seeds, splits rows off for early stopping, continues from the last fit or from a
-checkpoint, trains among the ranks of a process group, and stores what came of it.
-"""
+"""Fitting of autoencoders: everything that `fit` and `partial_fit` of the estimators share."""
 
 from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from .._parameters import (
-    Choice,
-    Custom,
-    Flag,
-    Integer,
-    Number,
-    Parameters,
-    Seed,
-    check_parameters,
-)
-from .._schema import (
-    FLAG,
-    NONE,
-    SEEDS,
-    Check,
-    Sizes,
-    Values,
-    array,
-    each,
-    from_record,
-    integer,
-    is_float32,
-    made_of,
-    number,
-    text,
-    to_record,
-)
+from .. import _schema as schema
+from .._parameters import Choice, Custom, Flag, Integer, Number, Parameters, Seed, check_parameters
+from .._schema import MOST, Sizes, Values
 from .._validation import FloatArray, generator, restore_on_error, short_repr
 from ..likelihoods import LIKELIHOOD, Likelihood, StandardizedLikelihood, resolve_likelihood
 from ..likelihoods._base import STANDARDIZED
 from ..networks import seed_torch
+from . import training
 from .batches import Batch, TableView, column_means, fingerprint, map_blocks
 from .building import set_initial_outputs
 from .checkpoint import Checkpoint, check_path, describe, digest
 from .distributed import ProcessGroup, process_group
 from .model import VAE, Architecture, restore
-from .training import (
-    EarlyStopping,
-    TrainingResult,
-    TrainingSettings,
-    VariationalObjective,
-    check_callbacks,
-    check_device,
-    train,
-)
+from .training import EarlyStopping, TrainingResult, TrainingSettings, VariationalObjective
 
-MOST = 10**9
-MAX_KL_ROWS = 10_000
-"""Training rows of which `explained_kl_` is the mean, at most."""
-COLLAPSE_THRESHOLD = 0.01
-"""Nats below which a latent dimension has collapsed."""
-MAX_MAGNITUDE = {torch.float32: 1e15, torch.float64: 1e100}
-"""Largest magnitude of a value that networks of each precision are given."""
+MAX_KL_ROWS = 10_000  # of which `explained_kl_` is the mean
+COLLAPSE_THRESHOLD = 0.01  # nats below which a latent dimension has collapsed
+MAX_MAGNITUDE = {torch.float32: 1e15, torch.float64: 1e100}  # of a value that networks are given
 NOT_IN_IDENTITY = {"checkpoint", "callbacks", "verbose", "device"}
 """Parameters that do not change the outcome of a fit, or not in a way that can be told."""
-
 
 FIT_PARAMETERS: Parameters = {
     "likelihood": LIKELIHOOD,
@@ -92,20 +51,18 @@ FIT_PARAMETERS: Parameters = {
     "n_iter_no_change": Integer(1, MOST, remedy="10 is usual."),
     "tol": Number(0.0, MOST, remedy="It is in nats per row."),
     "warm_start": Flag(),
-    "callbacks": Custom(
-        lambda value, _: check_callbacks(value), lambda value: value is None or value in ([], ())
-    ),
+    "callbacks": Custom(training.check_callbacks, lambda value: value is None or value in ([], ())),
     # Only the rank that writes the checkpoint checks its path; a file may not choose one.
     "checkpoint": Custom(lambda value, _: value, lambda value: value is None),
     "verbose": Flag() | Integer(0, MOST, remedy="1 shows progress."),
-    "device": Custom(lambda value, _: check_device(value), lambda value: isinstance(value, str)),
+    "device": Custom(training.check_device, lambda value: isinstance(value, str)),
     "random_state": Seed(),
 }
 """Parameters that all autoencoders have."""
 
 
 def _is_history(value: Any, sizes: Sizes) -> bool:
-    epochs = each(NONE | FLAG | number(-np.inf, np.inf) | text())
+    epochs = schema.each(schema.NONE | schema.FLAG | schema.number(-np.inf, np.inf) | schema.text())
     return isinstance(value, dict) and all(epochs.holds(column, sizes) for column in value.values())
 
 
@@ -113,7 +70,7 @@ def _are_moments(value: Any, _: Sizes) -> bool:
     return value is None or (
         isinstance(value, dict)
         and value.keys() == {"step", "exp_avg", "exp_avg_sq"}
-        and all(map(is_float32, value.values()))
+        and all(map(schema.is_float32, value.values()))
         and value["step"].shape == ()
         and value["exp_avg"].shape == value["exp_avg_sq"].shape
         and bool(np.all(value["exp_avg_sq"] >= 0))
@@ -122,14 +79,17 @@ def _are_moments(value: Any, _: Sizes) -> bool:
 
 
 FIT_STATE = {
-    "module_": made_of(VAE),
-    "explained_kl_": array("n_components", -1.0),
-    "history_": Check(_is_history),
-    "n_iter_": integer(),
-    "_seed": integer(0, SEEDS),
+    "module_": schema.made_of(VAE),
+    "explained_kl_": schema.array("n_components", -1.0),
+    "history_": schema.Check(_is_history),
+    "n_iter_": schema.integer(),
+    "_seed": schema.integer(0, schema.SEEDS),
 }
-FIT_OPTIONS = {"_split_seed": integer(0, SEEDS), "adam": each(Check(_are_moments)), **STANDARDIZED}
-"""The location and scale of the data belong to the estimator in files of 0.1.0."""
+FIT_OPTIONS = {
+    "_split_seed": schema.integer(0, schema.SEEDS),
+    "adam": schema.each(schema.Check(_are_moments)),
+    **STANDARDIZED,  # in files of 0.1.0 they belong to the estimator
+}
 
 
 class BaseAutoencoder(BaseEstimator):
@@ -139,53 +99,32 @@ class BaseAutoencoder(BaseEstimator):
     `_architecture`; a conditional one extends `_views` by its context.
     """
 
-    _data_names: ClassVar[Batch] = Batch("X", "context", "mask")
-    """Names of the parts of a batch in errors and checkpoints."""
-
+    _data_names: ClassVar[Batch] = Batch("X", "context", "mask")  # in errors and checkpoints
     module_: VAE
-    explained_kl_: FloatArray
     history_: dict[str, list[Any]]
     n_iter_: int
-    n_features_in_: int
-    _seed: int
-    _split_seed: int
-    _optimizer_state: dict[str, Any]
-
-    likelihood: Any
-    max_iter: Any
-    warm_start: Any
-    checkpoint: Any
-    validation_fraction: Any
-    random_state: Any
-
-    # -- defined by subclasses -------------------------------------------------------------------
 
     @abstractmethod
-    def _validate_batch(
-        self, data: tuple[Any, ...], likelihood: Likelihood, *, reset: bool
-    ) -> Batch:
+    def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
         """Check the data that `fit` is given, and return arrays of x, context and mask."""
 
     @abstractmethod
-    def _architecture(self, likelihood: Likelihood, batch: Batch) -> Architecture:
-        """Return the architecture of the networks for the data."""
-
-    # -- fit and partial_fit ---------------------------------------------------------------------
+    def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
+        """Return the architecture of the networks, by checked parameters and the data."""
 
     def _fit(self, *data: Any) -> Self:
         """Train for ``max_iter`` epochs."""
         with restore_on_error(self), process_group() as ranks:
-            settings = self._settings()
-            warm = bool(self.warm_start) and self.__sklearn_is_fitted__()
-            path = check_path(self.checkpoint) if ranks.is_first else None
-            checkpoint = Checkpoint.read(path)
-            result = self._train(data, warm, settings, ranks, checkpoint)
+            p = self._check_parameters()
+            p.warm = p.warm_start and self.__sklearn_is_fitted__()
+            checkpoint = Checkpoint.read(check_path(p.checkpoint) if ranks.is_first else None)
+            result = self._train(data, p, ranks, checkpoint)
             if not result.interrupted:
                 self._warn_if_collapsed()
                 checkpoint.remove()
         if result.interrupted:
             raise KeyboardInterrupt(
-                f"Training was interrupted after {result.n_epochs} of {self.max_iter} epochs. The "
+                f"Training was interrupted after {result.n_epochs} of {p.max_iter} epochs. The "
                 "estimator keeps what it has learned; with warm_start=True, fit continues."
             )
         return self
@@ -193,86 +132,63 @@ class BaseAutoencoder(BaseEstimator):
     def _partial_fit(self, *data: Any) -> Self:
         """Train for one epoch at a constant learning rate."""
         with restore_on_error(self), process_group() as ranks:
-            warm = self.__sklearn_is_fitted__()
-            settings = self._settings(one_pass=True)
-            result = self._train(data, warm, settings, ranks, Checkpoint())
+            p = self._check_parameters()
+            p.max_iter, p.learning_rate, p.early_stopping = 1, "constant", False
+            p.warm = self.__sklearn_is_fitted__()
+            p.n_epochs_before = self.n_iter_ if p.warm else 0
+            result = self._train(data, p, ranks, Checkpoint())
         if result.interrupted:
-            raise KeyboardInterrupt(
-                "The pass was interrupted; what the estimator has learned is kept."
-            )
+            raise KeyboardInterrupt("The pass was interrupted; what has been learned is kept.")
         return self
 
-    def _train(
-        self,
-        data: tuple[Any, ...],
-        warm: bool,
-        settings: TrainingSettings,
-        ranks: ProcessGroup,
-        checkpoint: Checkpoint,
-    ) -> TrainingResult:
-        """Train new networks, or a copy of the present ones if ``warm``, and store the result."""
-        likelihood = resolve_likelihood(self.likelihood)
-        batch = self._validate_batch(data, likelihood, reset=not warm)
-        seeds = self._seeds(warm, ranks, checkpoint)
-        vae = self._build(batch, likelihood, warm, seeds)
-        views = self._views(batch, vae)
-        training_data, early_stopping = self._split(views, settings, warm, seeds)
-        if checkpoint.path or not ranks.is_single:
-            identity = self._identity(batch, vae)
-            ranks.check_identity(identity)
-            checkpoint.check_identity(identity)
-        result = train(
-            vae,
-            training_data,
-            replace(settings, loss_offset=-_mean_log_jacobian(batch.x, vae.likelihood)),
-            torch.Generator().manual_seed(next(seeds)),
-            early_stopping,
-            vars(self).get("_optimizer_state") if warm and not settings.one_cycle else None,
-            ranks,
-            checkpoint,
-        )
-        self._store(vae, result, warm)
-        self.explained_kl_ = self._mean_kl(training_data)
-        self._seed = next(seeds)
-        return result
-
-    def _settings(self, *, one_pass: bool = False) -> TrainingSettings:
-        """Check all parameters, and return those of training."""
+    def _check_parameters(self) -> SimpleNamespace:
         p = check_parameters(self)
         if p.free_bits > 0 and p.n_importance_samples > 1:
             raise ValueError(
                 "`free_bits` must be 0 with n_importance_samples > 1, whose bound has no KL term; "
                 f"got free_bits={p.free_bits}. Set one of them back."
             )
-        return TrainingSettings(
-            VariationalObjective(p.beta, p.kl_warmup, p.free_bits, p.n_importance_samples),
-            max_iter=1 if one_pass else p.max_iter,
-            batch_size=p.batch_size,
-            learning_rate=p.learning_rate_init,
-            one_cycle=p.learning_rate == "one-cycle" and not one_pass,
-            n_epochs_before=vars(self).get("n_iter_", 0) if one_pass else 0,
-            stops_early=p.early_stopping and not one_pass,
-            n_iter_no_change=p.n_iter_no_change,
-            tol=p.tol,
-            callbacks=p.callbacks,
-            verbose=int(p.verbose),
-            device=p.device,
-        )
+        p.n_epochs_before = 0
+        return p
 
-    def _seeds(self, warm: bool, ranks: ProcessGroup, checkpoint: Checkpoint) -> Iterator[int]:
-        """Seeds of weights, split, training and the next fit; those of the checkpoint if any."""
-        rng = np.random.default_rng(self._seed if warm else generator(self.random_state))
-        seeds = rng.integers(2**63, size=4).tolist()
-        checkpoint.seeds, checkpoint.epoch = ranks.broadcast(
-            (checkpoint.seeds or seeds, checkpoint.epoch)
+    def _train(
+        self, data: tuple[Any, ...], p: Any, ranks: ProcessGroup, checkpoint: Checkpoint
+    ) -> TrainingResult:
+        """Train new networks, or a copy of the present ones if ``p.warm``; store the result."""
+        likelihood = resolve_likelihood(p.likelihood)
+        batch = self._validate_batch(data, likelihood, reset=not p.warm)
+        seeds = self._seeds(p, ranks, checkpoint)
+        vae = self._build(p, batch, likelihood, seeds)
+        rows, early_stopping = self._split(p, self._views(batch, vae), seeds)
+        if checkpoint.path or not ranks.is_single:
+            identity = self._identity(batch, vae)
+            ranks.check_identity(identity)
+            checkpoint.check_identity(identity)
+        settings = _settings(p, -float(vae.likelihood.log_jacobian(batch.x).sum(axis=1).mean()))
+        continues = p.warm and not settings.one_cycle
+        optimizer_state = vars(self).get("_optimizer_state") if continues else None
+        random = torch.Generator().manual_seed(next(seeds))
+        result = training.train(
+            vae, rows, settings, random, early_stopping, optimizer_state, ranks, checkpoint
         )
+        self._store(vae, result, p.warm)
+        self.explained_kl_ = self._mean_kl(rows)
+        self._seed = next(seeds)
+        return result
+
+    def _seeds(self, p: Any, ranks: ProcessGroup, checkpoint: Checkpoint) -> Iterator[int]:
+        """Seeds of weights, split, training and the next fit; those of the checkpoint if any."""
+        rng = np.random.default_rng(self._seed if p.warm else generator(p.random_state))
+        seeds = rng.integers(2**63, size=4).tolist()
+        start = checkpoint.seeds or seeds, checkpoint.epoch
+        checkpoint.seeds, checkpoint.epoch = ranks.broadcast(start)
         return iter(checkpoint.seeds)
 
-    def _build(self, batch: Batch, likelihood: Likelihood, warm: bool, seeds: Iterator[int]) -> VAE:
-        """Build new networks, or copy the present ones if ``warm``."""
-        fitted = likelihood if warm else likelihood.fit(batch.x)
-        architecture = self._architecture(fitted, batch)
-        if not warm:
+    def _build(self, p: Any, batch: Batch, likelihood: Likelihood, seeds: Iterator[int]) -> VAE:
+        """Build new networks, or copy the present ones if ``p.warm``."""
+        fitted = likelihood if p.warm else likelihood.fit(batch.x)
+        architecture = self._architecture(p, fitted, batch)
+        if not p.warm:
             return self._new_module(architecture, batch.x, next(seeds))
         if architecture != self.module_.architecture:
             raise _architecture_error(self.module_.architecture, architecture)
@@ -285,8 +201,6 @@ class BaseAutoencoder(BaseEstimator):
         (mean,) = vae.likelihood.transform(column_means(X)[None])
         set_initial_outputs(vae.decoder, torch.from_numpy(vae.likelihood.initial_outputs(mean)))
         return vae
-
-    # -- data ------------------------------------------------------------------------------------
 
     def _views(self, batch: Batch, vae: VAE) -> Batch:
         """Views of a batch of arrays as networks see them; a conditional model adds its context."""
@@ -301,30 +215,26 @@ class BaseAutoencoder(BaseEstimator):
         return Batch(view, mask=mask)
 
     def _split(
-        self, views: Batch, settings: TrainingSettings, warm: bool, seeds: Iterator[int]
+        self, p: Any, views: Batch, seeds: Iterator[int]
     ) -> tuple[Batch, EarlyStopping | None]:
         """Rows to train on, and those for early stopping, if any; both loaded if they are few."""
-        if not settings.stops_early:
-            return views.map(TableView.load, settings.device), None
-        if not warm or "_split_seed" not in vars(self):
-            self._split_seed = next(seeds)
-        validation, training = (
-            views.map(TableView.subset, indices).map(TableView.load, settings.device)
-            for indices in self._split_indices(views.n_rows)
-        )
-        return training, EarlyStopping(validation, settings.tol, settings.n_iter_no_change)
-
-    def _split_indices(self, n_rows: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Indices of validation and training rows: the same for fits that continue one another."""
-        n_validation = max(1, round(float(self.validation_fraction) * n_rows))
+        if not p.early_stopping:
+            return views.map(TableView.load, p.device), None
+        n_rows = views.n_rows
+        n_validation = max(1, round(p.validation_fraction * n_rows))
         if n_validation >= n_rows:
             raise ValueError(
                 f"`X` must have at least 2 rows for early stopping; got n_samples={n_rows}. Give "
                 "more rows, or early_stopping=False."
             )
+        if not p.warm or "_split_seed" not in vars(self):  # fits that continue keep their split
+            self._split_seed = next(seeds)
         order = np.random.default_rng(self._split_seed).permutation(n_rows)
-        validation, training = np.split(order, [n_validation])
-        return validation, training
+        validation, rows = (
+            views.map(TableView.subset, indices).map(TableView.load, p.device)
+            for indices in np.split(order, [n_validation])
+        )
+        return rows, EarlyStopping(validation, p.tol, p.n_iter_no_change)
 
     def _identity(self, batch: Batch, vae: VAE) -> dict[str, str]:
         """Everything that the outcome of a fit depends on, as text."""
@@ -336,12 +246,9 @@ class BaseAutoencoder(BaseEstimator):
             "networks": digest(vae),
         }
 
-    # -- results ---------------------------------------------------------------------------------
-
     def _store(self, vae: VAE, result: TrainingResult, warm: bool) -> None:
         """Store networks, history and the optimiser's state."""
-        before = self.history_ if warm else {}
-        n_before = self.n_iter_ if warm else 0
+        before, n_before = (self.history_, self.n_iter_) if warm else ({}, 0)
         self.history_ = {
             name: before.get(name, [None] * n_before)
             + result.history.get(name, [None] * result.n_epochs)
@@ -353,12 +260,11 @@ class BaseAutoencoder(BaseEstimator):
 
     def _mean_kl(self, data: Batch) -> FloatArray:
         """Mean KL divergence of each latent dimension over evenly spaced rows."""
-        n_rows = data.n_rows
 
         def kl(rows: Tensor) -> Tensor:
             return self.module_.kl(*data.select(rows).map(Tensor.to, self.module_.device))
 
-        index = torch.linspace(0, n_rows - 1, min(n_rows, MAX_KL_ROWS)).long()
+        index = torch.linspace(0, data.n_rows - 1, min(data.n_rows, MAX_KL_ROWS)).long()
         mean: FloatArray = map_blocks(kl, index).mean(axis=0, dtype=np.float64)
         return mean
 
@@ -384,27 +290,20 @@ class BaseAutoencoder(BaseEstimator):
         check_is_fitted(self)
         return self.history_["train_loss"]
 
-    # -- files and pickles -----------------------------------------------------------------------
-
     def _to_record(self) -> Values:
-        values = to_record(self)
+        values = schema.to_record(self)
         if state := values.pop("_optimizer_state", None):
-            moments = state["state"]
+            moments = [state["state"].get(index) for index in state["param_groups"][0]["params"]]
             values["adam"] = [
-                {name: moment.cpu().numpy() for name, moment in moments[index].items()}
-                if index in moments
-                else None
-                for index in state["param_groups"][0]["params"]
+                m and {name: value.cpu().numpy() for name, value in m.items()} for m in moments
             ]
         return values
 
     @classmethod
     def _from_record(cls, values: Values) -> Self:
-        moments, transform = (
-            values.pop("adam", None),
-            {name: values.pop(name) for name in STANDARDIZED if name in values},
-        )
-        model: Self = from_record(cls, values)
+        moments = values.pop("adam", None)
+        transform = {name: values.pop(name) for name in STANDARDIZED if name in values}
+        model: Self = schema.from_record(cls, values)
         if transform and isinstance(model.likelihood_, StandardizedLikelihood):
             vars(model.likelihood_).update(transform)
         if moments is not None:
@@ -436,8 +335,8 @@ class BaseAutoencoder(BaseEstimator):
 
         skops thus meets classes of skgen only. After unpickling, partial_fit starts Adam anew.
         """
-        state: dict[str, Any] = super().__getstate__()
-        state = {name: value for name, value in state.items() if name != "_optimizer_state"}
+        state = {**super().__getstate__()}
+        state.pop("_optimizer_state", None)
         if "module_" in state:
             _, state["module_"] = self.module_.__reduce__()
         return state
@@ -448,26 +347,26 @@ class BaseAutoencoder(BaseEstimator):
         super().__setstate__(state)
 
 
+def _settings(p: Any, loss_offset: float) -> TrainingSettings:
+    """Settings of the training by checked parameters."""
+    return TrainingSettings(
+        VariationalObjective(p.beta, p.kl_warmup, p.free_bits, p.n_importance_samples),
+        max_iter=p.max_iter, batch_size=p.batch_size, learning_rate=p.learning_rate_init,
+        one_cycle=p.learning_rate == "one-cycle", n_epochs_before=p.n_epochs_before,
+        loss_offset=loss_offset, callbacks=p.callbacks, verbose=int(p.verbose), device=p.device,
+    )  # fmt: skip
+
+
 def _adam_state(vae: VAE, moments: list[Any]) -> dict[str, Any]:
     """State of the optimiser with given moments, in the order of the parameters."""
-    parameters = list(vae.parameters())
-    if [m is None or m["exp_avg"].shape for m in moments] != [
-        m is None or tuple(p.shape) for m, p in zip(moments, parameters, strict=True)
-    ]:
-        raise ValueError("Adam's moments do not fit the networks")
     # As in `training`; the learning rate is set when training continues.
-    adam = torch.optim.Adam(parameters, fused=True, maximize=True).state_dict()
-    adam["state"] = {
-        index: {name: torch.from_numpy(value) for name, value in moment.items()}
-        for index, moment in enumerate(moments)
-        if moment is not None
-    }
+    adam = torch.optim.Adam(vae.parameters(), fused=True, maximize=True).state_dict()
+    for index, (moment, parameter) in enumerate(zip(moments, vae.parameters(), strict=True)):
+        if moment is not None:
+            if moment["exp_avg"].shape != parameter.shape:
+                raise ValueError("Adam's moments do not fit the networks")
+            adam["state"][index] = {name: torch.from_numpy(value) for name, value in moment.items()}
     return adam
-
-
-def _mean_log_jacobian(X: FloatArray, likelihood: Likelihood) -> float:
-    """Mean over rows of log |d transform(x) / dx|, in nats."""
-    return float(likelihood.log_jacobian(X).sum(axis=1).mean())
 
 
 def _architecture_error(before: Architecture, now: Architecture) -> ValueError:

@@ -1,8 +1,7 @@
-"""Training by skorch: its optimiser, callbacks and history, around our own loop over batches.
+"""Training by skorch's optimiser, callbacks and history around a loop over batches of our own.
 
 The loop draws one permutation per epoch and selects whole batches, without collating single rows.
-Among the ranks of a process group, each takes its share of each batch, and of the noise that is
-drawn for all of it.
+Each rank of a process group takes its share of each batch and of the noise that is drawn for it.
 """
 
 from __future__ import annotations
@@ -33,12 +32,9 @@ from .checkpoint import Checkpoint
 from .distributed import ProcessGroup
 from .model import VAE
 
-RISING_SHARE = 0.3
-"""Share of a one-cycle schedule in which the learning rate rises."""
-INITIAL_RATE, FINAL_RATE = 1 / 25, 1 / 1e4
-"""Learning rates at both ends of the cycle, in units of its peak."""
-CHECK_ROWS = 100
-"""Rows of which the loss after the last step is checked."""
+RISING_SHARE = 0.3  # of a one-cycle schedule, in which the learning rate rises
+INITIAL_RATE, FINAL_RATE = 1 / 25, 1 / 1e4  # at both ends of the cycle, in units of its peak
+CHECK_ROWS = 100  # of which the loss after the last step is checked
 SKORCH_COLUMNS = {"batches", "epoch", "train_loss_best", "valid_loss_best"}
 """Columns that skorch keeps in its history for itself and its callbacks."""
 
@@ -63,42 +59,29 @@ class VariationalObjective:
         return torch.randn(shape, generator=generator)
 
     def value(
-        self,
-        vae: VAE,
-        batch: Batch,
-        noise: Tensor,
-        kl_weight: float,
+        self, vae: VAE, batch: Batch, noise: Tensor, kl_weight: float,
         mean_over_batch: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """Mean of the objective over the rows of a batch."""
         if self.n_importance_samples == 1:
-            return vae.elbo(
-                batch.x,
-                noise,
-                kl_weight,
-                self.free_bits,
-                mean_over_batch,
-                batch.context,
-                batch.mask,
-            )
-        return vae.bound(batch.x, noise, kl_weight, batch.context, batch.mask).mean()
+            return vae.elbo(batch.x, noise, kl_weight, self.free_bits, mean_over_batch, *batch[1:])
+        return vae.bound(batch.x, noise, kl_weight, *batch[1:]).mean()
 
 
 class RankObjective(nn.Module):
     """Share of a rank in the objective of a batch: its mean over ranks is that of the batch."""
 
-    def __init__(self, vae: VAE, objective: VariationalObjective, ranks: ProcessGroup) -> None:
+    def __init__(self, net: _Net) -> None:
         super().__init__()
-        self.vae, self.objective, self.ranks = vae, objective, ranks
+        self.vae, self.objective, self.ranks = net.module_, net.settings.objective, net.ranks
 
     def forward(self, batch: Batch, noise: Tensor, kl_weight: float, n_rows: int) -> Tensor:
         """Share by this rank's rows of a batch of ``n_rows``; 0 if its row is a stand-in."""
         share = self.ranks.n_own_rows(n_rows) / n_rows
-
-        def mean_over_batch(mean: Tensor) -> Tensor:
-            return self.ranks.sum_on_device(mean.detach() * share)
-
-        value = self.objective.value(self.vae, batch, noise, kl_weight, mean_over_batch)
+        value = self.objective.value(
+            self.vae, batch, noise, kl_weight,
+            lambda mean: self.ranks.sum_on_device(mean.detach() * share),
+        )  # fmt: skip
         return value * (share * self.ranks.size)
 
 
@@ -111,13 +94,8 @@ class TrainingSettings:
     batch_size: int
     learning_rate: float
     one_cycle: bool
-    n_epochs_before: int = 0
-    """Earlier epochs that count in the warm-up of the KL weight."""
-    loss_offset: float = 0.0
-    """Number added to recorded losses, which turns them into nats of the data's own units."""
-    stops_early: bool = False
-    n_iter_no_change: int = 10
-    tol: float = 0.0
+    n_epochs_before: int = 0  # those that count in the warm-up of the KL weight
+    loss_offset: float = 0.0  # turns losses, as recorded, into nats of the data's own units
     callbacks: Sequence[Any] = ()
     verbose: int = 0
     device: str = "cpu"
@@ -162,15 +140,10 @@ class TrainingResult:
 
 
 def train(
-    vae: VAE,
-    data: Batch,
-    settings: TrainingSettings,
-    generator: torch.Generator,
-    early_stopping: EarlyStopping | None = None,
-    optimizer_state: dict[str, Any] | None = None,
-    ranks: ProcessGroup | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> TrainingResult:
+    vae: VAE, data: Batch, settings: TrainingSettings, generator: torch.Generator,
+    early_stopping: EarlyStopping | None = None, optimizer_state: dict[str, Any] | None = None,
+    ranks: ProcessGroup | None = None, checkpoint: Checkpoint | None = None,
+) -> TrainingResult:  # fmt: skip
     """Train ``vae`` in place on rows that are transformed and in its precision.
 
     Ctrl-C ends the training early, and the result says so; among ranks it raises. A loss that is
@@ -178,7 +151,7 @@ def train(
     ``checkpoint``; if that has a state already, training continues from there.
     """
     ranks, checkpoint = ranks or ProcessGroup(), checkpoint or Checkpoint()
-    net = _Net(vae, settings, generator, ranks, checkpoint).initialize()
+    net = _Net(vae, data, settings, generator, early_stopping, ranks, checkpoint).initialize()
     if optimizer_state:
         net.optimizer_.load_state_dict(copy.deepcopy(optimizer_state))
         net.optimizer_.param_groups[0]["lr"] = settings.learning_rate
@@ -187,13 +160,12 @@ def train(
     net.notify("on_train_begin", X=data.for_callbacks, y=None)
     seed = int(torch.randint(2**62, (), generator=generator))
     with seed_torch(seed + ranks.rank, vae.device) if net.draws_globally else nullcontext():
-        interrupted = net.run(data, early_stopping)
+        interrupted = net.run()
         net.notify("on_train_end", X=data.for_callbacks, y=None)
         if early_stopping is not None and early_stopping.state:
             vae.load_state_dict(early_stopping.state)
         first_rows = data.select(torch.arange(min(CHECK_ROWS, data.n_rows)))
-        last_loss = net.evaluate(first_rows, seed)
-    net.check_finite(last_loss, "after the last step")
+        net.check_finite(net.evaluate(first_rows, seed), "after the last step")
     vae.eval().zero_grad()
     vae.requires_grad_(True)  # callbacks may have frozen some
     return TrainingResult(net.completed_epochs(), net.optimizer_.state_dict(), interrupted)
@@ -209,95 +181,76 @@ def watch_ctrl_c() -> Iterator[list[bool]]:
         raise KeyboardInterrupt
 
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, press)
+        try:
+            yield presses
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    else:
         yield presses
-        return
-    signal.signal(signal.SIGINT, press)
-    try:
-        yield presses
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Net(NeuralNet):
     """skorch's net, with a loop over whole batches and a random generator of its own."""
 
     def __init__(
-        self,
-        vae: VAE,
-        settings: TrainingSettings,
-        generator: torch.Generator,
-        ranks: ProcessGroup,
-        checkpoint: Checkpoint,
-    ) -> None:
+        self, vae: VAE, data: Batch, settings: TrainingSettings, generator: torch.Generator,
+        early_stopping: EarlyStopping | None, ranks: ProcessGroup, checkpoint: Checkpoint,
+    ) -> None:  # fmt: skip
         super().__init__(
-            vae,
-            criterion=nn.Identity,
-            optimizer=torch.optim.Adam,
-            optimizer__fused=True,
-            optimizer__maximize=True,
-            lr=settings.learning_rate,
-            max_epochs=settings.max_iter,
-            batch_size=settings.batch_size,
-            train_split=None,
+            vae, criterion=nn.Identity, optimizer=torch.optim.Adam, optimizer__fused=True,
+            optimizer__maximize=True, lr=settings.learning_rate, max_epochs=settings.max_iter,
+            batch_size=settings.batch_size, train_split=None, device=settings.device,
             callbacks=list(settings.callbacks) or "disable",
             verbose=settings.verbose if ranks.is_first else 0,
-            device=settings.device,
-        )
-        self.settings = settings
-        self.generator = generator
-        self.ranks = ranks
-        self.checkpoint = checkpoint
+        )  # fmt: skip
+        self.data, self.settings, self.generator = data, settings, generator
+        self.early_stopping, self.ranks, self.checkpoint = early_stopping, ranks, checkpoint
         # Networks that are not ours may draw from torch's global generators: dropout.
-        builders, known = vae.architecture[:2], tuple(PARTS.values())
-        self.draws_globally = not all(isinstance(builder, known) for builder in builders)
+        known = tuple(PARTS.values())
+        self.draws_globally = not all(isinstance(body, known) for body in vae.architecture[:2])
         self.best: dict[str, float] = {}
 
     def get_default_callbacks(self) -> list[Any]:
         return []
 
-    # -- epochs ----------------------------------------------------------------------------------
-
-    def run(self, data: Batch, early_stopping: EarlyStopping | None) -> bool:
+    def run(self) -> bool:
         """Train to the last epoch, early stopping, a callback or Ctrl-C; True if the latter."""
         with watch_ctrl_c() as presses:
             try:
-                self._train_epochs(data, early_stopping, presses)
+                self._train_epochs(presses)
             except KeyboardInterrupt:
                 if not self.ranks.is_single:  # the others wait
                     raise
                 return True
         return False
 
-    def _train_epochs(
-        self, data: Batch, early_stopping: EarlyStopping | None, presses: list[bool]
-    ) -> None:
-        n_epochs = self.settings.max_iter
-        validation_data = early_stopping and early_stopping.data.for_callbacks
-        datasets = {"dataset_train": data.for_callbacks, "dataset_valid": validation_data}
+    def _train_epochs(self, presses: list[bool]) -> None:
+        n_epochs, stopping = self.settings.max_iter, self.early_stopping
+        validation_data = stopping and stopping.data.for_callbacks
+        datasets = {"dataset_train": self.data.for_callbacks, "dataset_valid": validation_data}
         validation_seed = int(torch.randint(2**62, (), generator=self.generator))
         writes = self.ranks.broadcast(self.checkpoint.path is not None)
         if self.checkpoint.epoch is not None:
-            self._restore(self.checkpoint.epoch, early_stopping)
+            self._restore(self.checkpoint.epoch)
         n_before = len(self.history)
         with tqdm(total=n_epochs, initial=n_before, unit="epoch", disable=not self.verbose) as bar:
             for epoch in range(n_before, n_epochs):
                 start = time.perf_counter()
                 self.notify("on_epoch_begin", **datasets)
-                self._record_loss("train_loss", self._train_epoch(data, epoch))
-                if early_stopping is not None:
-                    valid_loss = self.evaluate(early_stopping.data, validation_seed)
+                self._record_loss("train_loss", self._train_epoch(epoch))
+                if stopping is not None:
+                    valid_loss = self.evaluate(stopping.data, validation_seed)
                     self._record_loss("valid_loss", valid_loss)
-                    early_stopping.update(valid_loss, self.module_)
+                    stopping.update(valid_loss, self.module_)
                 self.history.record("dur", self.ranks.mean(time.perf_counter() - start))
                 bar.set_postfix(loss=self.history[-1, "train_loss"], refresh=False)
                 bar.update()
-                if self._callbacks_stop(datasets, presses):
-                    break
-                if early_stopping is not None and early_stopping.should_stop:
+                if self._callbacks_stop(datasets, presses) or (stopping and stopping.should_stop):
                     break
                 if writes and epoch + 1 < n_epochs:
-                    self._write_checkpoint(early_stopping)
+                    self.checkpoint.write(self._state())
 
     def _callbacks_stop(self, datasets: dict[str, Any], presses: list[bool]) -> bool:
         """Notify callbacks that an epoch ends; True if one of them, on any rank, asks to stop."""
@@ -325,60 +278,45 @@ class _Net(NeuralNet):
             name: [epoch.get(name) for epoch in epochs] for name in {"train_loss": None, **names}
         }
 
-    # -- checkpoints -----------------------------------------------------------------------------
-
-    def _write_checkpoint(self, early_stopping: EarlyStopping | None) -> None:
-        state = self._state(early_stopping)
-        if self.ranks.is_first:
-            self.checkpoint.write(state)
-
-    def _state(self, early_stopping: EarlyStopping | None) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         """Everything that the coming epochs depend on."""
-        stopping = early_stopping and (
-            early_stopping.best, early_stopping.n_stale, early_stopping.state
-        )  # fmt: skip
+        stopping, states = self.early_stopping, []
+        if self.draws_globally:
+            states = self.ranks.gather(generator_states(self.module_.device))
         return {
             "weights": self.module_.state_dict(),
             "optimizer": self.optimizer_.state_dict(),
             "generator": self.generator.get_state(),
-            "global_generators": self.ranks.gather(generator_states(self.module_.device))
-            if self.draws_globally
-            else [],
+            "global_generators": states,
             "history": [
                 {name: _plain_value(value) for name, value in epoch.items() if name != "batches"}
                 for epoch in self.history
             ],
             "best": self.best,
-            "stopping": stopping,
+            "stopping": stopping and (stopping.best, stopping.n_stale, stopping.state),
         }
 
-    def _restore(self, state: dict[str, Any], early_stopping: EarlyStopping | None) -> None:
+    def _restore(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.module_.load_state_dict(state["weights"])
         self.optimizer_.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         if self.draws_globally:
-            of_ranks = state["global_generators"]
-            states = of_ranks[self.ranks.rank % len(of_ranks)]
-            set_generator_states(states, self.module_.device)
-        for epoch in state["history"]:
-            self.history.new_epoch()
-            for name, value in epoch.items():
-                self.history.record(name, value)
+            states = state["global_generators"]
+            set_generator_states(states[self.ranks.rank % len(states)], self.module_.device)
+        self.history.extend({"batches": [], **epoch} for epoch in state["history"])
         self.best = state["best"]
         if self.callbacks_:
             warnings.warn(
                 "`callbacks` do not know of the epochs before the checkpoint: they begin anew.",
                 stacklevel=2,
             )
-        if early_stopping is not None:
-            early_stopping.best, early_stopping.n_stale, early_stopping.state = state["stopping"]
+        if (stopping := self.early_stopping) is not None:
+            stopping.best, stopping.n_stale, stopping.state = state["stopping"]
 
-    # -- batches ---------------------------------------------------------------------------------
-
-    def _train_epoch(self, data: Batch, epoch: int) -> float:
+    def _train_epoch(self, epoch: int) -> float:
         """Pass once over the rows in random order, and return their mean loss."""
-        settings = self.settings
+        settings, data = self.settings, self.data
         kl_weight = settings.objective.kl_weight(settings.n_epochs_before + epoch)
         batches = torch.randperm(data.n_rows, generator=self.generator).split(self.batch_size)
         parameters, objective = list(self.module_.parameters()), self._objective()
@@ -401,7 +339,9 @@ class _Net(NeuralNet):
             self.optimizer_.step()
             values[index] = value.detach()
             if watched:
-                self._end_batch(batch, -values[index])
+                self.history.record_batch("train_loss", settings.loss_offset - float(values[index]))
+                self.history.record_batch("train_batch_size", batch.n_rows)
+                self._notify_batch("on_batch_end", batch, loss=-values[index], y_pred=None)
         if not watched:
             self.history.new_batch()  # skorch's Checkpoint asks for the last one
         sizes = torch.tensor([len(rows) for rows in batches], dtype=torch.float64)
@@ -413,12 +353,9 @@ class _Net(NeuralNet):
     def _objective(self) -> Callable[[Batch, Tensor, float, int], Tensor]:
         """Objective of a batch, made anew in each epoch: callbacks may freeze parameters."""
         if not self.ranks.is_single:
-            return self.ranks.parallelize(self._rank_objective())
+            return self.ranks.parallelize(RankObjective(self))
         value, vae = self.settings.objective.value, self.module_
         return lambda batch, noise, kl_weight, _: value(vae, batch, noise, kl_weight)
-
-    def _rank_objective(self) -> RankObjective:
-        return RankObjective(self.module_, self.settings.objective, self.ranks)
 
     def _draw(self, data: Batch, rows: Tensor, generator: torch.Generator) -> tuple[Batch, Tensor]:
         """Select this rank's share of a batch of rows, and draw noise for it."""
@@ -427,15 +364,14 @@ class _Net(NeuralNet):
             batch = batch._replace(x=binarize(batch.x, generator)).map(self.ranks.share)
         else:
             batch = data.select(self.ranks.share(rows))
-        n_components = self.module_.n_components
-        noise = self.settings.objective.draw_noise(len(rows), n_components, generator)
+        noise = self.settings.objective.draw_noise(len(rows), self.module_.n_components, generator)
         noise = self.ranks.share(noise, dim=-2).to(self.device, batch.x.dtype)
         return batch.map(Tensor.to, self.device), noise
 
     def evaluate(self, data: Batch, seed: int) -> float:
         """Mean loss of rows outside of training, by the same random numbers in each epoch."""
         generator = torch.Generator().manual_seed(seed)
-        objective, kl_weight = self._rank_objective(), self.settings.objective.beta
+        objective, kl_weight = RankObjective(self), self.settings.objective.beta
         self.module_.eval()
         total = 0.0
         with torch.no_grad():
@@ -447,11 +383,6 @@ class _Net(NeuralNet):
 
     def _notify_batch(self, event: str, batch: Batch, **arguments: Any) -> None:
         self.notify(event, batch=(batch.for_callbacks, None), training=True, **arguments)
-
-    def _end_batch(self, batch: Batch, loss: Tensor) -> None:
-        self.history.record_batch("train_loss", float(loss) + self.settings.loss_offset)
-        self.history.record_batch("train_batch_size", batch.n_rows)
-        self._notify_batch("on_batch_end", batch, loss=loss, y_pred=None)
 
     def check_finite(self, loss: float, when: str) -> None:
         """Raise if a loss is not finite."""
@@ -485,7 +416,7 @@ def _watches_batches(callback: Callback) -> bool:
     return any(getattr(type(callback), name) is not getattr(Callback, name) for name in names)
 
 
-def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
+def check_callbacks(callbacks: Any, name: str) -> tuple[Any, ...]:
     """Return the callbacks if skorch can call them, else raise."""
     if callbacks is None:
         return ()
@@ -494,26 +425,26 @@ def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
         is_pair = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
         if not isinstance(entry[1] if is_pair else entry, Callback):
             raise TypeError(
-                "`callbacks` must be a list of skorch callbacks, or of pairs (name, callback); got "
-                f"callbacks={short_repr(callbacks)}. Derive them from skorch.callbacks.Callback."
+                f"`{name}` must be a list of skorch callbacks, or of pairs (name, callback); got "
+                f"{name}={short_repr(callbacks)}. Derive them from skorch.callbacks.Callback."
             )
     names = [entry[0] for entry in callbacks if isinstance(entry, tuple)]
     if len(set(names)) < len(names):
         raise ValueError(
-            f"`callbacks` must have distinct names; got {short_repr(names)}. Leave names out."
+            f"`{name}` must have distinct names; got {short_repr(names)}. Leave names out."
         )
     return tuple(callbacks)
 
 
-def check_device(device: Any) -> str:
+def check_device(device: Any, name: str) -> str:
     """Return the name of ``device`` if torch can compute there, else raise."""
     remedy = "Give 'cpu', or the name of a device that this machine has, such as 'cuda'."
     if not isinstance(device, str | torch.device):
-        raise TypeError(f"`device` must be a str; got device={short_repr(device)}. {remedy}")
+        raise TypeError(f"`{name}` must be a str; got {name}={short_repr(device)}. {remedy}")
     try:
         torch.zeros(1, device=device).cpu()
     except Exception as error:  # torch's backends raise many kinds
         raise ValueError(
-            f"`device` must be a device at hand; got device={short_repr(device)}. {remedy}"
+            f"`{name}` must be a device at hand; got {name}={short_repr(device)}. {remedy}"
         ) from error
     return str(device)

@@ -1,14 +1,11 @@
-"""The variational autoencoder as a scikit-learn transformer.
-
-Data are checked here, and answers returned in their own units. The model and its bounds are in
-``model``, fitting is in ``fitting`` and ``training``.
-"""
+"""The variational autoencoder as a scikit-learn transformer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Any, ClassVar, Literal, Self
 
@@ -20,40 +17,21 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
+from .. import networks
 from .._documentation import DocumentationLink
-from .._parameters import Integer, Parameters, check_parameters
-from .._schema import store
-from .._validation import (
-    FloatArray,
-    RandomState,
-    check_flag,
-    check_number,
-    check_numeric,
-    check_size,
-    generator,
-)
+from .._parameters import Integer, Parameters
+from .._schema import MOST, store
+from .._validation import FloatArray, RandomState, check_flag, check_numeric, check_size, generator
 from ..likelihoods import Likelihood, resolve_likelihood
-from ..networks import PARAMETERS as NETWORK_PARAMETERS
-from ..networks import Builder, resolve_builders
 from ..priors import StandardNormal
 from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
-from .fitting import (
-    FIT_OPTIONS,
-    FIT_PARAMETERS,
-    FIT_STATE,
-    MAX_MAGNITUDE,
-    MOST,
-    BaseAutoencoder,
-)
+from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, MAX_MAGNITUDE, BaseAutoencoder
 from .importance import estimate_log_prob, pilot_points
 from .model import VAE, Architecture
 from .row_noise import row_keys, sobol_points, uniforms
 
-MOST_COMPONENTS = 20_000
-MAX_PILOT_POINTS = 512
-"""Points at which the posteriors of all rows are looked for before draws are made, at most."""
-SECOND_STREAM = np.uint64(0x5DEECE66D)
-"""Turns a row's key into one for random numbers that are independent of the first key's."""
+MAX_PILOT_POINTS = 512  # at which the posteriors of all rows are looked for before draws are made
+SECOND_STREAM = np.uint64(0x5DEECE66D)  # turns the key of a row into that of an independent stream
 
 
 @store(state=FIT_STATE, options=FIT_OPTIONS)
@@ -169,18 +147,14 @@ class VAETransformer(
     sklearn.decomposition.PCA : With linear networks (``hidden_layer_sizes=()``) and the Gaussian
         likelihood the model is probabilistic PCA of the standardised data.
     sklearn.decomposition.FactorAnalysis : The same model with ``Gaussian("feature")``.
-    sklearn.mixture.GaussianMixture : Another generative model with ``sample`` and
-        ``score_samples``.
 
     Notes
     -----
-    Networks are trained in single precision. Other methods compute in the precision of X.
+    Networks are trained in single precision. Other methods compute in the precision of X. All
+    methods raise a ValueError or TypeError if an argument is invalid.
 
     In an initialised process group of torch.distributed, all ranks must call `fit` and
     `partial_fit` with the same data; they train one model together, and all of them return it.
-
-    Ctrl-C during ``fit`` raises a KeyboardInterrupt that says how many epochs are completed; the
-    estimator keeps the weights and can be used.
 
     References
     ----------
@@ -202,8 +176,8 @@ class VAETransformer(
     __module__ = "skgen"
 
     _parameters: ClassVar[Parameters] = {
-        "n_components": Integer(1, MOST_COMPONENTS, remedy="Give the number of latent dimensions."),
-        **NETWORK_PARAMETERS,
+        "n_components": Integer(1, 20_000, remedy="Give the number of latent dimensions."),
+        **networks.PARAMETERS,
         **FIT_PARAMETERS,
     }
 
@@ -214,8 +188,8 @@ class VAETransformer(
         likelihood: str | Likelihood = "gaussian",
         hidden_layer_sizes: Sequence[int] = (256,),
         activation: str = "silu",
-        encoder: str | Builder | None = None,
-        decoder: str | Builder | None = None,
+        encoder: str | networks.Builder | None = None,
+        decoder: str | networks.Builder | None = None,
         image_shape: tuple[int, ...] | None = None,
         beta: float = 1.0,
         kl_warmup: int = 0,
@@ -262,8 +236,6 @@ class VAETransformer(
         self.device = device
         self.random_state = random_state
 
-    # -- fitting ---------------------------------------------------------------------------------
-
     def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
         """Fit the model to X, from new weights or, with ``warm_start``, from those of the last fit.
 
@@ -287,7 +259,7 @@ class VAETransformer(
         RuntimeError
             If another rank of the process group fails; the estimator is left as it was.
         KeyboardInterrupt
-            After Ctrl-C; the estimator keeps what it has learned.
+            After Ctrl-C; the estimator keeps what it has learned and can be used.
 
         Warns
         -----
@@ -313,36 +285,23 @@ class VAETransformer(
 
         Raises
         ------
-        ValueError, TypeError
-            If X or a parameter is invalid, or if the loss becomes nan; the estimator is left as it
-            was.
-        KeyboardInterrupt
-            After Ctrl-C; the estimator keeps what it has learned.
+        ValueError, TypeError, RuntimeError, KeyboardInterrupt
+            As in `fit`.
         """
         return self._partial_fit(X)
 
-    def _validate_batch(
-        self, data: tuple[Any, ...], likelihood: Likelihood, *, reset: bool
-    ) -> Batch:
+    def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
         (X,) = data
-        return Batch(self._validate(X, likelihood, reset=reset))
-
-    def _architecture(self, likelihood: Likelihood, batch: Batch) -> Architecture:
-        n_features = batch.x.shape[1]
-        p = check_parameters(self)
-        builders = resolve_builders(p, n_features)
-        return Architecture(*builders, likelihood, StandardNormal(), n_features, p.n_components)
-
-    # -- checks ----------------------------------------------------------------------------------
-
-    def _validate(self, X: Any, likelihood: Likelihood, *, reset: bool) -> FloatArray:
         check_numeric(X, "X")
         with np.errstate(all="ignore"):  # wider floats may become inf
             table: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
         check_size(table, "X")
-        return likelihood.check_support(table)
+        return Batch(likelihood.check_support(table))
 
-    # -- codes and data --------------------------------------------------------------------------
+    def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
+        n_features = batch.x.shape[1]
+        builders = networks.resolve_builders(p, n_features)
+        return Architecture(*builders, likelihood, StandardNormal(), n_features, p.n_components)
 
     def transform(
         self, X: npt.ArrayLike, return_std: bool = False
@@ -362,11 +321,6 @@ class VAETransformer(
             Latent means.
         Z_std : ndarray of shape (n_samples, n_components)
             Standard deviations of q(z | x), with ``return_std=True``.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If X is invalid.
         """
         return_std = check_flag(return_std, "return_std")
         mean, log_variance = self._latent_moments(X)
@@ -384,11 +338,6 @@ class VAETransformer(
         -------
         X : ndarray of shape (n_samples, n_features)
             Decoder means.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If Z is invalid.
         """
         check_is_fitted(self)
         check_numeric(Z, "Z")
@@ -420,21 +369,13 @@ class VAETransformer(
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
             Decoder means, ``inverse_transform(transform(X))``.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If X is invalid.
         """
         return self.inverse_transform(self._latent_moments(X)[0])
 
     def sample(
-        self,
-        n_samples: int = 1,
-        *,
-        observation_noise: bool = True,
-        random_state: RandomState = None,
-    ) -> FloatArray:
+        self, n_samples: int = 1, *,
+        observation_noise: bool = True, random_state: RandomState = None,
+    ) -> FloatArray:  # fmt: skip
         """Draw new data: z from the prior, then x given z.
 
         Parameters
@@ -450,24 +391,14 @@ class VAETransformer(
         -------
         X : ndarray of shape (n_samples, n_features)
             New rows, in the units of the data.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
         """
         check_is_fitted(self)
-        n_samples = check_number(
-            n_samples, "n_samples", low=1, high=MOST, integer=True, remedy="Give a number of rows."
-        )
+        n_samples = Integer(1, MOST, remedy="Give a number of rows.").check(n_samples, "n_samples")
         noisy = check_flag(observation_noise, "observation_noise")
         rng = generator(random_state)
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
         module = self._module_of(np.dtype(np.float64))
-
-        def draw(z: Tensor) -> Tensor:
-            return module.draw(z, noise) if noisy else module.decode_mean(z)
-
+        draw = partial(module.draw, generator=noise) if noisy else module.decode_mean
         codes = module.prior().sample(n_samples, rng)
         return self._to_data_units(map_blocks(draw, codes.to(module.device, module.dtype)))
 
@@ -497,17 +428,10 @@ class VAETransformer(
         -------
         log_likelihood : ndarray of shape (n_samples,)
             Estimates of log p(x), in nats.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
         """
         table, x, module = self._prepare(X)
-        n_points = check_number(
-            n_importance_samples, "n_importance_samples", low=1, high=MOST, integer=True,
-            remedy="Give a number of draws per row.",
-        )  # fmt: skip
+        name = "n_importance_samples"
+        n_points = FIT_PARAMETERS[name].check(n_importance_samples, name)
         seed = int(generator(self.random_state).integers(2**63))
         n_components = self._n_features_out
         base = as_tensor(sobol_points(n_points, n_components))[:, None]
@@ -542,21 +466,15 @@ class VAETransformer(
         -------
         score : float
             Mean estimate of log p(x), in nats per row.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If X is invalid.
         """
         return float(self.score_samples(X).mean())
 
     def _prepare(self, X: Any) -> tuple[FloatArray, TableView, VAE]:
         """Return X validated, X as the networks see it, and the networks in its precision."""
         check_is_fitted(self)
-        table = self._validate(X, self.module_.likelihood, reset=False)
-        module = self._module_of(table.dtype)
-        view = self._views(Batch(table), module).x
-        return table, replace(view, device=module.device), module
+        batch = self._validate_batch((X,), self.module_.likelihood, reset=False)
+        module = self._module_of(batch.x.dtype)
+        return batch.x, replace(self._views(batch, module).x, device=module.device), module
 
     def _module_of(self, dtype: np.dtype[Any]) -> VAE:
         """Return the networks in the precision of the data: rows must not depend on one another."""
@@ -567,9 +485,8 @@ class VAETransformer(
     def _latent_moments(self, X: Any) -> tuple[FloatArray, FloatArray]:
         """Return latent means and log variances."""
         _, x, module = self._prepare(X)
-        mean, log_variance = np.split(
-            map_blocks(lambda rows: torch.cat(module.moments(rows), -1), x), 2, axis=1
-        )
+        moments = map_blocks(lambda rows: torch.cat(module.moments(rows), -1), x)
+        mean, log_variance = np.split(moments, 2, axis=1)
         return mean, log_variance
 
     def _to_data_units(self, X: FloatArray) -> FloatArray:
@@ -581,8 +498,6 @@ class VAETransformer(
                 "rescale the data."
             )
         return values
-
-    # -- for scikit-learn ------------------------------------------------------------------------
 
     @property
     def _n_features_out(self) -> int:

@@ -7,7 +7,7 @@ from skorch.callbacks import Callback
 
 from skgen import VAETransformer
 from skgen._autoencoder.batches import Batch, TableView
-from skgen._autoencoder.fitting import BaseAutoencoder
+from skgen._autoencoder.fitting import FIT_PARAMETERS, BaseAutoencoder
 from skgen._autoencoder.model import Architecture
 from skgen.networks import MLP
 from skgen.priors import StandardNormal
@@ -23,15 +23,17 @@ class Conditional(BaseAutoencoder):
 
     _data_names = Batch("Y", "X", "mask")
 
+    _parameters = FIT_PARAMETERS
+
     def __init__(self, max_iter=20, early_stopping=False, checkpoint=None, callbacks=None):
+        vars(self).update(
+            VAETransformer(batch_size=20, n_iter_no_change=100, learning_rate_init=0.01,
+                           validation_fraction=0.2, random_state=0).get_params(deep=False)
+        )  # fmt: skip
         self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.checkpoint = checkpoint
         self.callbacks = callbacks
-        self.likelihood = "gaussian"
-        self.warm_start = False
-        self.validation_fraction = 0.2
-        self.random_state = 0
 
     def fit(self, X, Y):
         return self._fit(X, Y)
@@ -39,18 +41,11 @@ class Conditional(BaseAutoencoder):
     def partial_fit(self, X, Y):
         return self._partial_fit(X, Y)
 
-    def _settings(self, *, one_pass=False):
-        trainer = VAETransformer(
-            max_iter=self.max_iter, early_stopping=self.early_stopping, callbacks=self.callbacks,
-            batch_size=20, n_iter_no_change=100, learning_rate_init=0.01,
-        )  # fmt: skip
-        return trainer._settings(one_pass=one_pass)
-
-    def _validate_batch(self, data, likelihood, *, reset):
+    def _validate_batch(self, data, likelihood, reset):
         X, Y = data
         return Batch(likelihood.check_support(Y), X)
 
-    def _architecture(self, likelihood, batch):
+    def _architecture(self, p, likelihood, batch):
         sizes = batch.x.shape[1], 2, batch.context.shape[1]
         return Architecture(MLP((8,)), MLP((8,)), likelihood, StandardNormal(), *sizes)
 

@@ -638,13 +638,13 @@ def test_training_with_early_stopping_ends_with_the_best_weights(X):
 )
 def test_invalid_callbacks_raise(callbacks):
     with pytest.raises(TypeError, match=r"`callbacks` must be a list of skorch callbacks, .*; got"):
-        check_callbacks(callbacks)
+        check_callbacks(callbacks, "callbacks")
 
 
 def test_valid_callbacks_are_returned():
-    assert check_callbacks(None) == ()
+    assert check_callbacks(None, "callbacks") == ()
     listed = [Recorder(), Recorder(), ("named", EpochTimer())]
-    assert check_callbacks(listed) == tuple(listed)
+    assert check_callbacks(listed, "callbacks") == tuple(listed)
 
 
 @pytest.mark.parametrize(
@@ -656,17 +656,18 @@ def test_valid_callbacks_are_returned():
 )  # fmt: skip
 def test_an_unavailable_device_raises(device, error):
     with pytest.raises(error, match=re.escape(f"got device={device!r}. Give 'cpu'")):
-        check_device(device)
+        check_device(device, "device")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
 def test_cuda_without_cuda_raises():
     with pytest.raises(ValueError, match="`device` must be a device at hand; got device='cuda'"):
-        check_device("cuda")
+        check_device("cuda", "device")
 
 
 def test_the_cpu_is_available():
-    assert check_device("cpu") == check_device(torch.device("cpu")) == "cpu"
+    for device in ("cpu", torch.device("cpu")):
+        assert check_device(device, "device") == "cpu"
 
 
 # -- progress -------------------------------------------------------------------------------------
