@@ -1,9 +1,4 @@
-"""Priors p(z) of the latent codes.
-
-A prior is a small immutable builder: ``prior(n_components, n_context)`` returns a torch module,
-whose parameters are learned with the networks. Called with a context, or None, the module returns
-a `LatentDistribution`.
-"""
+"""Priors p(z) of the latent codes, as builders of torch modules, which are learned as well."""
 
 from __future__ import annotations
 
@@ -17,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ._documentation import register_parts
 from ._schema import store
 from ._validation import FloatArray
 
@@ -24,22 +20,15 @@ LOG_2_PI = math.log(2 * math.pi)
 N_QUANTILE_DRAWS = 10_000
 
 Prior = Callable[[int, int], nn.Module]
-"""Builder of a module from a context, or None, to a `LatentDistribution`."""
+"""Immutable builder of a torch module from a context, or None, to a `LatentDistribution`."""
 
 
 class LatentDistribution(ABC):
     """Distribution of latent codes z of shape (..., n_components); all densities are in nats.
 
     A subclass must define `log_prob` and `sample`, and `kl` where it has a closed form; the other
-    methods follow from these, and may be overridden for speed.
-
-    Attributes
-    ----------
-    n_components : int
-        Number of latent dimensions.
-    mean, stddev : Tensor or float
-        Moments of each latent dimension, of shape (n_components,), or (n_samples, n_components)
-        with a context; a number is for all dimensions.
+    methods follow from these, and may be overridden for speed. Moments ``mean`` and ``stddev`` are
+    of shape (n_components,), with a context (n_samples, n_components), or a number for all.
     """
 
     n_components: int
@@ -60,16 +49,13 @@ class LatentDistribution(ABC):
         return np.quantile(draws.detach().cpu().numpy(), p, axis=0)
 
     def unnormalized_log_prob(self, z: Tensor) -> Tensor:
-        """Return `log_prob` without the constant of normal densities, -1/2 log(2 pi) per dimension.
-
-        It cancels in importance weights.
-        """
+        """Return `log_prob` without -1/2 log(2 pi) per dimension, which cancels in log weights."""
         return self.log_prob(z) + 0.5 * self.n_components * LOG_2_PI
 
     def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor | None:
         """Return KL(N(mean, diag(exp(log_variance))) || p(z)) by row and latent dimension.
 
-        None if there is no closed form: the KL divergence is then estimated by `kl_of_draws`.
+        None if there is no closed form: `kl_of_draws` then estimates it.
         """
         return None
 
@@ -117,7 +103,6 @@ class StandardNormal:
 
     @classmethod
     def _examples(cls) -> tuple[Self, ...]:
-        """Instances that the tests of all priors run over."""
         return (cls(),)
 
     def __call__(self, n_components: int, n_context: int = 0) -> nn.Module:
@@ -138,20 +123,15 @@ class StandardNormal:
         return _StandardNormalModule(n_components)
 
 
-class _StandardNormalModule(nn.Module):
+class _StandardNormalModule(nn.Module, LatentDistribution):
+    mean, stddev = 0.0, 1.0
+
     def __init__(self, n_components: int) -> None:
         super().__init__()
-        self.distribution = _StandardNormalDistribution(n_components)
+        self.n_components = n_components
 
     def forward(self, context: Tensor | None = None) -> LatentDistribution:
-        return self.distribution
-
-
-@dataclass(frozen=True)
-class _StandardNormalDistribution(LatentDistribution):
-    n_components: int
-    mean: float = 0.0
-    stddev: float = 1.0
+        return self
 
     def log_prob(self, z: Tensor) -> Tensor:
         return self.unnormalized_log_prob(z) - 0.5 * self.n_components * LOG_2_PI
@@ -185,7 +165,7 @@ class _StandardNormalDistribution(LatentDistribution):
         return mean.square() + log_variance.exp() - log_variance
 
 
-PARTS: dict[str, Any] = {part.shortcut: part for part in (StandardNormal,)}
+PARTS: dict[str, Any] = register_parts(globals())
 """Priors by name."""
 
 __all__ = [part.__name__ for part in PARTS.values()]

@@ -25,8 +25,7 @@ def row_keys(X: FloatArray, seed: int) -> Keys:
     """Return one key per row, a hash of its values and the seed."""
     bits = (np.asarray(X, dtype=np.float64) + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0
     columns = _mix(np.arange(X.shape[1], dtype=np.uint64) + np.uint64(seed)) | np.uint64(1)
-    keys: Keys = _mix((_mix(bits + columns) * columns).sum(axis=1, dtype=np.uint64))
-    return keys
+    return _mix((_mix(bits + columns) * columns).sum(axis=1, dtype=np.uint64))
 
 
 def uniforms(keys: Keys, n_columns: int) -> FloatArray:
