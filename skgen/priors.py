@@ -53,10 +53,7 @@ class LatentDistribution(ABC):
         return self.log_prob(z) + 0.5 * self.n_components * LOG_2_PI
 
     def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor | None:
-        """Return KL(N(mean, diag(exp(log_variance))) || p(z)) by row and latent dimension.
-
-        None if there is no closed form: `kl_of_draws` then estimates it.
-        """
+        """Return KL(N(mean, diag(exp(log_variance))) || p(z)) by row and dimension, or None."""
         return None
 
     def kl_of_draws(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
@@ -70,7 +67,7 @@ class LatentDistribution(ABC):
         return (total / self.n_components).expand_as(z)
 
     def mean_kl(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-        """Return the mean over rows of `kl`, or of `kl_of_draws` where that is None."""
+        """Return the mean over rows of `kl`, or of `kl_of_draws` where `kl` is None."""
         kl = self.kl(mean, log_variance)
         return (self.kl_of_draws(mean, log_variance, noise) if kl is None else kl).mean(0)
 
@@ -106,20 +103,7 @@ class StandardNormal:
         return (cls(),)
 
     def __call__(self, n_components: int, n_context: int = 0) -> nn.Module:
-        """Build the prior.
-
-        Parameters
-        ----------
-        n_components : int
-            Number of latent dimensions.
-        n_context : int, default=0
-            Number of context values, on which this prior does not depend.
-
-        Returns
-        -------
-        module : torch.nn.Module
-            Module without parameters.
-        """
+        """Build the prior, a module without parameters that ignores its context."""
         return _StandardNormalModule(n_components)
 
 
@@ -143,7 +127,7 @@ class _StandardNormalModule(nn.Module, LatentDistribution):
         return torch.from_numpy(generator.standard_normal((n_samples, self.n_components)))
 
     def quantiles(self, p: FloatArray) -> FloatArray:
-        quantiles: FloatArray = torch.special.ndtri(torch.from_numpy(p)).numpy()
+        quantiles = torch.special.ndtri(torch.from_numpy(p)).numpy()
         return np.tile(quantiles[:, None], (1, self.n_components))
 
     def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -21,8 +21,7 @@ class WithBias(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_outputs))
 
     def forward(self, z: Tensor) -> Tensor:
-        outputs: Tensor = self.module(z) + self.bias
-        return outputs
+        return self.module(z) + self.bias
 
 
 def build_decoder(builder: Builder, n_inputs: int, n_outputs: int) -> nn.Module:

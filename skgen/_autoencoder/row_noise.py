@@ -38,8 +38,7 @@ def uniforms(keys: Keys, n_columns: int) -> FloatArray:
 def sobol_points(n_points: int, n_columns: int) -> FloatArray:
     """Return the first points of the Sobol sequence in the unit cube."""
     sobol = qmc.Sobol(n_columns, scramble=False)
-    points: FloatArray = sobol.random_base2(max(0, (n_points - 1).bit_length()))[:n_points]
-    return points
+    return sobol.random_base2(max(0, (n_points - 1).bit_length()))[:n_points]
 
 
 def _mix(values: Keys) -> Keys:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 import torch.distributions as td
-from torch import Generator, Tensor
+from torch import Generator, Tensor, from_numpy
 
 from .._parameters import Flag, Parameters, check_fields
 from .._schema import array
@@ -71,10 +70,10 @@ class Likelihood(ABC):
         return type(self) is type(other) and self._values() == other._values()
 
     def __hash__(self) -> int:
-        return hash((type(self), *self._values()))
+        return hash((type(self), *self._values().items()))
 
-    def _values(self) -> list[tuple[str, Any]]:
-        return [item for item in vars(self).items() if not item[0].endswith("_")]
+    def _values(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.endswith("_")}
 
     def n_outputs(self, n_features: int) -> int:
         """Return the number of decoder outputs.
@@ -234,8 +233,7 @@ class Likelihood(ABC):
         log_prob : Tensor of shape (..., n_samples, n_features)
             Log densities.
         """
-        log_prob: Tensor = self.distribution(outputs, global_parameters).log_prob(x)
-        return log_prob
+        return self.distribution(outputs, global_parameters).log_prob(x)
 
     def sum_log_prob(
         self, x: Tensor, outputs: Tensor, global_parameters: Tensor, mask: Tensor | None = None
@@ -285,8 +283,7 @@ class Likelihood(ABC):
         mean : Tensor of shape (..., n_features)
             Means. `inverse_transform` must turn them into means in the units of the data.
         """
-        mean: Tensor = self.distribution(outputs, global_parameters).mean
-        return mean
+        return self.distribution(outputs, global_parameters).mean
 
     @abstractmethod
     def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
@@ -354,19 +351,16 @@ class StandardizedLikelihood(Likelihood):
         return standard
 
     def inverse_transform(self, X: FloatArray) -> FloatArray:
-        values: FloatArray = X * self.scale_ + self.location_
-        return values
+        return X * self.scale_ + self.location_
 
     def log_jacobian(self, X: FloatArray) -> FloatArray:
         return -np.log(self.scale_)[None]
 
     def onnx_transform(self, x: Tensor) -> Tensor:
-        location, scale = torch.from_numpy(self.location_), torch.from_numpy(self.scale_)
-        return ((x.double() - location) / scale).to(x.dtype)
+        return ((x.double() - from_numpy(self.location_)) / from_numpy(self.scale_)).to(x.dtype)
 
     def onnx_inverse_transform(self, x: Tensor) -> Tensor:
-        location, scale = torch.from_numpy(self.location_), torch.from_numpy(self.scale_)
-        return (x.double() * scale + location).to(x.dtype)
+        return (x.double() * from_numpy(self.scale_) + from_numpy(self.location_)).to(x.dtype)
 
 
 @dataclass(frozen=True)

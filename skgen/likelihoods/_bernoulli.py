@@ -62,8 +62,7 @@ class Bernoulli(UnitIntervalLikelihood):
 
     def initial_outputs(self, mean: FloatArray) -> FloatArray:
         inner = np.clip(mean, MEAN_MARGIN, 1 - MEAN_MARGIN)
-        logits: FloatArray = np.log(inner / (1 - inner))
-        return logits
+        return np.log(inner / (1 - inner))
 
 
 def binarize(probabilities: Tensor, generator: Generator) -> Tensor:

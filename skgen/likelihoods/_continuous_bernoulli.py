@@ -50,13 +50,9 @@ class ContinuousBernoulli(UnitIntervalLikelihood):
     def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.ContinuousBernoulli:
         return _ContinuousBernoulli(logits=outputs, validate_args=False)
 
-    def log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
-        return x * outputs - log_normalizer(outputs)
-
     def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         uniform = torch.rand(outputs.shape, generator=generator, dtype=outputs.dtype)
-        x: Tensor = self.distribution(outputs, global_parameters).icdf(uniform.to(outputs.device))
-        return x
+        return self.distribution(outputs, global_parameters).icdf(uniform.to(outputs.device))
 
     def initial_outputs(self, mean: FloatArray) -> FloatArray:
         # By bisection: the mean rises with the logit.
