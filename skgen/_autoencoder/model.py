@@ -79,9 +79,8 @@ class VAE(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        encoder, decoder, likelihood, prior, n_features, n_components, n_context, sees_mask = (
-            architecture
-        )
+        encoder, decoder, likelihood, prior = architecture[:4]
+        n_features, n_components, n_context, sees_mask = architecture[4:]
         self.architecture = architecture
         n_inputs = n_features * (1 + sees_mask) + n_context
         n_outputs = likelihood.n_outputs(n_features)

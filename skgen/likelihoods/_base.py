@@ -136,12 +136,12 @@ class Likelihood(ABC):
         return self
 
     def transform(self, X: FloatArray) -> FloatArray:
-        """Transform data to the values that the networks see.
+        """Transform data to the values that the networks see, or `inverse_transform` them back.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
-            Data.
+            Data, or transformed values such as means and draws.
 
         Returns
         -------
@@ -150,20 +150,7 @@ class Likelihood(ABC):
         """
         return X
 
-    def inverse_transform(self, X: FloatArray) -> FloatArray:
-        """Transform values back to the units of the data.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Transformed values, such as means and draws.
-
-        Returns
-        -------
-        X_original : ndarray of shape (n_samples, n_features)
-            Values in the units of the data.
-        """
-        return X
+    inverse_transform = transform
 
     def log_jacobian(self, X: FloatArray) -> FloatArray:
         """Return log |d transform(x) / dx|, which turns densities into those of the data.
@@ -183,32 +170,21 @@ class Likelihood(ABC):
     def onnx_transform(self, x: Tensor) -> Tensor:
         """Do what `check_support` and `transform` do, in torch's operators, for ONNX models.
 
-        Parameters
-        ----------
-        x : Tensor of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        x : Tensor of shape (n_samples, n_features)
-            Transformed data, in the same precision.
-        """
-        return x
-
-    def onnx_inverse_transform(self, x: Tensor) -> Tensor:
-        """Do what `inverse_transform` does, in torch's operators, for ONNX models.
+        `onnx_inverse_transform` does what `inverse_transform` does.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Transformed values.
+            Data, or transformed values.
 
         Returns
         -------
         x : Tensor of shape (n_samples, n_features)
-            Values in the units of the data.
+            Transformed data, or values in the units of the data, in the same precision.
         """
         return x
+
+    onnx_inverse_transform = onnx_transform
 
     @abstractmethod
     def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.Distribution:
