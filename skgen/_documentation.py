@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 SITE = "https://skgen.readthedocs.io/en/latest"
@@ -11,7 +12,12 @@ class DocumentationLink:
     """Link from scikit-learn's HTML representation of an estimator to its page."""
 
     _doc_link_module = "skgen"
-    _doc_link_template = f"{SITE}/api/generated/skgen.{{estimator_name}}.html"
+    _doc_link_template = f"{SITE}/api/generated/{{path}}.html"
+
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
+        cls, skgen = type(self), sys.modules["skgen"]
+        module = "skgen" if cls.__name__ in skgen.__all__ else cls.__module__
+        return {"path": f"{module}.{cls.__name__}"}
 
 
 def register_parts(namespace: dict[str, Any]) -> dict[str, Any]:

@@ -640,7 +640,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def predict_quantiles(
         self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True
     ) -> FloatArray:
-        """Quantiles of y given X, by the Student-t distribution.
+        """Compute quantiles of y given X, by the Student-t distribution.
 
         Parameters
         ----------

@@ -49,7 +49,7 @@ from skgen import (
 )
 from skgen._files import container
 from skgen._files.container import read, write
-from skgen._files.files import HOMES
+from skgen._files.files import HOMES, find_schema
 from skgen._schema import SCHEMAS
 from skgen.bases import PARTS
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
@@ -297,7 +297,7 @@ def test_an_autoencoder_with_any_option_comes_back(name, rng, path):
 
 @pytest.mark.parametrize("name", [*OURS])
 def test_unfitted_estimators_come_back(name, path):
-    estimator = getattr(skgen, name)()
+    estimator = find_schema(name).cls()
     arrived = through_file(estimator, path)
     assert_same(vars(arrived), vars(estimator))
 
@@ -494,7 +494,8 @@ def test_files_of_every_version_answer_as_they_did(file):
 
 
 def test_every_estimator_has_a_file():
-    assert {file.stem for file in OLD.glob("*/*.safetensors")} == set(OURS) == set(make.ESTIMATORS)
+    released = set(OURS) & set(skgen.__all__)  # further bases are public in skgen.bases only
+    assert {file.stem for file in OLD.glob("*/*.safetensors")} == released == set(make.ESTIMATORS)
 
 
 def test_a_parameter_that_an_earlier_version_lacks_has_its_default(path):
@@ -503,8 +504,8 @@ def test_a_parameter_that_an_earlier_version_lacks_has_its_default(path):
 
 
 def test_every_parameter_has_a_check():
-    for name, schema in OURS.items():
-        assert schema.parameters.keys() == getattr(skgen, name)().get_params().keys()
+    for schema in OURS.values():
+        assert schema.parameters.keys() == schema.cls().get_params().keys()
 
 
 def test_a_later_version_is_refused_by_its_name(path):
