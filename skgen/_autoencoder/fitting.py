@@ -265,8 +265,7 @@ class BaseAutoencoder(BaseEstimator):
             return self.module_.kl(*data.select(rows).map(Tensor.to, self.module_.device))
 
         index = torch.linspace(0, data.n_rows - 1, min(data.n_rows, MAX_KL_ROWS)).long()
-        mean: FloatArray = map_blocks(kl, index).mean(axis=0, dtype=np.float64)
-        return mean
+        return map_blocks(kl, index).mean(axis=0, dtype=np.float64)
 
     def _warn_if_collapsed(self) -> None:
         if self.explained_kl_.max() < COLLAPSE_THRESHOLD:

@@ -62,8 +62,7 @@ def _is_plain(value: Any, sizes: Sizes) -> bool:
 def _get_state(estimator: Any) -> Values:
     """Parameters, state and version, as scikit-learn itself pickles them."""
     _validate(estimator)
-    values: Values = estimator.__getstate__()
-    return values
+    return estimator.__getstate__()
 
 
 def _set_state(cls: Any, values: Values) -> Any:

@@ -109,8 +109,7 @@ def check_collection(value: Any, name: str) -> None:
 
 def _to_numpy(part: Any, name: str) -> FloatArray:
     check_numeric(part, name)
-    numbers: FloatArray = part.to_numpy(dtype=np.float64, na_value=np.nan)
-    return numbers
+    return part.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _align_blocks(X: Any, array: Any, name: str) -> Any:
