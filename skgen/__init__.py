@@ -1,7 +1,5 @@
 """Generative models that speak scikit-learn."""
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -1,7 +1,5 @@
 """Pages of the API reference: links to them, and the public paths that they name."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

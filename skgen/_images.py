@@ -1,7 +1,5 @@
 """Rows of a table as images: their shape, and a grid of them as one image."""
 
-from __future__ import annotations
-
 from math import prod
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Pipelines, searches and frozen estimators: the estimator at their end, and the way to it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sklearn.frozen import FrozenEstimator

@@ -4,8 +4,6 @@ OpenBLAS' own threads gain nothing on blocks of a few hundred rows. Since numpy'
 and ufuncs release the interpreter lock, several blocks at a time keep every core busy.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Checks of numbers, tables and random states, and updates that happen whole or not at all."""
 
-from __future__ import annotations
-
 import copy
 import datetime as dt
 import itertools

@@ -1,7 +1,5 @@
 """Scorers of predictive distributions, for ``scoring=`` of GridSearchCV and its like."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

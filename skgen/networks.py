@@ -4,8 +4,6 @@ A builder is any callable ``builder(n_inputs, n_outputs)``, also a class such as
 ``torch.nn.Linear``, that returns a torch module from rows of n_inputs to rows of n_outputs values.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

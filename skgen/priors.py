@@ -1,7 +1,5 @@
 """Priors p(z) of the latent codes, as builders of torch modules, which are learned as well."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Networks built by builders, and checked."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import torch

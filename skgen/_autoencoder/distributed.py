@@ -3,8 +3,6 @@
 The fit has groups of its own; the group of the caller is only asked for rank and size.
 """
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Fitting of autoencoders: everything that `fit` and `partial_fit` of the estimators share."""
 
-from __future__ import annotations
-
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator

@@ -8,8 +8,6 @@ the mixture depends on x alone, not on the draws, so that the expectation of the
 bound of log p(x).
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ A Monte-Carlo estimate for a row then depends neither on the order of rows nor o
 the errors of different rows are independent and cancel in their mean.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc

@@ -1,7 +1,5 @@
 """The variational autoencoder as a scikit-learn transformer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace

@@ -8,8 +8,6 @@ A file may come from a stranger: everything in it is checked before it is used, 
 allocated is at most a small multiple of its size.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

@@ -4,8 +4,6 @@ An object becomes a tree of JSON and named arrays (`container`). Each class has 
 (`_schema`), against which the values of an object are checked before it is made of them.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import math

@@ -1,7 +1,5 @@
 """Schemas of the classes of scikit-learn, scipy and numpy that files may hold."""
 
-from __future__ import annotations
-
 import numbers
 from collections.abc import Mapping
 from typing import Any

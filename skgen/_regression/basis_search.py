@@ -8,8 +8,6 @@ deviation 1. For the logarithm of a length scale, a factor of three is then plau
 of a hundred is not.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -5,8 +5,6 @@ and for a basis that depends on the data a few thousand rows. dask itself is imp
 collection has been passed.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial, reduce

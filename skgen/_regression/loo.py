@@ -6,8 +6,6 @@ to that, and the residuals of rows that are left out one by one how heavy the ta
 processes, Neural Computation 13(5), 2001).
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.optimize import minimize
 

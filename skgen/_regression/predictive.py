@@ -6,8 +6,6 @@ leverage ``h = |root' phi|^2`` of its basis functions (C. M. Bishop, Pattern Rec
 Learning, Springer 2006, eqs 3.58-3.59 and exercise 3.13).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Self
 

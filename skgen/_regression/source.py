@@ -1,7 +1,5 @@
 """The data of a fit, in memory or on a cluster."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Protocol
 

@@ -4,8 +4,6 @@ Any scikit-learn transformer is a basis. Those here are the same at every fit, a
 *set* of rows, so that a repeated row and an integer sample weight mean the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """The base class of basis functions, and their evaluation."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 

@@ -1,7 +1,5 @@
 """Fourier features."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from typing import ClassVar, Literal, Self

@@ -1,7 +1,5 @@
 """Gaussian basis functions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import ClassVar, Literal, Self

@@ -1,7 +1,5 @@
 """Kernels of Gaussian processes between given rows, as functions of the length scales."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Sigmoid basis functions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import ClassVar, Literal, Self
 

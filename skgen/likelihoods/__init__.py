@@ -1,7 +1,5 @@
 """Likelihoods p(x | z): distributions of the data given the outputs of a decoder."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from .._documentation import register_parts

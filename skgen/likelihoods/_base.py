@@ -1,7 +1,5 @@
 """Base classes of likelihoods p(x | z)."""
 
-from __future__ import annotations
-
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

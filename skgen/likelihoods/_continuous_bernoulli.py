@@ -1,7 +1,5 @@
 """Continuous Bernoulli likelihood."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

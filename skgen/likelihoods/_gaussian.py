@@ -1,7 +1,5 @@
 """Normal likelihood."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self

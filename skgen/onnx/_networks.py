@@ -1,7 +1,5 @@
 """Encoder and decoder as ONNX graphs by torch's exporter, with data in their own units."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Callable, Iterator

@@ -5,8 +5,6 @@ many basis functions cancel, which single precision could not represent. The nod
 stand beside their classes, those of scikit-learn's transformers here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

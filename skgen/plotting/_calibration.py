@@ -1,7 +1,5 @@
 """Calibration of predictive distributions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Self
 

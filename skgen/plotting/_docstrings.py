@@ -1,7 +1,5 @@
 """Entries that docstrings of displays share, put in at their names in braces."""
 
-from __future__ import annotations
-
 from inspect import cleandoc, getmembers_static, isfunction
 
 ENTRIES = {

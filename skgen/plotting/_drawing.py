@@ -1,7 +1,5 @@
 """Axes, colours, labels and legends of displays."""
 
-from __future__ import annotations
-
 from itertools import combinations
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Images: data and their reconstructions, and samples."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Self

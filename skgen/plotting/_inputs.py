@@ -1,7 +1,5 @@
 """Inputs of displays: steps of pipelines, predictions, rows along one feature, and checks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Latent means of data as points."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Self
 

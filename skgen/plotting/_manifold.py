@@ -1,7 +1,5 @@
 """Decoder means as images: over two latent dimensions, and along each of them."""
 
-from __future__ import annotations
-
 from typing import Any, Self
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Prior and posterior of weights."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Self
 
