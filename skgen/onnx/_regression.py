@@ -120,9 +120,7 @@ def _polynomial(graph: Graph, basis: PolynomialFeatures, X: str) -> str:
     return product
 
 
-def _parse_mean_and_std(
-    scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None
-) -> list[Any]:
+def _parse(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
     """Outputs of an estimator: the means, and standard deviations if they are asked for."""
     operator = scope.declare_local_operator(f"Skgen{type(model).__name__}", model)
     operator.inputs = inputs
@@ -133,7 +131,7 @@ def _parse_mean_and_std(
     return operator.outputs
 
 
-MEAN_AND_STD = {"parser": _parse_mean_and_std, "options": {"return_std": [False, True]}}
+MEAN_AND_STD = {"parser": _parse, "options": {"return_std": [False, True]}}
 """Keywords of `register_converter` for estimators with standard deviations, by default without."""
 
 
