@@ -16,7 +16,6 @@ predicted before it is learnt.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.stats import t
 
 from skgen import BayesianBasisRegressor, GaussianBasis
 from skgen.plotting import PredictiveDisplay
@@ -50,12 +49,9 @@ def run(forgetting):
     densities, inside, at_place = [], [], []
     for rows, targets in zip(X[1:], y[1:], strict=True):
         densities.append(model.log_predictive_density(rows, targets).sum())
-        df = model.degrees_of_freedom_
-        quantile = np.sqrt(1 - 2 / df) * t.ppf(0.975, df)  # of a Student-t of deviation 1
-        mean, std = model.predict(rows, return_std=True)
-        inside.append(np.abs(targets - mean) < quantile * std)
-        mean, std = model.predict([[PLACE]], return_std=True)
-        at_place.append((mean[0], std[0], df))
+        low, high = model.predict_interval(rows, 0.95).T
+        inside.append((low < targets) & (targets < high))
+        at_place.append((*model.predict([[PLACE]]), *model.predict_interval([[PLACE]], 0.95)[0]))
         model.partial_fit(rows, targets)
     return model, np.array(densities), np.array(inside), np.array(at_place)
 
@@ -91,13 +87,13 @@ figure, axes = plt.subplots(
     2, 1, figsize=(6.4, 6.6), layout="constrained", sharex=True, sharey=True
 )
 for forgetting, ax in zip((1.0, best), axes, strict=True):
-    mean, std, df = runs[forgetting][3].T
+    mean, low, high = runs[forgetting][3].T
     PredictiveDisplay(
         feature_values=batches,
         mean=mean,
-        std=std,
-        degrees_of_freedom=df,
-        coverage=0.95,
+        lower=low[:, None],
+        upper=high[:, None],
+        coverage=[0.95],
         x=batch,
         y=y[batch, row],
         target_name=f"y at x = {PLACE}",

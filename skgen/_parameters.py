@@ -1,8 +1,7 @@
 """Kinds of constructor parameters: the values that `fit` accepts and a file may hold.
 
-A class declares its parameters once, ``_parameters: ClassVar[Parameters]``. `check_parameters`
-checks them in `fit`, `check_fields` in the ``__post_init__`` of a dataclass, and `skgen.load` asks
-`Kind.holds`.
+A class declares its parameters once, ``_parameters: ClassVar[Parameters]``, for `check_parameters`
+in `fit`, `check_fields` in the ``__post_init__`` of a dataclass, and `Kind.holds` in `skgen.load`.
 """
 
 from __future__ import annotations
@@ -16,14 +15,13 @@ import numpy as np
 
 from ._validation import (
     LARGEST,
-    check_choice,
     check_flag,
     check_number,
     check_seed,
     check_vector,
+    error_message,
     shape_of,
-    short_repr,
-)
+)  # fmt: skip
 
 
 class Kind:
@@ -36,8 +34,7 @@ class Kind:
     def check(self, value: Any, name: str, **sizes: int) -> Any:
         """Return the checked value, or raise an error that calls it ``name``.
 
-        ``sizes`` are lengths of axes, such as ``n_features``; an axis that is missing among them
-        may have any length.
+        ``sizes`` are lengths of axes, such as ``n_features``; others may have any length.
         """
         raise NotImplementedError
 
@@ -83,7 +80,7 @@ class Nothing(Kind):
 
     def check(self, value: Any, name: str, **sizes: int) -> None:
         if value is not None:
-            raise TypeError(f"`{name}` must be None; got {name}={short_repr(value)}. Give None.")
+            raise TypeError(error_message(name, "be None", value, "Give None."))
 
 
 NONE = Nothing()
@@ -103,10 +100,7 @@ class Number(Kind):
         return not shape_of(value)
 
     def check(self, value: Any, name: str, **sizes: int) -> Any:
-        return check_number(
-            value, name, low=self.low, high=self.high, open_low=self.open_low,
-            integer=self.integer, remedy=self.remedy,
-        )  # fmt: skip
+        return check_number(value, name, integer=self.integer, **vars(self))
 
 
 class Integer(Number):
@@ -125,26 +119,22 @@ class Flag(Kind):
         return check_flag(value, name)
 
 
-class Text(Kind):
-    """A str."""
-
-    def claims(self, value: Any) -> bool:
-        return isinstance(value, str)
-
-    def check(self, value: Any, name: str, **sizes: int) -> str:
-        if not isinstance(value, str):
-            raise TypeError(f"`{name}` must be a str; got {name}={short_repr(value)}. Give a str.")
-        return value
-
-
-class Choice(Text):
+class Choice(Kind):
     """One of several strings."""
 
     def __init__(self, *choices: str) -> None:
         self.choices = choices
 
+    def claims(self, value: Any) -> bool:
+        return isinstance(value, str)
+
     def check(self, value: Any, name: str, **sizes: int) -> str:
-        return check_choice(value, name, self.choices)
+        listed = ", ".join(map(repr, self.choices))
+        if not isinstance(value, str):
+            raise TypeError(error_message(name, "be a str", value, f"Choose one of {listed}."))
+        if value not in self.choices:
+            raise ValueError(error_message(name, f"be one of {listed}", value, "Choose one."))
+        return value
 
 
 class Vector(Kind):
@@ -166,16 +156,6 @@ class Vector(Kind):
         )
         return check_vector(value, name, shape, low=self.low, remedy=self.remedy)
 
-    def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
-        try:
-            array = np.asarray(value)
-        except ValueError:  # ragged
-            return False
-        if array.dtype.kind not in "fiu" or array.ndim not in map(len, self.shapes):
-            return False
-        array = array.astype(np.float64)  # single precision does not reach the bounds
-        return bool(np.all((array >= max(self.low, -LARGEST)) & (array <= LARGEST)))
-
 
 @dataclass(frozen=True)
 class Sequence(Kind):
@@ -189,20 +169,12 @@ class Sequence(Kind):
     def check(self, value: Any, name: str, **sizes: int) -> tuple[Any, ...]:
         is_other = isinstance(value, str | bytes | dict | set | frozenset | type)
         if is_other or len(shape_of(value)) != 1:
-            raise TypeError(
-                f"`{name}` must be a tuple of {self.noun}; got {name}={short_repr(value)}. "
-                f"{self.remedy}"
-            )
+            raise TypeError(error_message(name, f"be a tuple of {self.noun}", value, self.remedy))
         items = tuple(self.kind.check(item, name) for item in value)
         if self.lengths and len(items) not in self.lengths:
-            raise ValueError(
-                f"`{name}` must have {' or '.join(map(str, self.lengths))} elements; got "
-                f"{name}={short_repr(value)}. {self.remedy}"
-            )
+            condition = f"have {' or '.join(map(str, self.lengths))} elements"
+            raise ValueError(error_message(name, condition, value, self.remedy))
         return items
-
-    def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
-        return len(shape_of(value)) == 1 and super().holds(value, sizes)
 
 
 class Seed(Kind):
@@ -226,17 +198,11 @@ class Custom(Kind):
         return self.plain(value)
 
 
-def check_parameters(
-    owner: Any, parameters: Parameters | None = None, **sizes: int
-) -> SimpleNamespace:
+def check_parameters(owner: Any, kinds: Parameters | None = None, **sizes: int) -> Any:
     """Return checked parameters of an object, all or those given, as attributes of their names."""
-    parameters = owner._parameters if parameters is None else parameters
-    return SimpleNamespace(
-        **{
-            name: kind.check(getattr(owner, name), name, **sizes)
-            for name, kind in parameters.items()
-        }
-    )
+    kinds = owner._parameters if kinds is None else kinds
+    values = {name: kind.check(getattr(owner, name), name, **sizes) for name, kind in kinds.items()}
+    return SimpleNamespace(**values)
 
 
 def check_fields(part: Any) -> None:

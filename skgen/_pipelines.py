@@ -21,11 +21,6 @@ def final_estimator(estimator: Any) -> Any:
     return final_estimator(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
 
 
-def is_frozen(estimator: Any) -> bool:
-    """Return True if `fit` leaves the last step of nested pipelines as it is."""
-    return isinstance(final_estimator(estimator), FrozenEstimator)
-
-
 def transform_before_final(estimator: Any, X: Any) -> Any:
     """X as the last step of nested pipelines and searches sees it."""
     estimator = best_of(estimator)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import itertools
 import numbers
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +18,6 @@ RandomState = int | np.random.Generator | np.random.RandomState | None
 
 LARGEST = 1e100
 """Largest magnitude of a value of X or y: a sum of squares of such values does not overflow."""
-
 GENERATORS = (np.random.Generator, np.random.RandomState)
 DATES = (np.datetime64, np.timedelta64, dt.date, dt.time, dt.timedelta)
 
@@ -25,8 +25,7 @@ DATES = (np.datetime64, np.timedelta64, dt.date, dt.time, dt.timedelta)
 @contextmanager
 def restore_on_error(estimator: object) -> Iterator[None]:
     """Restore every attribute of ``estimator``, and its generator, if the block raises."""
-    before = dict(vars(estimator))
-    random = before.get("random_state")
+    before, random = dict(vars(estimator)), vars(estimator).get("random_state")
     random_before: Any = copy.deepcopy(random) if isinstance(random, GENERATORS) else None
     try:
         yield
@@ -46,31 +45,29 @@ def short_repr(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:100]} ... {text[-50:]}"
 
 
+def error_message(name: str, condition: str, value: Any, remedy: str) -> str:
+    """Return the message of an error: argument, condition, value, and what to do."""
+    return f"`{name}` must {condition}; got {name}={short_repr(value)}. {remedy}"
+
+
 def check_number(
-    value: Any,
-    name: str,
-    *,
-    low: float = -np.inf,
-    high: float = np.inf,
-    open_low: bool = False,
-    integer: bool = False,
-    remedy: str,
-) -> Any:
+    value: Any, name: str, *, low: float = -np.inf, high: float = np.inf, open_low: bool = False,
+    integer: bool = False, remedy: str,
+) -> Any:  # fmt: skip
     """Return ``value`` as an int or float within the bounds, or raise."""
     kind: Any = numbers.Integral if integer else numbers.Real
     noun = "an integer" if integer else "a finite number"
     bound = f" {'>' if open_low else '>='} {low:g}" if low > -np.inf else ""
     if high < np.inf:
         bound += f"{' and' if bound else ''} <= {high:g}"
-    message = f"`{name}` must be {noun}{bound}; got {name}={short_repr(value)}. {remedy}"
+    message = error_message(name, f"be {noun}{bound}", value, remedy)
     if not isinstance(value, kind) or isinstance(value, bool | np.bool_ | np.timedelta64):
         raise TypeError(message)
     try:
         number = int(value) if integer else float(value)
     except OverflowError as error:  # an integer or a fraction beyond the floats
         raise ValueError(message) from error
-    inside = low < number <= high if open_low else low <= number <= high
-    if not inside or abs(number) == np.inf:
+    if not low <= number <= high or (open_low and number == low) or abs(number) == np.inf:
         raise ValueError(message)
     return number
 
@@ -78,17 +75,14 @@ def check_number(
 def check_flag(value: Any, name: str) -> bool:
     """Return ``value`` if it is a bool, or raise."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(
-            f"`{name}` must be a bool; got {name}={short_repr(value)}. Give True or False."
-        )
+        raise TypeError(error_message(name, "be a bool", value, "Give True or False."))
     return bool(value)
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
     """Return the shape of an array-like; a ragged list counts as a vector."""
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple):
-        return shape
+    if isinstance(getattr(value, "shape", None), tuple):
+        return value.shape
     try:
         return np.asarray(value).shape
     except ValueError:
@@ -105,19 +99,15 @@ def check_vector(
         if np.asarray(value).dtype == bool:
             raise TypeError("bool")
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`{name}` must hold numbers only; got {name}={short_repr(value)}. {remedy}"
-        ) from error
+        raise TypeError(error_message(name, "hold numbers only", value, remedy)) from error
     if array.shape != shape:
         raise ValueError(
             f"`{name}` must have shape {shape}; got {name} of shape {array.shape}. {remedy}"
         )
-    if not np.all(np.isfinite(array)) or np.any(array < low) or np.any(np.abs(array) > LARGEST):
+    if not np.all((array >= low) & (np.abs(array) <= LARGEST)):
         bound = f"at least {low:g}, " if low > -np.inf else ""
-        raise ValueError(
-            f"`{name}` must hold finite numbers, {bound}at most {LARGEST:g} in magnitude; "
-            f"got {name}={short_repr(value)}. {remedy}"
-        )
+        condition = f"hold finite numbers, {bound}at most {LARGEST:g} in magnitude"
+        raise ValueError(error_message(name, condition, value, remedy))
     return array
 
 
@@ -131,46 +121,26 @@ def check_size(table: npt.NDArray[np.floating], name: str) -> None:
         )
 
 
-def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
-    """Return ``value`` if it is one of ``choices``, or raise."""
-    listed = ", ".join(repr(choice) for choice in choices)
-    if not isinstance(value, str):
-        raise TypeError(
-            f"`{name}` must be a str; got {name}={short_repr(value)}. Choose one of {listed}."
-        )
-    if value not in choices:
-        raise ValueError(
-            f"`{name}` must be one of {listed}; got {name}={short_repr(value)}. Choose one."
-        )
-    return value
+ENCODE = "Encode {} first, for example with sklearn.preprocessing.OneHotEncoder."
+SECONDS = "Give them as numbers, for example as seconds since a date."
+PARTS = "Complex data not supported: give real and imaginary parts apart."
+DENSE = "Make it dense, or reduce it with sklearn.decomposition.TruncatedSVD."
 
-
-NON_NUMERIC = {
-    "text": "Encode it first, for example with sklearn.preprocessing.OneHotEncoder.",
-    "categories": "Encode them first, for example with sklearn.preprocessing.OneHotEncoder.",
-    "dates or durations": "Give them as numbers, for example as seconds since a date.",
-    "complex numbers": "Complex data not supported: give real and imaginary parts apart.",
-    "records": "Give one column per field.",
-    "nested values": "Give one number per cell.",
-    "sparse columns": "Make it dense, or reduce it with sklearn.decomposition.TruncatedSVD.",
+NESTED = ("interval", "list", "large_list", "array(", "struct", "map")
+NON_NUMERIC: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "nested values": ("Give one number per cell.", "", NESTED),
+    "text": (ENCODE.format("it"), "UST", ("str", "utf8", "large_string", "binary")),
+    "categories": (ENCODE.format("them"), "", ("categor", "enum", "dictionary")),
+    "dates or durations": (SECONDS, "mM", ("date", "time", "duration", "period")),
+    "complex numbers": (PARTS, "c", ()),
+    "records": ("Give one column per field.", "V", ()),
+    "sparse columns": (DENSE, "", ("sparse",)),
 }
-"""Contents that a table must not have, although numpy converts some of them, with remedies."""
+"""Contents that a table must not have, although numpy converts some of them.
 
-NON_NUMERIC_KINDS = {
-    **dict.fromkeys("UST", "text"),
-    **dict.fromkeys("mM", "dates or durations"),
-    "c": "complex numbers",
-    "V": "records",
-}
-
-# Some dtypes of pandas, pyarrow and polars are not numpy's; their names tell their contents.
-NON_NUMERIC_NAMES = {
-    ("interval", "list", "large_list", "array(", "struct", "map"): "nested values",
-    ("str", "utf8", "large_string", "binary"): "text",
-    ("categor", "enum", "dictionary"): "categories",
-    ("date", "time", "duration", "period"): "dates or durations",
-    ("sparse",): "sparse columns",
-}
+Each with its remedy, its kinds of numpy's dtypes, and the first letters of the names of its dtypes
+in pandas, pyarrow and polars.
+"""
 
 
 def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
@@ -182,6 +152,7 @@ def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
         )
     try:
         columns, dtypes = _columns_and_dtypes(table)
+        places = [f" in column {column!r}" for column in columns] or [""]
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"`{name}` must hold one number per cell, in rows of equal length; got a "
@@ -196,11 +167,11 @@ def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
     for index, dtype in enumerate(dtypes):
         if found := _non_numeric(dtype):
             raise ValueError(
-                f"`{name}` must hold numbers; got {found}{_column(columns, index)}. "
-                f"{remedy or NON_NUMERIC[found]}"
+                f"`{name}` must hold numbers; got {found}{places[index]}. "
+                f"{remedy or NON_NUMERIC[found][0]}"
             )
     if any(str(dtype).lower() == "object" for dtype in dtypes):
-        _check_items(np.asarray(table, dtype=object), name, remedy, columns)
+        _check_items(np.asarray(table, dtype=object), name, remedy, places)
 
 
 def _is_batched(value: Any) -> bool:
@@ -220,39 +191,31 @@ def _columns_and_dtypes(table: Any) -> tuple[list[Any], list[Any]]:
     return [], [np.asarray(table).dtype if dtype is None else dtype]
 
 
-def _column(columns: list[Any], index: int) -> str:
-    return f" in column {columns[index % len(columns)]!r}" if columns else ""
-
-
 def _non_numeric(dtype: Any) -> str:
     """Return the name in `NON_NUMERIC` of the contents of a dtype, or ""."""
-    if isinstance(dtype, np.dtype):
-        return NON_NUMERIC_KINDS.get(dtype.kind, "")
-    name = str(dtype).lower()
-    return next(
-        (found for starts, found in NON_NUMERIC_NAMES.items() if name.startswith(starts)), ""
-    )
+    name, kind = str(dtype).lower(), dtype.kind if isinstance(dtype, np.dtype) else ""
+    for found, (_, kinds, starts) in NON_NUMERIC.items():
+        if kind in kinds if kind else name.startswith(starts):
+            return found
+    return ""
 
 
-def _check_items(items: npt.NDArray[Any], name: str, remedy: str, columns: list[Any]) -> None:
-    for index, item in enumerate(items.ravel()):
-        if isinstance(item, str | bytes):
-            found = "text"
-        elif isinstance(item, DATES):
-            found = "dates or durations"
-        else:
-            try:
-                item is None or float(item)  # None becomes NaN, which scikit-learn reports
-            except (TypeError, ValueError, OverflowError) as error:
-                raise TypeError(
-                    f"`{name}` must hold numbers; got {short_repr(item)}"
-                    f"{_column(columns, index)} ({error}). {remedy or 'Give one float per cell.'}"
-                ) from error
-            continue
-        raise ValueError(
-            f"`{name}` must hold numbers; got {found}{_column(columns, index)} "
-            f"({short_repr(item)}). {remedy or NON_NUMERIC[found]}"
-        )
+def _check_items(items: npt.NDArray[Any], name: str, remedy: str, places: list[str]) -> None:
+    start = f"`{name}` must hold numbers; got "
+    for item, place in zip(items.ravel(), itertools.cycle(places), strict=False):
+        is_text = isinstance(item, str | bytes)
+        if is_text or isinstance(item, DATES):
+            found = "text" if is_text else "dates or durations"
+            raise ValueError(
+                f"{start}{found}{place} ({short_repr(item)}). {remedy or NON_NUMERIC[found][0]}"
+            )
+        try:
+            item is None or float(item)  # None becomes NaN, which scikit-learn reports
+        except (TypeError, ValueError, OverflowError) as error:
+            raise TypeError(
+                f"{start}{short_repr(item)}{place} ({error}). "
+                f"{remedy or 'Give one float per cell.'}"
+            ) from error
 
 
 def generator(random_state: RandomState) -> np.random.Generator:
@@ -266,6 +229,5 @@ def check_seed(random_state: RandomState) -> Any:
     """Return ``random_state`` if it is valid, or raise; nothing is drawn from it."""
     if random_state is None or isinstance(random_state, GENERATORS):
         return random_state
-    return check_number(
-        random_state, "random_state", low=0, integer=True, remedy="Give an int, or None."
-    )
+    remedy = "Give an int, or None."
+    return check_number(random_state, "random_state", low=0, integer=True, remedy=remedy)

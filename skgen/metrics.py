@@ -9,7 +9,6 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from ._pipelines import final_estimator, transform_before_final
-from ._validation import FloatArray
 
 __all__ = ["mean_log_predictive_density"]
 
@@ -17,8 +16,7 @@ __all__ = ["mean_log_predictive_density"]
 def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
     """Mean log predictive density of y given X, a proper score; greater is better.
 
-    Pass it as ``scoring=`` to GridSearchCV or cross_val_score. It scores any regressor that has a
-    predictive distribution.
+    Pass it as ``scoring=`` to GridSearchCV or cross_val_score.
 
     Parameters
     ----------
@@ -67,5 +65,5 @@ def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLi
             "`estimator` must have log_predictive_density(X, y) or predict(X, return_std=True); "
             f"got {type(estimator).__name__}. Score it with a point score, such as 'r2'."
         ) from error
-    log_density: FloatArray = norm.logpdf(np.asarray(y), mean, std)
+    log_density = norm.logpdf(np.asarray(y), mean, std)
     return float(log_density.reshape(len(log_density), -1).sum(axis=1).mean())

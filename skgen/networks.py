@@ -1,8 +1,7 @@
 """Encoder and decoder bodies.
 
-A builder is any callable ``builder(n_inputs, n_outputs)`` that returns a torch module, which maps
-rows of n_inputs values to rows of n_outputs values. It may be an object of a class of this module,
-a function, or a module class such as ``torch.nn.Linear``.
+A builder is any callable ``builder(n_inputs, n_outputs)``, also a class such as
+``torch.nn.Linear``, that returns a torch module from rows of n_inputs to rows of n_outputs values.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,44 +19,35 @@ from torch import Tensor, nn
 from ._images import check_image_shape, guess_image_shape
 from ._parameters import NONE, Choice, Custom, Integer, Parameters, Sequence, check_fields
 from ._schema import store
-from ._validation import short_repr
+from ._validation import error_message
 
 __all__ = ["MLP", "ConvolutionalDecoder", "ConvolutionalEncoder"]
 
 Builder = Callable[[int, int], nn.Module]
 
 MOST_UNITS = 1_000_000
-
 CPU = torch.device("cpu")
-
 _global_generators = threading.RLock()
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "identity": nn.Identity,
-    "logistic": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "relu": nn.ReLU,
+    "identity": nn.Identity, "logistic": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU,
     "silu": nn.SiLU,
-}
+}  # fmt: skip
 
 REMEDY = "Give a tuple of positive ints."
 SIZES = Sequence(Integer(1, MOST_UNITS, remedy=REMEDY), "ints", remedy=REMEDY)
 IMAGE_SHAPE = replace(SIZES, lengths=(2, 3))
 ACTIVATION = Choice(*ACTIVATIONS)
-IMAGE_NETWORK = {"image_shape": IMAGE_SHAPE, "n_filters": SIZES, "activation": ACTIVATION}
 
 
 @contextmanager
 def seed_torch(seed: int, device: torch.device = CPU) -> Iterator[None]:
-    """Seed torch's global generators within the block, and restore them after it.
+    """Seed torch's global generators within the block, one thread at a time; then restore them.
 
-    Modules draw their first weights from the CPU's generator, and dropout from that of the
-    ``device`` that they are on. A lock lets one thread at a time into such a block.
+    Modules draw their first weights from the CPU's generator, dropout from that of ``device``.
     """
-    with (
-        _global_generators,
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-    ):
+    devices = [device] if device.type == "cuda" else []
+    with _global_generators, torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds every device
         if device.type == "cuda":
             with torch.cuda.device(device):
@@ -65,22 +55,67 @@ def seed_torch(seed: int, device: torch.device = CPU) -> Iterator[None]:
         yield
 
 
-def generator_states(device: torch.device) -> list[torch.Tensor]:
+def generator_states(device: torch.device) -> list[Tensor]:
     """Return states of torch's global generators: the CPU's, and that of ``device`` if on a GPU."""
     on_gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
     return [torch.get_rng_state(), *on_gpu]
 
 
-def set_generator_states(states: list[torch.Tensor], device: torch.device) -> None:
+def set_generator_states(states: list[Tensor], device: torch.device) -> None:
     """Restore ``states``, those of a GPU only if ``device`` is one."""
     torch.set_rng_state(states[0])
     for state in states[1:] if device.type == "cuda" else []:
         torch.cuda.set_rng_state(state, device)
 
 
+class _NetworkBuilder:
+    """Base class of the builders."""
+
+    activation: str
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
+        """Build the network.
+
+        Parameters
+        ----------
+        n_inputs, n_outputs : int
+            Widths of its first and last layer. Of images the width is the number of values, for a
+            decoder times the number of outputs per value.
+
+        Returns
+        -------
+        network : torch.nn.Sequential
+            From (n_samples, n_inputs) to (n_samples, n_outputs).
+        """
+        raise NotImplementedError
+
+    def _activate(self) -> nn.Module:
+        return ACTIVATIONS[self.activation]()
+
+
+@dataclass(frozen=True)
+class _ImageNetworkBuilder(_NetworkBuilder):
+    """Base class of the builders of convolutional networks."""
+
+    image_shape: tuple[int, ...]
+    n_filters: tuple[int, ...] = (32, 64)
+    activation: str = "silu"
+
+    _parameters: ClassVar[Parameters] = {
+        "image_shape": IMAGE_SHAPE, "n_filters": SIZES, "activation": ACTIVATION,
+    }  # fmt: skip
+
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        return (cls((8, 8)), cls((3, 5, 2), (4,), "relu"))
+
+
 @store()
 @dataclass(frozen=True)
-class MLP:
+class MLP(_NetworkBuilder):
     """Builder of a multilayer perceptron.
 
     Parameters
@@ -111,35 +146,19 @@ class MLP:
     _parameters: ClassVar[Parameters] = {"hidden_layer_sizes": SIZES, "activation": ACTIVATION}
 
     @classmethod
-    def _examples(cls) -> tuple[MLP, ...]:
+    def _examples(cls) -> tuple[Self, ...]:
         return (cls(), cls((), "identity"), cls((20, 10), "tanh"))
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
     def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
-        """Build the network.
-
-        Parameters
-        ----------
-        n_inputs, n_outputs : int
-            Widths of its first and last layer.
-
-        Returns
-        -------
-        network : torch.nn.Sequential
-            From (..., n_inputs) to (..., n_outputs).
-        """
         layers: list[nn.Module] = []
         for size in self.hidden_layer_sizes:
-            layers += [nn.Linear(n_inputs, size), ACTIVATIONS[self.activation]()]
+            layers += [nn.Linear(n_inputs, size), self._activate()]
             n_inputs = size
         return nn.Sequential(*layers, nn.Linear(n_inputs, n_outputs))
 
 
 @store()
-@dataclass(frozen=True)
-class ConvolutionalEncoder:
+class ConvolutionalEncoder(_ImageNetworkBuilder):
     """Builder of a small convolutional encoder of images given as flat rows.
 
     Parameters
@@ -163,47 +182,19 @@ class ConvolutionalEncoder:
     torch.Size([5, 2])
     """
 
-    image_shape: tuple[int, ...]
-    n_filters: tuple[int, ...] = (32, 64)
-    activation: str = "silu"
-
-    _parameters: ClassVar[Parameters] = IMAGE_NETWORK
-
-    @classmethod
-    def _examples(cls) -> tuple[ConvolutionalEncoder, ...]:
-        return (cls((8, 8)), cls((3, 5, 2), (4,), "relu"))
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
     def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
-        """Build the network.
-
-        Parameters
-        ----------
-        n_inputs : int
-            Number of values of an image.
-        n_outputs : int
-            Width of the last layer.
-
-        Returns
-        -------
-        network : torch.nn.Sequential
-            From (n_samples, n_inputs) to (n_samples, n_outputs).
-        """
         height, width, channels = check_image_shape(self.image_shape, n_inputs)
         layers: list[nn.Module] = [_ToImages((height, width, channels))]
         for n_filters in self.n_filters:
             convolution = nn.Conv2d(channels, n_filters, 3, stride=2, padding=1)
-            layers += [convolution, ACTIVATIONS[self.activation]()]
+            layers += [convolution, self._activate()]
             height, width, channels = _halve(height), _halve(width), n_filters
-        n_units = height * width * channels
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(n_units, n_outputs))
+        last = nn.Linear(height * width * channels, n_outputs)
+        return nn.Sequential(*layers, nn.Flatten(), last)
 
 
 @store()
-@dataclass(frozen=True)
-class ConvolutionalDecoder:
+class ConvolutionalDecoder(_ImageNetworkBuilder):
     """Builder of a small convolutional decoder to images as flat rows.
 
     Parameters
@@ -228,34 +219,7 @@ class ConvolutionalDecoder:
     torch.Size([5, 64])
     """
 
-    image_shape: tuple[int, ...]
-    n_filters: tuple[int, ...] = (32, 64)
-    activation: str = "silu"
-
-    _parameters: ClassVar[Parameters] = IMAGE_NETWORK
-
-    @classmethod
-    def _examples(cls) -> tuple[ConvolutionalDecoder, ...]:
-        return (cls((8, 8)), cls((3, 5, 2), (4,), "relu"))
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
     def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
-        """Build the network.
-
-        Parameters
-        ----------
-        n_inputs : int
-            Width of the first layer.
-        n_outputs : int
-            Number of values of an image, times the number of outputs per value.
-
-        Returns
-        -------
-        network : torch.nn.Sequential
-            From (n_samples, n_inputs) to (n_samples, n_outputs).
-        """
         n_heads, rest = divmod(n_outputs, prod(self.image_shape))
         n_values = n_outputs if rest or not n_heads else n_outputs // n_heads
         height, width, channels = check_image_shape(self.image_shape, n_values)
@@ -269,12 +233,9 @@ class ConvolutionalDecoder:
             # Stride 2 maps ceil(size / 2) to an odd size; an even size needs one line of padding.
             height, width = sizes[level - 1]
             padding = (1 - height % 2, 1 - width % 2)
-            layers += [
-                ACTIVATIONS[self.activation](),
-                nn.ConvTranspose2d(
-                    n_maps[level], n_maps[level - 1], 3, stride=2, padding=1, output_padding=padding
-                ),
-            ]
+            n_in, n_out = n_maps[level], n_maps[level - 1]
+            convolution = nn.ConvTranspose2d(n_in, n_out, 3, 2, padding=1, output_padding=padding)
+            layers += [self._activate(), convolution]
         return nn.Sequential(*layers, _ToRows(n_heads))
 
 
@@ -313,36 +274,28 @@ def _halve(size: int) -> int:
 def check_builder(builder: Any, name: str) -> Builder:
     """Return ``builder`` if it is callable and not a module already built, or raise."""
     if not callable(builder) or isinstance(builder, nn.Module):
-        raise TypeError(
-            f"`{name}` must be a str or a callable(n_inputs, n_outputs) that returns a module; got "
-            f"{name}={short_repr(builder)}. Pass a function or a class, not a module already built."
-        )
+        condition = "be a str or a callable(n_inputs, n_outputs) that returns a module"
+        remedy = "Pass a function or a class, not a module already built."
+        raise TypeError(error_message(name, condition, builder, remedy))
     return builder
 
 
-BUILDER = (
-    NONE
-    | Choice("mlp", "convolutional")
-    | Custom(check_builder, lambda value: isinstance(value, tuple(PARTS.values())))
-)
+BUILDER = NONE | Choice("mlp", "convolutional") | Custom(
+    check_builder, lambda value: isinstance(value, _NetworkBuilder)
+)  # fmt: skip
 PARAMETERS: Parameters = {
-    "hidden_layer_sizes": SIZES,
-    "activation": ACTIVATION,
-    "encoder": BUILDER,
-    "decoder": BUILDER,
+    "hidden_layer_sizes": SIZES, "activation": ACTIVATION, "encoder": BUILDER, "decoder": BUILDER,
     "image_shape": NONE | IMAGE_SHAPE,
-}
+}  # fmt: skip
 """Parameters of an estimator from which `resolve_builders` makes its networks."""
 
 
 def resolve_builders(parameters: Any, n_features: int) -> tuple[Builder, Builder]:
     """Return the builders of encoder and decoder that checked `PARAMETERS` describe."""
     sizes, activation = parameters.hidden_layer_sizes, parameters.activation
-    if (shape := parameters.image_shape) is not None:
-        check_image_shape(shape, n_features)
-        default = "convolutional"
-    else:
-        shape, default = guess_image_shape(n_features), "mlp"
+    shape = parameters.image_shape or guess_image_shape(n_features)
+    check_image_shape(shape, n_features)
+    default = "convolutional" if parameters.image_shape else "mlp"
     shortcuts: dict[str, tuple[Builder, Builder]] = {
         "mlp": (MLP(sizes, activation), MLP(sizes[::-1], activation)),
         "convolutional": (
@@ -350,11 +303,9 @@ def resolve_builders(parameters: Any, n_features: int) -> tuple[Builder, Builder
             ConvolutionalDecoder(shape, activation=activation),
         ),
     }
-    encoder, decoder = (
-        default if builder is None else builder
-        for builder in (parameters.encoder, parameters.decoder)
-    )
-    return (
-        shortcuts[encoder][0] if isinstance(encoder, str) else encoder,
-        shortcuts[decoder][1] if isinstance(decoder, str) else decoder,
-    )
+
+    def resolve(builder: Any, index: int) -> Builder:
+        builder = default if builder is None else builder
+        return shortcuts[builder][index] if isinstance(builder, str) else builder
+
+    return resolve(parameters.encoder, 0), resolve(parameters.decoder, 1)

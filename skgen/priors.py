@@ -1,9 +1,4 @@
-"""Priors p(z) of the latent codes.
-
-A prior is a small immutable builder: ``prior(n_components, n_context)`` returns a torch module,
-whose parameters are learned with the networks. Called with a context, or None, the module returns
-a `LatentDistribution`.
-"""
+"""Priors p(z) of the latent codes, as builders of torch modules, which are learned as well."""
 
 from __future__ import annotations
 
@@ -17,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ._documentation import register_parts
 from ._schema import store
 from ._validation import FloatArray
 
@@ -24,22 +20,15 @@ LOG_2_PI = math.log(2 * math.pi)
 N_QUANTILE_DRAWS = 10_000
 
 Prior = Callable[[int, int], nn.Module]
-"""Builder of a module from a context, or None, to a `LatentDistribution`."""
+"""Immutable builder of a torch module from a context, or None, to a `LatentDistribution`."""
 
 
 class LatentDistribution(ABC):
     """Distribution of latent codes z of shape (..., n_components); all densities are in nats.
 
     A subclass must define `log_prob` and `sample`, and `kl` where it has a closed form; the other
-    methods follow from these, and may be overridden for speed.
-
-    Attributes
-    ----------
-    n_components : int
-        Number of latent dimensions.
-    mean, stddev : Tensor or float
-        Moments of each latent dimension, of shape (n_components,), or (n_samples, n_components)
-        with a context; a number is for all dimensions.
+    methods follow from these, and may be overridden for speed. Moments ``mean`` and ``stddev`` are
+    of shape (n_components,), with a context (n_samples, n_components), or a number for all.
     """
 
     n_components: int
@@ -60,17 +49,11 @@ class LatentDistribution(ABC):
         return np.quantile(draws.detach().cpu().numpy(), p, axis=0)
 
     def unnormalized_log_prob(self, z: Tensor) -> Tensor:
-        """Return `log_prob` without the constant of normal densities, -1/2 log(2 pi) per dimension.
-
-        It cancels in importance weights.
-        """
+        """Return `log_prob` without -1/2 log(2 pi) per dimension, which cancels in log weights."""
         return self.log_prob(z) + 0.5 * self.n_components * LOG_2_PI
 
     def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor | None:
-        """Return KL(N(mean, diag(exp(log_variance))) || p(z)) by row and latent dimension.
-
-        None if there is no closed form: the KL divergence is then estimated by `kl_of_draws`.
-        """
+        """Return KL(N(mean, diag(exp(log_variance))) || p(z)) by row and dimension, or None."""
         return None
 
     def kl_of_draws(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
@@ -84,7 +67,7 @@ class LatentDistribution(ABC):
         return (total / self.n_components).expand_as(z)
 
     def mean_kl(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-        """Return the mean over rows of `kl`, or of `kl_of_draws` where that is None."""
+        """Return the mean over rows of `kl`, or of `kl_of_draws` where `kl` is None."""
         kl = self.kl(mean, log_variance)
         return (self.kl_of_draws(mean, log_variance, noise) if kl is None else kl).mean(0)
 
@@ -117,41 +100,22 @@ class StandardNormal:
 
     @classmethod
     def _examples(cls) -> tuple[Self, ...]:
-        """Instances that the tests of all priors run over."""
         return (cls(),)
 
     def __call__(self, n_components: int, n_context: int = 0) -> nn.Module:
-        """Build the prior.
-
-        Parameters
-        ----------
-        n_components : int
-            Number of latent dimensions.
-        n_context : int, default=0
-            Number of context values, on which this prior does not depend.
-
-        Returns
-        -------
-        module : torch.nn.Module
-            Module without parameters.
-        """
+        """Build the prior, a module without parameters that ignores its context."""
         return _StandardNormalModule(n_components)
 
 
-class _StandardNormalModule(nn.Module):
+class _StandardNormalModule(nn.Module, LatentDistribution):
+    mean, stddev = 0.0, 1.0
+
     def __init__(self, n_components: int) -> None:
         super().__init__()
-        self.distribution = _StandardNormalDistribution(n_components)
+        self.n_components = n_components
 
     def forward(self, context: Tensor | None = None) -> LatentDistribution:
-        return self.distribution
-
-
-@dataclass(frozen=True)
-class _StandardNormalDistribution(LatentDistribution):
-    n_components: int
-    mean: float = 0.0
-    stddev: float = 1.0
+        return self
 
     def log_prob(self, z: Tensor) -> Tensor:
         return self.unnormalized_log_prob(z) - 0.5 * self.n_components * LOG_2_PI
@@ -163,7 +127,7 @@ class _StandardNormalDistribution(LatentDistribution):
         return torch.from_numpy(generator.standard_normal((n_samples, self.n_components)))
 
     def quantiles(self, p: FloatArray) -> FloatArray:
-        quantiles: FloatArray = torch.special.ndtri(torch.from_numpy(p)).numpy()
+        quantiles = torch.special.ndtri(torch.from_numpy(p)).numpy()
         return np.tile(quantiles[:, None], (1, self.n_components))
 
     def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -185,7 +149,7 @@ class _StandardNormalDistribution(LatentDistribution):
         return mean.square() + log_variance.exp() - log_variance
 
 
-PARTS: dict[str, Any] = {part.shortcut: part for part in (StandardNormal,)}
+PARTS: dict[str, Any] = register_parts(globals())
 """Priors by name."""
 
 __all__ = [part.__name__ for part in PARTS.values()]

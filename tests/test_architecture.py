@@ -47,7 +47,7 @@ WINGS = {
     "_files": ({"", "container", "foreign"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),
     "plotting": (
-        {"_drawing", "_inputs"},
+        {"_docstrings", "_drawing", "_inputs"},
         {"_calibration", "_images", "_latent", "_posterior", "_predictive"},
         {"_manifold"},
         {""},

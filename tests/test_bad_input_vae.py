@@ -519,6 +519,11 @@ def unchecked(value: Any, name: str, *choices: Any, **conditions: Any) -> Any:
     return value
 
 
+def unchecked_kind(kind: Any, value: Any, name: str, **sizes: int) -> Any:
+    """`check` of a kind of parameters that finds everything good."""
+    return value
+
+
 FAULTS = {
     "a failed call leaves attributes behind": (
         skgen._autoencoder.fitting,
@@ -535,12 +540,8 @@ FAULTS = {
     "a message without condition and remedy": (skgen._autoencoder.vae, "check_numeric", terse),
     "values that overflow": (skgen._autoencoder.vae, "check_size", unchecked),
     "flags that are not checked": (skgen._autoencoder.vae, "check_flag", unchecked),
-    "words that are not checked": (skgen._parameters, "check_choice", unchecked),
-    "sizes that are not checked": (
-        skgen._parameters.Sequence,
-        "check",
-        lambda self, value, name, **sizes: value,
-    ),
+    "words that are not checked": (skgen._parameters.Choice, "check", unchecked_kind),
+    "sizes that are not checked": (skgen._parameters.Sequence, "check", unchecked_kind),
 }
 
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
+from skgen._parameters import Choice
 from skgen._validation import (
     LARGEST,
-    check_choice,
     check_number,
     check_numeric,
     check_size,
@@ -212,16 +212,18 @@ def test_ragged_vectors():
     )
 
 
-# -- check_choice --------------------------------------------------------------------------------
+# -- Choice --------------------------------------------------------------------------------------
+
+SOLVER = Choice("qr", "cholesky")
 
 
 def test_a_choice_comes_back():
-    assert check_choice("qr", "solver", ("qr", "cholesky")) == "qr"
+    assert SOLVER.check("qr", "solver") == "qr"
 
 
 @pytest.mark.parametrize("value", [None, 1, b"qr", ["qr"], str], ids=repr)
 def test_a_choice_that_is_no_str(value):
-    message = message_of(TypeError, check_choice, value, "solver", ("qr", "cholesky"))
+    message = message_of(TypeError, SOLVER.check, value, "solver")
     assert (
         message == f"`solver` must be a str; got solver={value!r}. Choose one of 'qr', 'cholesky'."
     )
@@ -229,7 +231,7 @@ def test_a_choice_that_is_no_str(value):
 
 @pytest.mark.parametrize("value", ["", "QR", "svd"])
 def test_a_choice_that_is_none_of_them(value):
-    message = message_of(ValueError, check_choice, value, "solver", ("qr", "cholesky"))
+    message = message_of(ValueError, SOLVER.check, value, "solver")
     assert message == f"`solver` must be one of 'qr', 'cholesky'; got solver={value!r}. Choose one."
 
 

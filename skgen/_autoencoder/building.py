@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..networks import Builder
+
+REMEDY = "Return torch.nn.Sequential(...)."
 
 
 class WithBias(nn.Module):
@@ -19,19 +21,15 @@ class WithBias(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_outputs))
 
     def forward(self, z: Tensor) -> Tensor:
-        outputs: Tensor = self.module(z) + self.bias
-        return outputs
-
-
-def build_encoder(builder: Builder, n_inputs: int, n_outputs: int) -> nn.Module:
-    """Build and check an encoder."""
-    return build(builder, "encoder", n_inputs, n_outputs)
+        return self.module(z) + self.bias
 
 
 def build_decoder(builder: Builder, n_inputs: int, n_outputs: int) -> nn.Module:
     """Build and check a decoder; add a bias to its outputs unless they have one."""
     decoder = build(builder, "decoder", n_inputs, n_outputs)
-    return decoder if ends_in_bias(decoder, n_outputs) else WithBias(decoder, n_outputs)
+    last = last_module(decoder)
+    has_bias = isinstance(last, nn.Linear) and last.bias is not None and len(last.bias) == n_outputs
+    return decoder if has_bias else WithBias(decoder, n_outputs)
 
 
 def set_initial_outputs(decoder: nn.Module, outputs: Tensor) -> None:
@@ -40,66 +38,42 @@ def set_initial_outputs(decoder: nn.Module, outputs: Tensor) -> None:
         cast(Tensor, last_module(decoder).bias).copy_(outputs)
 
 
-def ends_in_bias(network: nn.Module, n_outputs: int) -> bool:
-    """Return True if the last layer is linear, with one bias for each output."""
-    last = last_module(network)
-    return isinstance(last, nn.Linear) and last.bias is not None and len(last.bias) == n_outputs
-
-
 def last_module(network: nn.Module) -> nn.Module:
+    """Return the module that has the bias of the outputs, if any has."""
     *_, last = network.modules()
     return network if isinstance(network, WithBias) else last
 
 
 def build(builder: Builder, name: str, n_inputs: int, n_outputs: int) -> nn.Module:
     """Build the network of the parameter ``name`` and check its outputs."""
-    module = _call(builder, name, n_inputs, n_outputs)
-    _check_outputs(_outputs_of_zeros(module, name, n_inputs, n_outputs), name, n_inputs, n_outputs)
-    return module
-
-
-def _call(builder: Builder, name: str, n_inputs: int, n_outputs: int) -> nn.Module:
+    sizes = f"n_inputs={n_inputs}, n_outputs={n_outputs}"
     condition = f"`{name}` must be a callable(n_inputs, n_outputs) that returns a torch module"
     try:
-        module = builder(n_inputs, n_outputs)
+        module: Any = builder(n_inputs, n_outputs)
     except Exception as error:
-        raise TypeError(
-            f"{condition}; got {type(error).__name__} ({error}) for n_inputs={n_inputs}, "
-            f"n_outputs={n_outputs}. Return torch.nn.Sequential(...)."
-        ) from error
+        got = f"{type(error).__name__} ({error}) for {sizes}"
+        raise TypeError(f"{condition}; got {got}. {REMEDY}") from error
     if not isinstance(module, nn.Module):
-        raise TypeError(
-            f"{condition}; got one that returns a {type(module).__name__}. Return "
-            "torch.nn.Sequential(...)."
-        )
+        got = f"one that returns a {type(module).__name__}"
+        raise TypeError(f"{condition}; got {got}. {REMEDY}")
+    _check_outputs(module, name, n_inputs, n_outputs, f"Its builder is called with {sizes}.")
     return module
 
 
-def _outputs_of_zeros(module: nn.Module, name: str, n_inputs: int, n_outputs: int) -> Tensor:
+def _check_outputs(
+    module: nn.Module, name: str, n_inputs: int, n_outputs: int, remedy: str
+) -> None:
+    condition = f"`{name}` must map shape (n, {n_inputs}) to (n, {n_outputs})"
     module.eval()
-    with torch.no_grad():
-        try:
-            outputs: Tensor = module(torch.zeros(2, n_inputs))
-        except Exception as error:
-            raise _shape_error(
-                name, n_inputs, n_outputs, f"{type(error).__name__} ({error})"
-            ) from error
+    try:
+        with torch.no_grad():
+            outputs: Any = module(torch.zeros(2, n_inputs))
+    except Exception as error:
+        got = f"{type(error).__name__} ({error})"
+        raise ValueError(f"{condition}; got {got}. {remedy}") from error
     module.train()
-    return outputs
-
-
-def _check_outputs(outputs: Tensor, name: str, n_inputs: int, n_outputs: int) -> None:
     if not isinstance(outputs, Tensor) or outputs.dtype != torch.float32:
-        raise TypeError(
-            f"`{name}` must return a float32 tensor; got {getattr(outputs, 'dtype', type(outputs))}"
-            ". Return torch.nn.Sequential(...)."
-        )
+        found = getattr(outputs, "dtype", type(outputs))
+        raise TypeError(f"`{name}` must return a float32 tensor; got {found}. {REMEDY}")
     if outputs.shape != (2, n_outputs):
-        raise _shape_error(name, n_inputs, n_outputs, f"shape {tuple(outputs.shape)} for n=2")
-
-
-def _shape_error(name: str, n_inputs: int, n_outputs: int, got: str) -> ValueError:
-    return ValueError(
-        f"`{name}` must map shape (n, {n_inputs}) to (n, {n_outputs}); got {got}. Its builder is "
-        f"called with n_inputs={n_inputs}, n_outputs={n_outputs}."
-    )
+        raise ValueError(f"{condition}; got shape {tuple(outputs.shape)} for n=2. {remedy}")

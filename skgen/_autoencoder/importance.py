@@ -29,12 +29,8 @@ PILOT_SPREAD = 2.0
 class PilotPoints(NamedTuple):
     """Codes all over the prior, and the decoder's outputs for them.
 
-    Attributes
-    ----------
-    z : Tensor of shape (n_points, 1, n_components) or (n_points, n_samples, n_components)
-        Codes: the same for all rows unless there is a context.
-    outputs : Tensor of shape (n_points, 1, n_outputs) or (n_points, n_samples, n_outputs)
-        The decoder's outputs.
+    Both are of shape (n_points, n_samples, ...), or (n_points, 1, ...) unless there is a context:
+    the same for all rows.
     """
 
     z: Tensor
@@ -54,37 +50,21 @@ def pilot_points(vae: VAE, n_points: int, context: Tensor | None = None) -> Pilo
 
 
 def estimate_log_prob(
-    vae: VAE,
-    x: Tensor,
-    noise: Tensor,
-    n_wide: int,
-    pilot: PilotPoints,
-    context: Tensor | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Estimate log p(x), also for rows whose posterior the encoder misses.
+    vae: VAE, x: Tensor, noise: Tensor, n_wide: int, pilot: PilotPoints,
+    context: Tensor | None = None, mask: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Estimate log p(x), or log p(observed cells of x), in nats per row.
 
     Parameters
     ----------
-    vae : VAE
-        Model.
-    x : Tensor of shape (n_samples, n_features)
-        Data.
+    vae, x, context, mask
+        As in `VAE`.
     noise : Tensor of shape (n_importance_samples, n_samples, n_components)
         Standard normal numbers.
     n_wide : int
         Number of draws from the wide part of the mixture, at least 1 and less than all.
     pilot : PilotPoints
         Pilot points, of the same context.
-    context : Tensor of shape (n_samples, n_context), default=None
-        Context.
-    mask : Tensor of bool of shape (n_samples, n_features), default=None
-        True for missing cells.
-
-    Returns
-    -------
-    log_prob : Tensor of shape (n_samples,)
-        Estimates of log p(x), or of log p(observed cells of x), in nats.
     """
     mean, std = posterior_moments(vae, x, pilot, context, mask)
     steps = noise.clone()
@@ -107,12 +87,9 @@ def log_mixture(steps: Tensor, wide_share: float) -> Tensor:
 
 
 def posterior_moments(
-    vae: VAE,
-    x: Tensor,
-    pilot: PilotPoints,
-    context: Tensor | None = None,
-    mask: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+    vae: VAE, x: Tensor, pilot: PilotPoints,
+    context: Tensor | None = None, mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Estimate mean and standard deviation of p(z | x), each of shape (n_samples, n_components).
 
     The points are the encoder's mean and the pilot points, with importance weights as if all were
@@ -128,16 +105,11 @@ def posterior_moments(
     def log_weight(points: slice, outputs: Tensor) -> Tensor:
         return vae.log_weight(x, z[points], outputs, log_q[points], context=context, mask=mask)
 
-    log_weights = torch.cat(
-        [
-            log_weight(slice(1), vae.outputs(z[:1], context)),
-            # Pilot points are decoded once, for all rows.
-            log_weight(slice(1, None), pilot.outputs),
-        ]
-    )
+    of_mean = log_weight(slice(1), vae.outputs(z[:1], context))
+    of_pilot = log_weight(slice(1, None), pilot.outputs)  # decoded once, for all rows
     # Far from all data a decoder may overflow: such a point gets no weight.
-    lowest = torch.finfo(x.dtype).min
-    weights = torch.softmax(log_weights.nan_to_num(nan=lowest), 0)[..., None]
+    log_weights = torch.cat([of_mean, of_pilot]).nan_to_num(nan=torch.finfo(x.dtype).min)
+    weights = torch.softmax(log_weights, 0)[..., None]
     mean = (weights * z).sum(0)
     variance = (weights * (z - mean).square()).sum(0)
     return mean, (variance + q.variance).sqrt()

@@ -30,7 +30,7 @@ from ..networks import PARTS as BUILDERS
 from ..networks import Builder, seed_torch
 from ..priors import PARTS as PRIORS
 from ..priors import LatentDistribution, Prior, StandardNormal
-from .building import build_decoder, build_encoder
+from .building import build, build_decoder
 
 State = dict[str, npt.NDArray[Any]]
 
@@ -38,23 +38,11 @@ SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -20.0, 10.0
 
 
 class Architecture(NamedTuple):
-    """Builders and sizes of a VAE.
+    """Builders of a VAE, and n_features, n_components, n_context, the dimensions of x, z and c.
 
-    Attributes
-    ----------
-    encoder : builder
-        From n_features + n_context values (2 * n_features + n_context if ``sees_mask``) to
-        2 * n_components values, the latent means and log variances.
-    decoder : builder
-        From n_components + n_context values to the ``n_outputs`` of the likelihood.
-    likelihood : Likelihood
-        Distribution of x given the decoder's outputs.
-    prior : builder
-        Prior of z.
-    n_features, n_components, n_context : int
-        Dimensions of x, z and c.
-    sees_mask : bool
-        True if the mask of missing cells is an input of the encoder.
+    The encoder maps n_features + n_context values, and n_features more, those of the mask, if
+    ``sees_mask``, to 2 * n_components latent means and log variances; the decoder maps
+    n_components + n_context values to the ``n_outputs`` of the likelihood.
     """
 
     encoder: Builder
@@ -71,37 +59,32 @@ def _are_weights(value: Any, _: Sizes) -> bool:
     return isinstance(value, dict) and all(map(is_float32, value.values()))
 
 
-@store(
-    parameters={
-        "encoder": made_of(*BUILDERS.values()),
-        "decoder": made_of(*BUILDERS.values()),
-        "likelihood": made_of(Likelihood),
-        "prior": made_of(*PRIORS.values()),
-        "n_features": integer(1),
-        "n_components": integer(1),
-        "n_context": integer(),
-        "sees_mask": FLAG,
-        "weights": Check(_are_weights),
-    }
-)
+NETWORK = made_of(*BUILDERS.values())
+CHECKS = {
+    "encoder": NETWORK, "decoder": NETWORK, "likelihood": made_of(Likelihood),
+    "prior": made_of(*PRIORS.values()), "n_features": integer(1), "n_components": integer(1),
+    "n_context": integer(), "sees_mask": FLAG, "weights": Check(_are_weights),
+}  # fmt: skip
+"""Values of a VAE in files."""
+
+
+@store(parameters=CHECKS)
 class VAE(nn.Module):
     """Encoder, prior and decoder.
 
-    Parameters
-    ----------
-    architecture : Architecture
-        Builders and sizes.
+    Methods take x of shape (n_samples, n_features), z of shape (..., n_samples, n_components), a
+    context of shape (n_samples, n_context), a mask of bool of the shape of x, and, to draw z from
+    the encoder, standard normal numbers ``noise``, in the shape of the draws.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        encoder, decoder, likelihood, prior, n_features, n_components, n_context, sees_mask = (
-            architecture
-        )
+        encoder, decoder, likelihood, prior = architecture[:4]
+        n_features, n_components, n_context, sees_mask = architecture[4:]
         self.architecture = architecture
         n_inputs = n_features * (1 + sees_mask) + n_context
         n_outputs = likelihood.n_outputs(n_features)
-        self.encoder = build_encoder(encoder, n_inputs, 2 * n_components)
+        self.encoder = build(encoder, "encoder", n_inputs, 2 * n_components)
         self.decoder = build_decoder(decoder, n_components + n_context, n_outputs)
         self.prior = prior(n_components, n_context)
         n_global_parameters = likelihood.n_global_parameters(n_features)
@@ -111,12 +94,13 @@ class VAE(nn.Module):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle numpy arrays and how to build the module, so that no device is needed."""
-        state = {name: value.cpu().numpy() for name, value in self.state_dict().items()}
-        return restore, (self.architecture, state)
+        return restore, (self.architecture, self._weights())
+
+    def _weights(self) -> State:
+        return {name: value.cpu().numpy() for name, value in self.state_dict().items()}
 
     def _to_record(self) -> Values:
-        weights = {name: value.cpu().numpy() for name, value in self.state_dict().items()}
-        return {**self.architecture._asdict(), "weights": weights}
+        return {**self.architecture._asdict(), "weights": self._weights()}
 
     @classmethod
     def _from_record(cls, values: Values) -> VAE:
@@ -153,8 +137,6 @@ class VAE(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         return self.global_parameters.dtype
-
-    # -- the distributions -----------------------------------------------------------------------
 
     def encode(
         self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None
@@ -207,36 +189,16 @@ class VAE(nn.Module):
             kl = prior.kl_of_draws(mean, log_variance, noise.to(mean))
         return kl
 
-    # -- the bounds ------------------------------------------------------------------------------
-
     def elbo(
-        self,
-        x: Tensor,
-        noise: Tensor,
-        beta: float = 1.0,
-        free_bits: float = 0.0,
+        self, x: Tensor, noise: Tensor, beta: float = 1.0, free_bits: float = 0.0,
         mean_over_batch: Callable[[Tensor], Tensor] | None = None,
-        context: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
+        context: Tensor | None = None, mask: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Return the mean over rows of the ELBO, its expectation estimated by one draw per row.
 
-        Parameters
-        ----------
-        x : Tensor of shape (n_samples, n_features)
-            Data.
-        noise : Tensor of shape (n_samples, n_components)
-            Standard normal numbers.
-        beta : float
-            Weight of the KL term.
-        free_bits : float
-            Nats of KL per latent dimension, averaged over the batch, that cost no more than these.
-        mean_over_batch : callable, default=None
-            From means over x to means over the batch, if x is a part of one.
-        context : Tensor of shape (n_samples, n_context), default=None
-            Context.
-        mask : Tensor of bool of shape (n_samples, n_features), default=None
-            True for missing cells.
+        The KL term has the weight ``beta``; nats of KL per latent dimension, averaged over the
+        batch, cost no less than ``free_bits``. If x is a part of a batch, ``mean_over_batch`` turns
+        means over x into means over the batch.
         """
         x = hide(x, mask)
         mean, log_variance = self.moments(x, context, mask)
@@ -255,30 +217,12 @@ class VAE(nn.Module):
         return data_term - beta * torch.where(costs, kl, free_bits).sum()
 
     def log_weights(
-        self,
-        x: Tensor,
-        noise: Tensor,
-        beta: float = 1.0,
-        context: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
+        self, x: Tensor, noise: Tensor, beta: float = 1.0,
+        context: Tensor | None = None, mask: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Return log w = log p(x | z) + beta (log p(z) - log q(z | x)) of draws from q.
 
-        Parameters
-        ----------
-        x : Tensor of shape (n_samples, n_features)
-            Data.
-        noise : Tensor of shape (n_importance_samples, n_samples, n_components)
-            Standard normal numbers.
-        beta : float
-            Weight of the latter two terms.
-        context, mask : Tensor, default=None
-            As in `elbo`.
-
-        Returns
-        -------
-        log_weights : Tensor of shape (n_importance_samples, n_samples)
-            Logarithms of the importance weights.
+        They are of shape (n_importance_samples, n_samples), as ``noise`` without its last axis.
         """
         mean, log_variance = self.moments(x, context, mask)
         z = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
@@ -286,15 +230,9 @@ class VAE(nn.Module):
         return self.log_weight(x, z, self.outputs(z, context), log_q, beta, context, mask)
 
     def log_weight(
-        self,
-        x: Tensor,
-        z: Tensor,
-        outputs: Tensor,
-        log_q: Tensor,
-        beta: float = 1.0,
-        context: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
+        self, x: Tensor, z: Tensor, outputs: Tensor, log_q: Tensor, beta: float = 1.0,
+        context: Tensor | None = None, mask: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Return log w of codes z, given the decoder's outputs and the density of z.
 
         ``log_q`` is without the constant of normal densities, -1/2 log(2 pi) per dimension.
@@ -304,13 +242,9 @@ class VAE(nn.Module):
         return self._sum_log_prob(hide(x, mask), outputs, mask) + beta * log_ratio
 
     def bound(
-        self,
-        x: Tensor,
-        noise: Tensor,
-        beta: float = 1.0,
-        context: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
+        self, x: Tensor, noise: Tensor, beta: float = 1.0,
+        context: Tensor | None = None, mask: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Return the importance-weighted bound per row; shapes as in `log_weights`."""
         log_weights = self.log_weights(x, noise, beta, context, mask)
         return torch.logsumexp(log_weights, 0) - math.log(len(noise))

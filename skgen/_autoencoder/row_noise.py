@@ -25,8 +25,7 @@ def row_keys(X: FloatArray, seed: int) -> Keys:
     """Return one key per row, a hash of its values and the seed."""
     bits = (np.asarray(X, dtype=np.float64) + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0
     columns = _mix(np.arange(X.shape[1], dtype=np.uint64) + np.uint64(seed)) | np.uint64(1)
-    keys: Keys = _mix((_mix(bits + columns) * columns).sum(axis=1, dtype=np.uint64))
-    return keys
+    return _mix((_mix(bits + columns) * columns).sum(axis=1, dtype=np.uint64))
 
 
 def uniforms(keys: Keys, n_columns: int) -> FloatArray:
@@ -39,8 +38,7 @@ def uniforms(keys: Keys, n_columns: int) -> FloatArray:
 def sobol_points(n_points: int, n_columns: int) -> FloatArray:
     """Return the first points of the Sobol sequence in the unit cube."""
     sobol = qmc.Sobol(n_columns, scramble=False)
-    points: FloatArray = sobol.random_base2(max(0, (n_points - 1).bit_length()))[:n_points]
-    return points
+    return sobol.random_base2(max(0, (n_points - 1).bit_length()))[:n_points]
 
 
 def _mix(values: Keys) -> Keys:

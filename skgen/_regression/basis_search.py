@@ -31,6 +31,8 @@ TOLERANCE = 1e-6  # relative to the gain so far
 THETA_RANGE, LOG_RATIO_RANGE = 5.0, 15.0  # distances from the start
 SIGNAL_TO_NOISE = 20.0  # ratio of variances at the start
 
+Fit = tuple[Statistic, list[Posterior]]
+
 
 def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Design:
     """Set the parameters of a learnable basis to those of largest evidence, and calibrate."""
@@ -57,9 +59,7 @@ def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Desig
     return replace(design, calibration=calibrate(final, rows, prior, statistic, posteriors))
 
 
-def _fit_weights(
-    design: Design, rows: Rows, prior: LinearModelSpec
-) -> tuple[Statistic, list[Posterior]]:
+def _fit_weights(design: Design, rows: Rows, prior: LinearModelSpec) -> Fit:
     with np.errstate(all="ignore"):
         statistic = statistic_of(design, rows, "auto")
         return statistic, prior.best(statistic)
@@ -86,14 +86,11 @@ def merge_duplicates(rows: Rows) -> Rows:
 def maximize_evidence(
     objective: Objective, start: FloatArray, posteriors: list[Posterior]
 ) -> FloatArray:
-    """Basis parameters of largest evidence times prior, by L-BFGS from ``start``.
-
-    ``posteriors`` are those at ``start``.
-    """
-    log_ratio, limits = _initial_log_ratio(objective, start, posteriors), (0.0, 0.0)
-    if objective.is_ratio_free:
-        limits = (log_ratio - LOG_RATIO_RANGE, log_ratio + LOG_RATIO_RANGE)
-    bounds = [(value - THETA_RANGE, value + THETA_RANGE) for value in start] + [limits]
+    """Basis parameters of largest evidence times prior, by L-BFGS from ``start``."""
+    log_ratio = _init_log_ratio(objective, start, posteriors)
+    radius = LOG_RATIO_RANGE if objective.is_ratio_free else 0.0
+    bounds = [(value - THETA_RANGE, value + THETA_RANGE) for value in start]
+    bounds.append((log_ratio - radius, log_ratio + radius))
     reference, gradient = objective.evaluate(start, log_ratio)
     unit = max(1.0, float(np.linalg.norm(gradient)))
 
@@ -113,13 +110,10 @@ def maximize_evidence(
         loss, np.append(start, log_ratio), jac=True, method="L-BFGS-B", bounds=bounds,
         options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOLERANCE, "gtol": 1e-6},
     )  # fmt: skip
-    theta: FloatArray = found.x[:-1]
-    return theta
+    return np.asarray(found.x[:-1])
 
 
-def _initial_log_ratio(
-    objective: Objective, start: FloatArray, posteriors: list[Posterior]
-) -> float:
+def _init_log_ratio(objective: Objective, start: FloatArray, posteriors: list[Posterior]) -> float:
     """Log ratio of precisions at the start, where most of y is signal, to avoid fitting noise."""
     if not objective.is_ratio_free:
         return 0.0

@@ -3,18 +3,15 @@
 The data enter through one additive statistic, the triangular factor of a QR decomposition; prior
 and noise stay outside it. Everything is written in units of the noise: with relative precisions
 ``L = prior precision / noise precision``, the posterior of the weights is
-``N(m, variance * inv(Phi' Phi + L))`` for known noise [1]_ (eqs 3.50-3.51) and the Student-t
-distribution of the same shape when the noise has a Gamma prior [1]_ (exercises 3.12-3.13).
-
-References
-----------
-.. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006, sections 3.3-3.5.
+``N(m, variance * inv(Phi' Phi + L))`` for known noise and the Student-t distribution of the same
+shape when the noise has a Gamma prior (C. M. Bishop, Pattern Recognition and Machine Learning,
+Springer 2006, eqs 3.50-3.51 and exercises 3.12-3.13).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from scipy.linalg import lapack
@@ -55,12 +52,9 @@ class Statistic:
 
     @classmethod
     def empty(cls, n_columns: int, n_outputs: int) -> Statistic:
-        return cls(
-            np.zeros((n_columns, n_columns), order="F"),
-            np.zeros((n_columns, n_outputs), order="F"),
-            np.zeros(n_outputs),
-            0.0,
-        )
+        """The statistic of no rows."""
+        factor, targets = (np.zeros((n_columns, n), order="F") for n in (n_columns, n_outputs))
+        return cls(factor, targets, np.zeros(n_outputs), 0.0)
 
     def updated(self, Phi: FloatArray, Y: FloatArray, weight: float) -> Statistic:
         """The statistic with further rows, already scaled by the roots of their weights."""
@@ -78,11 +72,10 @@ class Statistic:
 
     def discounted(self, discount: float) -> Statistic:
         """The statistic with every row's weight multiplied by ``discount``."""
-        root = np.sqrt(discount)
-        return Statistic(
-            self.factor * root, self.targets * root, self.residual * discount,
-            self.weight * discount,
-        )  # fmt: skip
+        if discount == 1:
+            return self
+        root, rest = np.sqrt(discount), (self.residual * discount, self.weight * discount)
+        return Statistic(self.factor * root, self.targets * root, *rest)
 
     def output(self, index: int) -> Statistic:
         """The statistic of one output alone."""
@@ -92,8 +85,7 @@ class Statistic:
     @property
     def total(self) -> FloatArray:
         """Weighted sum of squares of each output, shape (n_outputs,)."""
-        total: FloatArray = np.einsum("ij,ij->j", self.targets, self.targets) + self.residual
-        return total
+        return np.asarray(np.einsum("ij,ij->j", self.targets, self.targets) + self.residual)
 
     @property
     def mean_square(self) -> FloatArray:
@@ -104,13 +96,11 @@ class Statistic:
     @property
     def negligible(self) -> FloatArray:
         """Residual sums of squares, one per output, below which there is only rounding."""
-        negligible: FloatArray = np.finfo(float).eps ** 2 * self.total + 1e-200
-        return negligible
+        return np.asarray(np.finfo(float).eps ** 2 * self.total + 1e-200)
 
     @property
     def is_finite(self) -> bool:
-        arrays = (self.factor, self.targets, self.residual, self.weight)
-        return all(bool(np.all(np.isfinite(array))) for array in arrays)
+        return all(np.isfinite(value).all() for value in vars(self).values())
 
 
 def _qr_append(
@@ -199,34 +189,26 @@ class Posterior:
 
     @classmethod
     def _from_record(cls, values: Values) -> Self:
-        return (cls._from_earlier if "noise_variance" in values else cls)(**values)
-
-    @classmethod
-    def _from_earlier(
-        cls, root: FloatArray, noise_variance: FloatArray, precision: FloatArray,
-        wide_scale: FloatArray | None = None, wide_root: FloatArray | None = None, **others: Any,
-    ) -> Self:  # fmt: skip
-        """Posterior from a file of 0.1.0, which has the root at the best precisions too."""
-        return cls(
-            root=root if wide_root is None else wide_root,
-            squared_scale=noise_variance if wide_scale is None else wide_scale,
-            precision=precision,
-            noise_precision=1 / noise_variance,
-            n_effective_params=effective_number_of_weights(root, precision),
-            **others,
-        )
+        if "noise_variance" in values:  # in files of 0.1.0, ``root`` is that at the best precisions
+            variance, root = values.pop("noise_variance"), values["root"]
+            wide_scale, wide_root = values.pop("wide_scale", None), values.pop("wide_root", None)
+            values |= {
+                "root": root if wide_root is None else wide_root,
+                "squared_scale": variance if wide_scale is None else wide_scale,
+                "noise_precision": 1 / variance,
+                "n_effective_params": effective_number_of_weights(root, values["precision"]),
+            }
+        return cls(**values)
 
     @property
     def noise_variance(self) -> FloatArray:
         """Expected variance of the noise, shape (n_outputs,)."""
-        variance: FloatArray = self.squared_scale * variance_ratio(self.df)
-        return variance
+        return np.asarray(self.squared_scale * variance_ratio(self.df))
 
     @property
     def covariance(self) -> FloatArray:
         """Covariance of each output's weights, shape (n_outputs, n_columns, n_columns)."""
-        covariance: FloatArray = self.noise_variance[:, None, None] * (self.root @ self.root.T)
-        return covariance
+        return np.asarray(self.noise_variance[:, None, None] * (self.root @ self.root.T))
 
     def leverage(self, Phi: FloatArray) -> FloatArray:
         """``|root' phi|^2`` for each row phi of ``Phi``, shape (n_rows,)."""
@@ -278,11 +260,8 @@ def condition(
     energy = statistic.residual + np.einsum("ij,ij->j", remainder, remainder)
     proper = precision > 0
     n_informative = statistic.weight - (n_columns - np.count_nonzero(proper))
-    log_evidence = (
-        0.5 * np.log(precision[proper]).sum()
-        - np.log(np.abs(np.diag(factor))).sum()
-        - 0.5 * n_informative * LOG_2PI
-    )
+    log_det = np.log(np.abs(np.diag(factor))).sum()
+    log_evidence = 0.5 * np.log(precision[proper]).sum() - log_det - 0.5 * n_informative * LOG_2PI
     if isinstance(noise, Gamma):
         shape = noise.shape + n_informative / 2
         if shape <= 0:
@@ -300,8 +279,10 @@ def condition(
             weights, root, rate / shape, 2 * shape, precision, shape / rate, n_effective,
             log_evidence,
         )  # fmt: skip
-    if noise is None:
-        noise = _most_evident_noise(statistic, energy, n_informative)
+    if noise is None:  # Bishop eq. 3.95, solved for the noise
+        noise = np.asarray(n_informative / np.maximum(energy, statistic.negligible))
+        if n_informative <= 0:  # flat weights fit all rows: the only scale is that of y
+            noise = 1 / statistic.mean_square
     log_evidence = log_evidence + 0.5 * (n_informative * np.log(noise) - noise * energy)
     return Posterior(weights, root, 1 / noise, np.inf, precision, noise, n_effective, log_evidence)
 
@@ -311,17 +292,6 @@ def effective_number_of_weights(root: FloatArray, precision: FloatArray) -> floa
     return float(len(root) - precision @ np.einsum("ij,ij->i", root, root))
 
 
-def _most_evident_noise(
-    statistic: Statistic, energy: FloatArray, n_informative: float
-) -> FloatArray:
-    """Degrees of freedom over energy (Bishop eq. 3.95, solved for the noise)."""
-    if n_informative > 0:
-        return n_informative / np.maximum(energy, statistic.negligible)
-    # All rows went into the flat weights: the only scale at hand is the distance from zero.
-    return 1 / statistic.mean_square
-
-
 def _log_gamma_mass(shape: float, rate: FloatArray | float) -> FloatArray:
     """Log of the integral of ``b^(shape - 1) exp(-rate b)`` over b > 0."""
-    mass: FloatArray = gammaln(shape) - shape * np.log(rate)
-    return mass
+    return np.asarray(gammaln(shape) - shape * np.log(rate))

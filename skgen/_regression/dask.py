@@ -8,10 +8,10 @@ collection has been passed.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial, reduce
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +23,9 @@ from ..bases._base import Basis
 from .conjugate import Statistic
 from .rows import SEARCH_ROWS, Rows, check_not_empty, evenly_spaced_indices
 
-FAN_IN = 8
-"""Number of results that one task merges."""
-
-CONSTANT = 1e-14
-"""Standard deviation of y over its root mean square below which y is constant to rounding."""
-
-Check = Callable[..., Rows]
-"""Function that validates the X, y and sample weights of a block."""
+FAN_IN = 8  # number of results that one task merges
+CONSTANT = 1e-14  # standard deviation of y over its root mean square; below, y is constant
+Check = Callable[..., Rows]  # validates the X, y and sample weights of a block
 
 
 def is_dask(*values: Any) -> bool:
@@ -50,33 +45,31 @@ def example_row(value: Any) -> Any:
     return np.ones((1, *shape[1:]) if shape else (), dtype=getattr(value, "dtype", float))
 
 
-def map_blocks(
-    function: Callable[..., FloatArray], model: Any, X: Any, *others: Any, trailing: tuple[int, ...]
-) -> Any:
-    """Lazy dask array of shape (n_rows, *trailing) from ``function(model, *blocks)``.
+def map_blocks(function: Callable[..., Any], *arrays: Any, trailing: tuple[int, ...]) -> FloatArray:
+    """Lazy dask array of shape (n_rows, *trailing) from ``function(*blocks)``.
 
-    X and the others are dask arrays with the same number of blocks of whole rows.
+    The arrays have the same number of blocks of whole rows. Tuples are stacked along the last axis.
     """
     import dask
     import dask.array as da
 
-    indexed = [(array, (0, -1 - i)[: array.ndim]) for i, array in enumerate((X, *others))]
+    indexed = [(array, (0, -1 - i)[: array.ndim]) for i, array in enumerate(arrays)]
     new_axes = dict(enumerate(trailing, start=1))
-    return da.blockwise(
-        partial(_on_block, function, trailing), (0, *new_axes), *chain.from_iterable(indexed),
+    lazy: FloatArray = da.blockwise(
+        partial(_on_block, trailing), (0, *new_axes), *chain.from_iterable(indexed),
         new_axes=new_axes, concatenate=True, align_arrays=False,
         dtype=np.float64, meta=np.empty((0,) * (1 + len(trailing))),
-        model=dask.delayed(model, traverse=False),
+        function=dask.delayed(function, traverse=False),
     )  # fmt: skip
+    return lazy
 
 
-def _on_block(
-    function: Callable[..., FloatArray], trailing: tuple[int, ...], *block: Any, model: Any
-) -> FloatArray:
+def _on_block(trailing: tuple[int, ...], *block: Any, function: Callable[..., Any]) -> FloatArray:
     if not len(block[0]):
         return np.empty((0, *trailing))
     with one_blas_thread():
-        return function(model, *block)
+        result = function(*block)
+    return np.stack(result, axis=-1) if isinstance(result, tuple) else np.asarray(result)
 
 
 def block_numbers(X: Any) -> Any:
@@ -174,9 +167,8 @@ class DaskRows:
     def fit_basis(self, basis: Any) -> FloatArray:
         """Fit ``basis``; return one row of X to evaluate it on.
 
-        A basis of skgen is fitted as to all rows in memory. Another transformer that depends on
-        the data gets SEARCH_ROWS evenly spaced rows, and those with the smallest and the largest
-        value of each feature.
+        A basis of skgen is fitted to all rows; another transformer that depends on the data to
+        SEARCH_ROWS evenly spaced rows, and those with the extremes of each feature.
         """
         probe = np.random.default_rng(0).uniform(size=(10, self.n_features))
         try:
@@ -187,10 +179,9 @@ class DaskRows:
             pass
         if isinstance(basis, Basis):
             basis._validate(probe, reset=True)
-            features: Any = _Features(self)
-            basis._place(features)
+            basis._place(cast(Any, _Features(self)))
             return self.select(1).X
-        sample = np.union1d(evenly_spaced_indices(len(self), SEARCH_ROWS), self._extremes.places)
+        sample = np.union1d(evenly_spaced_indices(len(self), SEARCH_ROWS), self.extremes.places)
         return self[sample].fit_basis(basis)
 
     def select(self, n_rows: int) -> Rows:
@@ -209,23 +200,18 @@ class DaskRows:
         return result
 
     @cached_property
-    def _extremes(self) -> Extremes:
+    def extremes(self) -> Extremes:
+        """Extremes of X over all blocks."""
         extremes: Extremes = self.reduce(_find_extremes, _merge_extremes)
         check_not_empty(sum(extremes.counts))
         return extremes
-
-    @property
-    def limits(self) -> tuple[FloatArray, FloatArray]:
-        """Smallest and largest value of each feature."""
-        low, negative_high = self._extremes.lows
-        return low, -negative_high
 
     @cached_property
     def counts(self) -> tuple[int, ...]:
         """Number of rows of each block."""
         if _has_known_sizes(self.X) and not is_dask(self.weights):
             return tuple(map(int, self.X.chunks[0]))
-        return self._extremes.counts
+        return self.extremes.counts
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -233,7 +219,7 @@ class DaskRows:
     def __getitem__(self, index: npt.NDArray[np.intp]) -> Rows:
         """Rows of these numbers, in memory."""
         if self._fetched is None or not np.isin(index, self._fetched[0]).all():
-            # One pass for these and for the rows of the basis search.
+            # In one pass for the rows of the basis search, too.
             wanted = np.union1d(index, evenly_spaced_indices(len(self), SEARCH_ROWS))
             self._fetched = wanted, self._fetch(wanted)
         fetched, rows = self._fetched
@@ -242,21 +228,17 @@ class DaskRows:
     def _fetch(self, index: npt.NDArray[np.intp]) -> Rows:
         starts = np.cumsum([0, *self.counts])
         block_of = np.searchsorted(starts, index, side="right") - 1
-        pick, check = self._delayed(_pick), self._delayed(self.check, traverse=False)
-        picks = [
-            pick(check, self.blocks[number], index[block_of == number] - starts[number])
-            for number in np.unique(block_of)
-        ]
-        parts = _compute(picks)
-        weights = [part.weights for part in parts]
-        return Rows(
-            np.concatenate([part.X for part in parts]),
-            np.concatenate([part.Y for part in parts]),
-            None if weights[0] is None else np.concatenate(weights),
+        task, check = self._delayed(_call), self._delayed(self.check, traverse=False)
+        picks = [(block, index[block_of == block] - starts[block]) for block in np.unique(block_of)]
+        parts = _compute(
+            task(Rows.__getitem__, check, self.blocks[block], some) for block, some in picks
         )
+        columns = zip(*((part.X, part.Y, part.weights) for part in parts), strict=True)
+        merged: Any = (None if some[0] is None else np.concatenate(some) for some in columns)
+        return Rows(*merged)
 
 
-def _compute(delayed: list[Any]) -> Any:
+def _compute(delayed: Iterable[Any]) -> Any:
     """Compute tasks; the limit of BLAS threads is set here for tasks in threads of this process."""
     import dask
 
@@ -281,10 +263,10 @@ class _Features:
         return np.asarray(self[np.arange(len(self))], dtype=dtype)
 
     def min(self, axis: int) -> FloatArray:
-        return self.rows.limits[0]
+        return self.rows.extremes.lows[0]
 
     def max(self, axis: int) -> FloatArray:
-        return self.rows.limits[1]
+        return -self.rows.extremes.lows[1]
 
     @property
     def T(self) -> FloatArray:  # noqa: N802
@@ -300,9 +282,6 @@ def r2_score(rows: DaskRows, model: Any) -> float:
     return float(np.mean(np.where(varies, 1 - share, error == 0)))
 
 
-# -- tasks ----------------------------------------------------------------------------------------
-
-
 def _call(function: Callable[..., Any], check: Check, block: list[Any], *args: Any) -> Any:
     """``function(rows, *args)`` of the rows of a block, which may be none."""
     with one_blas_thread(), np.errstate(all="ignore"):
@@ -310,10 +289,6 @@ def _call(function: Callable[..., Any], check: Check, block: list[Any], *args: A
         if len(X) or len(y):
             return function(check(*block), *args)
         return function(Rows(X, y if y.ndim == 2 else y[:, None]), *args)
-
-
-def _pick(check: Check, block: list[Any], index: npt.NDArray[np.intp]) -> Rows:
-    return check(*block)[index]
 
 
 def _find_extremes(rows: Rows) -> Extremes:
@@ -344,10 +319,6 @@ def _squares(rows: Rows, model: Any) -> tuple[Statistic, FloatArray]:
     return total.updated(ones, Y, rows.weight), np.einsum("ij,ij->j", residual, residual)
 
 
-def _merge_squares(
-    blocks: list[tuple[Statistic, FloatArray]],
-) -> tuple[Statistic, FloatArray]:
-    total, error = blocks[0]
-    for later, later_error in blocks[1:]:
-        total, error = total.merged(later), error + later_error
-    return total, error
+def _merge_squares(blocks: list[tuple[Statistic, FloatArray]]) -> tuple[Statistic, FloatArray]:
+    totals, errors = zip(*blocks, strict=True)
+    return reduce(Statistic.merged, totals), sum(errors[1:], errors[0])

@@ -28,6 +28,8 @@ GRAM_GROUPS = 8
 SHIFT_ROWS = 500
 QR_ROWS = 1024
 
+Summary = tuple[Statistic, int]  # of rows, and their number
+
 
 @store(
     parameters={
@@ -71,12 +73,7 @@ class Design:
         return Phi
 
 
-# -- the statistic --------------------------------------------------------------------------------
-
-
-def summarize(
-    source: Source, design: Design, solver: str, forgetting: float = 1.0
-) -> tuple[Statistic, int]:
+def summarize(source: Source, design: Design, solver: str, forgetting: float = 1.0) -> Summary:
     """Statistic and number of the rows of ``source``, each discounted once per later row."""
     statistic, n_rows = source.reduce(
         _summarize_block, partial(_merge_blocks, forgetting), design, solver, forgetting
@@ -85,20 +82,14 @@ def summarize(
     return statistic, n_rows
 
 
-def _summarize_block(
-    rows: Rows, design: Design, solver: str, forgetting: float
-) -> tuple[Statistic, int]:
-    if forgetting < 1:
-        rows = rows.discount_by_age(forgetting)
-    return statistic_of(design, rows, solver), len(rows)
+def _summarize_block(rows: Rows, design: Design, solver: str, forgetting: float) -> Summary:
+    return statistic_of(design, rows.discount_by_age(forgetting), solver), len(rows)
 
 
-def _merge_blocks(forgetting: float, blocks: list[tuple[Statistic, int]]) -> tuple[Statistic, int]:
+def _merge_blocks(forgetting: float, blocks: list[Summary]) -> Summary:
     statistic, n_rows = blocks[0]
     for later, n_later in blocks[1:]:
-        if forgetting < 1:
-            statistic = statistic.discounted(forgetting**n_later)
-        statistic = statistic.merged(later)
+        statistic = statistic.discounted(forgetting**n_later).merged(later)
         n_rows += n_later
     return statistic, n_rows
 
@@ -184,8 +175,8 @@ class Buffer:
 
 def _is_accurate(statistic: Statistic) -> bool:
     """True if a statistic from the Gram matrix is as accurate as one by QR."""
-    about_mean = np.s_[1:] if len(statistic.factor) > 1 else np.s_[:]
-    condition = condition_number(statistic.factor[about_mean, about_mean])
+    first = int(len(statistic.factor) > 1)  # the rest is about the mean
+    condition = condition_number(statistic.factor[first:, first:])
     explained = np.einsum("ij,ij->j", statistic.targets[1:], statistic.targets[1:])
     is_residual_accurate = statistic.residual > SMALLEST_RESIDUAL * explained
     return condition < LARGEST_CONDITION and bool(np.all(is_residual_accurate))
@@ -209,9 +200,6 @@ def check_columns(table: FloatArray) -> None:
             f"`basis` must map X to finite values of at most {LARGEST:g} in magnitude; got larger "
             "ones or NaN. Rescale X, or put a sklearn.preprocessing.StandardScaler before it."
         )
-
-
-# -- predictions ----------------------------------------------------------------------------------
 
 
 def evaluate_rows(

@@ -1,16 +1,10 @@
-"""Bayesian linear regression over basis functions.
-
-The algebra follows C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006,
-sections 3.3 to 3.5; it is in ``conjugate`` and ``precisions``.
-"""
+"""Bayesian linear regression over basis functions; its algebra is in ``conjugate``."""
 
 from __future__ import annotations
 
 import copy
 import operator
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
@@ -19,21 +13,16 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_array,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils import validation
+from sklearn.utils.validation import check_is_fitted
 
 from .._documentation import DocumentationLink
-from .._parameters import NONE, Choice, Flag, Number, Parameters, Vector, check_parameters
-from .._schema import FLAG, Values, from_record, integer, made_of, store, to_record
+from .._parameters import NONE, Choice, Flag, Integer, Number, Parameters, Vector, check_parameters
+from .._schema import FLAG, Values, from_record, integer, made_of, store
 from .._validation import (
     LARGEST,
     FloatArray,
     RandomState,
-    check_number,
     check_numeric,
     check_size,
     check_vector,
@@ -44,18 +33,9 @@ from .._validation import (
 )
 from ..bases import BASIS, depends_on_data, resolve_basis
 from ..bases._base import is_finite_on
+from . import dask
 from .basis_search import learn_basis
 from .conjugate import Gamma, Posterior, Statistic
-from .dask import (
-    DaskRows,
-    as_arrays,
-    block_numbers,
-    check_collection,
-    example_row,
-    is_dask,
-    map_blocks,
-    r2_score,
-)
 from .design import QR_ROWS, Design, evaluate_rows, summarize
 from .precisions import LinearModelSpec
 from .predictive import Predictive, joint_covariance
@@ -64,19 +44,14 @@ from .source import Source
 from .stream import Stream
 
 FLOAT64 = np.dtype(np.float64)
-
-
+FLOATS = [np.float64, np.float32]
 PER_BASIS = "Give a number, or one per basis function."
 JEFFREYS = "Give both positive, or both 0 for Jeffreys' prior."
 
 
 @store(
-    state={
-        "_is_1d": FLAG,
-        "n_samples_seen_": integer(0, 2**63),
-        "_stream": made_of(Stream),
-        "settings_are_seen": FLAG,
-    },
+    state={"_is_1d": FLAG, "n_samples_seen_": integer(0, 2**63), "_stream": made_of(Stream)},
+    options={"settings_are_seen": FLAG},  # of files of 0.1.0
     derived=("basis_", "_seen_settings"),
 )
 class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -235,22 +210,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         "solver": Choice("auto", "qr", "cholesky"),
     }
 
-    def _to_record(self) -> Values:
-        values = to_record(self)
-        if "_stream" in values:
-            seen = self._seen_settings
-            values["settings_are_seen"] = len(seen) == len(self._settings()) and all(
-                map(operator.is_, self._settings(), seen)
-            )
-        return values
-
     @classmethod
     def _from_record(cls, values: Values) -> Self:
-        are_seen = values.pop("settings_are_seen", False)
+        values.pop("settings_are_seen", None)
         model: Self = from_record(cls, values)
         if "_stream" in values:
             model.basis_ = model._stream.design.basis
-            model._seen_settings = model._settings() if are_seen else (object(),)
+            model._seen_settings = [object()]  # the next batch is checked in full
         return model
 
     @staticmethod
@@ -322,11 +288,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """
         with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, reset=True)
-            design = self._fit_design(source)
-            prior = self._prior(design)
-            design = learn_basis(design, source, prior)
-            statistic, n_rows = summarize(source, design, self.solver)
-            stream = Stream(design, prior, statistic)
+            empty = self._empty_stream(source)
+            statistic, n_rows = summarize(source, empty.design, self.solver)
+            stream = Stream(empty.design, empty.prior, statistic)
             _ = stream.posteriors  # computed now, so that this call raises their errors
             self._set_stream(stream, n_rows)
         return self
@@ -352,26 +316,16 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         -------
         self : object
             The estimator.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If data or parameters are invalid. The estimator is then unchanged.
         """
         if sample_weight is None and self._buffer_rows(X, y):
             return self
         first = not self.__sklearn_is_fitted__()
         with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, reset=first)
-            design = self._fit_design(source) if first else self._stream.design
-            prior, forgetting = self._prior(design), float(self.forgetting)
-            if first:
-                design = learn_basis(design, source, prior)
-            empty = Statistic.empty(design.n_columns, source.n_outputs)
-            before = Stream(design, prior, empty) if first else self._stream
-            n_seen = 0 if first else self.n_samples_seen_
-            stream, n_rows = before.extend(source, prior, forgetting)
-            self._set_stream(stream, n_seen + n_rows)
+            before = self._empty_stream(source) if first else self._stream
+            prior = self._prior(before.design)
+            stream, n_rows = before.extend(source, prior, float(self.forgetting))
+            self._set_stream(stream, n_rows + (0 if first else self.n_samples_seen_))
         return self
 
     def merge(self, other: BayesianBasisRegressor) -> Self:
@@ -405,24 +359,18 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 "differ. Fit both with a basis that does not depend on the data (give a `domain`), "
                 "or share one by sklearn.frozen.FrozenEstimator(model.basis_)."
             )
-        ours = self._stream
-        self._stream = ours.merge(other._stream.statistic, ours.prior)
+        self._stream = self._stream.merge(other._stream.statistic, self._stream.prior)
         self.n_samples_seen_ += other.n_samples_seen_
         return self
 
     def _signature(self) -> tuple[Any, ...]:
         """Properties in which models must agree to be merged."""
-        stream = self._stream
-        return (
-            joblib.hash(self.basis_), stream.design.n_columns, stream.design.fit_intercept,
-            self._is_1d, stream.n_outputs,
-        )  # fmt: skip
+        design, shape = self._stream.design, (self._is_1d, self._stream.n_outputs)
+        return joblib.hash(design.basis), design.n_columns, design.fit_intercept, shape
 
     def _set_stream(self, stream: Stream, n_samples_seen: int) -> None:
-        self._stream = stream
-        self._seen_settings = self._settings()
-        self.basis_ = stream.design.basis
-        self.n_samples_seen_ = n_samples_seen
+        self._stream, self.basis_ = stream, stream.design.basis
+        self.n_samples_seen_, self._seen_settings = n_samples_seen, self._settings()
 
     def _buffer_rows(self, X: Any, y: Any) -> bool:
         """Buffer X and y and return True if a few cheap checks show them to be valid as they are.
@@ -448,28 +396,24 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             self.n_samples_seen_ += len(X)
         return bool(is_valid)
 
-    def _settings(self) -> tuple[Any, ...]:
-        """Parameters that may be changed between calls of ``partial_fit``."""
-        return (
-            self.prior_precision, self.noise_precision, self.prior_mean, self.intercept_precision,
-            self.noise_shape, self.noise_rate, self.forgetting,
-        )  # fmt: skip
+    def _settings(self) -> list[Any]:
+        """Parameters, which may be changed between calls of ``partial_fit``."""
+        return [getattr(self, name) for name in self._parameters]
 
     # -- checking --------------------------------------------------------------------------------
 
-    def _check_data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Rows | DaskRows:
+    def _check_data(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> Rows | dask.DaskRows:
         """Validated rows without those of weight 0; ``reset`` sets the attributes of the input."""
-        if is_dask(X, y, sample_weight):
-            return self._check_dask_rows(X, y, sample_weight, reset=reset)
-        return self._check_rows(X, y, sample_weight, reset=reset)
-
-    def _check_dask_rows(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> DaskRows:
+        if not dask.is_dask(X, y, sample_weight):
+            return self._check_rows(X, y, sample_weight, reset=reset)
         for name, value in {"X": X, "y": y, "sample_weight": sample_weight}.items():
-            if is_dask(value) or shape_of(value):  # neither None nor a number
-                check_collection(value, name)
-        self._check_rows(*map(example_row, (X, y, sample_weight)), reset=reset)
+            if dask.is_dask(value) or shape_of(value):  # neither None nor a number
+                dask.check_collection(value, name)
+        self._check_rows(*map(dask.example_row, (X, y, sample_weight)), reset=reset)
         check = partial(type(self)()._check_rows, reset=True, is_block=True)
-        return DaskRows(X, y, sample_weight, check)
+        return dask.DaskRows(X, y, sample_weight, check)
 
     def _check_rows(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, is_block: bool = False
@@ -482,10 +426,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         remedy = "Give one weight per row."
         check_numeric(sample_weight, "sample_weight", remedy=remedy)
         if not shape_of(sample_weight):
-            check_number(sample_weight, "sample_weight", low=0, high=LARGEST, remedy=remedy)
+            Number(0.0, remedy=remedy).check(sample_weight, "sample_weight")
         elif is_block and len(sample_weight) == len(X) and not np.any(sample_weight):
             return Rows(X[:0], Y[:0], np.empty(0))
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights = validation._check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
         if not 0 < weights.max() <= LARGEST:
             raise ValueError(
                 f"`sample_weight` must have a positive value, and none above {LARGEST:g}; got "
@@ -495,12 +441,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return rows if weights.min() > 0 else rows[weights > 0]
 
     def _check_features(self, X: Any, *, reset: bool) -> FloatArray:
+        if not reset:
+            check_is_fitted(self)
         check_numeric(X, "X")
         with np.errstate(all="ignore"):  # wider floats may become inf
-            X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+            X = validation.validate_data(self, X, reset=reset, dtype=FLOATS)
         check_size(X, "X")
-        features: FloatArray = X
-        return features
+        return np.asarray(X)
 
     def _check_targets(self, y: Any, n_samples: int, *, reset: bool) -> FloatArray:
         """Targets of shape (n_samples, n_outputs)."""
@@ -511,9 +458,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             )
         check_numeric(y, "y")
         with np.errstate(all="ignore"):
-            y = check_array(
-                y, dtype=[np.float64, np.float32], ensure_2d=False, ensure_min_samples=0,
-                input_name="y", estimator=self,
+            y = validation.check_array(
+                y, dtype=FLOATS, ensure_2d=False, ensure_min_samples=0, input_name="y",
+                estimator=self,
             )  # fmt: skip
         if y.ndim not in (1, 2) or len(y) != n_samples:
             raise ValueError(
@@ -537,27 +484,33 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         basis = resolve_basis(p.basis, source.n_features)
         return Design.of(basis, source.fit_basis(basis), p.fit_intercept)
 
+    def _empty_stream(self, source: Source) -> Stream:
+        """Stream without rows, its basis fitted to ``source`` and the parameters learned."""
+        design = self._fit_design(source)
+        prior = self._prior(design)
+        design = learn_basis(design, source, prior)
+        return Stream(design, prior, Statistic.empty(design.n_columns, source.n_outputs))
+
     def _prior(self, design: Design) -> LinearModelSpec:
         """Prior of the columns of the design matrix, from the parameters."""
         p = check_parameters(self, n_basis=design.n_basis)
-        noise, precision = p.noise_precision, p.prior_precision
-        if noise == "gamma":
-            noise = Gamma(p.noise_shape, p.noise_rate)
-        means = np.zeros(design.n_columns)
-        means[design.n_columns - design.n_basis :] = p.prior_mean
-        if isinstance(precision, str):
-            if p.intercept_precision:
-                raise ValueError(
-                    "`intercept_precision` must be None or 0 if `prior_precision` is learned; got "
-                    f"intercept_precision={self.intercept_precision!r}. Give both as numbers."
-                )
-            rule: Any = precision
-            return LinearModelSpec(rule, means, noise, design.fit_intercept)
-        precisions = np.empty(design.n_columns)
-        if design.fit_intercept:
-            default = 0.0 if np.ndim(precision) else precision
-            precisions[0] = default if p.intercept_precision is None else p.intercept_precision
-        precisions[design.n_columns - design.n_basis :] = precision
+        gamma = Gamma(p.noise_shape, p.noise_rate)
+        noise = gamma if p.noise_precision == "gamma" else p.noise_precision
+        first, is_learned = int(design.fit_intercept), isinstance(p.prior_precision, str)
+        means, precisions = np.zeros((2, design.n_columns))
+        means[first:] = p.prior_mean
+        if is_learned and p.intercept_precision:
+            raise ValueError(
+                "`intercept_precision` must be None or 0 if `prior_precision` is learned; got "
+                f"intercept_precision={self.intercept_precision!r}. Give both as numbers."
+            )
+        if is_learned:
+            return LinearModelSpec(p.prior_precision, means, noise, design.fit_intercept)
+        if p.intercept_precision is not None:
+            precisions[:first] = p.intercept_precision
+        elif not np.ndim(p.prior_precision):
+            precisions[:first] = p.prior_precision
+        precisions[first:] = p.prior_precision
         smallest = precisions[precisions > 0].min(initial=LARGEST)
         if smallest < 1 / LARGEST:
             raise ValueError(
@@ -569,23 +522,17 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     # -- predicting ------------------------------------------------------------------------------
 
     def predict(
-        self,
-        X: npt.ArrayLike,
-        return_std: bool = False,
-        return_cov: bool = False,
-        *,
+        self, X: npt.ArrayLike, return_std: bool = False, return_cov: bool = False, *,
         observation_noise: bool = True,
-    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:  # fmt: skip
         """Mean and spread of y given X (Bishop eqs 3.58-3.59).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        return_std : bool, default=False
-            Whether to return standard deviations too.
-        return_cov : bool, default=False
-            Whether to return the joint covariance of the rows too.
+        return_std, return_cov : bool, default=False
+            Whether to return the standard deviations, or the joint covariance of the rows, too.
         observation_noise : bool, default=True
             Whether the spread is that of observations, or of the function behind them.
 
@@ -597,30 +544,26 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Predictive standard deviations, with ``return_std=True``.
         y_cov : ndarray of shape (n_samples, n_samples) or (n_samples, n_samples, n_outputs)
             Predictive covariances, with ``return_cov=True``.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If X is invalid, or both spreads are asked for.
         """
         if return_std and return_cov:
             raise ValueError(
                 "`return_std` and `return_cov` must not both be True; got both. The standard "
                 "deviations are the roots of the covariance's diagonal."
             )
-        if is_dask(X):
+        if dask.is_dask(X):
             return self._predict_dask(X, return_std, return_cov, observation_noise)
-        stream, X = self._check_predict_input(X)
+        X = self._check_features(X, reset=False)
         if return_std:
             predictive = self._predictive(X, observation_noise)
             return self._drop_output_axis(predictive.mean), self._drop_output_axis(predictive.std)
-        mean = self._drop_output_axis(evaluate_rows(stream.design, self._weights().T, [], X)[0])
+        design = self._stream.design
+        mean = self._drop_output_axis(evaluate_rows(design, self._weights().T, [], X)[0])
         if not return_cov:
             return mean
-        Phi = stream.design.rows(X)
+        Phi = design.rows(X)
         covariances = [
-            joint_covariance(posterior.root.T @ Phi.T, posterior.noise_variance, observation_noise)
-            for posterior in self._posteriors()
+            joint_covariance(p.root.T @ Phi.T, p.noise_variance, observation_noise)
+            for p in self._posteriors()
         ]
         return mean, self._drop_output_axis(np.concatenate(covariances, axis=-1))
 
@@ -629,13 +572,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         posteriors = self._posteriors()
         mean, leverage = evaluate_rows(self._stream.design, self._weights().T, posteriors, X)
         n_outputs = [len(posterior.squared_scale) for posterior in posteriors]
-        return Predictive.from_leverage(
-            mean,
-            np.repeat(leverage, n_outputs, axis=1),
-            np.concatenate([posterior.squared_scale for posterior in posteriors]),
-            np.repeat([posterior.df for posterior in posteriors], n_outputs),
-            observation_noise,
-        )
+        leverage = np.repeat(leverage, n_outputs, axis=1)
+        scales = np.concatenate([posterior.squared_scale for posterior in posteriors])
+        df = np.repeat([posterior.df for posterior in posteriors], n_outputs)
+        return Predictive.from_leverage(mean, leverage, scales, df, observation_noise)
 
     def predict_quantiles(
         self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True
@@ -656,21 +596,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y_quantiles : ndarray of shape (n_samples, n_quantiles) or \
                 (n_samples, n_outputs, n_quantiles)
             The quantiles, in the units of y.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the arguments are invalid.
         """
-        probabilities = np.atleast_1d(
-            _check_probabilities(quantiles, "quantiles", shape_of(quantiles))
-        )
-        if is_dask(X):
-            model, (X,) = self._copy_for_blocks(X), as_arrays(X)
-            outputs = () if self._is_1d else (self._stream.n_outputs,)
-            function = partial(_predict_block_quantiles, probabilities, observation_noise)
-            return map_blocks(function, model, X, trailing=(*outputs, len(probabilities)))
-        _, X = self._check_predict_input(X)
+        quantiles = _check_probabilities(quantiles, "quantiles", shape_of(quantiles))
+        probabilities = np.atleast_1d(quantiles)
+        if dask.is_dask(X):
+            options = {"quantiles": probabilities, "observation_noise": observation_noise}
+            return self._map_blocks("predict_quantiles", X, (len(probabilities),), options)
+        X = self._check_features(X, reset=False)
         table = self._predictive(X, observation_noise).quantiles(probabilities)
         return table[:, 0] if self._is_1d else table
 
@@ -692,11 +624,6 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         -------
         y_interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
             Lower and upper ends, in the units of y.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the arguments are invalid.
         """
         coverage = _check_probabilities(coverage, "coverage", ())
         ends = [(1 - coverage) / 2, (1 + coverage) / 2]
@@ -710,23 +637,24 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 "`return_cov` must be False for dask input, of whose rows the covariance has one "
                 "number a pair; got True. Ask for `return_std`, or for few rows in memory."
             )
-        model = self._copy_for_blocks(X)
-        trailing = () if self._is_1d else (self._stream.n_outputs,)
-        (X,) = as_arrays(X)
         if not return_std:
-            return map_blocks(_predict_block, model, X, trailing=trailing)
-        predict = partial(_predict_block_with_std, observation_noise=observation_noise)
-        both = map_blocks(predict, model, X, trailing=(2, *trailing))
-        return both[:, 0], both[:, 1]
+            return self._map_blocks("predict", X)
+        options = {"return_std": True, "observation_noise": observation_noise}
+        both = self._map_blocks("predict", X, (2,), options)
+        return both[..., 0], both[..., 1]
+
+    def _map_blocks(
+        self, method: str, X: Any, last: tuple[int, ...] = (), options: Any = None
+    ) -> FloatArray:
+        """Lazy result of a method on the blocks of X, ``last`` the axes after that of outputs."""
+        function = partial(getattr(self._copy_for_blocks(X), method), **(options or {}))
+        outputs = () if self._is_1d else (self._stream.n_outputs,)
+        return dask.map_blocks(function, *dask.as_arrays(X), trailing=(*outputs, *last))
 
     def sample_y(
-        self,
-        X: npt.ArrayLike,
-        n_samples: int = 1,
-        *,
-        observation_noise: bool = True,
+        self, X: npt.ArrayLike, n_samples: int = 1, *, observation_noise: bool = True,
         random_state: RandomState = None,
-    ) -> FloatArray:
+    ) -> FloatArray:  # fmt: skip
         """Draw y given X jointly: each draw is one function, with noise of its own at each row.
 
         Before any ``fit``, the draws are from the prior, if it is proper, the noise is known or has
@@ -747,37 +675,27 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         -------
         y_samples : ndarray of shape (n_rows, n_samples) or (n_rows, n_outputs, n_samples)
             The draws.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the arguments are invalid, or there is no prior to draw from.
         """
         rng = generator(random_state)
-        n_samples = check_number(
-            n_samples, "n_samples", low=1, high=1e9, integer=True,
-            remedy="Give the number of draws.",
-        )  # fmt: skip
-        shown = example_row(X)
+        n_samples = Integer(1, 1e9, remedy="Give the number of draws.").check(
+            n_samples, "n_samples"
+        )
+        shown, is_1d = dask.example_row(X), True
         if self.__sklearn_is_fitted__():
-            stream, shown = self._check_predict_input(shown)
-            design, posteriors, is_1d = stream.design, self._posteriors(), self._is_1d
+            shown = self._check_features(shown, reset=False)
+            design, posteriors, is_1d = self._stream.design, self._posteriors(), self._is_1d
         else:
             design, posteriors, shown = self._prior_state(shown)
-            is_1d = True
-        draws = [posterior.draw(n_samples, rng) for posterior in posteriors]
-        weights = np.concatenate([weights for weights, _ in draws], axis=1)
-        scales = np.concatenate([scale for _, scale in draws]) if observation_noise else None
-        function = _Draws(design, weights, scales)
-        if is_dask(X):
-            (X,) = as_arrays(X)
+        weights, scales = zip(*(p.draw(n_samples, rng) for p in posteriors), strict=True)
+        joined = np.concatenate(weights, axis=1)
+        draw = partial(_draw, design, joined, np.concatenate(scales) if observation_noise else None)
+        if dask.is_dask(X):
+            (X,) = dask.as_arrays(X)
             check = partial(type(self)()._check_features, reset=True)
-            model = (function, check, int(rng.integers(2**63)))
-            samples = map_blocks(
-                _draw_block, model, X, block_numbers(X), trailing=weights.shape[1:]
-            )
+            function = partial(_draw_block, draw, check, int(rng.integers(2**63)))
+            samples = dask.map_blocks(function, X, dask.block_numbers(X), trailing=joined.shape[1:])
         else:
-            samples = function(shown, rng)
+            samples = draw(shown, rng)
         return samples[:, 0] if is_1d else samples
 
     def _prior_state(self, X: Any) -> tuple[Design, list[Posterior], FloatArray]:
@@ -815,46 +733,25 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Log densities in nats, summed over outputs: Student-t, or normal where all precisions
             are given.
         """
-        if is_dask(X, y):
+        if dask.is_dask(X, y):
             model = self._copy_for_blocks(X)
-            self._check_targets(example_row(y), 1, reset=False)
-            log_densities: FloatArray = map_blocks(
-                _log_density_block, model, *as_arrays(X, y=y), trailing=()
-            )
-            return log_densities
-        _, X = self._check_predict_input(X)
+            self._check_targets(dask.example_row(y), 1, reset=False)
+            function = model.log_predictive_density
+            return dask.map_blocks(function, *dask.as_arrays(X, y=y), trailing=())
+        X = self._check_features(X, reset=False)
         Y = self._check_targets(y, len(X), reset=False)
-        log_density: FloatArray = self._predictive(X).log_density(Y).sum(axis=1)
-        return log_density
+        return np.asarray(self._predictive(X).log_density(Y).sum(axis=1))
 
     def score(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> float:
-        """Coefficient of determination R² of the predictive means, averaged over outputs.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0; None is 1 for each row.
-
-        Returns
-        -------
-        score : float
-            1 minus the ratio of the mean squared error to the variance of y.
-        """
-        if not is_dask(X, y, sample_weight):
+        if not dask.is_dask(X, y, sample_weight):
             return float(super().score(X, y, sample_weight))
-        rows = self._check_dask_rows(X, y, sample_weight, reset=False)
-        return r2_score(rows, self._copy_for_blocks(X))
+        rows: Any = self._check_data(X, y, sample_weight, reset=False)
+        return dask.r2_score(rows, self._copy_for_blocks(X))
 
     def log_marginal_likelihood(
-        self,
-        prior_precision: float | npt.ArrayLike | None = None,
-        noise_precision: float | None = None,
+        self, prior_precision: npt.ArrayLike | None = None, noise_precision: float | None = None
     ) -> float:
         """Logarithm of the evidence of all rows seen, at given or at the fitted precisions.
 
@@ -873,29 +770,23 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """
         check_is_fitted(self)
         if noise_precision is not None:
-            check_number(
-                noise_precision, "noise_precision", low=1 / LARGEST, high=LARGEST,
-                remedy="Give a positive number, or None for the fitted one.",
-            )  # fmt: skip
-        stream = self._stream
-        total = 0.0
-        for index, (posterior, precision) in enumerate(_each_output(stream.posteriors)):
-            probe = clone(self)
-            if noise_precision is not None:
-                probe.noise_precision = noise_precision
-            elif self.noise_precision == "evidence":
-                probe.noise_precision = precision
+            remedy = "Give a positive number, or None for the fitted one."
+            Number(1 / LARGEST, remedy=remedy).check(noise_precision, "noise_precision")
+        design, total = self._stream.design, 0.0
+        for index, (posterior, precision) in enumerate(self._outputs()):
+            noise: Any = self.noise_precision if noise_precision is None else noise_precision
+            noise = precision if noise == "evidence" else noise
+            changes = {"noise_precision": noise}
             if prior_precision is not None:
-                probe.prior_precision = prior_precision
+                changes["prior_precision"] = prior_precision
             elif isinstance(self.prior_precision, str):
-                noise = probe.noise_precision
                 unit = 1.0 if noise == "gamma" else float(noise)
-                weights = posterior.precision[-stream.design.n_basis :]
-                probe.prior_precision = weights * unit
-            if stream.design.fit_intercept and posterior.precision[0] == 0:
-                probe.intercept_precision = 0.0
-            prior = probe._prior(stream.design)
-            total += float(prior.posteriors(stream.statistic.output(index))[0].log_evidence[0])
+                changes["prior_precision"] = posterior.precision[-design.n_basis :] * unit
+            if design.fit_intercept and posterior.precision[0] == 0:
+                changes["intercept_precision"] = 0.0
+            prior = clone(self).set_params(**changes)._prior(design)
+            one = self._stream.statistic.output(index)
+            total += float(prior.posteriors(one)[0].log_evidence[0])
         return total
 
     # -- fitted attributes -----------------------------------------------------------------------
@@ -903,33 +794,30 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def __sklearn_is_fitted__(self) -> bool:
         return "_stream" in vars(self)
 
-    def _check_predict_input(self, X: Any) -> tuple[Stream, FloatArray]:
-        """Check that the model is fitted, and X; return the stream and X."""
-        check_is_fitted(self)
-        return self._stream, self._check_features(X, reset=False)
-
     def _copy_for_blocks(self, X: Any) -> Self:
         """Copy of the model for the blocks of X, which have no feature names."""
-        self._check_predict_input(example_row(X))
+        self._check_features(dask.example_row(X), reset=False)
         model = copy.deepcopy(self)
-        if hasattr(model, "feature_names_in_"):
-            del model.feature_names_in_
+        model.__dict__.pop("feature_names_in_", None)
         return model
 
     def _drop_output_axis(self, table: FloatArray) -> FloatArray:
         """Drop the last axis of ``table``, that of outputs, if y was a vector."""
         return table[..., 0] if self._is_1d else table
 
-    def _per_output(self, values: FloatArray) -> Any:
-        """Drop the first axis of ``values``, that of outputs, if y was a vector."""
-        if not self._is_1d:
-            return values
-        return float(values[0]) if values.ndim == 1 else values[0]
+    def _number_per_output(self, values: npt.ArrayLike) -> float | FloatArray:
+        """One number per output as an array, or as a float if y was a vector."""
+        array = np.array(values, dtype=np.float64)
+        return float(array[0]) if self._is_1d else array
 
     def _posteriors(self) -> list[Posterior]:
         check_is_fitted(self)
         with np.errstate(all="ignore"):
             return self._stream.posteriors
+
+    def _outputs(self) -> list[tuple[Posterior, float]]:
+        """Posterior and noise precision of each output."""
+        return [(p, float(noise)) for p in self._posteriors() for noise in p.noise_precision]
 
     def _weights(self) -> FloatArray:
         """Posterior means, shape (n_outputs, n_weights)."""
@@ -938,52 +826,39 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     @property
     def coef_(self) -> FloatArray:
         """Posterior mean of the weights."""
-        weights: FloatArray = self._per_output(self._weights())
-        return weights[..., self._stream.design.fit_intercept :]
+        weights = self._weights()[:, self._stream.design.fit_intercept :]
+        return weights[0, :] if self._is_1d else weights
 
     @property
     def intercept_(self) -> float | FloatArray:
         """Posterior mean of the intercept."""
-        weights = self._weights()
-        has_one = self._stream.design.fit_intercept
-        intercept: float | FloatArray = self._per_output(
-            weights[:, 0] if has_one else np.zeros(len(weights))
-        )
-        return intercept
+        weights, has_one = self._weights(), self._stream.design.fit_intercept
+        return self._number_per_output(weights[:, 0] if has_one else np.zeros(len(weights)))
 
     @property
     def covariance_(self) -> FloatArray:
         """Posterior covariance of the weights, the intercept first."""
-        blocks = [posterior.covariance for posterior in self._posteriors()]
-        covariance: FloatArray = self._per_output(np.concatenate(blocks))
-        return covariance
+        covariances = np.concatenate([posterior.covariance for posterior in self._posteriors()])
+        return covariances[0, :] if self._is_1d else covariances
 
     @property
     def prior_precision_(self) -> float | FloatArray:
         """Prior precision of the weights, given or learned."""
-        outputs = list(_each_output(self._posteriors()))
-        if not isinstance(self._stream.prior.precision, str):
-            n_basis = self._stream.design.n_basis
-            precision = self._stream.prior.precision[-n_basis:]
+        outputs, prior = self._outputs(), self._stream.prior
+        first = int(self._stream.design.fit_intercept)
+        if not isinstance(prior.precision, str):
+            precision = prior.precision[first:]
             return float(precision[0]) if np.all(precision == precision[0]) else precision.copy()
-        relative = isinstance(self._stream.prior.noise, Gamma)
-        scale = [1.0 if relative else precision for _, precision in outputs]
-        precisions = np.stack(
-            [unit * p.precision for (p, _), unit in zip(outputs, scale, strict=True)]
-        )
-        if self._stream.prior.precision == "ard":
-            precisions = precisions[:, self._stream.design.fit_intercept :]
-        else:
-            precisions = precisions[:, -1]
-        learned: float | FloatArray = self._per_output(precisions)
-        return learned
+        is_relative = isinstance(prior.noise, Gamma)
+        precisions = np.stack([p.precision * (1 if is_relative else noise) for p, noise in outputs])
+        if prior.precision == "evidence":
+            return self._number_per_output(precisions[:, -1])
+        return precisions[0, first:] if self._is_1d else precisions[:, first:]
 
     @property
     def noise_precision_(self) -> float | FloatArray:
         """Noise precision, given or learned."""
-        precisions = np.array([precision for _, precision in _each_output(self._posteriors())])
-        precision: float | FloatArray = self._per_output(precisions)
-        return precision
+        return self._number_per_output([precision for _, precision in self._outputs()])
 
     @property
     def log_marginal_likelihood_(self) -> float:
@@ -993,33 +868,32 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     @property
     def degrees_of_freedom_(self) -> float | FloatArray:
         """Degrees of freedom of the predictive distribution."""
-        df = [posterior.df for posterior, _ in _each_output(self._posteriors())]
-        degrees: float | FloatArray = self._per_output(np.array(df))
-        return degrees
+        return self._number_per_output([posterior.df for posterior, _ in self._outputs()])
 
     @property
     def n_effective_params_(self) -> float | FloatArray:
         """Effective number of weights that the data determine."""
-        counts = [posterior.n_effective_params for posterior, _ in _each_output(self._posteriors())]
-        effective: float | FloatArray = self._per_output(np.array(counts))
-        return effective
+        return self._number_per_output([p.n_effective_params for p, _ in self._outputs()])
 
 
-@dataclass(frozen=True, eq=False)
-class _Draws:
-    """Joint draws: weights (n_columns, n_outputs, n_draws), noise scales (n_outputs, n_draws)."""
+def _draw(
+    design: Design, weights: FloatArray, scales: FloatArray | None, X: FloatArray,
+    rng: np.random.Generator,
+) -> FloatArray:  # fmt: skip
+    """Draws at the rows of X, shape (n_rows, n_outputs, n_draws).
 
-    design: Design
-    weights: FloatArray
-    scales: FloatArray | None
+    ``weights`` has shape (n_columns, n_outputs, n_draws), ``scales`` of the noise the last two.
+    """
+    values, _ = evaluate_rows(design, weights.reshape(len(weights), -1), [], X)
+    samples: FloatArray = values.reshape(len(values), *weights.shape[1:])
+    if scales is not None:
+        samples += scales * rng.standard_normal(samples.shape)
+    return samples
 
-    def __call__(self, X: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Draws at the rows of X, (n_rows, n_outputs, n_draws)."""
-        values, _ = evaluate_rows(self.design, self.weights.reshape(len(self.weights), -1), [], X)
-        samples: FloatArray = values.reshape(len(values), *self.weights.shape[1:])
-        if self.scales is not None:
-            samples += self.scales * rng.standard_normal(samples.shape)
-        return samples
+
+def _draw_block(draw: Any, check: Any, seed: int, X: Any, number: npt.NDArray[np.intp]) -> Any:
+    """Draws at the rows of a block of dask input; each block has random numbers of its own."""
+    return draw(check(X), np.random.default_rng([seed, *number]))
 
 
 def _check_probabilities(value: Any, name: str, shape: tuple[int, ...]) -> Any:
@@ -1031,41 +905,3 @@ def _check_probabilities(value: Any, name: str, shape: tuple[int, ...]) -> Any:
             f"`{name}` must be above 0 and below 1; got {name}={short_repr(value)}. {remedy}"
         )
     return array
-
-
-def _each_output(posteriors: list[Posterior]) -> Iterator[tuple[Posterior, float]]:
-    """Posterior and noise precision of each output, in order."""
-    for posterior in posteriors:
-        for precision in posterior.noise_precision:
-            yield posterior, float(precision)
-
-
-# -- tasks on the blocks of dask input --------------------------------------------------------
-
-
-def _predict_block(model: BayesianBasisRegressor, X: FloatArray) -> FloatArray:
-    mean: Any = model.predict(X)
-    return mean
-
-
-def _predict_block_with_std(model: Any, X: FloatArray, observation_noise: bool) -> FloatArray:
-    return np.stack(model.predict(X, return_std=True, observation_noise=observation_noise), axis=1)
-
-
-def _predict_block_quantiles(
-    probabilities: FloatArray, observation_noise: bool, model: Any, X: FloatArray
-) -> FloatArray:
-    quantiles: FloatArray = model.predict_quantiles(
-        X, probabilities, observation_noise=observation_noise
-    )
-    return quantiles
-
-
-def _draw_block(model: Any, X: FloatArray, number: npt.NDArray[np.intp]) -> FloatArray:
-    draws, check, seed = model
-    samples: FloatArray = draws(check(X), np.random.default_rng([seed, *number]))
-    return samples
-
-
-def _log_density_block(model: BayesianBasisRegressor, X: FloatArray, y: FloatArray) -> FloatArray:
-    return model.log_predictive_density(X, y)

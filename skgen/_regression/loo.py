@@ -1,12 +1,9 @@
 """Leave-one-out calibration of the predictive distribution, where its basis was learned.
 
 The best parameters of the basis are plugged in. Their effective number says how much spreads owe
-to that, and the residuals of rows that are left out one by one [1]_ how heavy the tails are.
-
-References
-----------
-.. [1] S. Sundararajan and S. S. Keerthi, Predictive approaches for choosing hyperparameters in
-   Gaussian processes, Neural Computation 13(5), 2001.
+to that, and the residuals of rows that are left out one by one how heavy the tails are
+(S. Sundararajan and S. S. Keerthi, Predictive approaches for choosing hyperparameters in Gaussian
+processes, Neural Computation 13(5), 2001).
 """
 
 from __future__ import annotations

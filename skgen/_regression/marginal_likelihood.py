@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,11 +34,9 @@ from .design import Design
 from .precisions import LinearModelSpec, data_term, unit_prior_term
 from .rows import Rows
 
+# Rows per basis function up to which the kernel matrix is no more expensive than the design.
 KERNEL_ROWS_PER_FUNCTION = 2
-"""Rows per basis function up to which the kernel matrix is no more expensive than the design."""
-
-INFEASIBLE = -1e100
-"""Value of the objective where it cannot be computed."""
+INFEASIBLE = -1e100  # value of the objective where it cannot be computed
 
 
 class InfeasibleError(Exception):
@@ -45,11 +44,7 @@ class InfeasibleError(Exception):
 
 
 def make_objective(design: Design, rows: Rows, prior: LinearModelSpec) -> Objective:
-    """Log evidence by parameters of a copy of the basis of ``design``.
-
-    It uses the kernel if there is one, rows are few and the prior is isotropic, and otherwise the
-    design matrix.
-    """
+    """Log evidence by parameters of a copy of the basis, by its kernel if that is possible."""
     are_few = len(rows) <= KERNEL_ROWS_PER_FUNCTION * design.n_basis
     basis = design.basis
     if are_few and hasattr(basis, "exact_kernel") and _is_isotropic(design, prior):
@@ -60,10 +55,8 @@ def make_objective(design: Design, rows: Rows, prior: LinearModelSpec) -> Object
 
 def _is_isotropic(design: Design, prior: LinearModelSpec) -> bool:
     """True if all weights but the intercept have prior mean 0 and one prior precision."""
-    if np.any(prior.mean):
-        return False
-    if isinstance(prior.precision, str):
-        return True
+    if isinstance(prior.precision, str) or np.any(prior.mean):
+        return not np.any(prior.mean)
     precisions = prior.precision[int(design.fit_intercept) :]
     return bool(np.all(precisions == precisions[0]))
 
@@ -79,23 +72,18 @@ class Objective(ABC):
         self.Y = rows.Y
         self.weight = float(weights.sum()) - self.n_flat
         self.is_ratio_noise_variance = not isinstance(prior.precision, str) and self.is_ratio_free
-        self.data_term = (
-            unit_prior_term(self.weight)
-            if self.is_ratio_noise_variance
-            else data_term(prior.noise, self.weight)
-        )
+        self.data_term = data_term(prior.noise, self.weight)
+        if self.is_ratio_noise_variance:
+            self.data_term = unit_prior_term(self.weight)
 
     def evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[float, FloatArray]:
         """Log evidence up to a constant, and its gradient by (theta, log_ratio)."""
-        with np.errstate(all="ignore"):
-            try:
-                evaluation, by_theta = self._evaluate(theta, log_ratio)
-            except InfeasibleError:
-                return INFEASIBLE, np.zeros(len(theta) + 1)
-        gradient = np.append(by_theta, evaluation.by_log_ratio)
-        if not (np.isfinite(evaluation.value) and np.isfinite(gradient).all()):
-            return INFEASIBLE, np.zeros(len(theta) + 1)
-        return evaluation.value, gradient
+        with np.errstate(all="ignore"), suppress(InfeasibleError):
+            evaluation, by_theta = self._evaluate(theta, log_ratio)
+            gradient = np.append(by_theta, evaluation.by_log_ratio)
+            if np.isfinite(evaluation.value) and np.isfinite(gradient).all():
+                return evaluation.value, gradient
+        return INFEASIBLE, np.zeros(len(theta) + 1)
 
     @abstractmethod
     def signal_variance(self, theta: FloatArray) -> float:
@@ -111,23 +99,16 @@ class Objective(ABC):
 
     def _evaluate_gram(self, gram: FloatArray, Y: FloatArray, log_ratio: float) -> _Evaluation:
         """Value from the inner products of rows, shape (n_rows, n_rows)."""
-        ratio, (n_rows, n_outputs) = np.exp(log_ratio), Y.shape
+        ratio, n_outputs = np.exp(log_ratio), Y.shape[1]
         upper, inverse = _factorize(gram, ratio)
         dual, _ = lapack.dpotrs(upper, Y)
         explained = _column_products(Y, dual)
-        value, by_energy, by_ratio = self.data_term(
-            _rounding_floor(Y) + ratio * explained, log_ratio
-        )
-        log_det = 0.5 * n_rows * log_ratio - np.log(np.diag(upper)).sum()
-        log_det_slope = 0.5 * (n_rows - ratio * np.trace(inverse))
+        energy = _rounding_floor(Y) + ratio * explained
         squares = explained - ratio * _column_products(dual, dual)
+        value, slope, by_energy = self._sum_outputs(energy, squares, upper, inverse, log_ratio)
         residual = -2 * by_energy * ratio * dual
-        return _Evaluation(
-            float(np.sum(value)) + n_outputs * log_det,
-            float(np.sum(by_ratio + ratio * by_energy * squares)) + n_outputs * log_det_slope,
-            0.5 * (residual @ dual.T - n_outputs * inverse),
-            residual,
-        )
+        by_gram = 0.5 * (residual @ dual.T - n_outputs * inverse)
+        return _Evaluation(value, slope, by_gram, residual)
 
     def _evaluate_factor(self, factor: FloatArray, Y: FloatArray, log_ratio: float) -> _Evaluation:
         """Value from a scaled design matrix, by its smaller matrix of inner products."""
@@ -141,18 +122,23 @@ class Objective(ABC):
         residual = Y - factor @ mean
         squares = _column_products(mean, mean)
         energy = _rounding_floor(Y) + _column_products(residual, residual) + ratio * squares
-        value, by_energy, by_ratio = self.data_term(energy, log_ratio)
-        log_det = 0.5 * n_columns * log_ratio - np.log(np.diag(upper)).sum()
-        log_det_slope = 0.5 * (n_columns - ratio * np.trace(inverse))
+        value, slope, by_energy = self._sum_outputs(energy, squares, upper, inverse, log_ratio)
         residual *= -2 * by_energy
         inverse *= -n_outputs
         by_log_det = (inverse @ factor.T).T
-        return _Evaluation(
-            float(np.sum(value)) + n_outputs * log_det,
-            float(np.sum(by_ratio + ratio * by_energy * squares)) + n_outputs * log_det_slope,
-            _add_product(by_log_det, residual, mean),
-            residual,
-        )
+        return _Evaluation(value, slope, _add_product(by_log_det, residual, mean), residual)
+
+    def _sum_outputs(
+        self, energy: Any, squares: Any, upper: FloatArray, inverse: FloatArray, log_ratio: float
+    ) -> tuple[float, float, Any]:
+        """Value, its derivative by the log ratio, and the data terms' derivatives by energy."""
+        ratio, n, n_outputs = np.exp(log_ratio), len(upper), len(energy)
+        value, by_energy, by_ratio = self.data_term(energy, log_ratio)
+        log_det = 0.5 * n * log_ratio - np.log(np.diag(upper)).sum()
+        log_det_slope = 0.5 * (n - ratio * np.trace(inverse))
+        total = float(np.sum(value)) + n_outputs * log_det
+        slope = float(np.sum(by_ratio + ratio * by_energy * squares)) + n_outputs * log_det_slope
+        return total, slope, by_energy
 
 
 class DesignObjective(Objective):
@@ -214,12 +200,10 @@ class KernelObjective(Objective):
         return self.variance * float(np.diag(matrix).mean() - matrix.mean())
 
     def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
-        matrix, vjp = self.kernel.at(theta)
-        roots = self.root_weights
+        (matrix, vjp), roots = self.kernel.at(theta), self.root_weights
         matrix = self._center(self._center(self.variance * matrix + self.constant).T)
-        gram = matrix * roots * roots[:, None]
         Y = self._center(self.Y) * roots[:, None]
-        found = self._evaluate_gram(gram, Y, log_ratio)
+        found = self._evaluate_gram(matrix * roots * roots[:, None], Y, log_ratio)
         by_matrix = self.variance * found.by_matrix * roots * roots[:, None]
         if self.n_flat:  # the adjoint of centering rows, then columns
             for _ in range(2):
@@ -250,22 +234,19 @@ def _factorize(gram: FloatArray, ratio: float) -> tuple[FloatArray, FloatArray]:
     return upper, inverse
 
 
-def _rounding_floor(Y: FloatArray) -> FloatArray:
+def _rounding_floor(Y: FloatArray) -> Any:
     """Residual sums of squares due to rounding; added to avoid division by zero."""
-    floors: FloatArray = np.finfo(float).eps ** 2 * _column_products(Y, Y) + 1e-200
-    return floors
+    return np.finfo(float).eps ** 2 * _column_products(Y, Y) + 1e-200
 
 
-def _column_products(left: FloatArray, right: FloatArray) -> FloatArray:
+def _column_products(left: FloatArray, right: FloatArray) -> Any:
     """Inner products of corresponding columns."""
-    products: FloatArray = np.einsum("ij,ij->j", left, right)
-    return products
+    return np.einsum("ij,ij->j", left, right)
 
 
-def _add_product(table: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+def _add_product(table: FloatArray, left: FloatArray, right: FloatArray) -> Any:
     """``table + left @ right.T``, in place if the memory layout allows."""
-    total: FloatArray = blas.dgemm(1.0, left, right, 1.0, table, trans_b=True, overwrite_c=True)
-    return total
+    return blas.dgemm(1.0, left, right, 1.0, table, trans_b=True, overwrite_c=True)
 
 
 def _scale(table: FloatArray, factors: FloatArray) -> FloatArray:
@@ -276,9 +257,8 @@ def _scale(table: FloatArray, factors: FloatArray) -> FloatArray:
 def _relative_precision(prior: LinearModelSpec, design: Design) -> tuple[FloatArray, bool]:
     """Prior precisions of the columns up to a common factor; True if that is to be found."""
     if isinstance(prior.precision, str):
-        relative_precision = np.ones(design.n_columns)
-        relative_precision[0] = 0.0 if prior.flat_first else 1.0
-        return relative_precision, True
+        is_proper = np.arange(design.n_columns) >= prior.flat_first
+        return is_proper.astype(np.float64), True
     if not np.all(prior.precision[int(design.fit_intercept) :] > 0):
         raise ValueError(
             "`prior_precision` must be > 0 for a basis whose parameters are learned; got a flat "

@@ -2,14 +2,11 @@
 
 Given the ratio of prior to noise precision, the best noise precision is known in closed form, so
 every isotropic choice is a smooth problem in one unknown, and one singular value decomposition
-makes each evaluation O(n_columns) [1]_ (section 3.5), [2]_. One precision per weight (automatic
-relevance determination, [1]_ section 7.2) is maximised by L-BFGS. The best precisions give the
-posterior mean; its spread is averaged over the posterior of their ratio and of the noise.
-
-References
-----------
-.. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006.
-.. [2] D. J. C. MacKay, Bayesian interpolation, Neural Computation 4(3), 1992.
+makes each evaluation O(n_columns) (C. M. Bishop, Pattern Recognition and Machine Learning, Springer
+2006, section 3.5; D. J. C. MacKay, Bayesian interpolation, Neural Computation 4(3), 1992). One
+precision per weight (automatic relevance determination, Bishop section 7.2) is found by L-BFGS. The
+best precisions give the posterior mean; its spread is averaged over the posterior of their ratio
+and of the noise.
 """
 
 from __future__ import annotations
@@ -43,7 +40,7 @@ DataTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
 
 @dataclass(frozen=True, eq=False)
 class NoiseTerm:
-    """What is known of the noise once the ratio of precisions is."""
+    """Posterior of the noise given the ratio of precisions."""
 
     variances: Callable[[FloatArray, FloatArray], FloatArray]
     """(energies, log ratios) -> the expected noise variances."""
@@ -90,7 +87,7 @@ class LooCalibration:
 )
 @dataclass(frozen=True, eq=False)
 class LinearModelSpec:
-    """What is known of weights and noise before the data, and what the evidence has to choose.
+    """Prior of weights and noise, or the rules by which the evidence chooses their precisions.
 
     ``precision`` is "evidence" (one for all weights), "ard" (one a weight) or known values, one a
     column of the design matrix. ``flat_first`` says that the first column, the intercept's, keeps a
@@ -128,40 +125,34 @@ class LinearModelSpec:
         with one_blas_thread():  # decompositions of this size take longer on several
             return [fit(statistic.output(index)) for index in range(statistic.targets.shape[1])]
 
-    def _given(
-        self, statistic: Statistic, precision: FloatArray, noise: float | Gamma | str
-    ) -> Posterior:
+    def _given(self, statistic: Statistic, precision: FloatArray, noise: Any) -> Posterior:
         if isinstance(noise, Gamma):
             return condition(statistic, precision, self.mean, noise)
-        assert not isinstance(noise, str)
         noise_precisions = np.full(statistic.targets.shape[1], noise)
         return condition(statistic, precision / noise, self.mean, noise_precisions)
 
     def _fit_precision(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
-        weighting = np.ones(len(self.mean))
-        weighting[0] = 0.0 if self.flat_first else 1.0
+        weighting = (np.arange(len(self.mean)) >= self.flat_first).astype(np.float64)
         data = ProjectedData.of(statistic, weighting, self.mean)
         fit, spectrum = data_term(self.noise, data.weight), data.spectrum()
         best = spectrum.best(fit, spectrum.ratio_limits())
         precision = best * weighting
         if self.precision == "ard":
             precision[weighting > 0] = _relevances(data, precision[weighting > 0], fit)
-        if isinstance(self.noise, float):
-            posterior = condition(statistic, precision, self.mean, np.array([self.noise]))
-        else:
-            noise = self.noise if isinstance(self.noise, Gamma) else None
-            posterior = condition(statistic, precision, self.mean, noise)
+        noise: Any = None if self.noise == "evidence" else self.noise
+        noise = np.array([noise]) if isinstance(noise, float) else noise
+        posterior = condition(statistic, precision, self.mean, noise)
         if data.weight <= 0 or not np.all(precision[weighting > 0] > 1 / LARGEST):
             return posterior, None  # nothing to average over
         if self.precision == "ard":  # all precisions by a common factor
             weighting, best = precision, 1.0
             spectrum = ProjectedData.of(statistic, weighting, self.mean).spectrum()
 
-        def terms(df: float) -> tuple[DataTerm, NoiseTerm]:
-            return data_term(self.noise, df), noise_term(self.noise, df)
-
         limits = spectrum.ratio_limits()
-        return posterior, _Average(statistic, weighting, spectrum, limits, best, data.weight, terms)
+        return posterior, _Average(
+            statistic, weighting, spectrum, limits, best, data.weight,
+            lambda df: (data_term(self.noise, df), noise_term(self.noise, df)),
+        )  # fmt: skip
 
     def _fit_noise(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
         precision = self.precision
@@ -178,12 +169,11 @@ class LinearModelSpec:
         if not np.all(precision[1:] > 0):
             return posterior, None
 
-        def terms(df: float) -> tuple[DataTerm, NoiseTerm]:
-            return unit_prior_term(df), NoiseTerm(lambda _, log_variance: np.exp(log_variance))
-
+        noise = NoiseTerm(lambda _, log_variance: np.exp(log_variance))
         return posterior, _Average(
-            statistic, precision, spectrum, limits, variance, data.weight, terms
-        )
+            statistic, precision, spectrum, limits, variance, data.weight,
+            lambda df: (unit_prior_term(df), noise),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,12 +198,8 @@ class ProjectedData:
             rotation, factor = np.linalg.qr(factor[:, order])
             target, weighting = rotation.T @ target, weighting[order]
         residual = float(statistic.residual[0] + statistic.negligible[0])
-        return cls(
-            factor[n_flat:, n_flat:] / np.sqrt(weighting[n_flat:]),
-            target[n_flat:],
-            residual,
-            statistic.weight - n_flat,
-        )
+        factor = factor[n_flat:, n_flat:] / np.sqrt(weighting[n_flat:])
+        return cls(factor, target[n_flat:], residual, statistic.weight - n_flat)
 
     def spectrum(self) -> _Spectrum:
         """The singular value decomposition of the factor."""
@@ -250,13 +236,12 @@ def _decomposed(
     return singular, vectors, np.concatenate([left.T @ target[some], target[~some]])
 
 
-def _svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _svd(matrix: FloatArray) -> Any:
     """The singular value decomposition of a square matrix."""
     try:
-        left, singular, right = svd(matrix)
+        return svd(matrix)
     except np.linalg.LinAlgError:  # "divide and conquer" can fail where most values are rounding
-        left, singular, right = svd(matrix, lapack_driver="gesvd")
-    return left, singular, right
+        return svd(matrix, lapack_driver="gesvd")
 
 
 @dataclass(frozen=True, eq=False)
@@ -380,7 +365,7 @@ class _Average:
             own = np.zeros((len(proper), 1))
             own[0] = 1 / corner
             deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
-        reverse: FloatArray = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
+        reverse = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
         return np.asfortranarray(reverse.T[::-1, ::-1])
 
 
@@ -457,22 +442,21 @@ def _relevances(data: ProjectedData, start: FloatArray, fit: DataTerm) -> FloatA
         energy = data.residual + misfit @ misfit + shares.sum()
         value, by_energy, _ = fit(energy, 0.0)
         log_det = 0.5 * log_precision.sum() - np.log(np.diag(upper)).sum()
-        return -float(value + log_det), -(
-            by_energy * shares + 0.5 - 0.5 * precision * np.diag(inverse)
-        )
+        slope = by_energy * shares + 0.5 - 0.5 * precision * np.diag(inverse)
+        return -float(value + log_det), -slope
 
     # Unit columns: 1e-10 is as good as flat, and a weight a million times tighter than the data is
     # as good as zero.
     common = np.log(start / scale**2)
     bounds = [(np.log(1e-10), np.log(1e6) + max(0.0, float(common.max())))] * len(start)
 
-    def climbed(log_precision: FloatArray, n_steps: int) -> OptimizeResult:
+    def climb(log_precision: FloatArray, n_steps: int) -> OptimizeResult:
         return minimize(
             loss, np.clip(log_precision, *bounds[0]), jac=True, method="L-BFGS-B", bounds=bounds,
             options={"maxiter": n_steps, "maxcor": 20, "ftol": 0.0, "gtol": 1e-9},
         )  # fmt: skip
 
     if len(start) > data.weight / 2:  # so many weights for the data that there are several maxima
-        tries = [climbed(common + shift, TRIAL_STEPS) for shift in SHIFTS]
+        tries = [climb(common + shift, TRIAL_STEPS) for shift in SHIFTS]
         common = min(tries, key=lambda result: float(result.fun)).x
-    return np.exp(climbed(common, 2000).x) * scale**2
+    return np.exp(climb(common, 2000).x) * scale**2

@@ -2,11 +2,8 @@
 
 The only module that knows this family: another one takes its place by the same names. With the
 noise variance integrated out, the squared scale of a new observation is ``s^2 (1 + h)``, for the
-leverage ``h = |root' phi|^2`` of its basis functions [1]_ (eqs 3.58-3.59, exercise 3.13).
-
-References
-----------
-.. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006.
+leverage ``h = |root' phi|^2`` of its basis functions (C. M. Bishop, Pattern Recognition and Machine
+Learning, Springer 2006, eqs 3.58-3.59 and exercise 3.13).
 """
 
 from __future__ import annotations
@@ -39,8 +36,7 @@ def joint_covariance(root: FloatArray, variance: FloatArray, noise: bool) -> Flo
     ``root`` holds ``root' phi`` of each row in a column, ``variance`` the noise variances.
     """
     shape = noise * np.eye(root.shape[1]) + root.T @ root
-    covariance: FloatArray = shape[:, :, None] * variance
-    return covariance
+    return np.asarray(shape[:, :, None] * variance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +68,7 @@ class Predictive:
     @property
     def std(self) -> FloatArray:
         """Standard deviations."""
-        std: FloatArray = self.scale * np.sqrt(variance_ratio(self.df))
-        return std
+        return np.asarray(self.scale * np.sqrt(variance_ratio(self.df)))
 
     def log_density(self, y: FloatArray) -> FloatArray:
         """Log densities at ``y``, in nats."""
@@ -86,5 +81,4 @@ class Predictive:
     def quantiles(self, probabilities: FloatArray) -> FloatArray:
         """Quantiles, one per probability along a new last axis."""
         standard = student_t.ppf(probabilities, self.df[..., None])
-        quantiles: FloatArray = self.mean[..., None] + self.scale[..., None] * standard
-        return quantiles
+        return np.asarray(self.mean[..., None] + self.scale[..., None] * standard)

@@ -55,6 +55,8 @@ class Rows:
 
     def discount_by_age(self, forgetting: float) -> Rows:
         """Rows whose weights are multiplied by ``forgetting`` once for every later row."""
+        if forgetting == 1:
+            return self
         weights = np.power(forgetting, np.arange(len(self))[::-1])
         return Rows(self.X, self.Y, weights if self.weights is None else weights * self.weights)
 
@@ -65,10 +67,8 @@ class Rows:
     def fit_basis(self, basis: Any) -> FloatArray:
         """Fit ``basis``; return one row of X to evaluate it on."""
         y = self.Y[:, 0] if self.n_outputs == 1 else self.Y
-        if self.weights is not None and has_fit_parameter(basis, "sample_weight"):
-            basis.fit(self.X, y, sample_weight=self.weights)
-        else:
-            basis.fit(self.X, y)
+        is_weighted = self.weights is not None and has_fit_parameter(basis, "sample_weight")
+        basis.fit(self.X, y, **({"sample_weight": self.weights} if is_weighted else {}))
         return self.X[:1]
 
     def reduce(self, function: Callable[..., Any], merge: Callable[..., Any], *args: Any) -> Any:

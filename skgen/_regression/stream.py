@@ -30,10 +30,11 @@ class Stream:
     little more than its share of a batch and is rounded no worse. Reading empties the buffer.
     """
 
-    def __init__(self, design: Design, prior: LinearModelSpec, statistic: Statistic) -> None:
-        self.design = design
-        self.prior = prior
-        self._posteriors: list[Posterior] | None = None
+    def __init__(
+        self, design: Design, prior: LinearModelSpec, statistic: Statistic,
+        posteriors: list[Posterior] | None = None,
+    ) -> None:  # fmt: skip
+        self.design, self.prior, self._posteriors = design, prior, posteriors
         self._buffer: Rows | None = None
         # Statistic without the buffered rows, and their number. One attribute, so that of two
         # threads that read at once neither appends them a second time.
@@ -42,13 +43,6 @@ class Stream:
     def _to_record(self) -> Values:
         values = {name: getattr(self, name) for name in ("design", "prior", "statistic")}
         return {**values, "posteriors": self._posteriors}
-
-    @classmethod
-    def _from_record(cls, values: Values) -> Stream:
-        posteriors = values.pop("posteriors")
-        stream = cls(**values)
-        stream._posteriors = posteriors
-        return stream
 
     @staticmethod
     def _is_consistent(values: Values) -> bool:
@@ -87,24 +81,18 @@ class Stream:
             self._buffer = Rows(
                 np.empty((QR_ROWS, X.shape[1])), np.empty((QR_ROWS, Y.shape[1])), np.empty(QR_ROWS)
             )
-        n_rows, rows = len(X), self._buffer
-        if self._state[1] + n_rows > QR_ROWS:
+        rows: Any = self._buffer
+        if self._state[1] + len(X) > QR_ROWS:
             _ = self.statistic
         statistic, start = self._state
-        part = slice(start, start + n_rows)
-        rows.X[part], rows.Y[part] = X, Y
-        assert rows.weights is not None
-        rows.weights[part] = weights
-        self._state = (statistic, start + n_rows)
-        self._posteriors = None
+        part = slice(start, start + len(X))
+        rows.X[part], rows.Y[part], rows.weights[part] = X, Y, weights
+        self._state, self._posteriors = (statistic, part.stop), None
 
     def extend(
         self, source: Source, prior: LinearModelSpec, forgetting: float
     ) -> tuple[Stream, int]:
-        """Stream that has seen ``source`` too, and its number of rows.
-
-        Each row discounts all rows before it by ``forgetting``.
-        """
+        """Stream with the rows of ``source`` too, each discounting those before; their number."""
         if isinstance(source, Rows):
             return self._append(source, prior, forgetting), len(source)
         statistic, n_rows = summarize(source, self.design, "qr", forgetting)
@@ -117,15 +105,14 @@ class Stream:
             check_columns(rows.scale_by_root_weights(self.design.rows(rows.X)))
             extended.buffer(rows.X, rows.Y, 1.0 if rows.weights is None else rows.weights)
             return extended
-        statistic = extended.statistic  # self must stay as it is if what follows raises
-        if forgetting < 1:
-            rows = rows.discount_by_age(forgetting)
-            statistic = statistic.discounted(forgetting ** len(rows))
+        # Of the copy, because self must stay as it is if what follows raises.
+        statistic = extended.statistic.discounted(forgetting ** len(rows))
+        rows = rows.discount_by_age(forgetting)
         return Stream(self.design, prior, append_rows(statistic, self.design, rows))
 
     def merge(self, statistic: Statistic, prior: LinearModelSpec, discount: float = 1.0) -> Stream:
         """Stream that has seen the rows of ``statistic`` too, its own discounted."""
-        older = self.statistic if discount == 1 else self.statistic.discounted(discount)
+        older = self.statistic.discounted(discount)
         return Stream(self.design, prior, older.merged(statistic))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Basis functions: scikit-learn transformers from features X to the design matrix Phi.
 
-Any scikit-learn transformer is a basis; those here are the ones that scikit-learn lacks. Their
-positions and widths follow from the *set* of rows they are fitted on, so that a repeated row and
-an integer sample weight mean the same, and they are the same at every fit.
+Any scikit-learn transformer is a basis. Those here are the same at every fit, and follow from the
+*set* of rows, so that a repeated row and an integer sample weight mean the same.
 """
 
 from __future__ import annotations
@@ -14,20 +13,20 @@ from typing import Any
 import joblib
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 
 from .._documentation import register_parts
 from .._parameters import Choice, Custom
-from .._pipelines import final_estimator, is_frozen
+from .._pipelines import final_estimator
 from .._schema import TRANSFORMER
-from .._validation import FloatArray, short_repr
+from .._validation import FloatArray, error_message
 from ._base import Basis
 from ._fourier import FourierBasis as FourierBasis
 from ._gaussian import GaussianBasis as GaussianBasis
 from ._sigmoid import SigmoidBasis as SigmoidBasis
 
 PARTS: dict[str, type[Basis]] = register_parts(globals())
-
 __all__ = sorted(cls.__name__ for cls in PARTS.values())
 
 
@@ -47,32 +46,25 @@ SHORTCUTS: dict[str, Callable[[], Any]] = {
 def check_transformer(basis: Any, name: str) -> Any:
     """Return ``basis`` if it is a transformer, else raise."""
     if not TRANSFORMER.holds(basis, {}):
-        raise TypeError(
-            f"`{name}` must be a str or a transformer instance with fit, transform, get_params; "
-            f"got {name}={short_repr(basis)}. Choose one of {', '.join(map(repr, SHORTCUTS))}, or "
-            "pass for example sklearn.preprocessing.SplineTransformer()."
-        )
+        condition = "be a str or a transformer instance with fit, transform, get_params"
+        listed = ", ".join(map(repr, SHORTCUTS))
+        example = "sklearn.preprocessing.SplineTransformer()"
+        remedy = f"Choose one of {listed}, or pass for example {example}."
+        raise TypeError(error_message(name, condition, basis, remedy))
     return basis
 
 
-BASIS = Choice("auto", *SHORTCUTS) | Custom(
-    check_transformer, lambda basis: TRANSFORMER.holds(basis, {})
-)
+BASIS = Choice("auto", *SHORTCUTS) | Custom(check_transformer, lambda b: TRANSFORMER.holds(b, {}))
 """The kind of a parameter that names a basis by its shortcut, or is one."""
 
 
 def resolve_basis(basis: Any, n_features: int) -> Any:
-    """Return an unfitted copy of the basis that ``basis``, a shortcut or a transformer, names."""
-    basis = BASIS.check(basis, "basis")
+    """Return the unfitted basis that a shortcut names, or a copy of a transformer."""
     if not isinstance(basis, str):
         return clone(basis)
-    if basis != "auto":
-        return SHORTCUTS[basis]()
-    return (
-        GaussianBasis()
-        if n_features == 1
-        else FourierBasis(ranks=True, linear=True, random_state=0)
-    )
+    if basis == "auto" and n_features > 1:
+        return FourierBasis(ranks=True, linear=True, random_state=0)
+    return SHORTCUTS["gaussian" if basis == "auto" else basis]()
 
 
 def depends_on_data(basis: Any, X: FloatArray) -> bool:
@@ -84,4 +76,5 @@ def depends_on_data(basis: Any, X: FloatArray) -> bool:
 def is_learnable(basis: Any) -> bool:
     """Return True if a fitted basis, or the last step of a pipeline, has parameters to learn."""
     final = final_estimator(basis)
-    return not is_frozen(final) and hasattr(final, "vjp") and np.size(final.theta_) > 0
+    is_frozen = isinstance(final, FrozenEstimator)
+    return not is_frozen and hasattr(final, "vjp") and np.size(final.theta_) > 0

@@ -11,12 +11,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._documentation import DocumentationLink
-from .._validation import (
-    FloatArray,
-    check_numeric,
-    check_size,
-    restore_on_error,
-)
+from .._validation import FloatArray, check_numeric, check_size, restore_on_error
 
 MOST = 1_000_000
 FEWEST_ROWS = 1000
@@ -53,7 +48,6 @@ class Basis(
 ):
     """Base class of the bases; a subclass implements ``_place`` and ``_write``.
 
-    A basis that BayesianBasisRegressor can learn has ``theta_`` and ``vjp(X, Phi, gradient)``, too.
     If its functions are random, it may have ``exact_kernel(X)``, the kernel that they approximate,
     and ``resample()``, a copy with other draws.
     """
@@ -81,11 +75,6 @@ class Basis(
         -------
         self : object
             The fitted basis.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If X or a parameter is invalid; the basis is left as it was.
         """
         with restore_on_error(self):
             rows = self._validate(X, reset=True)
@@ -120,8 +109,7 @@ class Basis(
     def _validate(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
         check_numeric(X, "X")
         with np.errstate(all="ignore"):  # wider floats may become inf
-            rows: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
-        return rows
+            return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
 
     @abstractmethod
     def _place(self, X: FloatArray) -> None:
@@ -130,3 +118,26 @@ class Basis(
     @abstractmethod
     def _write(self, X: FloatArray, out: FloatArray) -> None:
         """Write the basis functions at rows X, within reach, into ``out``."""
+
+
+class LearnableBasis(Basis):
+    """Base class of bases with parameters ``theta_`` that BayesianBasisRegressor learns."""
+
+    theta_: FloatArray
+
+    @abstractmethod
+    def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
+        """Vector-Jacobian product: the gradient of ``sum(gradient * Phi)`` by ``theta_``.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Rows.
+        Phi, gradient : ndarray of shape (n_samples, n_features_out)
+            Their basis functions, ``transform(X)``, and the gradient of a scalar by these.
+
+        Returns
+        -------
+        by_theta : ndarray of shape of ``theta_``
+            Gradient of the scalar by ``theta_``.
+        """

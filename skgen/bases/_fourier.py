@@ -14,41 +14,27 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._parameters import NONE, Choice, Flag, Integer, Parameters, Seed, check_parameters
 from .._schema import SEEDS, Values, array, from_record, integer, made_of, number, store
-from .._validation import (
-    LARGEST,
-    FloatArray,
-    RandomState,
-    generator,
-)
-from ._base import FEWEST_ROWS, MOST, Basis
-from ._kernels import Kernel
-from ._placement import (
-    LENGTHS,
-    POSITIVE,
-    EmpiricalCDF,
-    distinct_rows,
-    location_and_scale,
-)
+from .._validation import LARGEST, FloatArray, RandomState, generator
+from ._base import FEWEST_ROWS, MOST, LearnableBasis
+from ._kernels import MATERN_DF, Kernel
+from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location_and_scale
 
 FEWEST_WAVES, SETTLED_ROWS = 600, 4000  # the default from so many rows on
 
 
 @store(
     state={
-        "_seed": integer(0, SEEDS),
-        "_ranks": made_of(type(None), EmpiricalCDF),
-        "location_": array("n_features"),
-        "scale_": POSITIVE,
-        "_relative": array("n_inputs", 1e-300),
-        "_spectrum": array("n_inputs n_draws"),
+        "_seed": integer(0, SEEDS), "_ranks": made_of(type(None), EmpiricalCDF),
+        "location_": array("n_features"), "scale_": POSITIVE,
+        "_relative": array("n_inputs", 1e-300), "_spectrum": array("n_inputs n_draws"),
     },
     options={"slope_": number(0.0)},
     derived=(
-        "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_reach",
-        "_n_features_out",
+        "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_scales",
+        "_reach", "_n_features_out",
     ),
 )  # fmt: skip
-class FourierBasis(Basis):
+class FourierBasis(LearnableBasis):
     """Random Fourier features of a stationary Gaussian process.
 
     ``phi(x) = sqrt(2 / n_basis) [cos(w_j' x), sin(w_j' x)]``, with frequencies w_j drawn from the
@@ -60,8 +46,7 @@ class FourierBasis(Basis):
     ----------
     n_basis : int, default=None
         Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
-        takes 1200 for up to 1000 rows and fewer for more rows, down to 600 from 4000 rows on, so
-        that the time to learn the length scales stays about the same.
+        takes 1200 for up to 1000 rows, down to 600 from 4000 rows on, to learn in about equal time.
     kernel : {"rbf", "matern32", "matern52"}, default="rbf"
         The kernel: squared exponential, or Matern with smoothness 3/2 or 5/2.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
@@ -74,13 +59,11 @@ class FourierBasis(Basis):
         transformation: a long length scale switches off the input that is not useful.
     linear : bool, default=False
         If True, each feature, and each rank, divided by its length scale is a further basis
-        function, after the waves. These linear terms describe a trend, which continues beyond the
-        data. The kernel is then the sum of the stationary one and a linear one, ``slope_**2``
-        times the inner product.
+        function, after the waves, for a trend that continues beyond the data. The kernel is then
+        the sum of the stationary one and a linear one, ``slope_**2`` times the inner product.
     sampling : {"halton", "random"}, default="halton"
-        "halton" takes frequencies from a scrambled Halton sequence; the error of the kernel then
-        falls nearly as 1 / n_basis. "random" draws them independently; the error falls as
-        1 / sqrt(n_basis).
+        Source of the frequencies: a scrambled Halton sequence, with which the error of the kernel
+        falls nearly as 1 / n_basis, or independent draws, with which it falls as 1 / sqrt(n_basis).
     random_state : int, Generator, RandomState or None, default=None
         Seed of the frequencies. None draws new frequencies at each fit.
 
@@ -88,41 +71,33 @@ class FourierBasis(Basis):
     ----------
     frequencies_ : ndarray of shape (n_features, n_frequencies)
         Angular frequencies, in radians per unit of X; there are two waves for each.
-    length_scale_ : ndarray of shape (n_features,)
-        Length scales, in the units of X.
-    rank_length_scale_ : ndarray of shape (n_features,)
-        Length scales of the ranks, with ``ranks=True``.
+    length_scale_, rank_length_scale_ : ndarray of shape (n_features,)
+        Length scales, in the units of X, and those of the ranks, with ``ranks=True``.
     slope_ : float
         Prior standard deviation of a slope per length scale, relative to that of all waves
         together. It starts at 1 and is learned with the length scales; 0 without linear terms.
     relevance_ : ndarray of shape (n_features,)
-        Relevance of each feature: ``scale_`` divided by its length scale, combined with the same
-        ratio of its rank as the root of the sum of squares. Near 0, the basis functions do not
-        depend on that feature.
+        ``scale_`` divided by the length scales, combined with the same ratio of the ranks as the
+        root of the sum of squares. Near 0, the basis functions do not depend on that feature.
     theta_ : ndarray of shape (n_inputs,), (n_inputs + 1,) or (0,)
         Parameters that BayesianBasisRegressor learns: logarithms of the length scales divided by
         the standard deviations of the features, then of the ranks, and the logarithm of ``slope_``
         if there are linear terms. Empty unless ``length_scale="evidence"``.
-    location_ : ndarray of shape (n_features,)
-        Point at which the phases of all waves are zero.
-    scale_ : ndarray of shape (n_features,)
-        Standard deviations of the features, or the length scales if they are given.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, when X has them.
+    location_, scale_ : ndarray of shape (n_features,)
+        Point at which the phases of all waves are zero, and standard deviations of the features,
+        or the length scales if they are given.
+    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features_in_,)
+        Number of features, and their names if X has them.
 
     See Also
     --------
-    sklearn.kernel_approximation.RBFSampler : Random features with random phases.
     GaussianBasis : Local bumps, whose uncertainty does not grow away from the data.
 
     Notes
     -----
-    BayesianBasisRegressor does not learn the length scales with the frequencies in use, so that
-    they do not fit what is particular to one draw. For up to two rows per basis function it
-    learns them with the kernel itself (``exact_kernel``), for more rows with other frequencies
-    (``resample``). With an int as ``random_state`` these are the same at every fit, too.
+    To avoid fitting what is particular to one draw, BayesianBasisRegressor learns the length scales
+    with the kernel itself (``exact_kernel``) for up to two rows per basis function, and for more
+    rows with other frequencies (``resample``), which follow from ``random_state``, too.
 
     References
     ----------
@@ -141,21 +116,19 @@ class FourierBasis(Basis):
         "n_basis": NONE | Integer(1, MOST, remedy="Give the number of waves."),
         "kernel": Choice("rbf", "matern32", "matern52"),
         "length_scale": NONE | Choice("evidence") | LENGTHS,
-        "ranks": Flag(),
-        "linear": Flag(),
-        "sampling": Choice("halton", "random"),
-        "random_state": Seed(),
-    }
+        "ranks": Flag(), "linear": Flag(),
+        "sampling": Choice("halton", "random"), "random_state": Seed(),
+    }  # fmt: skip
 
     @staticmethod
     def _is_consistent(values: Values) -> bool:
         if "_spectrum" not in values:
             return True
         ranks, n_features = values["_ranks"], values["n_features_in_"]
-        n_inputs = n_features * (1 if ranks is None else 2)
-        return len(values["_relative"]) == n_inputs and (
-            ranks is None or len(ranks.knots) == len(ranks.scale) == n_features
-        )
+        n_inputs = len(values["_relative"])
+        if ranks is None:
+            return n_inputs == n_features
+        return n_inputs / 2 == len(ranks.knots) == len(ranks.scale) == n_features
 
     @classmethod
     def _from_record(cls, values: Values) -> Self:
@@ -163,8 +136,6 @@ class FourierBasis(Basis):
             values.setdefault("slope_", 0.0)  # files of 0.1.0 have none
         basis: Self = from_record(cls, values)
         if "_spectrum" in values:
-            n_inputs, n_draws = basis._spectrum.shape
-            basis._n_features_out = 2 * n_draws + (n_inputs if basis.slope_ else 0)
             basis._stretch()
         return basis
 
@@ -199,9 +170,8 @@ class FourierBasis(Basis):
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
         p = check_parameters(self, n_features=n_features)
-        n_basis = p.n_basis
-        if n_basis is None:
-            n_basis = 2 * round(FEWEST_WAVES * max(1, min(2, np.sqrt(SETTLED_ROWS / len(X)))) / 2)
+        factor = np.clip(np.sqrt(SETTLED_ROWS / len(X)), 1, 2)
+        n_basis = p.n_basis or 2 * round(FEWEST_WAVES * factor / 2)
         rows = distinct_rows(X, FEWEST_ROWS)
         self._ranks = EmpiricalCDF.fit(rows) if p.ranks else None
         n_inputs = n_features * (2 if p.ranks else 1)
@@ -212,38 +182,39 @@ class FourierBasis(Basis):
             self.scale_ = np.broadcast_to(p.length_scale, n_features).copy()
             self._relative[:n_features] = 1.0
         self._seed = int(generator(p.random_state).integers(2**63))
-        self._n_features_out = n_basis + n_basis % 2 + n_inputs * p.linear
-        self.slope_ = 1.0 if p.linear else 0.0
-        self._draw(self._seed)
+        self.slope_ = float(p.linear)
+        self._draw(self._seed, (n_basis + 1) // 2)
 
-    def _draw(self, seed: int) -> None:
-        n_inputs = len(self._relative)
-        n_draws = (self._n_features_out - (n_inputs if self.slope_ else 0)) // 2
-        rng = np.random.default_rng(seed)
+    def _draw(self, seed: int, n_draws: int) -> None:
+        rng, n_numbers = np.random.default_rng(seed), len(self._relative) + 1
         if self.sampling == "random":
-            uniform = rng.random((n_draws, n_inputs + 1))
+            uniform = rng.random((n_draws, n_numbers))
         else:
-            uniform = qmc.Halton(n_inputs + 1, rng=rng).random(n_draws)
+            uniform = qmc.Halton(n_numbers, rng=rng).random(n_draws)
         self._spectrum = self._spectral(uniform).T
         self._stretch()
 
     def _spectral(self, uniform: FloatArray) -> FloatArray:
         """Return frequencies of unit length scale: normal, or Student-t with 2 nu df."""
-        normal: FloatArray = ndtri(uniform[:, :-1])
+        normal = ndtri(uniform[:, :-1])
         if self.kernel == "rbf":
             return normal
-        df = {"matern32": 3, "matern52": 5}[self.kernel]
+        df = MATERN_DF[self.kernel]
         return normal * np.sqrt(df / chi2.ppf(uniform[:, -1:], df))
 
     def _stretch(self) -> None:
         """Set the attributes that follow from draws and length scales."""
         n_features = len(self.scale_)
-        self.length_scale_ = self.scale_ * self._relative[:n_features]
-        self.frequencies_ = self._spectrum[:n_features] / self.length_scale_[:, None]
+        self._scales = np.append(self.scale_, [] if self._ranks is None else self._ranks.scale)
+        lengths = self._scales * self._relative
+        frequencies = self._spectrum / lengths[:, None]
+        self.length_scale_, self.frequencies_ = lengths[:n_features], frequencies[:n_features]
         if self._ranks is not None:
-            self.rank_length_scale_ = self._ranks.scale * self._relative[n_features:]
-            self._rank_frequencies = self._spectrum[n_features:] / self.rank_length_scale_[:, None]
+            self.rank_length_scale_ = lengths[n_features:]
+            self._rank_frequencies = frequencies[n_features:]
         self._reach = LARGEST * min(1.0, self.length_scale_.min())
+        n_inputs, n_draws = self._spectrum.shape
+        self._n_features_out = 2 * n_draws + (n_inputs if self.slope_ else 0)
 
     def exact_kernel(self, X: FloatArray) -> Kernel:
         """Return the kernel that the basis functions approximate.
@@ -257,7 +228,7 @@ class FourierBasis(Basis):
         -------
         kernel : Kernel
             Its ``at(theta)`` gives the kernel matrix between the rows at ``theta_ = theta``, and
-            the vector-Jacobian product that maps a gradient by this matrix to one by ``theta_``.
+            a function from a gradient by this matrix to one by ``theta_``.
         """
         return Kernel(self._inputs(X), self.kernel, self.slope_ > 0)
 
@@ -270,7 +241,7 @@ class FourierBasis(Basis):
             The copy; its frequencies are the same at each call.
         """
         other = copy.deepcopy(self)
-        other._draw(self._seed + 1)
+        other._draw(self._seed + 1, self._spectrum.shape[1])
         return other
 
     @property
@@ -286,8 +257,7 @@ class FourierBasis(Basis):
         check_is_fitted(self)
         if not isinstance(self.length_scale, str):
             return np.empty(0)
-        slopes = [self.slope_] if self.slope_ else []
-        return np.log(np.append(self._relative, slopes))
+        return np.log(np.append(self._relative, [self.slope_] if self.slope_ else []))
 
     @theta_.setter
     def theta_(self, theta: FloatArray) -> None:
@@ -298,27 +268,11 @@ class FourierBasis(Basis):
         self._stretch()
 
     def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
-        """Vector-Jacobian product: the gradient of ``sum(gradient * Phi)`` by ``theta_``.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Rows.
-        Phi : ndarray of shape (n_samples, n_features_out)
-            Their basis functions, ``transform(X)``.
-        gradient : ndarray of shape (n_samples, n_features_out)
-            Gradient of a scalar by Phi.
-
-        Returns
-        -------
-        by_theta : ndarray of shape of ``theta_``
-            Gradient of the scalar by ``theta_``.
-        """
         half = self._spectrum.shape[1]
         by_phase = gradient[:, half : 2 * half] * Phi[:, :half]
         by_phase -= gradient[:, :half] * Phi[:, half : 2 * half]
-        by_length: FloatArray = -np.einsum("df,df->d", self._inputs(X).T @ by_phase, self._spectrum)
-        by_length /= self._relative
+        by_input = np.einsum("df,df->d", self._inputs(X).T @ by_phase, self._spectrum)
+        by_length = -by_input / self._relative
         if not self.slope_:
             return by_length
         by_slope = np.einsum("id,id->d", gradient[:, 2 * half :], Phi[:, 2 * half :])
@@ -326,34 +280,28 @@ class FourierBasis(Basis):
 
     def _inputs(self, X: FloatArray) -> FloatArray:
         """Return features, and ranks, over their standard deviations, (n_samples, n_inputs)."""
-        return self._standardize(*self._center(X))
+        return np.hstack(self._center(X)) / self._scales
 
-    def _center(self, X: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-        """Return features and ranks, less their values where all phases are zero."""
-        ranks = None if self._ranks is None else self._ranks.centered_ranks(X)
-        return X - self.location_, ranks
-
-    def _standardize(self, features: FloatArray, ranks: FloatArray | None) -> FloatArray:
-        if self._ranks is None or ranks is None:
-            return features / self.scale_
-        return np.hstack([features / self.scale_, ranks / self._ranks.scale])
+    def _center(self, X: FloatArray) -> list[FloatArray]:
+        """Return features, and ranks, less their values where all phases are zero."""
+        ranks = [] if self._ranks is None else [self._ranks.centered_ranks(X)]
+        return [X - self.location_, *ranks]
 
     def _write(self, X: FloatArray, out: FloatArray) -> None:
         half = self._spectrum.shape[1]
-        features, ranks = self._center(X)
+        features, *ranks = self._center(X)
         phase = features @ self.frequencies_
-        if ranks is not None:
-            phase += ranks @ self._rank_frequencies
+        if ranks:
+            phase += ranks[0] @ self._rank_frequencies
         waves, linear = out[:, : 2 * half], out[:, 2 * half :]
         np.cos(phase, out=waves[:, :half])
         np.sin(phase, out=waves[:, half:])
         waves *= np.sqrt(1 / half)
         if self.slope_:
-            inputs = self._standardize(features, ranks)
+            inputs = np.hstack([features, *ranks]) / self._scales
             np.multiply(inputs, self.slope_ / self._relative, out=linear)
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
-        """Add ONNX nodes of the basis functions, as in ``transform``; return their output."""
         inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
         if self._ranks is not None:
             ranks = graph("Div", self._ranks.to_onnx(graph, X), self._ranks.scale)

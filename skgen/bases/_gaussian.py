@@ -12,23 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._parameters import NONE, Choice, Flag, Integer, Parameters, Vector, check_parameters
 from .._schema import FLAG, Values, array, from_record, store
-from .._validation import (
-    LARGEST,
-    FloatArray,
-)
-from ._base import FEWEST_ROWS, MOST, Basis
-from ._placement import (
-    DOMAIN,
-    LENGTHS,
-    OVERLAP,
-    POSITIVE,
-    distinct_rows,
-    even_points,
-    feature_range,
-    k_means_centers,
-    location_and_scale,
-    neighbour_distance,
-)
+from .._validation import LARGEST, FloatArray
+from . import _placement
+from ._base import FEWEST_ROWS, MOST, LearnableBasis
 
 LECTURE_COUNT = 9  # for one feature, as in the figures of Bishop's chapter 3
 DEFAULT_COUNT = 300
@@ -37,26 +23,23 @@ ROWS_PER_CENTER = 10
 
 @store(
     state={
-        "linear_": FLAG,
-        "centers_": array("n_centers n_features"),
-        "width_": POSITIVE,
-        "location_": array("n_features"),
-        "scale_": POSITIVE,
+        "linear_": FLAG, "centers_": array("n_centers n_features"), "width_": _placement.POSITIVE,
+        "location_": array("n_features"), "scale_": _placement.POSITIVE,
     },
     derived=("_exponent", "_inverse_squares", "_cancels", "_reach", "_n_features_out"),
-)
-class GaussianBasis(Basis):
+)  # fmt: skip
+class GaussianBasis(LearnableBasis):
     """Gaussian basis functions, with linear terms if X has several features.
 
-    ``phi_j(x) = exp(-sum_d (x_d - c_jd)^2 / (2 s_d^2))``, Bishop eq. 3.4 with one width s_d per
-    feature. X needs no scaling: default widths follow the spread of each feature.
+    ``phi_j(x) = exp(-sum_d (x_d - c_jd)^2 / (2 s_d^2))``: C. M. Bishop, Pattern Recognition and
+    Machine Learning, 2006, eq. 3.4 with one width s_d per feature. X needs no scaling: default
+    widths follow the spread of each feature.
 
     Parameters
     ----------
     n_basis : int, default=None
-        Number of basis functions, linear terms included. None means 9 for one feature, and for
-        several features 300 Gaussians and the linear terms. k-means gives at most one center per
-        distinct row.
+        Number of basis functions, linear terms included. None is 9 for one feature, else 300 and
+        the linear terms. k-means gives at most one center per distinct row.
     centers : {"auto", "even", "quantile", "kmeans"} or array-like, default="auto"
         Centers of the Gaussians: "even" spreads them evenly over the domain (for several features,
         as the points of a Halton sequence), "quantile" takes quantiles (one feature only),
@@ -64,15 +47,13 @@ class GaussianBasis(Basis):
         gives them. "auto" is "kmeans" for several features without a ``domain``, else "even".
     width : float, array-like of shape (n_features,) or "evidence", default=None
         Standard deviations s_d of the Gaussians, in the units of X. None computes them from
-        ``overlap``. "evidence" starts there, and BayesianBasisRegressor learns one width per
-        feature.
+        ``overlap``; "evidence" starts there, and BayesianBasisRegressor learns one per feature.
     overlap : float, default=None
         Width divided by the median distance between neighbouring centers, used if ``width`` is
         not a number. None is 1 for one feature, as in Bishop's figures, and 2 for several.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
-        Range of X over which the centers are spread. None takes the range of the data. A basis
-        with a domain does not depend on the data, so it suits streams, merging of models, and
-        draws from the prior.
+        Range of X over which the centers are spread, by default that of the data. A basis with a
+        domain does not depend on the data: it suits streams, merging, and draws from the prior.
     linear : {"auto"} or bool, default="auto"
         If True, each standardized feature is a basis function, too. These linear terms describe a
         trend, which continues beyond the data. "auto" adds them for several features whose
@@ -80,41 +61,29 @@ class GaussianBasis(Basis):
 
     Attributes
     ----------
-    centers_ : ndarray of shape (n_centers, n_features)
-        Centers, in the units of X.
-    width_ : ndarray of shape (n_features,)
-        Widths, in the units of X.
-    location_ : ndarray of shape (n_features,)
-        Value of each feature at which its linear term is 0.
-    scale_ : ndarray of shape (n_features,)
-        Change of each feature by which its linear term grows by 1.
+    centers_, width_ : ndarray of shape (n_centers, n_features), (n_features,)
+        Centers and widths, in the units of X.
+    location_, scale_ : ndarray of shape (n_features,)
+        Value of each feature at which its linear term is 0, and change by which it grows by 1.
     linear_ : bool
         True if the last n_features columns are linear terms.
     relevance_ : ndarray of shape (n_features,)
-        Relevance of each feature: ``scale_`` divided by its width. Near 0, the Gaussians do not
-        depend on that feature.
+        ``scale_`` divided by the widths. Near 0, the Gaussians do not depend on that feature.
     theta_ : ndarray of shape (n_features,) or (0,)
         Parameters that BayesianBasisRegressor learns: logarithms of the widths divided by
         ``scale_``. Empty unless ``width="evidence"``.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, when X has them.
+    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features_in_,)
+        Number of features, and their names if X has them.
 
     See Also
     --------
     SigmoidBasis : Steps instead of bumps, feature by feature.
     FourierBasis : Waves, which approximate a stationary Gaussian process.
-    sklearn.kernel_approximation.Nystroem : Kernels at data points, whitened.
 
     Notes
     -----
     k-means runs on at most ``max(1000, 10 n_basis)`` evenly chosen rows for 5 iterations, which
     takes O(n_basis^2 n_features) operations. Evaluation takes O(n_samples n_basis n_features).
-
-    References
-    ----------
-    .. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006, section 3.1.
 
     Examples
     --------
@@ -127,15 +96,12 @@ class GaussianBasis(Basis):
     shortcut = "gaussian"
 
     _parameters: ClassVar[Parameters] = {
-        "n_basis": NONE
-        | Integer(1, MOST, remedy="Give the number of basis functions, linear terms included."),
+        "n_basis": NONE | Integer(1, MOST, remedy="Give the number, linear terms included."),
         "centers": Choice("auto", "even", "quantile", "kmeans")
-        | Vector(
-            "n_centers n_features", remedy="Give one row per center and one column per feature."
-        ),
-        "width": NONE | Choice("evidence") | LENGTHS,
-        "overlap": NONE | OVERLAP,
-        "domain": NONE | DOMAIN,
+        | Vector("n_centers n_features", remedy="Give a row per center and a column per feature."),
+        "width": NONE | Choice("evidence") | _placement.LENGTHS,
+        "overlap": NONE | _placement.OVERLAP,
+        "domain": NONE | _placement.DOMAIN,
         "linear": Flag() | Choice("auto"),
     }
 
@@ -172,32 +138,31 @@ class GaussianBasis(Basis):
         p = check_parameters(self, n_features=n_features)
         rule = _center_rule(p, n_features)
         self.linear_, n_centers = _count_columns(p, rule, n_features)
-        rows = distinct_rows(X, max(FEWEST_ROWS, ROWS_PER_CENTER * n_centers))
+        rows = _placement.distinct_rows(X, max(FEWEST_ROWS, ROWS_PER_CENTER * n_centers))
+        low, high = _placement.feature_range(X, p.domain)
         if p.domain is not None:
-            low, high = feature_range(X, p.domain)
             self.location_, self.scale_ = (low + high) / 2, (high - low) / np.sqrt(12)
         elif rule == "given" and isinstance(p.width, np.ndarray) and not self.linear_:
             self.location_, self.scale_ = np.zeros(n_features), np.ones(n_features)
         else:
-            self.location_, self.scale_ = location_and_scale(rows)
+            self.location_, self.scale_ = _placement.location_and_scale(rows)
         if rule == "given":
             self.centers_ = p.centers
         elif rule == "kmeans":
             standard = (rows - self.location_) / self.scale_
             _, distinct = np.unique(np.round(standard, 6), axis=0, return_index=True)
-            centers = k_means_centers(standard[distinct], n_centers)
+            centers = _placement.k_means_centers(standard[distinct], n_centers)
             self.centers_ = self.location_ + self.scale_ * centers
         elif rule == "quantile":
             self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
         else:
-            low, high = feature_range(X, p.domain)
-            self.centers_ = low + (high - low) * even_points(n_centers, n_features)
+            self.centers_ = low + (high - low) * _placement.even_points(n_centers, n_features)
         if isinstance(p.width, np.ndarray):
             self.width_ = np.broadcast_to(p.width, n_features).copy()
         else:
             overlap = p.overlap or (1.0 if n_features == 1 else 2.0)
             standard = (self.centers_ - self.location_) / self.scale_
-            self.width_ = overlap * neighbour_distance(standard) * self.scale_
+            self.width_ = overlap * _placement.neighbour_distance(standard) * self.scale_
         self._compile()
 
     @property
@@ -218,38 +183,20 @@ class GaussianBasis(Basis):
         self._compile()
 
     def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
-        """Vector-Jacobian product: the gradient of ``sum(gradient * Phi)`` by ``theta_``.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Rows.
-        Phi : ndarray of shape (n_samples, n_features_out)
-            Their basis functions, ``transform(X)``.
-        gradient : ndarray of shape (n_samples, n_features_out)
-            Gradient of a scalar by Phi.
-
-        Returns
-        -------
-        by_theta : ndarray of shape (n_features,)
-            Gradient of the scalar by ``theta_``.
-        """
         n_centers = len(self.centers_)
         share = gradient[:, :n_centers] * Phi[:, :n_centers]
         standard = (X - self.location_) / self.width_
         centers = (self.centers_ - self.location_) / self.width_
         squares = share.sum(axis=1) @ standard**2 + share.sum(axis=0) @ centers**2
-        by_theta: FloatArray = squares - 2 * np.einsum("id,id->d", standard, share @ centers)
-        return by_theta
+        return squares - 2 * np.einsum("id,id->d", standard, share @ centers)
 
     def _compile(self) -> None:
         """Prepare the exponent as a matrix product of ``[z, |z / s|^2, 1]``, z standardized."""
         relative_width = self.width_ / self.scale_
         centers = (self.centers_ - self.location_) / self.width_
         squares = np.einsum("ij,ij->i", centers, centers)
-        self._exponent = np.vstack(
-            [(centers / relative_width).T, np.full(len(centers), -0.5), -0.5 * squares]
-        )
+        halves = np.full(len(centers), -0.5)
+        self._exponent = np.vstack([(centers / relative_width).T, halves, halves * squares])
         self._inverse_squares = relative_width**-2
         self._cancels = squares.max() > 1e12  # the exponent may round above 0
         self._reach = LARGEST * min(1.0, self.width_.min(), self.scale_.min())
@@ -271,13 +218,11 @@ class GaussianBasis(Basis):
             np.matmul(extended, self._exponent, out=bumps)
             if self._cancels:
                 np.minimum(bumps, 0.0, out=bumps)
-            linear[...] = standard[:, : linear.shape[1]]
         np.exp(bumps, out=bumps)
-        if n_features == 1 and self.linear_:
+        if self.linear_:
             linear[...] = (X - self.location_) / self.scale_
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
-        """Add ONNX nodes of the basis functions, as in ``transform``; return their output."""
         standard = graph("Sub", X, self.location_)
         scaled = graph("Div", standard, self.width_)
         centers = (self.centers_ - self.location_) / self.width_
@@ -303,8 +248,8 @@ def _center_rule(parameters: SimpleNamespace, n_features: int) -> str:
         return "given"
     if rule == "quantile" and n_features > 1:
         raise ValueError(
-            f"`centers` must not be 'quantile' for several features; got {n_features} "
-            "features. Use 'kmeans'."
+            f"`centers` must not be 'quantile' for several features; got {n_features} features. "
+            "Use 'kmeans'."
         )
     if rule == "auto":
         return "kmeans" if n_features > 1 and parameters.domain is None else "even"
@@ -315,8 +260,7 @@ def _count_columns(parameters: SimpleNamespace, rule: str, n_features: int) -> t
     """Return True if there are linear terms, and the number of centers."""
     n_basis, linear = parameters.n_basis, parameters.linear
     if linear == "auto":
-        room = n_basis is None or n_basis > n_features
-        linear = rule == "kmeans" and n_features > 1 and room
+        linear = rule == "kmeans" and 1 < n_features < (n_basis or np.inf)
     if n_basis is None:
         return linear, LECTURE_COUNT if n_features == 1 else DEFAULT_COUNT
     n_centers = n_basis - n_features * linear

@@ -10,6 +10,9 @@ import numpy as np
 
 from .._validation import FloatArray
 
+MATERN_DF = {"matern32": 3, "matern52": 5}
+"""Twice the smoothness of Matern kernels: degrees of freedom of their spectral densities."""
+
 VJP = Callable[[FloatArray], FloatArray]
 """Vector-Jacobian product, from a gradient by a matrix to one by theta."""
 
@@ -55,8 +58,7 @@ def _stationary(name: str, squares: FloatArray) -> tuple[FloatArray, FloatArray]
     if name == "rbf":
         values = np.exp(-0.5 * squares)
         return values, -0.5 * values
-    df = {"matern32": 3, "matern52": 5}[name]
-    distances = np.sqrt(df * squares)
+    distances = np.sqrt(MATERN_DF[name] * squares)
     decay = np.exp(-distances)
     if name == "matern32":
         return (1 + distances) * decay, -1.5 * decay
@@ -65,5 +67,4 @@ def _stationary(name: str, squares: FloatArray) -> tuple[FloatArray, FloatArray]
 
 def _quadratic(matrix: FloatArray, columns: FloatArray) -> FloatArray:
     """Return ``c' matrix c`` for each column c."""
-    forms: FloatArray = np.einsum("id,id->d", columns, matrix @ columns)
-    return forms
+    return np.einsum("id,id->d", columns, matrix @ columns)

@@ -14,22 +14,18 @@ from sklearn.cluster import KMeans
 from .._parameters import Number, Vector
 from .._schema import Check, Sizes, array, each, store
 from .._threads import one_blas_thread
-from .._validation import LARGEST, FloatArray, short_repr
+from .._validation import LARGEST, FloatArray, error_message
 
 SMALLEST = 1e-290  # scale, well above the subnormal numbers, which lose digits
 K_MEANS_ROUNDS = 5
 
-# Kinds of parameters that several bases have.
+# Kinds of parameters that several bases have, and of lengths of fitted bases in files.
 SHORTEST = np.nextafter(1 / LARGEST, 1)
-LENGTHS = Vector(
-    "n_features", "", low=SHORTEST,
-    remedy="Give a positive length in the units of X, or one per feature.",
-)  # fmt: skip
+REMEDY = "Give a positive length in the units of X, or one per feature."
+LENGTHS = Vector("n_features", "", low=SHORTEST, remedy=REMEDY)
 OVERLAP = Number(1e-6, 1e6, remedy="0.5 to 3 suits most data.")
 DOMAIN = Vector("2", "n_features 2", remedy="Give (low, high), or one such pair per feature.")
-
 POSITIVE = array("n_features", 1e-300)
-"""Lengths of fitted bases in files."""
 
 
 def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
@@ -40,15 +36,9 @@ def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
 
 
 def _are_knots(value: Any, _: Sizes) -> bool:
-    return (
-        type(value) is tuple
-        and len(value) == 2
-        and array("n").holds(value[0], {})
-        and array("n", 0.0).holds(value[1], {})
-        and value[0].shape == value[1].shape
-        and value[0].size > 0
-        and bool(np.all(np.diff(value[0]) > 0))
-    )
+    sizes: Sizes = {}
+    is_pair = each(array("n"), tuple).holds(value, sizes) and len(value) == 2 and sizes["n"] > 0
+    return is_pair and bool((np.diff(value[0]) > 0).all() and value[1].min() >= 0)
 
 
 @store("Ranks", parameters={"knots": each(Check(_are_knots), list), "scale": POSITIVE})
@@ -66,14 +56,13 @@ class EmpiricalCDF:
     @classmethod
     def fit(cls, rows: FloatArray) -> EmpiricalCDF:
         """Return the distribution functions of distinct rows."""
-        knots, scale = [], []
+        knots, variances = [], []
         for column in rows.T:
             values, counts = np.unique(column, return_counts=True)
             ranks = (np.cumsum(counts) - 0.5 * counts) / len(column)
-            spread = float(np.sqrt(np.average((ranks - 0.5) ** 2, weights=counts)))
             knots.append((values, ranks))
-            scale.append(spread if len(values) > 1 else 1.0)
-        return cls(knots, np.array(scale))
+            variances.append(np.average((ranks - 0.5) ** 2, weights=counts) or 1.0)
+        return cls(knots, np.sqrt(variances))
 
     def centered_ranks(self, X: FloatArray) -> FloatArray:
         """Return ranks less one half, of the shape of X."""
@@ -116,8 +105,7 @@ def even_points(n_points: int, n_features: int) -> FloatArray:
     """Return points spread over the unit cube, (n_points, n_features); of a line with its ends."""
     if n_features == 1:
         return np.linspace(0, 1, n_points)[:, None] if n_points > 1 else np.full((1, 1), 0.5)
-    points: FloatArray = qmc.Halton(n_features, scramble=False).random(n_points + 1)[1:]
-    return points
+    return qmc.Halton(n_features, scramble=False).random(n_points + 1)[1:]
 
 
 def k_means_centers(rows: FloatArray, n_centers: int) -> FloatArray:
@@ -125,10 +113,9 @@ def k_means_centers(rows: FloatArray, n_centers: int) -> FloatArray:
     if n_centers >= len(rows):
         return rows
     start = rows[np.linspace(0, len(rows) - 1, n_centers).astype(int)]
+    k_means = KMeans(n_centers, init=start, n_init=1, max_iter=K_MEANS_ROUNDS, tol=0.0)
     with one_blas_thread():  # else the last digits would depend on the threads
-        found = KMeans(n_centers, init=start, n_init=1, max_iter=K_MEANS_ROUNDS, tol=0.0).fit(rows)
-    centers: FloatArray = found.cluster_centers_
-    return centers
+        return k_means.fit(rows).cluster_centers_
 
 
 def neighbour_distance(centers: FloatArray) -> float:
@@ -147,8 +134,6 @@ def feature_range(X: FloatArray, domain: FloatArray | None) -> tuple[FloatArray,
         return np.asarray(X.min(axis=0), float), np.asarray(X.max(axis=0), float)
     low, high = np.broadcast_to(domain.T if domain.ndim == 2 else domain[:, None], (2, X.shape[1]))
     if not np.all(low < high):
-        raise ValueError(
-            f"`domain` must have low < high; got domain={short_repr(domain.tolist())}. "
-            f"{DOMAIN.remedy}"
-        )
+        condition = "have low < high"
+        raise ValueError(error_message("domain", condition, domain.tolist(), DOMAIN.remedy))
     return low, high

@@ -11,36 +11,23 @@ from scipy.special import expit
 
 from .._parameters import NONE, Choice, Integer, Parameters, Vector, check_parameters
 from .._schema import Values, array, integer, number, store
-from .._validation import (
-    LARGEST,
-    FloatArray,
-)
+from .._validation import LARGEST, FloatArray
+from . import _placement
 from ._base import MOST, Basis
-from ._placement import (
-    DOMAIN,
-    LENGTHS,
-    OVERLAP,
-    POSITIVE,
-    SMALLEST,
-    even_points,
-    feature_range,
-    neighbour_distance,
-)
 
 
 @store(
     state={
-        "centers_": array("n_features n_basis"),
-        "width_": POSITIVE,
-        "_reach": number(0.0),
-        "_n_features_out": integer(1),
+        "centers_": array("n_features n_basis"), "width_": _placement.POSITIVE,
+        "_reach": number(0.0), "_n_features_out": integer(1),
     }
-)
+)  # fmt: skip
 class SigmoidBasis(Basis):
     """Logistic sigmoids of each feature.
 
-    ``phi_dj(x) = 1 / (1 + exp(-(x_d - c_dj) / s_d))``, Bishop eqs 3.5-3.6. Each sigmoid depends on
-    one feature, so the effects of the features add up.
+    ``phi_dj(x) = 1 / (1 + exp(-(x_d - c_dj) / s_d))``: C. M. Bishop, Pattern Recognition and
+    Machine Learning, 2006, eqs 3.5-3.6. Each sigmoid depends on one feature, so the effects of the
+    features add up.
 
     Parameters
     ----------
@@ -50,33 +37,23 @@ class SigmoidBasis(Basis):
         Values of x_d at which the sigmoids are 1/2: spread evenly over the domain, at quantiles of
         each feature, or given, the same for each feature.
     width : float or array-like of shape (n_features,), default=None
-        Lengths s_d over which a sigmoid rises, in the units of X. None computes them from
-        ``overlap``.
+        Lengths s_d over which a sigmoid rises, in the units of X.
     overlap : float, default=0.5
-        Length divided by the median distance between neighbouring centers, used if ``width`` is
-        None.
+        Length divided by the median distance between neighbouring centers, if ``width`` is None.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
-        Range of X over which the centers are spread. None takes the range of the data.
+        Range of X over which the centers are spread, by default that of the data.
 
     Attributes
     ----------
-    centers_ : ndarray of shape (n_features, n_basis)
-        Centers, in the units of X.
-    width_ : ndarray of shape (n_features,)
-        Lengths s_d, in the units of X.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, when X has them.
+    centers_, width_ : ndarray of shape (n_features, n_basis), (n_features,)
+        Centers and lengths s_d, in the units of X.
+    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features_in_,)
+        Number of features, and their names if X has them.
 
     See Also
     --------
     GaussianBasis : Bumps instead of steps, in all features at once.
     sklearn.preprocessing.SplineTransformer : Piecewise polynomials of each feature.
-
-    References
-    ----------
-    .. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006, section 3.1.
 
     Examples
     --------
@@ -91,9 +68,9 @@ class SigmoidBasis(Basis):
     _parameters: ClassVar[Parameters] = {
         "n_basis": Integer(1, MOST, remedy="Give the number of sigmoids."),
         "centers": Choice("even", "quantile") | Vector("n_basis", remedy="Give a list of values."),
-        "width": NONE | LENGTHS,
-        "overlap": OVERLAP,
-        "domain": NONE | DOMAIN,
+        "width": NONE | _placement.LENGTHS,
+        "overlap": _placement.OVERLAP,
+        "domain": NONE | _placement.DOMAIN,
     }
 
     @staticmethod
@@ -121,17 +98,18 @@ class SigmoidBasis(Basis):
 
     def _place(self, X: FloatArray) -> None:
         p = check_parameters(self, n_features=X.shape[1])
-        low, high = feature_range(X, p.domain)
+        low, high = _placement.feature_range(X, p.domain)
         if not isinstance(p.centers, str):
             self.centers_ = np.tile(p.centers, (len(low), 1))
         elif p.centers == "even":
-            self.centers_ = low[:, None] + np.outer(high - low, even_points(p.n_basis, 1))
+            points = _placement.even_points(p.n_basis, 1)
+            self.centers_ = low[:, None] + np.outer(high - low, points)
         else:
             probabilities = np.linspace(0, 1, p.n_basis)
             self.centers_ = np.stack([np.quantile(np.unique(x), probabilities) for x in X.T])
         if p.width is None:
-            scale = np.where(high - low > SMALLEST, high - low, 1.0)
-            gaps = [neighbour_distance(row[:, None] / unit) for row, unit in
+            scale = np.where(high - low > _placement.SMALLEST, high - low, 1.0)
+            gaps = [_placement.neighbour_distance(row[:, None] / unit) for row, unit in
                     zip(self.centers_, scale, strict=True)]  # fmt: skip
             self.width_ = p.overlap * scale * np.array(gaps)
         else:
@@ -147,7 +125,6 @@ class SigmoidBasis(Basis):
             expit(part, out=part)
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
-        """Add ONNX nodes of the basis functions, as in ``transform``; return their output."""
         n_features, n_basis = self.centers_.shape
         columns = graph("Gather", X, np.repeat(np.arange(n_features), n_basis), axis=1)
         distance = graph("Sub", columns, self.centers_.ravel())

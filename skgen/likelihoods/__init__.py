@@ -1,13 +1,10 @@
-"""Likelihoods p(x | z): distributions of the data given the outputs of a decoder.
-
-A likelihood is a small immutable object that turns a decoder's outputs, and global parameters if
-it has any, into a torch Distribution. A new likelihood is a subclass of `Likelihood`.
-"""
+"""Likelihoods p(x | z): distributions of the data given the outputs of a decoder."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from .._documentation import register_parts
 from .._parameters import Choice, Custom
 from .._validation import short_repr
 from ._base import Likelihood as Likelihood
@@ -16,17 +13,11 @@ from ._bernoulli import Bernoulli as Bernoulli
 from ._continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
 from ._gaussian import Gaussian as Gaussian
 
-PARTS: dict[str, type[Likelihood]] = {
-    part.shortcut: part
-    for part in list(globals().values())
-    if isinstance(part, type) and issubclass(part, Likelihood) and hasattr(part, "shortcut")
-}
+PARTS: dict[str, type[Likelihood]] = register_parts(globals())
 """Likelihoods by the names that estimators take."""
+Likelihood.__module__ = StandardizedLikelihood.__module__ = __name__
 
 __all__ = ["Likelihood", "StandardizedLikelihood", *(part.__name__ for part in PARTS.values())]
-
-for _name in __all__:  # pickles and pages name the public path
-    globals()[_name].__module__ = __name__
 
 
 def check_likelihood(likelihood: Any, name: str) -> Likelihood:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 import torch.distributions as td
-from torch import Tensor
+from torch import Generator, Tensor, from_numpy
 
 from .._parameters import Flag, Parameters, check_fields
 from .._schema import array
@@ -43,6 +42,13 @@ class Likelihood(ABC):
     StandardizedLikelihood : Base class of likelihoods of standardized data.
     skgen.VAETransformer : Takes a likelihood.
 
+    Notes
+    -----
+    Methods share their arguments: transformed data ``x``, a Tensor of shape (n_samples,
+    n_features); a decoder's ``outputs``, of shape (..., n_samples, n_outputs), or, for one row that
+    stands for all, (..., 1, n_outputs); and ``global_parameters``, of shape
+    (n_global_parameters,), which all rows share and which are learned with the networks.
+
     Examples
     --------
     >>> from skgen.likelihoods import Bernoulli, Likelihood
@@ -52,6 +58,7 @@ class Likelihood(ABC):
 
     shortcut: ClassVar[str]
     binary: ClassVar[bool] = False
+    positive_only: ClassVar[bool] = False
 
     @classmethod
     def _examples(cls) -> tuple[Self, ...]:
@@ -60,15 +67,13 @@ class Likelihood(ABC):
 
     def __eq__(self, other: object) -> bool:
         """Compare by type and parameters; what `fit` learns does not count."""
-        return type(self) is type(other) and _parameters(self) == _parameters(other)
+        return type(self) is type(other) and self._values() == other._values()
 
     def __hash__(self) -> int:
-        return hash((type(self), *_parameters(self).items()))
+        return hash((type(self), *self._values().items()))
 
-    @property
-    def positive_only(self) -> bool:
-        """True if negative values are an error."""
-        return False
+    def _values(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.endswith("_")}
 
     def n_outputs(self, n_features: int) -> int:
         """Return the number of decoder outputs.
@@ -100,10 +105,8 @@ class Likelihood(ABC):
         """
         return 0
 
-    # -- data ------------------------------------------------------------------------------------
-
     def check_support(self, X: FloatArray) -> FloatArray:
-        """Check that all values lie in the support.
+        """Raise a ValueError if a value lies outside the support.
 
         Parameters
         ----------
@@ -114,11 +117,6 @@ class Likelihood(ABC):
         -------
         X : ndarray of shape (n_samples, n_features)
             The same data, or a clipped copy.
-
-        Raises
-        ------
-        ValueError
-            If a value lies outside the support.
         """
         return X
 
@@ -138,12 +136,12 @@ class Likelihood(ABC):
         return self
 
     def transform(self, X: FloatArray) -> FloatArray:
-        """Transform data to the values that the networks see.
+        """Transform data to the values that the networks see, or `inverse_transform` them back.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
-            Data.
+            Data, or transformed values such as means and draws.
 
         Returns
         -------
@@ -152,20 +150,7 @@ class Likelihood(ABC):
         """
         return X
 
-    def inverse_transform(self, X: FloatArray) -> FloatArray:
-        """Transform values back to the units of the data.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Transformed values, such as means and draws.
-
-        Returns
-        -------
-        X_original : ndarray of shape (n_samples, n_features)
-            Values in the units of the data.
-        """
-        return X
+    inverse_transform = transform
 
     def log_jacobian(self, X: FloatArray) -> FloatArray:
         """Return log |d transform(x) / dx|, which turns densities into those of the data.
@@ -185,50 +170,30 @@ class Likelihood(ABC):
     def onnx_transform(self, x: Tensor) -> Tensor:
         """Do what `check_support` and `transform` do, in torch's operators, for ONNX models.
 
-        Parameters
-        ----------
-        x : Tensor of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        x : Tensor of shape (n_samples, n_features)
-            Transformed data, in the same precision.
-        """
-        return x
-
-    def onnx_inverse_transform(self, x: Tensor) -> Tensor:
-        """Do what `inverse_transform` does, in torch's operators, for ONNX models.
+        `onnx_inverse_transform` does what `inverse_transform` does.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Transformed values.
+            Data, or transformed values.
 
         Returns
         -------
         x : Tensor of shape (n_samples, n_features)
-            Values in the units of the data.
+            Transformed data, or values in the units of the data, in the same precision.
         """
         return x
 
-    # -- densities -------------------------------------------------------------------------------
+    onnx_inverse_transform = onnx_transform
 
     @abstractmethod
     def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.Distribution:
-        """Return the distribution of x, independent by feature.
+        """Return the distribution of x, of batch shape (..., n_features), independent by feature.
 
         Parameters
         ----------
-        outputs : Tensor of shape (..., n_outputs)
-            A decoder's outputs.
-        global_parameters : Tensor of shape (n_global_parameters,)
-            Parameters that all rows share.
-
-        Returns
-        -------
-        distribution : torch.distributions.Distribution
-            Distribution of batch shape (..., n_features).
+        outputs, global_parameters : Tensor
+            A decoder's outputs and parameters that all rows share.
         """
 
     def log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
@@ -236,20 +201,15 @@ class Likelihood(ABC):
 
         Parameters
         ----------
-        x : Tensor of shape (n_samples, n_features)
-            Data.
-        outputs : Tensor of shape (..., n_samples, n_outputs)
-            A decoder's outputs; or those of one row, shape (..., 1, n_outputs), for all.
-        global_parameters : Tensor of shape (n_global_parameters,)
-            Parameters that all rows share.
+        x, outputs, global_parameters : Tensor
+            Data, a decoder's outputs and parameters that all rows share.
 
         Returns
         -------
         log_prob : Tensor of shape (..., n_samples, n_features)
             Log densities.
         """
-        log_prob: Tensor = self.distribution(outputs, global_parameters).log_prob(x)
-        return log_prob
+        return self.distribution(outputs, global_parameters).log_prob(x)
 
     def sum_log_prob(
         self, x: Tensor, outputs: Tensor, global_parameters: Tensor, mask: Tensor | None = None
@@ -258,12 +218,8 @@ class Likelihood(ABC):
 
         Parameters
         ----------
-        x : Tensor of shape (n_samples, n_features)
-            Data.
-        outputs : Tensor of shape (..., n_samples, n_outputs)
-            A decoder's outputs; or those of one row, shape (..., 1, n_outputs), for all.
-        global_parameters : Tensor of shape (n_global_parameters,)
-            Parameters that all rows share.
+        x, outputs, global_parameters : Tensor
+            Data, a decoder's outputs and parameters that all rows share.
         mask : Tensor of bool of shape (n_samples, n_features), default=None
             True for cells that are missing; x may have any finite values there.
 
@@ -280,12 +236,8 @@ class Likelihood(ABC):
 
         Parameters
         ----------
-        x : Tensor of shape (n_samples, n_features)
-            Data.
-        outputs : Tensor of shape (n_samples, n_outputs)
-            A decoder's outputs.
-        global_parameters : Tensor of shape (n_global_parameters,)
-            Parameters that all rows share.
+        x, outputs, global_parameters : Tensor
+            Data, a decoder's outputs and parameters that all rows share.
 
         Returns
         -------
@@ -299,38 +251,26 @@ class Likelihood(ABC):
 
         Parameters
         ----------
-        outputs : Tensor of shape (..., n_outputs)
-            A decoder's outputs.
-        global_parameters : Tensor of shape (n_global_parameters,)
-            Parameters that all rows share.
+        outputs, global_parameters : Tensor
+            A decoder's outputs and parameters that all rows share.
 
         Returns
         -------
         mean : Tensor of shape (..., n_features)
             Means. `inverse_transform` must turn them into means in the units of the data.
         """
-        mean: Tensor = self.distribution(outputs, global_parameters).mean
-        return mean
+        return self.distribution(outputs, global_parameters).mean
 
     @abstractmethod
-    def draw(
-        self, outputs: Tensor, global_parameters: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Draw x.
+    def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
+        """Draw x for each row of outputs, of shape (n_samples, n_features).
 
         Parameters
         ----------
-        outputs : Tensor of shape (n_samples, n_outputs)
-            A decoder's outputs.
-        global_parameters : Tensor of shape (n_global_parameters,)
-            Parameters that all rows share.
+        outputs, global_parameters : Tensor
+            A decoder's outputs and parameters that all rows share.
         generator : torch.Generator
             Source of randomness, on the CPU.
-
-        Returns
-        -------
-        x : Tensor of shape (n_samples, n_features)
-            One draw for each row of outputs.
         """
 
     def initial_outputs(self, mean: FloatArray) -> FloatArray:
@@ -347,10 +287,6 @@ class Likelihood(ABC):
             Outputs, by default the mean and then zeros.
         """
         return np.concatenate([mean, np.zeros(self.n_outputs(len(mean)) - len(mean))])
-
-
-def _parameters(likelihood: Likelihood) -> dict[str, Any]:
-    return {name: value for name, value in vars(likelihood).items() if not name.endswith("_")}
 
 
 class StandardizedLikelihood(Likelihood):
@@ -381,9 +317,8 @@ class StandardizedLikelihood(Likelihood):
     scale_: FloatArray
 
     def fit(self, X: FloatArray) -> Self:
-        fitted = copy.copy(self)
-        location, scale = location_and_scale(X)
-        vars(fitted).update(location_=location, scale_=scale)  # subclasses may be frozen
+        fitted = copy.copy(self)  # updated by `vars`, since subclasses may be frozen
+        vars(fitted).update(zip(STANDARDIZED, location_and_scale(X), strict=True))
         return fitted
 
     def transform(self, X: FloatArray) -> FloatArray:
@@ -392,19 +327,16 @@ class StandardizedLikelihood(Likelihood):
         return standard
 
     def inverse_transform(self, X: FloatArray) -> FloatArray:
-        values: FloatArray = X * self.scale_ + self.location_
-        return values
+        return X * self.scale_ + self.location_
 
     def log_jacobian(self, X: FloatArray) -> FloatArray:
         return -np.log(self.scale_)[None]
 
     def onnx_transform(self, x: Tensor) -> Tensor:
-        location, scale = torch.from_numpy(self.location_), torch.from_numpy(self.scale_)
-        return ((x.double() - location) / scale).to(x.dtype)
+        return ((x.double() - from_numpy(self.location_)) / from_numpy(self.scale_)).to(x.dtype)
 
     def onnx_inverse_transform(self, x: Tensor) -> Tensor:
-        location, scale = torch.from_numpy(self.location_), torch.from_numpy(self.scale_)
-        return (x.double() * scale + location).to(x.dtype)
+        return (x.double() * from_numpy(self.scale_) + from_numpy(self.location_)).to(x.dtype)
 
 
 @dataclass(frozen=True)
@@ -423,7 +355,7 @@ class UnitIntervalLikelihood(Likelihood):
         check_fields(self)
 
     @property
-    def positive_only(self) -> bool:
+    def positive_only(self) -> bool:  # type: ignore[override]
         return not self.clip
 
     def check_support(self, X: FloatArray) -> FloatArray:
@@ -451,9 +383,7 @@ def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
     n, total, squares = 0, np.zeros(X.shape[1]), np.zeros(X.shape[1])
     step = max(1, BLOCK_VALUES // X.shape[1])
     for start in range(0, len(X), step):
-        block = np.ascontiguousarray(
-            X[start : start + step]
-        )  # sums then do not depend on the order
+        block = np.ascontiguousarray(X[start : start + step])  # sums then ignore its order
         m, block_total = len(block), block.sum(axis=0, dtype=np.float64)
         deviations = block - block_total / m
         correction = deviations.sum(axis=0) ** 2 / m

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 import torch.distributions as td
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from .._schema import store
@@ -57,20 +57,17 @@ class Bernoulli(UnitIntervalLikelihood):
         nats = functional.binary_cross_entropy_with_logits(outputs, x, reduction="sum")
         return nats * (-1 / len(x))
 
-    def draw(
-        self, outputs: Tensor, global_parameters: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         return binarize(torch.sigmoid(outputs), generator)
 
     def initial_outputs(self, mean: FloatArray) -> FloatArray:
         inner = np.clip(mean, MEAN_MARGIN, 1 - MEAN_MARGIN)
-        logits: FloatArray = np.log(inner / (1 - inner))
-        return logits
+        return np.log(inner / (1 - inner))
 
 
-def binarize(probabilities: Tensor, generator: torch.Generator) -> Tensor:
+def binarize(probabilities: Tensor, generator: Generator) -> Tensor:
     """Draw 0 or 1, the latter with the given probabilities."""
-    uniform = torch.rand(probabilities.shape, generator=generator, dtype=probabilities.dtype)
-    uniform = uniform.to(probabilities.device)
+    shape, dtype = probabilities.shape, probabilities.dtype
+    uniform = torch.rand(shape, generator=generator, dtype=dtype).to(probabilities.device)
     # With `out`, no array of booleans is made and converted, which saves a fifth of the time.
     return torch.lt(uniform, probabilities, out=torch.empty_like(uniform))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 import torch.distributions as td
-from torch import Tensor
+from torch import Generator, Tensor
 
 from .._schema import store
 from .._validation import FloatArray
@@ -50,15 +50,9 @@ class ContinuousBernoulli(UnitIntervalLikelihood):
     def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.ContinuousBernoulli:
         return _ContinuousBernoulli(logits=outputs, validate_args=False)
 
-    def log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
-        return x * outputs - log_normalizer(outputs)
-
-    def draw(
-        self, outputs: Tensor, global_parameters: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         uniform = torch.rand(outputs.shape, generator=generator, dtype=outputs.dtype)
-        x: Tensor = self.distribution(outputs, global_parameters).icdf(uniform.to(outputs.device))
-        return x
+        return self.distribution(outputs, global_parameters).icdf(uniform.to(outputs.device))
 
     def initial_outputs(self, mean: FloatArray) -> FloatArray:
         # By bisection: the mean rises with the logit.
@@ -76,9 +70,6 @@ class _ContinuousBernoulli(td.ContinuousBernoulli):
     torch's own formulas in the probabilities are wrong near 0, 1/2 and 1. With a = |logit|,
     comments below are about logit -a; for logit a they hold with 1 - x in place of x.
     """
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> _ContinuousBernoulli:
-        return _ContinuousBernoulli(self.logits.expand(batch_shape), validate_args=False)
 
     @property
     def mean(self) -> Tensor:
@@ -117,9 +108,8 @@ class _ContinuousBernoulli(td.ContinuousBernoulli):
         size, is_positive = self.logits.abs(), self.logits > 0
         probability = torch.where(is_positive, 1 - value, value)
         safe = torch.where(size == 0, 1.0, size)
-        x = torch.where(
-            size == 0, probability, -torch.log1p(probability * torch.expm1(-safe)) / safe
-        )
+        direct = -torch.log1p(probability * torch.expm1(-safe)) / safe
+        x = torch.where(size == 0, probability, direct)
         return torch.where(is_positive, 1 - x, x)
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 import torch
 import torch.distributions as td
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from .._parameters import Choice, Number, Parameters, check_fields
@@ -36,15 +36,9 @@ class Gaussian(StandardizedLikelihood):
         Smallest standard deviation, in units of each feature's own, between 1e-6 and 1. Without
         one the density of data near a manifold grows without bound.
 
-    Attributes
-    ----------
-    location_ : ndarray of shape (n_features,)
-        Means of the features, once fitted.
-    scale_ : ndarray of shape (n_features,)
-        Standard deviations of the features, once fitted; 1 for a constant feature.
-
     See Also
     --------
+    StandardizedLikelihood : Base class, which has the fitted attributes.
     ContinuousBernoulli : For grey levels in [0, 1].
 
     Notes
@@ -62,19 +56,17 @@ class Gaussian(StandardizedLikelihood):
 
     scale: Literal["shared", "feature", "row"] = "shared"
     min_scale: float = 1e-3
-
     shortcut: ClassVar[str] = "gaussian"
-
-    @classmethod
-    def _examples(cls) -> tuple[Self, ...]:
-        return cls(), cls("feature"), cls("row"), cls("feature", min_scale=0.5)
-
     _parameters: ClassVar[Parameters] = {
         "scale": Choice("shared", "feature", "row"),
         "min_scale": Number(
             1e-6, 1.0, remedy="It is in units of each feature's standard deviation."
         ),
     }
+
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        return cls(), cls("feature"), cls("row"), cls("feature", min_scale=0.5)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -99,14 +91,11 @@ class Gaussian(StandardizedLikelihood):
         if mask is not None:
             return super().sum_log_prob(x, outputs, global_parameters, mask)
         mean, variance = self._moments(outputs, global_parameters)
-        squares = (x - mean).square()
-        n_features = x.shape[-1]
+        squares, n_features = (x - mean).square(), x.shape[-1]
         if self.scale == "shared":
-            log_det = n_features * variance.log()
-            distance = squares.sum(-1) / variance
+            log_det, distance = n_features * variance.log(), squares.sum(-1) / variance
         else:
-            log_det = variance.log().sum(-1)
-            distance = (squares / variance).sum(-1)
+            log_det, distance = variance.log().sum(-1), (squares / variance).sum(-1)
         return -0.5 * (distance + (log_det + n_features * LOG_2_PI))
 
     def mean_log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
@@ -116,9 +105,7 @@ class Gaussian(StandardizedLikelihood):
         squares = functional.mse_loss(mean, x)
         return -0.5 * x.shape[-1] * (squares / variance + variance.log() + LOG_2_PI).squeeze()
 
-    def draw(
-        self, outputs: Tensor, global_parameters: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         mean, variance = self._moments(outputs, global_parameters)
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
         return mean + variance.sqrt() * noise

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from .._autoencoder.vae import VAETransformer
 
-OLDEST_OPSET = 18
-"""Oldest version of the ONNX operators that torch's exporter writes."""
-
 __all__ = ["decoder_to_onnx", "register", "to_onnx"]
 
 
@@ -88,13 +85,11 @@ def to_onnx(
     import onnx
     import skl2onnx
 
+    invalid = onnx.checker.ValidationError, onnx.shape_inference.InferenceError
     try:
         model = skl2onnx.to_onnx(estimator, table, target_opset=opset, options=options)
         onnx.checker.check_model(model, full_check=True)
-    except (
-        AttributeError, RuntimeError,
-        onnx.checker.ValidationError, onnx.shape_inference.InferenceError,
-    ) as error:  # fmt: skip
+    except (AttributeError, RuntimeError, *invalid) as error:
         reason, *_ = str(error).splitlines()
         raise ValueError(
             "`estimator` must be made of skgen's estimators and of those that skl2onnx can convert "
@@ -109,8 +104,7 @@ def decoder_to_onnx(
 ) -> ModelProto:
     """Convert the decoder of a fitted VAETransformer to an ONNX model.
 
-    It computes what ``inverse_transform`` does. Latent codes drawn from N(0, I) give the means of
-    new data.
+    It computes what ``inverse_transform`` does: codes drawn from the prior give means of new data.
 
     Parameters
     ----------
@@ -130,8 +124,7 @@ def decoder_to_onnx(
     Raises
     ------
     ValueError, TypeError
-        If the estimator is not a VAETransformer, Z has other columns than its latent codes, or the
-        network cannot be exported.
+        If the estimator is no VAETransformer or cannot be exported, or Z is not a table of codes.
 
     See Also
     --------
@@ -151,7 +144,7 @@ def decoder_to_onnx(
     (3, 4)
     """
     opset = _check_opset(target_opset)
-    _check_extra()
+    register()
     import skl2onnx
 
     from .._autoencoder.vae import VAETransformer
@@ -164,8 +157,8 @@ def decoder_to_onnx(
         )
     check_is_fitted(estimator)
     codes = _check_table(Z, "Z", estimator.module_.n_components, "latent dimensions")
-    latest = skl2onnx.get_latest_tested_opset_version()
-    return decoder_model(estimator, double=codes.dtype == np.float64, opset=opset or latest)
+    opset = opset or skl2onnx.get_latest_tested_opset_version()
+    return decoder_model(estimator, double=codes.dtype == np.float64, opset=opset)
 
 
 def register() -> None:
@@ -189,14 +182,6 @@ def register() -> None:
     >>> onnx.register()
     >>> model = skl2onnx.to_onnx(pipeline, X[:1])
     """
-    _check_extra()
-    from . import _networks, _regression
-
-    _regression.register()
-    _networks.register()
-
-
-def _check_extra() -> None:
     try:
         import onnxscript  # noqa: F401, which torch's exporter needs
         import skl2onnx  # noqa: F401
@@ -205,16 +190,18 @@ def _check_extra() -> None:
             "skgen.onnx needs skl2onnx and onnxscript. Install them, for example as the extra "
             "skgen[onnx]."
         ) from error
+    from . import _networks, _regression
+
+    _regression.register()
+    _networks.register()
 
 
 def _check_opset(target_opset: Any) -> int | None:
+    """Version of the operators, at least the oldest that torch's exporter writes, or None."""
     if target_opset is None:
         return None
-    opset: int = check_number(
-        target_opset, "target_opset", low=OLDEST_OPSET, high=99, integer=True,
-        remedy="None is the latest that skl2onnx is tested with.",
-    )  # fmt: skip
-    return opset
+    remedy = "None is the latest that skl2onnx is tested with."
+    return check_number(target_opset, "target_opset", low=18, high=99, integer=True, remedy=remedy)
 
 
 def _check_table(rows: Any, name: str, n_columns: int | None, meaning: str) -> Any:

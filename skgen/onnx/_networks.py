@@ -13,13 +13,11 @@ import torch
 from onnx import TensorProto
 from onnx.compose import add_prefix
 from onnxscript import opset18
-from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import guess_proto_type
 from torch import Tensor, nn
 
 from .._autoencoder.vae import VAETransformer
-from ..likelihoods import Likelihood
-from ._regression import STD, Graph, mean_and_std_parser, set_shape
+from ._regression import MEAN_AND_STD, Graph, register_converter
 
 
 def _silu(x: Any) -> Any:
@@ -32,61 +30,49 @@ SILU: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.aten.silu.defaul
 
 
 class _Network(nn.Module):
-    """One of the two networks, with the transform of the likelihood."""
+    """One of the two networks, with the transform of the likelihood that belongs to it."""
 
-    def __init__(self, estimator: VAETransformer, *, double: bool) -> None:
+    def __init__(self, estimator: VAETransformer, *, double: bool, n_outputs: int = 1) -> None:
         super().__init__()
-        dtype = torch.float64 if double else torch.float32
-        self.vae = estimator.module_.twin().cpu().to(dtype)
-        self.likelihood = self.vae.likelihood
+        self.vae = estimator.module_.twin().cpu().to(torch.float64 if double else torch.float32)
+        self.n_outputs = n_outputs
 
 
 class _Encoder(_Network):
     """Network from rows of data to the means, and perhaps standard deviations, of q(z | x)."""
 
-    def __init__(self, estimator: VAETransformer, n_outputs: int, *, double: bool) -> None:
-        super().__init__(estimator, double=double)
-        self.n_outputs = n_outputs
-        check_exportable(self.likelihood, "onnx_transform", ("check_support", "transform"))
-
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        mean, log_variance = self.vae.moments(self.likelihood.onnx_transform(x))
+        mean, log_variance = self.vae.moments(self.vae.likelihood.onnx_transform(x))
         return (mean, torch.exp(0.5 * log_variance))[: self.n_outputs]
 
 
 class _Decoder(_Network):
     """Network from latent codes to means of p(x | z)."""
 
-    def __init__(self, estimator: VAETransformer, *, double: bool) -> None:
-        super().__init__(estimator, double=double)
-        check_exportable(self.likelihood, "onnx_inverse_transform", ("inverse_transform",))
-
     def forward(self, z: Tensor) -> Tensor:
         # In float32, onnxruntime's sigmoid has few digits of a small probability.
-        outputs = self.vae.outputs(z).double()
-        x = self.likelihood.mean(outputs, self.vae.global_parameters.double())
-        return self.likelihood.onnx_inverse_transform(x).to(z.dtype)
+        outputs, likelihood = self.vae.outputs(z).double(), self.vae.likelihood
+        x = likelihood.mean(outputs, self.vae.global_parameters.double())
+        return likelihood.onnx_inverse_transform(x).to(z.dtype)
 
 
-def check_exportable(likelihood: Likelihood, method: str, in_numpy: tuple[str, ...]) -> None:
-    """Raise unless ``method`` does what the likelihood's methods ``in_numpy`` do.
-
-    A class that overrides one of the latter must override ``method`` too.
-    """
+def _check_likelihood(estimator: VAETransformer, method: str, *in_numpy: str) -> None:
+    """Raise if the likelihood overrides one of the methods ``in_numpy`` without ``method``."""
+    likelihood = estimator.module_.likelihood
     for cls in type(likelihood).__mro__:
         if method in vars(cls):
             return
-        for name in in_numpy:
-            if name in vars(cls):
-                raise TypeError(
-                    f"`likelihood` must define `{method}` with `{name}` to be exported; got "
-                    f"likelihood={likelihood}. Define it, or transform the data before the "
-                    "estimator."
-                )
+        overridden = [name for name in in_numpy if name in vars(cls)]
+        if overridden:
+            raise TypeError(
+                f"`likelihood` must define `{method}` with `{overridden[0]}` to be exported; got "
+                f"likelihood={likelihood}. Define it, or transform the data before the estimator."
+            )
 
 
 def decoder_model(estimator: VAETransformer, *, double: bool, opset: int) -> onnx.ModelProto:
     """Return the decoder as a model from "Z" to "mean"."""
+    _check_likelihood(estimator, "onnx_inverse_transform", "inverse_transform")
     decoder = _Decoder(estimator, double=double)
     return _export(decoder, "decoder", decoder.vae.n_components, opset, "Z", ["mean"])
 
@@ -110,12 +96,8 @@ def _export(
                 f"rows; got {error.__cause__ or error}. Use other layers."
             ) from error
     assert program is not None
-    return _remove_metadata(program.model_proto)
-
-
-def _remove_metadata(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Remove the exporter's notes, among which are paths of source files."""
-    graph = model.graph
+    model = program.model_proto
+    graph = model.graph  # the exporter's notes hold paths of source files
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")
     graph.ClearField("value_info")
@@ -138,13 +120,12 @@ def _silence_exporter() -> Iterator[None]:
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
     estimator, outputs = operator.raw_operator, operator.outputs
-    graph = Graph(scope, container)
+    graph, opset = Graph(scope, container), container.target_opset
     kind = guess_proto_type(outputs[0].type)
-    encoder = _Encoder(estimator, len(outputs), double=kind == TensorProto.DOUBLE)
+    _check_likelihood(estimator, "onnx_transform", "check_support", "transform")
+    encoder = _Encoder(estimator, double=kind == TensorProto.DOUBLE, n_outputs=len(outputs))
     names = [variable.raw_name for variable in outputs]
-    model = _export(
-        encoder, "encoder", estimator.n_features_in_, container.target_opset, "X", names
-    )
+    model = _export(encoder, "encoder", estimator.n_features_in_, opset, "X", names)
     part = add_prefix(model, f"{graph.new('encoder')}_").graph
     container.initializers.extend(part.initializer)
     container.nodes.extend(part.node)
@@ -155,9 +136,6 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
 
 def register() -> None:
     """Register the converter of VAETransformer with skl2onnx."""
-    alias = "SkgenVAETransformer"
-    update_registered_converter(
-        VAETransformer, alias,
-        lambda operator: set_shape(operator, operator.raw_operator.module_.n_components),
-        _convert, parser=mean_and_std_parser(alias), options=STD,
-    )  # fmt: skip
+    register_converter(
+        VAETransformer, _convert, lambda vae: vae.module_.n_components, **MEAN_AND_STD
+    )

@@ -24,9 +24,6 @@ from .. import bases
 from .._regression.conjugate import Posterior
 from .._regression.estimator import BayesianBasisRegressor
 
-STD = {"return_std": [False, True]}
-"""Options of skl2onnx for estimators with standard deviations; the first is the default."""
-
 
 class Graph:
     """Adds nodes with one output each; a tensor is a name, an array becomes a constant."""
@@ -36,12 +33,9 @@ class Graph:
         self.container = container
 
     def __call__(
-        self,
-        op_type: str,
-        *inputs: str | npt.NDArray[Any],
-        output: str | None = None,
+        self, op_type: str, *inputs: str | npt.NDArray[Any], output: str | None = None,
         **attributes: Any,
-    ) -> str:
+    ) -> str:  # fmt: skip
         """Add a node, and return its output: the tensor ``output`` or a new one."""
         names = [given if isinstance(given, str) else self.constant(given) for given in inputs]
         name = self.new(op_type) if output is None else output
@@ -52,8 +46,7 @@ class Graph:
         return name
 
     def new(self, name: str) -> str:
-        unique: str = self.scope.get_unique_variable_name(name)
-        return unique
+        return self.scope.get_unique_variable_name(name)
 
     def constant(self, value: npt.NDArray[Any]) -> str:
         name = self.new("constant")
@@ -71,15 +64,11 @@ class Graph:
 
     def transform(self, transformer: Any, X: str) -> str:
         """Output of a transformer that skl2onnx has a converter for."""
-        table = self.scope.declare_local_variable(
-            "table", DoubleTensorType([None, transformer.n_features_in_])
-        )
+        kind = DoubleTensorType([None, transformer.n_features_in_])
+        table = self.scope.declare_local_variable("table", kind)
         self("Identity", X, output=table.full_name)
         (result,) = _parse_sklearn(self.scope, transformer, [table])
         return self("Cast", result.full_name, to=TensorProto.DOUBLE)
-
-
-# -- the regressor -----------------------------------------------------------------------------
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
@@ -91,9 +80,7 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     intercept = np.broadcast_to(model.intercept_, len(coef))
     graph.write(graph("Add", graph("MatMul", Phi, coef.T), intercept), mean)
     if std:
-        variances = [
-            _variance(graph, posterior, Phi, coef.shape[1]) for posterior in model._posteriors()
-        ]
+        variances = [_variance(graph, each, Phi, coef.shape[1]) for each in model._posteriors()]
         graph.write(graph("Sqrt", graph("Concat", *variances, axis=1)), std[0])
 
 
@@ -104,9 +91,6 @@ def _variance(graph: Graph, posterior: Posterior, Phi: str, n_basis: int) -> str
     squares = graph("Mul", product, product)
     leverage = graph("ReduceSum", squares, np.array([1]), keepdims=1)
     return graph("Mul", graph("Add", leverage, np.ones(1)), posterior.noise_variance)
-
-
-# -- the basis ---------------------------------------------------------------------------------
 
 
 def _design_matrix(graph: Graph, basis: Any, X: str) -> str:
@@ -121,7 +105,7 @@ def _design_matrix(graph: Graph, basis: Any, X: str) -> str:
     if type(basis) is PolynomialFeatures:
         return _polynomial(graph, basis, X)
     if hasattr(basis, "_to_onnx"):
-        return str(basis._to_onnx(graph, X))
+        return basis._to_onnx(graph, X)
     return graph.transform(basis, X)
 
 
@@ -138,29 +122,21 @@ def _polynomial(graph: Graph, basis: PolynomialFeatures, X: str) -> str:
     return product
 
 
-# -- skl2onnx ----------------------------------------------------------------------------------
+def _parse_mean_and_std(
+    scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None
+) -> list[Any]:
+    """Outputs of an estimator: the means, and standard deviations if they are asked for."""
+    operator = scope.declare_local_operator(f"Skgen{type(model).__name__}", model)
+    operator.inputs = inputs
+    return_std = scope.get_options(model, {"return_std": False})["return_std"]
+    for name in ("mean", "std") if return_std else ("mean",):
+        kind = guess_tensor_type(inputs[0].type)
+        operator.outputs.append(scope.declare_local_variable(name, kind))
+    return operator.outputs
 
 
-def mean_and_std_parser(alias: str) -> Callable[..., list[Any]]:
-    """Parser for estimators with one output, or two if standard deviations are asked for."""
-
-    def parse(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
-        operator = scope.declare_local_operator(alias, model)
-        operator.inputs = inputs
-        return_std = scope.get_options(model, {"return_std": False})["return_std"]
-        for name in ("mean", "std") if return_std else ("mean",):
-            kind = guess_tensor_type(inputs[0].type)
-            operator.outputs.append(scope.declare_local_variable(name, kind))
-        outputs: list[Any] = operator.outputs
-        return outputs
-
-    return parse
-
-
-def set_shape(operator: Any, n_columns: int) -> None:
-    """Give each output its shape: as many rows as the input, and ``n_columns``."""
-    for variable in operator.outputs:
-        variable.type.shape = [operator.inputs[0].get_first_dimension(), n_columns]
+MEAN_AND_STD = {"parser": _parse_mean_and_std, "options": {"return_std": [False, True]}}
+"""Keywords of `register_converter` for estimators with standard deviations, by default without."""
 
 
 def _convert_basis(scope: Any, operator: Any, container: Any) -> None:
@@ -169,18 +145,25 @@ def _convert_basis(scope: Any, operator: Any, container: Any) -> None:
     graph.write(_design_matrix(graph, operator.raw_operator, X), operator.outputs[0])
 
 
+def register_converter(
+    cls: type, convert: Callable[..., None], n_columns: Callable[[Any], int], **keywords: Any
+) -> None:
+    """Register a converter whose outputs have ``n_columns`` of the estimator."""
+
+    def set_shapes(operator: Any) -> None:
+        for variable in operator.outputs:
+            n_rows = operator.inputs[0].get_first_dimension()
+            variable.type.shape = [n_rows, n_columns(operator.raw_operator)]
+
+    update_registered_converter(cls, f"Skgen{cls.__name__}", set_shapes, convert, **keywords)
+
+
 def register() -> None:
     """Register converters of the regressor and the bases with skl2onnx."""
-    alias = "SkgenBayesianBasisRegressor"
-    update_registered_converter(
-        BayesianBasisRegressor, alias,
-        lambda operator: set_shape(operator, len(np.atleast_2d(operator.raw_operator.coef_))),
-        _convert_regressor, parser=mean_and_std_parser(alias), options=STD,
+    register_converter(
+        BayesianBasisRegressor, _convert_regressor,
+        lambda model: len(np.atleast_2d(model.coef_)), **MEAN_AND_STD,
     )  # fmt: skip
-    for basis in (getattr(bases, name) for name in bases.__all__):
+    for basis in bases.PARTS.values():
         if hasattr(basis, "_to_onnx"):
-            update_registered_converter(
-                basis, f"Skgen{basis.__name__}",
-                lambda operator: set_shape(operator, operator.raw_operator._n_features_out),
-                _convert_basis,
-            )  # fmt: skip
+            register_converter(basis, _convert_basis, lambda fitted: fitted._n_features_out)

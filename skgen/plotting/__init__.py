@@ -5,6 +5,7 @@ of text and points follow matplotlib's style, so dark backgrounds do.
 """
 
 from ._calibration import CalibrationDisplay
+from ._docstrings import fill_docstrings
 from ._images import ReconstructionDisplay, SamplesDisplay
 from ._latent import LatentDisplay
 from ._manifold import ManifoldDisplay, TraversalDisplay
@@ -12,15 +13,10 @@ from ._posterior import PosteriorDisplay
 from ._predictive import PredictiveDisplay
 
 __all__ = [
-    "CalibrationDisplay",
-    "LatentDisplay",
-    "ManifoldDisplay",
-    "PosteriorDisplay",
-    "PredictiveDisplay",
-    "ReconstructionDisplay",
-    "SamplesDisplay",
-    "TraversalDisplay",
-]
+    "CalibrationDisplay", "LatentDisplay", "ManifoldDisplay", "PosteriorDisplay",
+    "PredictiveDisplay", "ReconstructionDisplay", "SamplesDisplay", "TraversalDisplay",
+]  # fmt: skip
 
-for _name in __all__:  # pickles and pages name the public path
-    globals()[_name].__module__ = __name__
+for _name in __all__:
+    globals()[_name].__module__ = __name__  # pickles and pages name the public path
+    fill_docstrings(globals()[_name])

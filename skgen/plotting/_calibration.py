@@ -8,15 +8,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
+from scipy.stats import t as student_t
 
 from .._pipelines import transform_before_final
 from .._validation import FloatArray, check_number, short_repr
 from ._drawing import COLORS, panels
-from ._inputs import (
-    final_step,
-    predict_with_std,
-    standard_student_t,
-)
+from ._inputs import final_step, predict_with_std
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -74,16 +71,9 @@ class CalibrationDisplay:
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        *,
-        n_bins: int = 10,
-        name: str | None = None,
-        color: Any = COLORS[0],
-        ax: Any = None,
-    ) -> Self:
+        cls, estimator: Any, X: npt.ArrayLike, y: npt.ArrayLike, *, name: str | None = None,
+        n_bins: int = 10, color: Any = COLORS[0], ax: Any = None,
+    ) -> Self:  # fmt: skip
         """Draw the calibration of a regressor on rows that it was not fitted to.
 
         Parameters
@@ -94,76 +84,44 @@ class CalibrationDisplay:
             Features of rows that it was not fitted to.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their targets; each output counts separately.
-        n_bins : int, default=10
-            Bins of the histogram.
         name : str, default=None
             Label; None is the estimator's class.
-        color : Color, default="#0072B2"
-            Colour of histogram and line.
-        ax : Axes or array of two Axes, default=None
-            Where to draw: two panels, or one that is split. None makes a figure.
+        {histogram}
+        {axes}
 
-        Returns
-        -------
-        display : CalibrationDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
+        {returns}
         """
         model = final_step(estimator, "predict")
-        mean, std, df = predict_with_std(model, transform_before_final(estimator, X))
+        mean, std = predict_with_std(model, transform_before_final(estimator, X))
         return cls.from_predictions(
-            y, mean, std, degrees_of_freedom=df, n_bins=n_bins,
-            name=type(model).__name__ if name is None else name, color=color, ax=ax,
+            y, mean, std, degrees_of_freedom=getattr(model, "degrees_of_freedom_", np.inf),
+            name=type(model).__name__ if name is None else name,
+            n_bins=n_bins, color=color, ax=ax,
         )  # fmt: skip
 
     @classmethod
     def from_predictions(
-        cls,
-        y_true: npt.ArrayLike,
-        y_mean: npt.ArrayLike,
-        y_std: npt.ArrayLike,
-        *,
-        degrees_of_freedom: npt.ArrayLike = np.inf,
-        n_bins: int = 10,
-        name: str | None = None,
-        color: Any = COLORS[0],
-        ax: Any = None,
-    ) -> Self:
+        cls, y_true: npt.ArrayLike, y_mean: npt.ArrayLike, y_std: npt.ArrayLike, *,
+        degrees_of_freedom: npt.ArrayLike = np.inf, name: str | None = None,
+        n_bins: int = 10, color: Any = COLORS[0], ax: Any = None,
+    ) -> Self:  # fmt: skip
         """Draw the calibration of predictive means and standard deviations.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
-        y_mean : array-like of the same shape
-            Predictive means.
-        y_std : array-like of the same shape
-            Predictive standard deviations.
+        y_mean, y_std : array-like of the same shape
+            Predictive means and standard deviations.
         degrees_of_freedom : float or array-like of shape (n_outputs,) or that of y, default=inf
             Degrees of freedom of the predictive Student-t distributions, above 2; infinite for
             normal ones.
-        n_bins : int, default=10
-            Bins of the histogram.
         name : str, default=None
             Label.
-        color : Color, default="#0072B2"
-            Colour of histogram and line.
-        ax : Axes or array of two Axes, default=None
-            Where to draw: two panels, or one that is split. None makes a figure.
+        {histogram}
+        {axes}
 
-        Returns
-        -------
-        display : CalibrationDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
+        {returns}
         """
         y = np.asarray(y_true, dtype=float)
         mean, std = np.asarray(y_mean, dtype=float), np.asarray(y_std, dtype=float)
@@ -183,35 +141,22 @@ class CalibrationDisplay:
                 "`degrees_of_freedom` must be above 2, or there is no standard deviation; got "
                 f"degrees_of_freedom={short_repr(degrees_of_freedom)}. Give np.inf for normal ones."
             )
-        pit = np.ravel(standard_student_t(df).cdf((y - mean) / std))
-        return cls(pit=pit, name=name).plot(ax, n_bins=n_bins, color=color)
+        pit = student_t.cdf(y, df, mean, std * np.sqrt(1 - 2 / df))
+        return cls(pit=np.ravel(pit), name=name).plot(ax, n_bins=n_bins, color=color)
 
     def plot(self, ax: Any = None, *, n_bins: int = 10, color: Any = COLORS[0]) -> Self:
         """Draw the display.
 
         Parameters
         ----------
-        ax : Axes or array of two Axes, default=None
-            Where to draw: two panels, or one that is split. None makes a figure. Give
-            ``display.axes_`` of another `CalibrationDisplay` to compare two models.
-        n_bins : int, default=10
-            Bins of the histogram.
-        color : Color, default="#0072B2"
-            Colour of histogram and line.
+        {axes}
+            Give ``display.axes_`` of another `CalibrationDisplay` to compare two models.
+        {histogram}
 
-        Returns
-        -------
-        display : CalibrationDisplay
-            The display.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
+        {returns}
         """
-        n_bins = check_number(
-            n_bins, "n_bins", low=1, high=10_000, integer=True, remedy="Give a number of bins."
-        )
+        remedy = "Give a number of bins."
+        n_bins = check_number(n_bins, "n_bins", low=1, high=10_000, integer=True, remedy=remedy)
         left, right = panels(ax, 2, "CalibrationDisplay.plot")
         self.axes_ = np.array([left, right])
         self.figure_ = left.figure
@@ -230,12 +175,8 @@ class CalibrationDisplay:
         inside = np.sort(np.abs(2 * self.pit - 1))
         shares = np.searchsorted(inside, levels, side="right") / n
         (self.line_,) = right.plot(levels, shares, color=color, lw=2, label=self.name)
-        right.set(
-            xlabel="probability of the interval",
-            ylabel="share of targets inside",
-            xlim=(0, 1),
-            ylim=(0, 1),
-        )
+        xlabel, ylabel = "probability of the interval", "share of targets inside"
+        right.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, 1), ylim=(0, 1))
         if self.name is not None:
             right.legend(fontsize="small", loc="best")
         return self

@@ -12,8 +12,7 @@ from .._validation import FloatArray, short_repr
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#7F7F7F")
 """Distinguishable by all kinds of colour vision (after Okabe and Ito), on white and on black."""
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
-PANEL = (5.0, 4.0)
-"""Width and height of one panel of a new figure, in inches."""
+PANEL = (5.0, 4.0)  # width and height of one panel of a new figure, in inches
 
 
 def panels(ax: Any, n_panels: int, caller: str, *, size: tuple[float, float] = PANEL) -> list[Any]:
@@ -50,11 +49,8 @@ def _split(ax: Any, n_panels: int) -> list[Any]:
     ax.set_axis_off()
     spec = ax.get_subplotspec()
     if spec is None:
-        width = 1 / n_panels
-        boxes = [(i * width, 0, 0.8 * width, 1) for i in range(n_panels)]
-        return [ax.inset_axes(box) for box in boxes]
-    grid = spec.subgridspec(1, n_panels)
-    return [ax.figure.add_subplot(cell) for cell in grid]
+        return [ax.inset_axes((i / n_panels, 0, 0.8 / n_panels, 1)) for i in range(n_panels)]
+    return [ax.figure.add_subplot(cell) for cell in spec.subgridspec(1, n_panels)]
 
 
 def make_room(legend: Any, points: FloatArray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,11 @@ from .._pipelines import inverse_transform_from_final
 from .._validation import FloatArray, RandomState, check_number
 from ._drawing import PANEL, panels
 from ._inputs import final_step
+
+
+def check_n_images(number: Any, name: str, low: int = 1) -> int:
+    remedy = "Give a number of images."
+    return check_number(number, name, low=low, high=1000, integer=True, remedy=remedy)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -31,23 +37,14 @@ class ImagesDisplay:
 
         Parameters
         ----------
-        ax : Axes, default=None
-            Where to draw; None makes a figure.
+        {ax}
         cmap : str or Colormap, default="gray"
             Colours of images with one channel. Those with three are drawn as they are, divided by
             255 if a value is above 1.
         **imshow_kw : dict
             Keywords of ``Axes.imshow``, such as ``vmin`` and ``vmax``.
 
-        Returns
-        -------
-        display : object
-            The display.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If ``image_shape`` or ``ax`` is invalid.
+        {returns}
         """
         n_values = self.images.shape[-1]
         shape = check_image_shape(self.image_shape or guess_image_shape(n_values), n_values)
@@ -64,19 +61,13 @@ class ImagesDisplay:
         height = min(width, width * len(whole) / len(whole[0])) + 0.7  # room for labels
         (self.ax_,) = panels(ax, 1, f"{type(self).__name__}.plot", size=(width, height))
         self.figure_ = self.ax_.figure
-        self.image_ = self.ax_.imshow(
-            whole, **{"cmap": cmap, "interpolation": "nearest", **imshow_kw}
-        )
+        style = {"cmap": cmap, "interpolation": "nearest", **imshow_kw}
+        self.image_ = self.ax_.imshow(whole, **style)
         self._label(shape)
-        if ax is None:
-            self._fit_height()
+        if ax is None:  # cut the figure to the height of the images, which keep their aspect
+            self.figure_.draw_without_rendering()
+            self.figure_.set_figheight(self.ax_.get_tightbbox().height / self.figure_.dpi + 0.15)
         return self
-
-    def _fit_height(self) -> None:
-        """Cut a new figure to the height of its images, which keep their aspect."""
-        self.figure_.draw_without_rendering()
-        drawn = self.ax_.get_tightbbox().height / self.figure_.dpi
-        self.figure_.set_figheight(drawn + 0.15)
 
     def _label(self, shape: tuple[int, int, int]) -> None:
         height, width, _ = shape
@@ -100,19 +91,7 @@ class ReconstructionDisplay(ImagesDisplay):
     ----------
     images : ndarray of shape (2, n_samples, n_features)
         Data and their reconstructions.
-    image_shape : tuple (height, width) or (height, width, channels), default=None
-        Shape of the images; None takes a square if there is one, else strips.
-    row_labels, column_labels : list of str, default=None
-        Labels of the rows and of the columns.
-    xlabel, ylabel : str, default=""
-        Labels of the axes.
-
-    Attributes
-    ----------
-    ax_, figure_ : matplotlib Axes and Figure
-        Axes of the display, and their figure.
-    image_ : matplotlib AxesImage
-        All images in one.
+    {images}
 
     See Also
     --------
@@ -131,14 +110,9 @@ class ReconstructionDisplay(ImagesDisplay):
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        X: npt.ArrayLike,
-        *,
-        image_shape: tuple[int, ...] | None = None,
-        ax: Any = None,
-        cmap: Any = "gray",
-    ) -> Self:
+        cls, estimator: Any, X: npt.ArrayLike, *, image_shape: tuple[int, ...] | None = None,
+        cmap: Any = "gray", ax: Any = None,
+    ) -> Self:  # fmt: skip
         """Draw rows of data and their reconstructions.
 
         Parameters
@@ -147,32 +121,15 @@ class ReconstructionDisplay(ImagesDisplay):
             Fitted.
         X : array-like of shape (n_samples, n_features)
             The rows to draw; all are drawn, so give few.
-        image_shape : tuple (height, width) or (height, width, channels), default=None
-            Shape of the images. None takes the estimator's, else a square if there is one, else
-            strips.
-        ax : Axes, default=None
-            Where to draw; None makes a figure.
-        cmap : str or Colormap, default="gray"
-            Colours of images with one channel.
-
-        Returns
-        -------
-        display : ReconstructionDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
+        {drawing}
         """
         model = final_step(estimator, "inverse_transform")
         reconstructions = np.asarray(estimator.inverse_transform(estimator.transform(X)))
-        display = cls(
+        return cls(
             images=np.stack([np.asarray(X, dtype=float), reconstructions]),
             image_shape=image_shape or getattr(model, "image_shape", None),
             row_labels=["data", "reconstruction"],
-        )
-        return display.plot(ax, cmap=cmap)
+        ).plot(ax, cmap=cmap)
 
 
 class SamplesDisplay(ImagesDisplay):
@@ -184,19 +141,7 @@ class SamplesDisplay(ImagesDisplay):
     ----------
     images : ndarray of shape (n_rows, n_columns, n_features)
         The draws.
-    image_shape : tuple (height, width) or (height, width, channels), default=None
-        Shape of the images; None takes a square if there is one, else strips.
-    row_labels, column_labels : list of str, default=None
-        Labels of the rows and of the columns.
-    xlabel, ylabel : str, default=""
-        Labels of the axes.
-
-    Attributes
-    ----------
-    ax_, figure_ : matplotlib Axes and Figure
-        Axes of the display, and their figure.
-    image_ : matplotlib AxesImage
-        All images in one.
+    {images}
 
     See Also
     --------
@@ -215,17 +160,10 @@ class SamplesDisplay(ImagesDisplay):
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        *,
-        n_rows: int = 5,
-        n_columns: int = 10,
-        observation_noise: bool = False,
-        random_state: RandomState = None,
-        image_shape: tuple[int, ...] | None = None,
-        ax: Any = None,
-        cmap: Any = "gray",
-    ) -> Self:
+        cls, estimator: Any, *, n_rows: int = 5, n_columns: int = 10,
+        observation_noise: bool = False, random_state: RandomState = None,
+        image_shape: tuple[int, ...] | None = None, cmap: Any = "gray", ax: Any = None,
+    ) -> Self:  # fmt: skip
         """Draw new data.
 
         Parameters
@@ -238,37 +176,14 @@ class SamplesDisplay(ImagesDisplay):
             Images across.
         observation_noise : bool, default=False
             True draws data as they would be observed, False the decoder's means.
-        random_state : int, Generator, RandomState or None, default=None
-            Seed; None draws afresh.
-        image_shape : tuple (height, width) or (height, width, channels), default=None
-            Shape of the images. None takes the estimator's, else a square if there is one, else
-            strips.
-        ax : Axes, default=None
-            Where to draw; None makes a figure.
-        cmap : str or Colormap, default="gray"
-            Colours of images with one channel.
-
-        Returns
-        -------
-        display : SamplesDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
+        {random_state}
+        {drawing}
         """
         model = final_step(estimator, "sample")
-        n_rows, n_columns = (
-            check_number(n, name, low=1, high=1000, integer=True, remedy="Give a number of images.")
-            for n, name in ((n_rows, "n_rows"), (n_columns, "n_columns"))
-        )
+        shape = check_n_images(n_rows, "n_rows"), check_n_images(n_columns, "n_columns")
         drawn = model.sample(
-            n_rows * n_columns, observation_noise=observation_noise, random_state=random_state
+            prod(shape), observation_noise=observation_noise, random_state=random_state
         )
         rows = np.asarray(inverse_transform_from_final(estimator, drawn))
-        display = cls(
-            images=rows.reshape(n_rows, n_columns, -1),
-            image_shape=image_shape or model.image_shape,
-        )
-        return display.plot(ax, cmap=cmap)
+        images = rows.reshape(*shape, -1)
+        return cls(images=images, image_shape=image_shape or model.image_shape).plot(ax, cmap=cmap)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student_t
+from scipy.stats import norm
 
-from .._pipelines import final_estimator
+from .._pipelines import final_estimator, transform_before_final
 from .._validation import FloatArray, RandomState, check_number, check_vector, short_repr
 
 
@@ -23,8 +23,7 @@ def final_step(estimator: Any, method: str) -> Any:
     return last
 
 
-def predict_with_std(model: Any, X: Any) -> tuple[FloatArray, FloatArray, Any]:
-    """Predictive means, standard deviations and degrees of freedom, normal for other models."""
+def predict_with_std(model: Any, X: Any) -> tuple[FloatArray, FloatArray]:
     try:
         mean, std = model.predict(X, return_std=True)
     except TypeError as error:
@@ -32,7 +31,19 @@ def predict_with_std(model: Any, X: Any) -> tuple[FloatArray, FloatArray, Any]:
             "`estimator` must have predict(X, return_std=True); got "
             f"{type(model).__name__}. Give a regressor that returns standard deviations."
         ) from error
-    return np.asarray(mean), np.asarray(std), getattr(model, "degrees_of_freedom_", np.inf)
+    return np.asarray(mean), np.asarray(std)
+
+
+def predict_with_quantiles(
+    model: Any, X: Any, probabilities: FloatArray, target: int
+) -> tuple[FloatArray, FloatArray]:
+    """Predictive means and quantiles of one output, of models without quantiles the normal ones."""
+    if hasattr(model, "predict_quantiles"):
+        mean, quantiles = model.predict(X)[..., None], model.predict_quantiles(X, probabilities)
+    else:
+        mean, std = (table[..., None] for table in predict_with_std(model, X))
+        quantiles = mean + std * norm.ppf(probabilities)
+    return select_output(mean, target)[:, 0], select_output(quantiles, target)
 
 
 def draw_functions(
@@ -40,23 +51,19 @@ def draw_functions(
 ) -> FloatArray:
     """Draws of one output without noise at the rows of X, shape (n_samples, n_draws)."""
     draws = model.sample_y(X, n_draws, observation_noise=False, random_state=random_state)
-    if draws.ndim == 3:
-        draws = draws[:, check_index(target, "target", draws.shape[1], "outputs")]
-    functions: FloatArray = draws
-    return functions
+    return select_output(draws, target)
 
 
-def standard_student_t(df: Any) -> Any:
-    """Student-t distribution of standard deviation 1, by scipy; normal if ``df`` is infinite."""
-    return student_t(df, scale=np.sqrt(1 - 2 / np.asarray(df, dtype=float)))
+def select_output(table: FloatArray, target: int) -> FloatArray:
+    """Values of one output, shape (n_samples, n_values); a table may have no axis of outputs."""
+    if table.ndim == 2:
+        return table
+    return table[:, check_index(target, "target", table.shape[1], "outputs")]
 
 
 def check_index(value: Any, name: str, size: int, what: str) -> int:
-    index: int = check_number(
-        value, name, low=0, high=size - 1, integer=True,
-        remedy=f"Give the index of one of the {size} {what}.",
-    )  # fmt: skip
-    return index
+    remedy = f"Give the index of one of the {size} {what}."
+    return check_number(value, name, low=0, high=size - 1, integer=True, remedy=remedy)
 
 
 def check_pair(value: Any, name: str, size: int, what: str) -> tuple[int, int]:
@@ -73,9 +80,9 @@ def check_pair(value: Any, name: str, size: int, what: str) -> tuple[int, int]:
 
 def check_coverage(coverage: Any) -> FloatArray:
     """Probabilities in increasing order."""
-    levels = np.sort(np.atleast_1d(np.asarray(coverage, dtype=float)).ravel())
     remedy = "Give probabilities between 0 and 1, such as (0.5, 0.95)."
-    check_vector(levels, "coverage", levels.shape, low=0, remedy=remedy)
+    levels = np.ravel(coverage)
+    levels = np.sort(check_vector(levels, "coverage", levels.shape, remedy=remedy))
     if not levels.size or levels[0] <= 0 or levels[-1] >= 1:
         raise ValueError(
             f"`coverage` must lie between 0 and 1; got coverage={short_repr(coverage)}. {remedy}"
@@ -83,76 +90,66 @@ def check_coverage(coverage: Any) -> FloatArray:
     return levels
 
 
-class Columns:
-    """Columns of an array or a data frame, from which rows of the same kind are made."""
+def as_columns(X: Any) -> dict[Any, npt.NDArray[Any]]:
+    """Columns of a data frame by name, or of an array by index."""
+    if hasattr(X, "columns"):
+        return {name: np.asarray(X[name]) for name in X.columns}
+    if np.ndim(X) != 2:
+        raise ValueError(
+            f"`X` must be 2d; got shape {np.shape(X)}. Use reshape(-1, 1) for one feature."
+        )
+    return dict(enumerate(np.asarray(X).T))
 
-    def __init__(self, X: Any) -> None:
-        self.frame_type: type | None = type(X) if hasattr(X, "columns") else None
-        table = X if self.frame_type else np.asarray(X)
-        if not self.frame_type and np.ndim(table) != 2:
-            raise ValueError(
-                f"`X` must be 2d; got shape {np.shape(table)}. Use reshape(-1, 1) for one feature."
-            )
-        self.names: list[Any] = list(X.columns) if self.frame_type else list(range(table.shape[1]))
-        self.values = {
-            name: np.asarray(X[name]) if self.frame_type else table[:, name] for name in self.names
-        }
 
-    def find(self, feature: Any, name: str) -> Any:
-        """Name of the column that is given by name or index."""
-        if feature in self.names and not isinstance(feature, bool):
-            return feature
-        if isinstance(feature, str):
-            raise ValueError(
-                f"`{name}` must be a feature of X; got {name}={feature!r}. Choose one of "
-                f"{short_repr(self.names)}."
-            )
-        return self.names[check_index(feature, name, len(self.names), "features")]
+def find_column(names: list[Any], feature: Any, name: str) -> Any:
+    """Name of the column that is given by name or index."""
+    if feature in names and not isinstance(feature, bool):
+        return feature
+    if isinstance(feature, str):
+        raise ValueError(
+            f"`{name}` must be a feature of X; got {name}={feature!r}. Choose one of "
+            f"{short_repr(names)}."
+        )
+    return names[check_index(feature, name, len(names), "features")]
 
-    def typical_value(self, name: Any) -> Any:
-        """Median of a numeric column, most frequent value of another."""
-        column = self.values[name]
-        if np.issubdtype(column.dtype, np.number):
-            return np.median(column)
-        values, counts = np.unique(column.astype(object), return_counts=True)
-        return values[np.argmax(counts)]
 
-    def rows_along(self, feature: Any, grid: FloatArray, held: dict[Any, Any]) -> Any:
-        """Rows in which one feature takes the values of ``grid`` and the others are held."""
-        columns = {
-            name: grid if name == feature else np.full(len(grid), held[name]) for name in self.names
-        }
-        return self.frame_type(columns) if self.frame_type else np.column_stack([*columns.values()])
+def typical_value(column: npt.NDArray[Any]) -> Any:
+    """Median of a numeric column, most frequent value of another."""
+    if np.issubdtype(column.dtype, np.number):
+        return np.median(column)
+    values, counts = np.unique(column.astype(object), return_counts=True)
+    return values[np.argmax(counts)]
 
 
 def rows_along(
-    X: Any, feature: Any, grid: npt.ArrayLike | None, held: dict[Any, Any] | None
-) -> tuple[Any, FloatArray, FloatArray, str]:
-    """Rows along one feature, its values in them, its values in X, and its name."""
-    columns = Columns(X)
-    name = columns.find(feature, "feature")
-    data = np.asarray(columns.values[name], dtype=float)
-    if grid is None:
-        values = np.linspace(data.min(), data.max(), 200)
+    estimator: Any, X: Any, y: Any, feature: Any, grid: npt.ArrayLike | None,
+    held: dict[Any, Any] | None, target: int,
+) -> tuple[Any, dict[str, Any]]:  # fmt: skip
+    """Rows along one feature, as the last step sees them, and a display's fields of the data."""
+    columns = as_columns(X)
+    name = find_column(list(columns), feature, "feature")
+    data = np.asarray(columns[name], dtype=float)
+    values = np.linspace(data.min(), data.max(), 200)
+    if grid is not None:
+        values = np.ravel(grid)
+        values = check_vector(values, "grid", values.shape, remedy="Give values of the feature.")
+    rows = {key: typical_value(column) for key, column in columns.items() if key != name}
+    rows |= {find_column(list(columns), key, "held"): value for key, value in (held or {}).items()}
+    rows[name] = values
+    table = {key: np.full(values.shape, rows[key]) for key in columns}
+    if hasattr(X, "columns"):
+        made, label = type(X)(table), str(name)
     else:
-        values = np.asarray(grid, dtype=float).ravel()
-        check_vector(values, "grid", values.shape, remedy="Give values of the feature.")
-    given = {columns.find(key, "held"): value for key, value in (held or {}).items()}
-    others = {
-        key: given.get(key, columns.typical_value(key)) for key in columns.names if key != name
-    }
-    label = str(name) if columns.frame_type else f"$x_{{{name}}}$" if others else "x"
-    return columns.rows_along(name, values, others), values, data, label
+        label = f"$x_{{{name}}}$" if len(columns) > 1 else "x"
+        made = np.column_stack([*table.values()])
+    fields = {"feature_values": values, "x": data, "feature_name": label}
+    return transform_before_final(estimator, made), fields | select_target(y, target)
 
 
-def select_target(y: Any, target: int) -> tuple[FloatArray | None, str]:
-    """Values and name of one output; None and "y" without targets."""
+def select_target(y: Any, target: int) -> dict[str, Any]:
+    """A display's fields of one output, none without targets."""
     if y is None:
-        return None, "y"
-    name = getattr(y, "name", None)
-    table = np.asarray(y, dtype=float)
-    if table.ndim == 1:
-        return table, str(name) if name is not None else "y"
-    target = check_index(target, "target", table.shape[1], "outputs")
-    names = getattr(y, "columns", None)
-    return table[:, target], "y" if names is None else str(list(names)[target])
+        return {}
+    values = select_output(np.asarray(y, dtype=float)[..., None], target)[:, 0]
+    name = list(y.columns)[target] if hasattr(y, "columns") else getattr(y, "name", None)
+    return {"y": values, "target_name": "y" if name is None else str(name)}

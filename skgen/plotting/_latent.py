@@ -34,8 +34,7 @@ class LatentDisplay:
 
     Attributes
     ----------
-    ax_, figure_ : matplotlib Axes and Figure
-        Axes of the display, and their figure.
+    {ax_}
     scatter_ : list of matplotlib PathCollection
         The points of each class in the order of ``numpy.unique``; a single one without classes.
     labels_ : list of matplotlib Annotation
@@ -65,14 +64,9 @@ class LatentDisplay:
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike | None = None,
-        *,
-        dimensions: tuple[int, int] = (0, 1),
-        ax: Any = None,
-    ) -> Self:
+        cls, estimator: Any, X: npt.ArrayLike, y: npt.ArrayLike | None = None, *,
+        dimensions: tuple[int, int] = (0, 1), ax: Any = None,
+    ) -> Self:  # fmt: skip
         """Draw the latent means of data.
 
         Parameters
@@ -85,18 +79,9 @@ class LatentDisplay:
             Labels of classes, or numbers.
         dimensions : tuple of two ints, default=(0, 1)
             The latent dimensions to draw.
-        ax : Axes, default=None
-            Where to draw; None makes a figure.
+        {ax}
 
-        Returns
-        -------
-        display : LatentDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
+        {returns}
         """
         final_step(estimator, "transform")
         codes = np.asarray(estimator.transform(X))
@@ -108,30 +93,21 @@ class LatentDisplay:
                 f"{labels.shape}. Give one column."
             )
         name = getattr(y, "name", None)
-        display = cls(
-            codes=codes[:, list(pair)],
-            y=labels,
-            dimensions=pair,
-            name=None if name is None else str(name),
-        )
-        return display.plot(ax)
+        name = None if name is None else str(name)
+        return cls(codes=codes[:, list(pair)], y=labels, dimensions=pair, name=name).plot(ax)
 
     def plot(self, ax: Any = None, *, cmap: Any = "viridis", **scatter_kw: Any) -> Self:
         """Draw the display.
 
         Parameters
         ----------
-        ax : Axes, default=None
-            Where to draw; None makes a figure.
+        {ax}
         cmap : str or Colormap, default="viridis"
             Colours of numbers.
         **scatter_kw : dict
             Keywords of ``Axes.scatter``.
 
-        Returns
-        -------
-        display : LatentDisplay
-            The display.
+        {returns}
         """
         (self.ax_,) = panels(ax, 1, "LatentDisplay.plot")
         self.figure_ = self.ax_.figure
@@ -146,9 +122,8 @@ class LatentDisplay:
             self._draw_classes(self.y, style)
         else:
             self.scatter_ = [self.ax_.scatter(*self.codes.T, c=self.y, cmap=cmap, **style)]
-            self.colorbar_ = self.figure_.colorbar(
-                self.scatter_[0], ax=self.ax_, label=self.name or "y"
-            )
+            label = self.name or "y"
+            self.colorbar_ = self.figure_.colorbar(self.scatter_[0], ax=self.ax_, label=label)
         return self
 
     def _draw_classes(self, y: npt.NDArray[Any], style: dict[str, Any]) -> None:

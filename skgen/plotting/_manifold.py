@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._validation import FloatArray, check_number
-from ._images import ImagesDisplay
+from ._images import ImagesDisplay, check_n_images
 from ._inputs import check_pair, final_step
 
 
@@ -22,19 +22,7 @@ class ManifoldDisplay(ImagesDisplay):
     ----------
     images : ndarray of shape (n_steps, n_steps, n_features)
         Decoder means, the second dimension's largest value first.
-    image_shape : tuple (height, width) or (height, width, channels), default=None
-        Shape of the images; None takes a square if there is one, else strips.
-    row_labels, column_labels : list of str, default=None
-        Labels of the rows and of the columns.
-    xlabel, ylabel : str, default=""
-        Labels of the axes: the two dimensions.
-
-    Attributes
-    ----------
-    ax_, figure_ : matplotlib Axes and Figure
-        Axes of the display, and their figure.
-    image_ : matplotlib AxesImage
-        All images in one.
+    {images}
 
     See Also
     --------
@@ -53,15 +41,9 @@ class ManifoldDisplay(ImagesDisplay):
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        *,
-        dimensions: tuple[int, int] = (0, 1),
-        n_steps: int = 15,
-        image_shape: tuple[int, ...] | None = None,
-        ax: Any = None,
-        cmap: Any = "gray",
-    ) -> Self:
+        cls, estimator: Any, *, dimensions: tuple[int, int] = (0, 1), n_steps: int = 15,
+        image_shape: tuple[int, ...] | None = None, cmap: Any = "gray", ax: Any = None,
+    ) -> Self:  # fmt: skip
         """Draw decoder means over a grid of two latent dimensions.
 
         Parameters
@@ -72,23 +54,7 @@ class ManifoldDisplay(ImagesDisplay):
             The latent dimensions, the first to the right, the second upward.
         n_steps : int, default=15
             Images in each direction.
-        image_shape : tuple (height, width) or (height, width, channels), default=None
-            Shape of the images. None takes the estimator's, else a square if there is one, else
-            strips.
-        ax : Axes, default=None
-            Where to draw; None makes a figure.
-        cmap : str or Colormap, default="gray"
-            Colours of images with one channel.
-
-        Returns
-        -------
-        display : ManifoldDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
+        {drawing}
         """
         model = final_step(estimator, "explained_kl_")
         n_components = len(model.explained_kl_)
@@ -97,15 +63,12 @@ class ManifoldDisplay(ImagesDisplay):
         codes = np.tile(median, (len(steps), len(steps), 1))
         codes[..., first] = steps[:, first]
         codes[..., second] = steps[::-1, second, None]
-        display = cls(
-            images=_decode(estimator, codes),
-            image_shape=image_shape or model.image_shape,
+        return cls(
+            images=_decode(estimator, codes), image_shape=image_shape or model.image_shape,
             row_labels=_step_labels(steps[:, second])[::-1],
             column_labels=_step_labels(steps[:, first]),
-            xlabel=f"$z_{{{first}}}$",
-            ylabel=f"$z_{{{second}}}$",
-        )
-        return display.plot(ax, cmap=cmap)
+            xlabel=f"$z_{{{first}}}$", ylabel=f"$z_{{{second}}}$",
+        ).plot(ax, cmap=cmap)  # fmt: skip
 
 
 class TraversalDisplay(ImagesDisplay):
@@ -119,19 +82,7 @@ class TraversalDisplay(ImagesDisplay):
     ----------
     images : ndarray of shape (n_dimensions, n_steps, n_features)
         Decoder means.
-    image_shape : tuple (height, width) or (height, width, channels), default=None
-        Shape of the images; None takes a square if there is one, else strips.
-    row_labels, column_labels : list of str, default=None
-        Labels of the rows and of the columns.
-    xlabel, ylabel : str, default=""
-        Labels of the axes.
-
-    Attributes
-    ----------
-    ax_, figure_ : matplotlib Axes and Figure
-        Axes of the display, and their figure.
-    image_ : matplotlib AxesImage
-        All images in one.
+    {images}
     order_ : ndarray of shape (n_dimensions,)
         The latent dimension of each row.
 
@@ -154,16 +105,10 @@ class TraversalDisplay(ImagesDisplay):
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        X: npt.ArrayLike | None = None,
-        *,
-        n_dimensions: int | None = None,
-        n_steps: int = 9,
-        image_shape: tuple[int, ...] | None = None,
-        ax: Any = None,
-        cmap: Any = "gray",
-    ) -> Self:
+        cls, estimator: Any, X: npt.ArrayLike | None = None, *,
+        n_dimensions: int | None = None, n_steps: int = 9,
+        image_shape: tuple[int, ...] | None = None, cmap: Any = "gray", ax: Any = None,
+    ) -> Self:  # fmt: skip
         """Draw decoder means along each latent dimension.
 
         Parameters
@@ -176,23 +121,7 @@ class TraversalDisplay(ImagesDisplay):
             Number of rows, those of the largest KL; None draws all.
         n_steps : int, default=9
             Values of each dimension: quantiles of the prior.
-        image_shape : tuple (height, width) or (height, width, channels), default=None
-            Shape of the images. None takes the estimator's, else a square if there is one, else
-            strips.
-        ax : Axes, default=None
-            Where to draw; None makes a figure.
-        cmap : str or Colormap, default="gray"
-            Colours of images with one channel.
-
-        Returns
-        -------
-        display : TraversalDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
+        {drawing}
         """
         model = final_step(estimator, "explained_kl_")
         kl = model.explained_kl_
@@ -209,21 +138,17 @@ class TraversalDisplay(ImagesDisplay):
         for row, dimension in enumerate(order):
             codes[row, :, dimension] = steps[:, dimension]
         display = cls(
-            images=_decode(estimator, codes),
-            image_shape=image_shape or model.image_shape,
+            images=_decode(estimator, codes), image_shape=image_shape or model.image_shape,
             row_labels=[f"$z_{{{i}}}$  {kl[i]:.2f} nats" for i in order],
-            column_labels=_step_labels(steps[:, order[0]]),
-            xlabel="latent value",
-        )
+            column_labels=_step_labels(steps[:, order[0]]), xlabel="latent value",
+        )  # fmt: skip
         display.order_ = order
         return display.plot(ax, cmap=cmap)
 
 
 def _prior_quantiles(model: Any, n_steps: Any) -> tuple[FloatArray, FloatArray]:
     """Median of the prior, shape (1, n_components), and quantiles in steps of equal probability."""
-    n_steps = check_number(
-        n_steps, "n_steps", low=2, high=1000, integer=True, remedy="Give a number of images."
-    )
+    n_steps = check_n_images(n_steps, "n_steps", low=2)
     prior = model.module_.prior()
     return prior.quantiles(np.array([0.5])), prior.quantiles((np.arange(n_steps) + 0.5) / n_steps)
 

@@ -7,23 +7,14 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2, multivariate_t
-from scipy.stats import f as f_distribution
+from scipy.special import boxcox
+from scipy.stats import multivariate_t
 
-from .._pipelines import transform_before_final
 from .._validation import FloatArray, RandomState, check_vector
+from . import _inputs as inputs
 from ._drawing import COLORS, draw_data, is_dark, make_room, panels, text_color
-from ._inputs import (
-    check_index,
-    check_pair,
-    draw_functions,
-    final_step,
-    rows_along,
-    select_target,
-)
 
-SHADES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
-"""Probabilities inside the edges of the posterior density's shades."""
+SHADES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # probabilities inside the edges of the shades
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -38,28 +29,19 @@ class PosteriorDisplay:
     ----------
     weights : tuple of two ints
         Indices of the weights; the intercept, if there is one, has index 0.
-    posterior_mean : ndarray of shape (2,)
-        Posterior mean of the weights.
-    posterior_covariance : ndarray of shape (2, 2)
-        Their posterior covariance.
-    prior_mean : ndarray of shape (2,)
-        Prior mean of the weights.
-    prior_covariance : ndarray of shape (2, 2)
-        Their prior covariance; not finite where the prior is flat.
+    posterior_mean, prior_mean : ndarray of shape (2,)
+        Means of the weights.
+    posterior_covariance, prior_covariance : ndarray of shape (2, 2)
+        Their covariances; that of the prior is not finite where it is flat.
     degrees_of_freedom : float
         Degrees of freedom of the posterior's Student-t distribution; infinite for a normal one.
     feature_values : ndarray of shape (n_values,)
         Where the functions are evaluated.
     draws : ndarray of shape (n_values, n_draws)
         Functions drawn from the posterior.
-    x, y : ndarray of shape (n_samples,), default=None
-        Values of the feature and the target in the data.
     true_weights : array-like of shape (2,), default=None
         True values, drawn as a cross.
-    feature_name : str, default="x"
-        Label of the feature.
-    target_name : str, default="y"
-        Label of the target.
+    {data}
 
     Attributes
     ----------
@@ -96,35 +78,26 @@ class PosteriorDisplay:
 
     weights: tuple[int, int]
     posterior_mean: FloatArray
-    posterior_covariance: FloatArray
     prior_mean: FloatArray
+    posterior_covariance: FloatArray
     prior_covariance: FloatArray
     degrees_of_freedom: float
     feature_values: FloatArray
     draws: FloatArray
+    true_weights: npt.ArrayLike | None = None
     x: FloatArray | None = None
     y: FloatArray | None = None
-    true_weights: npt.ArrayLike | None = None
     feature_name: str = "x"
     target_name: str = "y"
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike | None = None,
-        *,
-        weights: tuple[int, int] = (0, 1),
-        true_weights: npt.ArrayLike | None = None,
-        feature: int | str = 0,
-        grid: npt.ArrayLike | None = None,
-        held: dict[Any, Any] | None = None,
-        target: int = 0,
-        n_draws: int = 6,
-        random_state: RandomState = None,
-        ax: Any = None,
-    ) -> Self:
+        cls, estimator: Any, X: npt.ArrayLike, y: npt.ArrayLike | None = None, *,
+        feature: int | str = 0, grid: npt.ArrayLike | None = None,
+        held: dict[Any, Any] | None = None, target: int = 0,
+        weights: tuple[int, int] = (0, 1), true_weights: npt.ArrayLike | None = None,
+        n_draws: int = 6, random_state: RandomState = None, ax: Any = None,
+    ) -> Self:  # fmt: skip
         """Draw two weights of a `BayesianBasisRegressor`, fitted or not.
 
         Before it is fitted, it must be able to draw from its prior: precisions must be numbers, and
@@ -134,82 +107,48 @@ class PosteriorDisplay:
         ----------
         estimator : BayesianBasisRegressor, or Pipeline or search that ends in one
             The model.
-        X : array-like of shape (n_samples, n_features)
-            Data, which give the range of the feature and the values at which others are held.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Targets, drawn as points.
+        {along}
         weights : tuple of two ints, default=(0, 1)
             Indices of the weights; the intercept comes first if there is one.
         true_weights : array-like of shape (2,), default=None
             True values of the two, drawn as a cross.
-        feature : int or str, default=0
-            The feature along which functions are drawn.
-        grid : array-like of shape (n_values,), default=None
-            Its values; None is 200 over its range in X.
-        held : dict, default=None
-            Values of other features, by index or name; the rest is held at the median, columns
-            that are not numeric at the most frequent value.
-        target : int, default=0
-            The output, of several.
         n_draws : int, default=6
             Number of functions.
-        random_state : int, Generator, RandomState or None, default=None
-            Seed of the draws.
-        ax : Axes or array of two Axes, default=None
-            Where to draw: two panels, or one that is split. None makes a figure.
+        {random_state}
+        {axes}
 
-        Returns
-        -------
-        display : PosteriorDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
+        {returns}
         """
-        model = final_step(estimator, "sample_y")
-        rows, values, data, name = rows_along(X, feature, grid, held)
-        rows = transform_before_final(estimator, rows)
-        draws = draw_functions(model, rows, n_draws, target, random_state)
-        target_values, target_name = select_target(y, target)
-        display = cls(
-            **_moments(model, weights, target),
-            feature_values=values,
-            draws=draws,
-            x=data,
-            y=target_values,
-            true_weights=true_weights,
-            feature_name=name,
-            target_name=target_name,
-        )
-        return display.plot(ax)
+        model = inputs.final_step(estimator, "sample_y")
+        rows, data = inputs.rows_along(estimator, X, y, feature, grid, held, target)
+        draws = inputs.draw_functions(model, rows, n_draws, target, random_state)
+        fitted = model.__sklearn_is_fitted__()
+        n_weights = model.covariance_.shape[-1] if fitted else 10**6
+        pair = inputs.check_pair(weights, "weights", n_weights, "weights, the intercept's first")
+        prior = _prior_moments(model, pair, target, fitted)
+        mean, covariance = _posterior_moments(model, pair, target) if fitted else prior
+        df = np.atleast_1d(model.degrees_of_freedom_)[target] if fitted else np.inf
+        return cls(
+            weights=pair, posterior_mean=mean, posterior_covariance=covariance,
+            prior_mean=prior[0], prior_covariance=prior[1],
+            degrees_of_freedom=df, draws=draws, true_weights=true_weights, **data,
+        ).plot(ax)  # fmt: skip
 
     def plot(
-        self,
-        ax: Any = None,
-        *,
-        cmap: Any = None,
-        line_kw: dict[str, Any] | None = None,
+        self, ax: Any = None, *, cmap: Any = None, line_kw: dict[str, Any] | None = None,
         scatter_kw: dict[str, Any] | None = None,
-    ) -> Self:
+    ) -> Self:  # fmt: skip
         """Draw the display.
 
         Parameters
         ----------
-        ax : Axes or array of two Axes, default=None
-            Where to draw: two panels, or one that is split. None makes a figure.
+        {axes}
         cmap : str or Colormap, default=None
             Colours of the posterior density; None is "Blues", reversed on a dark background.
-        line_kw : dict, default=None
-            Keywords of ``Axes.plot`` for the functions.
-        scatter_kw : dict, default=None
-            Keywords of ``Axes.plot`` for the data.
+        line_kw, scatter_kw : dict, default=None
+            Keywords of ``Axes.plot`` for the functions and for the data.
 
-        Returns
-        -------
-        display : PosteriorDisplay
-            The display.
+        {returns}
         """
         left, right = panels(ax, 2, "PosteriorDisplay.plot")
         self.axes_ = np.array([left, right])
@@ -225,13 +164,12 @@ class PosteriorDisplay:
         mean, df = self.posterior_mean, self.degrees_of_freedom
         posterior = _Weights(mean, self.posterior_covariance, df)
         cmap = ("Blues_r" if is_dark(ax) else "Blues") if cmap is None else cmap
-        reach = posterior.radius(SHADES[-1]) * np.sqrt(np.diag(posterior.shape))
-        w0, w1 = (np.linspace(m - r, m + r, 201) for m, r in zip(mean, reach, strict=True))
+        window = posterior.ellipse(SHADES[-1])
+        w0, w1 = np.linspace(window.min(axis=1), window.max(axis=1), 201, axis=1)
         edges = [posterior.density.pdf(posterior.ellipse(p, 1)[:, 0]) for p in SHADES[::-1]]
         peak = posterior.density.pdf(mean) * (1 + 1e-9)
         heights = posterior.density.pdf(np.stack(np.meshgrid(w0, w1), axis=-1))
         self.density_ = ax.contourf(w0, w1, heights, levels=[*edges, peak], cmap=cmap)
-        window = posterior.ellipse(SHADES[-1])
         self.prior_: list[Any] = []
         if np.isfinite(self.prior_covariance).all():
             window = self._draw_prior(ax)  # the same before and after a fit
@@ -268,43 +206,21 @@ class _Weights:
         self.shape = covariance * (1 - 2 / df)
         self.density = multivariate_t(mean, self.shape, df)
 
-    def radius(self, level: float) -> float:
-        """Mahalanobis distance that encloses the probability ``level``."""
-        if self.df == np.inf:
-            return float(np.sqrt(chi2.ppf(level, 2)))
-        return float(np.sqrt(2 * f_distribution.ppf(level, 2, self.df)))
-
     def ellipse(self, level: float, n_points: int = 181) -> FloatArray:
         """Outline of the region of highest density of probability ``level``, shape (2, n)."""
+        # squared radius df ((1 - level)^(-2/df) - 1), of a normal distribution -2 log(1 - level)
+        radius = np.sqrt(-2 * boxcox(1 - level, -2 / self.df))
         angles = np.linspace(0, 2 * np.pi, n_points)
-        circle = self.radius(level) * np.stack([np.cos(angles), np.sin(angles)])
-        outline: FloatArray = self.mean[:, None] + np.linalg.cholesky(self.shape) @ circle
-        return outline
-
-
-def _moments(model: Any, weights: tuple[int, int], target: int) -> dict[str, Any]:
-    """Moments of the prior and the posterior of two weights of a regressor, fitted or not."""
-    fitted = model.__sklearn_is_fitted__()
-    n_weights = model.covariance_.shape[-1] if fitted else 10**6
-    pair = check_pair(weights, "weights", n_weights, "weights, the intercept's first")
-    prior = _prior_moments(model, pair, target, fitted)
-    mean, covariance, df = _posterior_moments(model, pair, target) if fitted else (*prior, np.inf)
-    return {
-        "weights": pair,
-        "posterior_mean": mean,
-        "posterior_covariance": covariance,
-        "prior_mean": prior[0],
-        "prior_covariance": prior[1],
-        "degrees_of_freedom": df,
-    }
+        circle = radius * np.stack([np.cos(angles), np.sin(angles)])
+        return self.mean[:, None] + np.linalg.cholesky(self.shape) @ circle
 
 
 def _posterior_moments(
     model: Any, pair: tuple[int, int], target: int
-) -> tuple[FloatArray, FloatArray, float]:
-    """Posterior mean and covariance of two weights, and degrees of freedom."""
+) -> tuple[FloatArray, FloatArray]:
+    """Posterior mean and covariance of two weights."""
     coef = np.atleast_2d(model.coef_)
-    check_index(target, "target", len(coef), "outputs")
+    inputs.check_index(target, "target", len(coef), "outputs")
     if model.fit_intercept:
         coef = np.column_stack([np.atleast_1d(model.intercept_), coef])
     covariance = model.covariance_.reshape(-1, coef.shape[1], coef.shape[1])[target]
@@ -313,8 +229,7 @@ def _posterior_moments(
             "`estimator` must have a finite covariance of its weights; got an infinite one after "
             f"{model.n_samples_seen_} rows. Give more rows, or a narrower noise prior."
         )
-    df = float(np.atleast_1d(model.degrees_of_freedom_)[target])
-    return coef[target, list(pair)], covariance[np.ix_(pair, pair)], df
+    return coef[target, list(pair)], covariance[np.ix_(pair, pair)]
 
 
 def _prior_moments(
@@ -323,25 +238,19 @@ def _prior_moments(
     """Mean and covariance of the prior of two weights; infinite where it is flat."""
     learned = isinstance(model.prior_precision, str)
     precision = model.prior_precision_ if learned else model.prior_precision
-    precision = np.asarray(precision, dtype=float)
     if learned and np.ndim(model.intercept_) == 1:
         precision = precision[target]
     intercept = model.intercept_precision
     if intercept is None:
-        intercept = 0.0 if learned or precision.ndim else float(precision)
-    means, precisions = [], []
-    for index in pair:
-        column = index - bool(model.fit_intercept)
-        means.append(0.0 if column < 0 else _weight_value(model.prior_mean, column))
-        precisions.append(intercept if column < 0 else _weight_value(precision, column))
-    unit = 1.0  # with "gamma", prior precisions are relative to that of the noise
-    if fitted and model.noise_precision == "gamma":
-        unit = float(np.atleast_1d(model.noise_precision_)[target])
+        intercept = 0.0 if learned or np.ndim(precision) else precision
+    columns = np.array(pair) - bool(model.fit_intercept)  # -1 is the intercept
+
+    def values(of_basis: Any, of_intercept: float) -> FloatArray:
+        table = np.asarray(of_basis, dtype=float)
+        return np.where(columns < 0, of_intercept, table[columns] if table.ndim else table)
+
+    precisions = values(precision, intercept)
+    if fitted and model.noise_precision == "gamma":  # they are relative to that of the noise
+        precisions *= np.atleast_1d(model.noise_precision_)[target]
     with np.errstate(divide="ignore"):
-        variances = 1 / (unit * np.array(precisions, dtype=float))
-    return np.array(means), np.diag(variances)
-
-
-def _weight_value(values: Any, column: int) -> float:
-    """Value for one basis function, from one value for all or one per basis function."""
-    return float(values if np.ndim(values) == 0 else np.asarray(values)[column])
+        return values(model.prior_mean, 0.0), np.diag(1 / precisions)

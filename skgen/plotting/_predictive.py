@@ -8,27 +8,17 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .._pipelines import transform_before_final
 from .._validation import FloatArray, RandomState, check_number
+from . import _inputs as inputs
 from ._drawing import COLORS, draw_data, panels
-from ._inputs import (
-    check_coverage,
-    check_index,
-    draw_functions,
-    final_step,
-    predict_with_std,
-    rows_along,
-    select_target,
-    standard_student_t,
-)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PredictiveDisplay:
     """Predictive mean and intervals along one feature, with data and functions drawn.
 
-    Works with any regressor that has ``predict(X, return_std=True)``; draws need ``sample_y``.
-    Make it by `from_estimator`.
+    Works with any regressor that has ``predict_quantiles``, or ``predict(X, return_std=True)`` for
+    normal distributions; draws need ``sample_y``. Make it by `from_estimator`.
 
     Parameters
     ----------
@@ -36,25 +26,17 @@ class PredictiveDisplay:
         Values of the feature.
     mean : ndarray of shape (n_values,)
         Predictive mean.
-    std : ndarray of shape (n_values,)
-        Predictive standard deviation, noise included.
-    coverage : array-like of float, default=(0.5, 0.95)
-        Probabilities of the central intervals.
-    degrees_of_freedom : float or ndarray of shape (n_values,), default=inf
-        Degrees of freedom of the predictive Student-t distributions; infinite for normal ones.
+    lower, upper : ndarray of shape (n_values, n_intervals)
+        Ends of central intervals of new observations.
+    coverage : array-like of shape (n_intervals,)
+        Their probabilities, in increasing order.
     draws : ndarray of shape (n_values, n_draws), default=None
         Functions drawn.
-    x, y : ndarray of shape (n_samples,), default=None
-        Values of the feature and the target in the data.
-    feature_name : str, default="x"
-        Label of the feature.
-    target_name : str, default="y"
-        Label of the target.
+    {data}
 
     Attributes
     ----------
-    ax_, figure_ : matplotlib Axes and Figure
-        Axes of the display, and their figure.
+    {ax_}
     mean_ : matplotlib Line2D
         The mean.
     bands_ : list of matplotlib FillBetweenPolyCollection
@@ -83,9 +65,9 @@ class PredictiveDisplay:
 
     feature_values: FloatArray
     mean: FloatArray
-    std: FloatArray
-    coverage: npt.ArrayLike = (0.5, 0.95)
-    degrees_of_freedom: float | FloatArray = np.inf
+    lower: FloatArray
+    upper: FloatArray
+    coverage: npt.ArrayLike
     draws: FloatArray | None = None
     x: FloatArray | None = None
     y: FloatArray | None = None
@@ -94,125 +76,68 @@ class PredictiveDisplay:
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike | None = None,
-        *,
-        feature: int | str = 0,
-        grid: npt.ArrayLike | None = None,
-        held: dict[Any, Any] | None = None,
-        target: int = 0,
-        coverage: npt.ArrayLike = (0.5, 0.95),
-        n_draws: int = 0,
-        random_state: RandomState = None,
-        ax: Any = None,
-    ) -> Self:
+        cls, estimator: Any, X: npt.ArrayLike, y: npt.ArrayLike | None = None, *,
+        feature: int | str = 0, grid: npt.ArrayLike | None = None,
+        held: dict[Any, Any] | None = None, target: int = 0,
+        coverage: npt.ArrayLike = (0.5, 0.95), n_draws: int = 0,
+        random_state: RandomState = None, ax: Any = None,
+    ) -> Self:  # fmt: skip
         """Draw the predictive distribution along one feature.
 
         Parameters
         ----------
         estimator : regressor, or Pipeline or search that ends in one
-            Fitted, with ``predict(X, return_std=True)``.
-        X : array-like of shape (n_samples, n_features)
-            Data, which give the range of the feature and the values at which others are held.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Targets, drawn as points.
-        feature : int or str, default=0
-            The feature.
-        grid : array-like of shape (n_values,), default=None
-            Its values; None is 200 over its range in X.
-        held : dict, default=None
-            Values of other features, by index or name; the rest is held at the median, columns
-            that are not numeric at the most frequent value.
-        target : int, default=0
-            The output, of several.
+            Fitted.
+        {along}
         coverage : float or array-like of float, default=(0.5, 0.95)
             Probabilities of the central intervals.
         n_draws : int, default=0
             Number of functions drawn, without noise.
-        random_state : int, Generator, RandomState or None, default=None
-            Seed of the draws.
-        ax : Axes, default=None
-            Where to draw; None makes a figure.
+        {random_state}
+        {ax}
 
-        Returns
-        -------
-        display : PredictiveDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is invalid.
+        {returns}
         """
-        n_draws = check_number(
-            n_draws, "n_draws", low=0, integer=True, remedy="Give a number of functions."
-        )
-        model = final_step(estimator, "sample_y" if n_draws else "predict")
-        rows, values, data, name = rows_along(X, feature, grid, held)
-        rows = transform_before_final(estimator, rows)
-        mean, std, df = predict_with_std(model, rows)
-        if mean.ndim == 2:
-            target = check_index(target, "target", mean.shape[1], "outputs")
-            mean, std = mean[:, target], std[:, target]
-        draws = draw_functions(model, rows, n_draws, target, random_state) if n_draws else None
-        target_values, target_name = select_target(y, target)
-        display = cls(
-            feature_values=values,
-            mean=mean,
-            std=std,
-            coverage=coverage,
-            degrees_of_freedom=float(df if np.ndim(df) == 0 else df[target]),
-            draws=draws,
-            x=data,
-            y=target_values,
-            feature_name=name,
-            target_name=target_name,
-        )
+        remedy = "Give a number of functions."
+        n_draws = check_number(n_draws, "n_draws", low=0, integer=True, remedy=remedy)
+        levels = inputs.check_coverage(coverage)
+        model = inputs.final_step(estimator, "sample_y" if n_draws else "predict")
+        rows, data = inputs.rows_along(estimator, X, y, feature, grid, held, target)
+        ends = np.concatenate([1 - levels, 1 + levels]) / 2
+        mean, quantiles = inputs.predict_with_quantiles(model, rows, ends, target)
+        lower, upper = np.split(quantiles, 2, axis=1)
+        draws = None
+        if n_draws:
+            draws = inputs.draw_functions(model, rows, n_draws, target, random_state)
+        display = cls(mean=mean, lower=lower, upper=upper, coverage=levels, draws=draws, **data)
         return display.plot(ax)
 
     def plot(
-        self,
-        ax: Any = None,
-        *,
-        line_kw: dict[str, Any] | None = None,
+        self, ax: Any = None, *, line_kw: dict[str, Any] | None = None,
+        draw_kw: dict[str, Any] | None = None, scatter_kw: dict[str, Any] | None = None,
         band_kw: dict[str, Any] | None = None,
-        draw_kw: dict[str, Any] | None = None,
-        scatter_kw: dict[str, Any] | None = None,
-    ) -> Self:
+    ) -> Self:  # fmt: skip
         """Draw the display.
 
         Parameters
         ----------
-        ax : Axes, default=None
-            Where to draw; None makes a figure.
-        line_kw : dict, default=None
-            Keywords of ``Axes.plot`` for the mean.
+        {ax}
+        line_kw, draw_kw, scatter_kw : dict, default=None
+            Keywords of ``Axes.plot`` for the mean, for functions drawn and for the data.
         band_kw : dict, default=None
             Keywords of ``Axes.fill_between`` for the intervals.
-        draw_kw : dict, default=None
-            Keywords of ``Axes.plot`` for functions drawn.
-        scatter_kw : dict, default=None
-            Keywords of ``Axes.plot`` for the data.
 
-        Returns
-        -------
-        display : PredictiveDisplay
-            The display.
+        {returns}
         """
-        levels = check_coverage(self.coverage)
         (self.ax_,) = panels(ax, 1, "PredictiveDisplay.plot")
         self.figure_ = self.ax_.figure
-        unit = standard_student_t(self.degrees_of_freedom)
-        values = self.feature_values
+        values, levels = self.feature_values, np.atleast_1d(self.coverage)
         self.bands_ = []
         alphas = 0.25 + 0.3 * np.arange(len(levels)) / len(levels)  # distinguishable in the legend
-        for level, alpha in zip(levels[::-1], alphas, strict=True):
-            half = self.std * unit.ppf((1 + level) / 2)
+        bands = zip(levels, self.lower.T, self.upper.T, alphas[::-1], strict=True)
+        for level, lower, upper, alpha in reversed(list(bands)):
             style = {"color": COLORS[0], "alpha": alpha, "lw": 0, "label": f"{level:.0%} interval"}
-            style |= band_kw or {}
-            band = self.ax_.fill_between(values, self.mean - half, self.mean + half, **style)
+            band = self.ax_.fill_between(values, lower, upper, **(style | (band_kw or {})))
             self.bands_.append(band)
         self.draws_ = []
         if self.draws is not None:

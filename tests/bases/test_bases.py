@@ -22,7 +22,7 @@ from sklearn.preprocessing import (
 )
 
 from skgen import FourierBasis, GaussianBasis, SigmoidBasis
-from skgen.bases import SHORTCUTS, depends_on_data, is_learnable, resolve_basis
+from skgen.bases import BASIS, SHORTCUTS, depends_on_data, is_learnable, resolve_basis
 
 DOMAIN = (-2.0, 3.0)
 
@@ -466,7 +466,7 @@ def test_a_given_basis_is_cloned_unless_frozen():
 @pytest.mark.parametrize("basis", [3, None, GaussianBasis, object(), np.cos])
 def test_an_object_that_is_no_transformer_is_an_error(basis):
     with pytest.raises(TypeError, match="basis"):
-        resolve_basis(basis, 1)
+        BASIS.check(basis, "basis")
 
 
 INVALID = [

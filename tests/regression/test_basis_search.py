@@ -507,7 +507,7 @@ FREE_PRIOR = {"prior_precision": 1.0, "noise_precision": 4.0}
 )  # fmt: skip
 def test_no_prior_draws_with_a_basis_to_be_learned(basis, rng):
     model = BayesianBasisRegressor(basis, **FREE_PRIOR)
-    with pytest.raises(NotFittedError, match="follows the data"):
+    with pytest.raises(NotFittedError, match="depends on the data"):
         model.sample_y(rng.normal(size=(5, 2)), random_state=0)
     assert not hasattr(model, "n_features_in_")
 
