@@ -157,18 +157,16 @@ class BaseAutoencoder(BaseEstimator):
         batch = self._validate_batch(data, likelihood, reset=not p.warm)
         seeds = self._seeds(p, ranks, checkpoint)
         vae = self._build(p, batch, likelihood, seeds)
-        rows, early_stopping = self._split(p, self._views(batch, vae), seeds)
+        rows, stopping = self._split(p, self._views(batch, vae), seeds)
         if checkpoint.path or not ranks.is_single:
             identity = self._identity(batch, vae)
             ranks.check_identity(identity)
             checkpoint.check_identity(identity)
         settings = _settings(p, -float(vae.likelihood.log_jacobian(batch.x).sum(axis=1).mean()))
         continues = p.warm and not settings.one_cycle
-        optimizer_state = vars(self).get("_optimizer_state") if continues else None
-        random = torch.Generator().manual_seed(next(seeds))
-        result = training.train(
-            vae, rows, settings, random, early_stopping, optimizer_state, ranks, checkpoint
-        )
+        adam_state = vars(self).get("_optimizer_state") if continues else None
+        rng = torch.Generator().manual_seed(next(seeds))
+        result = training.train(vae, rows, settings, rng, stopping, adam_state, ranks, checkpoint)
         self._store(vae, result, p.warm)
         self.explained_kl_ = self._mean_kl(rows)
         self._seed = next(seeds)
@@ -269,9 +267,8 @@ class BaseAutoencoder(BaseEstimator):
         if self.explained_kl_.max() < COLLAPSE_THRESHOLD:
             warnings.warn(
                 "All latent dimensions have collapsed: the latent means say nothing of X "
-                f"(explained_kl_ is below {COLLAPSE_THRESHOLD} nats in each). Try a smaller "
-                "`beta` or `learning_rate_init`, some `kl_warmup` or `free_bits`, or more "
-                "`max_iter`.",
+                f"(explained_kl_ is below {COLLAPSE_THRESHOLD} nats in each). Try a smaller `beta` "
+                "or `learning_rate_init`, some `kl_warmup` or `free_bits`, or more `max_iter`.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
