@@ -4,8 +4,6 @@ A class declares its parameters once, ``_parameters: ClassVar[Parameters]``, for
 in `fit`, `check_fields` in the ``__post_init__`` of a dataclass, and `Kind.holds` in `skgen.load`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -46,7 +44,7 @@ class Kind:
             return False
         return True
 
-    def __or__(self, other: Kind) -> Kind:
+    def __or__(self, other: "Kind") -> "Kind":
         return Either((self, other))
 
 

@@ -11,7 +11,8 @@ from torch import nn
 from skgen._autoencoder.model import VAE, Architecture
 from skgen.likelihoods import PARTS
 from skgen.networks import MLP
-from skgen.priors import LatentDistribution, StandardNormal
+from skgen.priors import StandardNormal
+from skgen.priors._base import LatentDistribution
 
 N_FEATURES, N_ROWS = 3, 4
 FEW = 4.5

@@ -28,6 +28,7 @@ LEVELS = (
 WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"*"}, {""}),
     "likelihoods": ({"_base"}, {"*"}, {""}),
+    "priors": ({"_base"}, {"*"}, {""}),
     "_regression": (
         {"", "predictive", "rows"},
         {"conjugate"},

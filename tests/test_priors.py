@@ -11,7 +11,8 @@ import torch.distributions as td
 from scipy import stats
 from small_vae import FEW, NormalByContext, grid, normal
 
-from skgen.priors import PARTS, LatentDistribution, StandardNormal
+from skgen.priors import PARTS, StandardNormal
+from skgen.priors._base import LatentDistribution
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -3,8 +3,6 @@
 They have torch's format and are read with ``weights_only=True``: no code in them can run.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -37,7 +35,7 @@ class Checkpoint:
     epoch: dict[str, Any] | None = None  # state after the last epoch
 
     @classmethod
-    def read(cls, path: Path | None) -> Checkpoint:
+    def read(cls, path: Path | None) -> "Checkpoint":
         """Read the checkpoint at ``path``, where there may be none yet."""
         if path is None or not path.exists():
             return cls(path)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..priors import LatentDistribution
+from ..priors._base import LatentDistribution
 from .model import VAE
 from .row_noise import sobol_points
 

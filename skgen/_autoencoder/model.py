@@ -12,8 +12,6 @@ given c. A mask is True for missing cells of x: the encoder sees 0 there, and th
 them out.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable
@@ -29,7 +27,8 @@ from ..likelihoods import Likelihood
 from ..networks import PARTS as BUILDERS
 from ..networks import Builder, seed_torch
 from ..priors import PARTS as PRIORS
-from ..priors import LatentDistribution, Prior, StandardNormal
+from ..priors import StandardNormal
+from ..priors._base import LatentDistribution, Prior
 from .building import build, build_decoder
 
 State = dict[str, npt.NDArray[Any]]
@@ -103,7 +102,7 @@ class VAE(nn.Module):
         return {**self.architecture._asdict(), "weights": self._weights()}
 
     @classmethod
-    def _from_record(cls, values: Values) -> VAE:
+    def _from_record(cls, values: Values) -> "VAE":
         """Build the module without memory, so that sizes may be wrong, then assign its weights."""
         weights = values.pop("weights")
         if "free" in weights:  # files of 0.1.0

@@ -4,8 +4,6 @@ The loop draws one permutation per epoch and selects whole batches, without coll
 Each rank of a process group takes its share of each batch and of the noise that is drawn for it.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 import signal
@@ -71,7 +69,7 @@ class VariationalObjective:
 class RankObjective(nn.Module):
     """Share of a rank in the objective of a batch: its mean over ranks is that of the batch."""
 
-    def __init__(self, net: _Net) -> None:
+    def __init__(self, net: "_Net") -> None:
         super().__init__()
         self.vae, self.objective, self.ranks = net.module_, net.settings.objective, net.ranks
 

@@ -1,7 +1,5 @@
 """The design matrix, evaluated in blocks of rows: its statistic, and predictions from it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -50,7 +48,7 @@ class Design:
     """Calibration of the predictive distribution if parameters of the basis were learned."""
 
     @classmethod
-    def of(cls, basis: Any, X: FloatArray, fit_intercept: bool) -> Design:
+    def of(cls, basis: Any, X: FloatArray, fit_intercept: bool) -> "Design":
         """Design of a fitted basis, whose functions are counted on the first row of X."""
         shape = np.shape(basis.transform(X[:1]))
         if len(shape) != 2 or shape[1] == 0:

@@ -1,7 +1,5 @@
 """Bayesian linear regression over basis functions; its algebra is in ``conjugate``."""
 
-from __future__ import annotations
-
 import copy
 import operator
 import warnings
@@ -328,7 +326,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             self._set_stream(stream, n_rows + (0 if first else self.n_samples_seen_))
         return self
 
-    def merge(self, other: BayesianBasisRegressor) -> Self:
+    def merge(self, other: "BayesianBasisRegressor") -> Self:
         """Update the fit with all rows that another model has seen.
 
         Parameters

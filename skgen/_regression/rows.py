@@ -1,7 +1,5 @@
 """Rows of data in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +36,7 @@ class Rows:
     def n_outputs(self) -> int:
         return int(self.Y.shape[1])
 
-    def __getitem__(self, index: Any) -> Rows:
+    def __getitem__(self, index: Any) -> "Rows":
         weights = None if self.weights is None else self.weights[index]
         return Rows(self.X[index], self.Y[index], weights)
 
@@ -53,14 +51,14 @@ class Rows:
             table *= np.sqrt(self.weights)[:, None]
         return table
 
-    def discount_by_age(self, forgetting: float) -> Rows:
+    def discount_by_age(self, forgetting: float) -> "Rows":
         """Rows whose weights are multiplied by ``forgetting`` once for every later row."""
         if forgetting == 1:
             return self
         weights = np.power(forgetting, np.arange(len(self))[::-1])
         return Rows(self.X, self.Y, weights if self.weights is None else weights * self.weights)
 
-    def select(self, n_rows: int) -> Rows:
+    def select(self, n_rows: int) -> "Rows":
         """At most ``n_rows`` rows, evenly spaced."""
         return self if len(self) <= n_rows else self[evenly_spaced_indices(len(self), n_rows)]
 

@@ -1,7 +1,5 @@
 """Online learning: the statistic of all rows so far, and the posteriors that follow from it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -91,14 +89,14 @@ class Stream:
 
     def extend(
         self, source: Source, prior: LinearModelSpec, forgetting: float
-    ) -> tuple[Stream, int]:
+    ) -> tuple["Stream", int]:
         """Stream with the rows of ``source`` too, each discounting those before; their number."""
         if isinstance(source, Rows):
             return self._append(source, prior, forgetting), len(source)
         statistic, n_rows = summarize(source, self.design, "qr", forgetting)
         return self.merge(statistic, prior, forgetting**n_rows), n_rows
 
-    def _append(self, rows: Rows, prior: LinearModelSpec, forgetting: float) -> Stream:
+    def _append(self, rows: Rows, prior: LinearModelSpec, forgetting: float) -> "Stream":
         extended = Stream(self.design, prior, self._state[0])
         extended._buffer, extended._state = self._buffer, self._state
         if forgetting == 1 and len(rows) <= QR_ROWS // 2:
@@ -110,7 +108,7 @@ class Stream:
         rows = rows.discount_by_age(forgetting)
         return Stream(self.design, prior, append_rows(statistic, self.design, rows))
 
-    def merge(self, statistic: Statistic, prior: LinearModelSpec, discount: float = 1.0) -> Stream:
+    def merge(self, statistic: Statistic, prior: LinearModelSpec, discount: float = 1) -> "Stream":
         """Stream that has seen the rows of ``statistic`` too, its own discounted."""
         older = self.statistic.discounted(discount)
         return Stream(self.design, prior, older.merged(statistic))

@@ -1,7 +1,5 @@
 """Positions and widths of basis functions, from the set of rows and from parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +52,7 @@ class EmpiricalCDF:
     scale: FloatArray  # (n_features,), standard deviations of the ranks
 
     @classmethod
-    def fit(cls, rows: FloatArray) -> EmpiricalCDF:
+    def fit(cls, rows: FloatArray) -> "EmpiricalCDF":
         """Return the distribution functions of distinct rows."""
         knots, variances = [], []
         for column in rows.T:

@@ -1,18 +1,14 @@
-"""Priors p(z) of the latent codes, as builders of torch modules, which are learned as well."""
+"""Interface of priors of the latent codes."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ._documentation import register_parts
-from ._schema import store
-from ._validation import FloatArray
+from .._validation import FloatArray
 
 LOG_2_PI = math.log(2 * math.pi)
 N_QUANTILE_DRAWS = 10_000
@@ -74,80 +70,3 @@ class LatentDistribution(ABC):
     ) -> Tensor:
         """Return a value minus the weighted sum of `mean_kl`: what training differentiates."""
         return value - weight * self.mean_kl(mean, log_variance, noise).sum()
-
-
-@store(parameters={})
-@dataclass(frozen=True)
-class StandardNormal:
-    """Builder of the standard normal prior, ``z ~ N(0, I)``.
-
-    See Also
-    --------
-    skgen.VAETransformer : Its latent codes have this prior.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skgen.priors import StandardNormal
-    >>> prior = StandardNormal()(n_components=2)
-    >>> prior().log_prob(torch.zeros(1, 2))
-    tensor([-1.8379])
-    """
-
-    shortcut: ClassVar[str] = "standard_normal"
-
-    @classmethod
-    def _examples(cls) -> tuple[Self, ...]:
-        return (cls(),)
-
-    def __call__(self, n_components: int, n_context: int = 0) -> nn.Module:
-        """Build the prior, a module without parameters that ignores its context."""
-        return _StandardNormalModule(n_components)
-
-
-class _StandardNormalModule(nn.Module, LatentDistribution):
-    mean, stddev = 0.0, 1.0
-
-    def __init__(self, n_components: int) -> None:
-        super().__init__()
-        self.n_components = n_components
-
-    def forward(self, context: Tensor | None = None) -> LatentDistribution:
-        return self
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        return self.unnormalized_log_prob(z) - 0.5 * self.n_components * LOG_2_PI
-
-    def unnormalized_log_prob(self, z: Tensor) -> Tensor:
-        return -0.5 * z.square().sum(-1)
-
-    def sample(self, n_samples: int, generator: np.random.Generator) -> Tensor:
-        return torch.from_numpy(generator.standard_normal((n_samples, self.n_components)))
-
-    def quantiles(self, p: FloatArray) -> FloatArray:
-        quantiles = torch.special.ndtri(torch.from_numpy(p)).numpy()
-        return np.tile(quantiles[:, None], (1, self.n_components))
-
-    def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor:
-        # Kingma and Welling 2013, appendix B.
-        return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
-
-    def mean_kl(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-        return 0.5 * (self._twice_kl_plus_1(mean, log_variance).mean(0) - 1)
-
-    def subtract_kl(
-        self, value: Tensor, weight: float, mean: Tensor, log_variance: Tensor, noise: Tensor
-    ) -> Tensor:
-        # As few operations as possible: in small networks they take as long as the products.
-        half, doubled = 0.5 * weight, self._twice_kl_plus_1(mean, log_variance)
-        return value.sub(doubled.sum(), alpha=half / len(mean)).add(half * self.n_components)
-
-    @staticmethod
-    def _twice_kl_plus_1(mean: Tensor, log_variance: Tensor) -> Tensor:
-        return mean.square() + log_variance.exp() - log_variance
-
-
-PARTS: dict[str, Any] = register_parts(globals())
-"""Priors by name."""
-
-__all__ = [part.__name__ for part in PARTS.values()]
