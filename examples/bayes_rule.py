@@ -109,14 +109,14 @@ model = BayesianBasisRegressor(
     prior_precision=prior_precision,
     noise_precision=noise_precision,
 )
-learnt = {0: posterior_of_mean(petals[:0])}
+learned = {0: posterior_of_mean(petals[:0])}
 print("flowers  mean, by hand    by the regressor   next flower")
-print("      0  {:.3f} ± {:.3f}".format(*learnt[0]))
+print("      0  {:.3f} ± {:.3f}".format(*learned[0]))
 for before, n in pairwise(counts):
     model.partial_fit(np.ones((n - before, 1)), petals[before:n])
-    learnt[n] = model.coef_[0], model.covariance_[0, 0] ** 0.5
+    learned[n] = model.coef_[0], model.covariance_[0, 0] ** 0.5
     (mean,), (std,) = model.predict([[1.0]], return_std=True)
-    rows = (*posterior_of_mean(petals[:n]), *learnt[n], mean, std)
+    rows = (*posterior_of_mean(petals[:n]), *learned[n], mean, std)
     print("{:7}  {:.3f} ± {:.3f}    {:.3f} ± {:.3f}      {:.3f} ± {:.3f}".format(n, *rows))
 
 # %%
@@ -125,7 +125,7 @@ for before, n in pairwise(counts):
 length = np.linspace(0.5, 5, 901)
 figure, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 styles = zip((":", "-.", "--", "-"), ("#7F7F7F", "#E69F00", "#009E73", "#0072B2"), strict=True)
-for (n, (mean, std)), (dashes, color) in zip(learnt.items(), styles, strict=True):
+for (n, (mean, std)), (dashes, color) in zip(learned.items(), styles, strict=True):
     label = f"after {n}" if n else "prior"
     ax.plot(length, norm.pdf(length, mean, std), dashes, color=color, lw=2, label=label)
 ax.plot(petals, np.full(50, -0.6), "|", color=plt.rcParams["text.color"], label="flowers")

@@ -5,7 +5,7 @@ A stream that drifts, and forgetting
 ``partial_fit`` counts all rows alike, however old. If what they follow changes, old rows mislead.
 With ``forgetting`` below 1 each new row discounts the weight of all rows before it, and the
 intervals tell the truth again. Which value is best, the stream tells itself: each batch is
-predicted before it is learnt.
+predicted before it is learned.
 """
 
 # %%
@@ -36,14 +36,14 @@ y += 0.2 * rng.normal(size=y.shape)
 # %%
 # Predict, then learn
 # -------------------
-# Each batch is predicted before it is learnt, so every row is a held-out row. The precisions of
-# prior and noise are learnt along the way.
+# Each batch is predicted before it is learned, so every row is a held-out row. The precisions of
+# prior and noise are learned along the way.
 
 PLACE = 0.25
 
 
 def run(forgetting):
-    """Learn the stream: the last model, and what it said of each batch before it learnt it."""
+    """Learn the stream: the last model, and what it said of each batch before it learned it."""
     model = BayesianBasisRegressor(GaussianBasis(9, domain=(0, 1)), forgetting=forgetting)
     model.partial_fit(X[0], y[0])
     densities, inside, at_place = [], [], []

@@ -41,7 +41,7 @@ BLUE, ORANGE, BLACK = "#0072B2", "#D55E00", "#000000"  # Okabe and Ito's
 
 
 class TrendAndSeasons(TransformerMixin, BaseEstimator):
-    """Basis functions of time, in years, with parameters to be learnt from the evidence.
+    """Basis functions of time, in years, with parameters to be learned from the evidence.
 
     Legendre polynomials up to ``degree``; cosines and sines of ``harmonics`` of the period, times
     polynomials of time up to degree ``drift``; and ``n_slow`` functions for departures from both:
@@ -258,7 +258,7 @@ def draw(path: Path, model: BayesianBasisRegressor, forecasts: Forecasts, title:
         seen = forecasts.past[:, 0] > since
         axis.plot(
             forecasts.past[seen, 0], forecasts.y_past[seen], ".", ms=size, color=BLACK,
-            label="learnt from",
+            label="learned from",
         )  # fmt: skip
         axis.plot(
             forecasts.future[:, 0], forecasts.y_future, "^", ms=size + 0.5, color=ORANGE,

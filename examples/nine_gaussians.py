@@ -98,11 +98,12 @@ for place in places:
 # By default both precisions are those of largest evidence, and how uncertain they are widens the
 # bands: the predictive distribution is a Student-t.
 
-learnt = BayesianBasisRegressor(basis).fit(X, y)
+learned = BayesianBasisRegressor(basis).fit(X, y)
 print(
-    f"noise: {learnt.noise_precision_**-0.5:.2f}, weights: {learnt.prior_precision_**-0.5:.2f}\n"
-    f"weights determined by the data: {learnt.n_effective_params_:.1f} of {len(learnt.coef_) + 1}\n"
-    f"evidence: {learnt.log_marginal_likelihood_:.1f} nats, "
-    f"{learnt.log_marginal_likelihood(2.0, 25.0):.1f} at the precisions given above"
+    f"noise: {learned.noise_precision_**-0.5:.2f}, weights: {learned.prior_precision_**-0.5:.2f}\n"
+    f"weights determined by the data: {learned.n_effective_params_:.1f} of "
+    f"{len(learned.coef_) + 1}\n"
+    f"evidence: {learned.log_marginal_likelihood_:.1f} nats, "
+    f"{learned.log_marginal_likelihood(2.0, 25.0):.1f} at the precisions given above"
 )
-_ = PredictiveDisplay.from_estimator(learnt, X, y, grid=grid)
+_ = PredictiveDisplay.from_estimator(learned, X, y, grid=grid)

@@ -2,7 +2,7 @@
 Which inputs matter?
 ====================
 
-One length scale for each input, learnt from the evidence: an input that the function does not
+One length scale for each input, learned from the evidence: an input that the function does not
 depend on gets a long one. No held-out rows and no search are needed, for the evidence has a
 gradient.
 """

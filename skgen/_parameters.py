@@ -4,6 +4,7 @@ A class declares its parameters once, ``_parameters: ClassVar[Parameters]``, for
 in `fit`, `check_fields` in the ``__post_init__`` of a dataclass, and `Kind.holds` in `skgen.load`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -22,19 +23,19 @@ from ._validation import (
 )  # fmt: skip
 
 
-class Kind:
+class Kind(ABC):
     """A set of valid values."""
 
     def claims(self, value: Any) -> bool:
         """Return True if ``value`` is this alternative's to check, among those of ``a | b``."""
         return True
 
+    @abstractmethod
     def check(self, value: Any, name: str, **sizes: int) -> Any:
         """Return the checked value, or raise an error that calls it ``name``.
 
         ``sizes`` are lengths of axes, such as ``n_features``; others may have any length.
         """
-        raise NotImplementedError
 
     def holds(self, value: Any, sizes: Mapping[str, int] | None = None) -> bool:
         """Return True if a file may hold ``value``, which is plain data or a stored object."""

@@ -5,6 +5,7 @@ A builder is any callable ``builder(n_inputs, n_outputs)``, also a class such as
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -66,7 +67,7 @@ def set_generator_states(states: list[Tensor], device: torch.device) -> None:
         torch.cuda.set_rng_state(state, device)
 
 
-class _NetworkBuilder:
+class _NetworkBuilder(ABC):
     """Base class of the builders."""
 
     activation: str
@@ -74,6 +75,7 @@ class _NetworkBuilder:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    @abstractmethod
     def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
         """Build the network.
 
@@ -88,7 +90,6 @@ class _NetworkBuilder:
         network : torch.nn.Sequential
             From (n_samples, n_inputs) to (n_samples, n_outputs).
         """
-        raise NotImplementedError
 
     def _activate(self) -> nn.Module:
         return ACTIVATIONS[self.activation]()
