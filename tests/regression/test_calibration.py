@@ -335,7 +335,9 @@ def coverage_at_eight_rows(estimator: Any, noise: float, n_sets: int) -> float:
     return float(np.mean(covered))
 
 
-@pytest.mark.parametrize("noise", [0.1, 0.3, 1.0, 3.0])
+@pytest.mark.parametrize(
+    "noise", [0.3, 1.0, *(pytest.param(noise, marks=pytest.mark.slow) for noise in (0.1, 3.0))]
+)
 def test_intervals_cover_at_eight_rows(noise):
     assert 0.93 < coverage_at_eight_rows(BayesianBasisRegressor("identity"), noise, 2000) < 0.97
 
