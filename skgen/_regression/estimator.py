@@ -743,6 +743,22 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def score(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> float:
+        """Compute the coefficient of determination R² of the means, averaged over outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0; None is 1 for each row.
+
+        Returns
+        -------
+        score : float
+            1 minus the mean squared error over the variance of y.
+        """
         if not dask.is_dask(X, y, sample_weight):
             return float(super().score(X, y, sample_weight))
         rows: Any = self._check_data(X, y, sample_weight, reset=False)
