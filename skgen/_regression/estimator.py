@@ -554,14 +554,15 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         if return_std:
             predictive = self._predictive(X, observation_noise)
             return self._drop_output_axis(predictive.mean), self._drop_output_axis(predictive.std)
-        design = self._stream.design
-        mean = self._drop_output_axis(evaluate_rows(design, self._weights().T, [], X)[0])
+        design, posteriors = self._stream.design, self._posteriors() if return_cov else []
+        mean, _ = evaluate_rows(design, self._weights().T, posteriors, X)  # checks squares, too
+        mean = self._drop_output_axis(mean)
         if not return_cov:
             return mean
         Phi = design.rows(X)
         covariances = [
             joint_covariance(p.root.T @ Phi.T, p.noise_variance, observation_noise)
-            for p in self._posteriors()
+            for p in posteriors
         ]
         return mean, self._drop_output_axis(np.concatenate(covariances, axis=-1))
 
