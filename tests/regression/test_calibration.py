@@ -372,7 +372,7 @@ def test_intervals_cover_where_length_scales_are_learned(shape, monkeypatch):
 def test_intervals_of_the_default_cover_at_few_rows(n_rows):
     shapes = [(n_rows, 2), (n_rows, 3)]
     shares = [coverage_of_learned_length_scales("auto", shape, 50) for shape in shapes]
-    assert 0.92 < np.mean(shares) < 0.97
+    assert 0.92 < np.mean(shares) < 0.98
 
 
 def test_precisions_plugged_in_would_not_cover_at_eight_rows():
