@@ -862,7 +862,7 @@ def test_damage_of_any_kind_is_refused_at_once(estimator, data, rng, path, damag
         for file in files:
             outcome, seconds, peak = damaged(file)
             assert type(outcome) is ModelFileError
-            assert peak < max(10 * len(file), PAGE)
+            assert peak < max(10 * len(file), 2 * PAGE)  # a buffer of 4 KiB and what opens it
             n_files, worst_seconds = n_files + 1, max(worst_seconds, seconds)
             worst_bytes = max(worst_bytes, 10 * peak / max(10 * len(file), PAGE))
     print(f"{n_files} files, at most {1e3 * worst_seconds:.1f} ms and {worst_bytes:.1f} x the size")
