@@ -84,7 +84,7 @@ class FourierBasis(LearnableBasis):
     location_, scale_ : ndarray of shape (n_features,)
         Point at which the phases of all waves are zero, and standard deviations of the features,
         or the length scales if they are given.
-    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features_in_,)
+    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features,)
         Number of features, and their names if X has them.
 
     See Also

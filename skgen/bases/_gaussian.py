@@ -70,7 +70,7 @@ class GaussianBasis(LearnableBasis):
     theta_ : ndarray of shape (n_features,) or (0,)
         Parameters that BayesianBasisRegressor learns: logarithms of the widths divided by
         ``scale_``. Empty unless ``width="evidence"``.
-    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features_in_,)
+    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features,)
         Number of features, and their names if X has them.
 
     See Also

@@ -45,7 +45,7 @@ class SigmoidBasis(Basis):
     ----------
     centers_, width_ : ndarray of shape (n_features, n_basis), (n_features,)
         Centers and lengths s_d, in the units of X.
-    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features_in_,)
+    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features,)
         Number of features, and their names if X has them.
 
     See Also

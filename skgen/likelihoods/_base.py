@@ -151,7 +151,7 @@ class Likelihood(ABC):
     inverse_transform = transform
 
     def log_jacobian(self, X: FloatArray) -> FloatArray:
-        """Return log |d transform(x) / dx|, which turns densities into those of the data.
+        """Return log abs(d transform(x) / dx), which turns densities into those of the data.
 
         Parameters
         ----------
