@@ -28,7 +28,7 @@ LEVELS = (
 WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"*"}, {""}),
     "likelihoods": ({"_base"}, {"*"}, {""}),
-    "priors": ({"_base"}, {"*"}, {""}),
+    "priors": ({"_base"}, {"_diagonal_mixture"}, {"*"}, {""}),
     "_regression": (
         {"", "predictive", "rows"},
         {"conjugate"},

@@ -17,7 +17,7 @@ from sklearn.preprocessing import MinMaxScaler, SplineTransformer
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
-from skgen import BayesianBasisRegressor, FourierBasis, VAETransformer, bases, likelihoods
+from skgen import BayesianBasisRegressor, FourierBasis, VAETransformer, bases, likelihoods, priors
 from skgen.bases import SHORTCUTS
 
 # scikit-learn draws from numpy's global generator in its checks.
@@ -60,6 +60,7 @@ VAE_RULES = {
         for name, likelihood in examples(likelihoods.PARTS).items()
         if not likelihood.positive_only  # scikit-learn's data have any sign
     },
+    **{f"prior {name}": {"prior": prior} for name, prior in examples(priors.PARTS).items()},
     "convolutional": {"encoder": "convolutional", "decoder": "convolutional"},
     "importance-weighted": {"n_importance_samples": 3},
     "stopping early": {"early_stopping": True},
@@ -76,6 +77,7 @@ ONE_OF_EACH_KIND = {
     "of fourier", "pipeline", "ard", "gamma", "forgetful",
     *(f"basis {name}" for name in bases.PARTS),
     *(f"{name}, batches of 128" for name in VAE_RULES if name in likelihoods.PARTS),
+    *(f"prior {name}, batches of 128" for name in priors.PARTS if name != "standard_normal"),
     "gaussian, batches of 8", "convolutional, batches of 128",
     "importance-weighted, batches of 128", "stopping early, batches of 128",
 }  # fmt: skip

@@ -271,6 +271,12 @@ def test_likelihoods(likelihood, precision, largest):
     check_encoder_and_decoder(vae, rows.astype(precision), largest)
 
 
+@pytest.mark.parametrize("prior", ["mixture", "vamp"])
+def test_networks_with_a_learned_prior(prior):
+    rows = load_iris().data.astype(np.float32)
+    check_encoder_and_decoder(fit_autoencoder(rows, prior=prior), rows)
+
+
 def test_convolutional_networks():
     vae, rows = fit_autoencoder(GREY, image_shape=(8, 8)), GREY.astype(np.float32)
     Z = vae.transform(rows)

@@ -54,6 +54,7 @@ from skgen._schema import SCHEMAS
 from skgen.bases import PARTS
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
+from skgen.priors import Mixture
 
 for home in HOMES:
     importlib.import_module(home)
@@ -248,6 +249,8 @@ AUTOENCODERS = {
     "bernoulli": SMALL | {"likelihood": "bernoulli"},
     "clipped": SMALL | {"likelihood": Bernoulli(clip=True)},
     "continuous bernoulli": SMALL | {"likelihood": ContinuousBernoulli()},
+    "mixture": SMALL | {"prior": Mixture(3)},
+    "vamp": SMALL | {"prior": "vamp"},
     "convolutional": IMAGE,
     "early stopping": SMALL | {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 9},
     "builders": SMALL
