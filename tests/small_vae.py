@@ -10,7 +10,7 @@ from torch import nn
 from skgen._autoencoder.model import VAE, Architecture
 from skgen.likelihoods import PARTS
 from skgen.networks import MLP
-from skgen.priors import LatentDistribution, Mixture, StandardNormal
+from skgen.priors import Flow, LatentDistribution, Mixture, StandardNormal
 from skgen.priors._mixture import STEP
 
 N_FEATURES, N_ROWS = 3, 4
@@ -71,7 +71,7 @@ def build_vae(encoder, decoder, likelihood, n_features, n_components, *, prior=N
 
 def unit(prior):
     """Unit of a prior's parameters."""
-    return STEP if isinstance(prior, Mixture) else 1
+    return STEP if isinstance(prior, Mixture) else 2 if isinstance(prior, Flow) else 1
 
 
 def random_vae(rng, likelihood, n_components, **more):

@@ -26,7 +26,7 @@ from skgen._autoencoder.batches import Batch
 from skgen._autoencoder.model import VAE
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
-from skgen.priors import Mixture, StandardNormal, VampPrior
+from skgen.priors import Flow, Mixture, StandardNormal, VampPrior
 
 COLLAPSE = "All latent dimensions have collapsed"
 
@@ -181,7 +181,7 @@ PARTICULAR: dict[str, tuple[Any, ...]] = {
         "normal", "Gaussian", torch.distributions.Normal, nn.BCELoss(),
     ),
     "prior": (
-        Mixture, Mixture(2), VampPrior(2), VampPrior, "mixture", "vamp", "normal", Gaussian(),
+        Mixture, Mixture(2), VampPrior(2), VampPrior, "mixture", "flow", "normal", Gaussian(),
         torch.distributions.Normal(0.0, 1.0), StandardNormal(), StandardNormal()(2), print, dict,
     ),
     "hidden_layer_sizes": SIZES,
@@ -245,6 +245,7 @@ GOOD_RULES: tuple[dict[str, Any], ...] = (
     {"likelihood": "continuous_bernoulli"},
     {"prior": Mixture(3)},
     {"prior": VampPrior(3)},
+    {"prior": Flow(2, 3)},
     {"hidden_layer_sizes": (), "n_components": 1},
     {"encoder": "convolutional", "decoder": "convolutional"},
     {"encoder": nn.Linear, "decoder": without_bias},
@@ -389,6 +390,7 @@ PIECES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "ContinuousBernoulli": (likelihoods, ("clip",)),
     "Mixture": (priors, ("n_components",)),
     "VampPrior": (priors, ("n_pseudo_inputs",)),
+    "Flow": (priors, ("n_couplings", "n_units")),
     "MLP": (networks, ("hidden_layer_sizes", "activation")),
     "ConvolutionalEncoder": (networks, ("image_shape", "n_filters", "activation")),
     "ConvolutionalDecoder": (networks, ("image_shape", "n_filters", "activation")),
@@ -412,7 +414,7 @@ MAKERS = {
     decoding: 2,
     drawing: 2,
     reading_with_bad_arguments: 1,
-    building: 3,
+    building: 5,
 }
 METHODS = {
     "fit", "partial_fit", "transform", "inverse_transform", "reconstruct", "sample",

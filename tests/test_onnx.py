@@ -271,7 +271,7 @@ def test_likelihoods(likelihood, precision, largest):
     check_encoder_and_decoder(vae, rows.astype(precision), largest)
 
 
-@pytest.mark.parametrize("prior", ["mixture", "vamp"])
+@pytest.mark.parametrize("prior", ["mixture", slow("vamp"), slow("flow")])
 def test_networks_with_a_learned_prior(prior):
     rows = load_iris().data.astype(np.float32)
     check_encoder_and_decoder(fit_autoencoder(rows, prior=prior), rows)

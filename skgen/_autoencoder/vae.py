@@ -68,7 +68,7 @@ class VAETransformer(
         `skgen.likelihoods.Gaussian` can learn one per feature, or per feature and row. "bernoulli"
         suits binary data; grey levels in [0, 1] count as probabilities, and are binarised anew in
         each epoch. "continuous_bernoulli" suits grey levels in [0, 1].
-    prior : {"standard_normal", "mixture", "vamp"} or callable, default="standard_normal"
+    prior : {"standard_normal", "mixture", "vamp", "flow"} or callable, default="standard_normal"
         Distribution p(z) of the latent codes: N(0, I), or one that is learned with the networks,
         such as ``skgen.priors.Mixture(200)``, which gives better densities and draws. Any
         ``prior(n_components, n_context)`` that returns a torch module will do; see "Extending".
@@ -144,7 +144,9 @@ class VAETransformer(
         standard deviations of the features as ``location_`` and ``scale_``.
     explained_kl_ : ndarray of shape (n_components,)
         Mean KL(q(z | x) || p(z)) of each latent dimension over training rows, in nats. A dimension
-        with a value near 0 has collapsed: it carries no information on x.
+        with a value near 0 has collapsed: it carries no information on x. With a mixture the values
+        follow the chain rule, each dimension given those before it; with a flow they are equal
+        shares of the sum.
     loss_curve_ : list of float
         Minus the objective of each epoch, in nats per row and in the data's own units.
     history_ : dict of lists

@@ -22,7 +22,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skgen import VAETransformer
-from skgen.priors import Mixture, VampPrior
+from skgen.priors import Flow, Mixture, VampPrior
 
 pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),
@@ -60,6 +60,7 @@ EXACT: dict[str, dict[str, Any]] = {
                  "learning_rate": "constant"},
     "mixture": {"prior": Mixture(3)},
     "vamp": {"prior": VampPrior(3), "batch_size": 20},
+    "flow": {"prior": Flow(2, 5)},
     "own network": {"decoder": Net},
     "few rows": {"batch_size": 1},
 }  # fmt: skip

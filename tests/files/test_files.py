@@ -54,7 +54,7 @@ from skgen._schema import SCHEMAS
 from skgen.bases import PARTS
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
-from skgen.priors import Mixture
+from skgen.priors import Flow, Mixture
 
 for home in HOMES:
     importlib.import_module(home)
@@ -251,6 +251,7 @@ AUTOENCODERS = {
     "continuous bernoulli": SMALL | {"likelihood": ContinuousBernoulli()},
     "mixture": SMALL | {"prior": Mixture(3)},
     "vamp": SMALL | {"prior": "vamp"},
+    "flow": SMALL | {"prior": Flow(2, 5)},
     "convolutional": IMAGE,
     "early stopping": SMALL | {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 9},
     "builders": SMALL
