@@ -109,7 +109,7 @@ def append_rows(statistic: Statistic, design: Design, rows: Rows) -> Statistic:
         block = rows[start : start + QR_ROWS]
         Phi = block.scale_by_root_weights(design.rows(block.X))
         Y = block.scale_by_root_weights(np.array(block.Y, dtype=np.float64))
-        statistic = statistic.updated(Phi, Y, block.weight)
+        statistic = statistic.updated(Phi, Y, block.weight, block.log_jacobian)
     return _check_finite(statistic)
 
 
@@ -137,7 +137,7 @@ def _statistic_by_gram(design: Design, rows: Rows) -> Statistic | None:
     groups = [slice(start, stop) for start, stop in pairwise(edges)]
     gram = np.sum(map_in_threads(gram_of, groups), axis=0)
     try:
-        statistic = from_gram(gram, n_columns, rows.weight)
+        statistic = from_gram(gram, n_columns, rows.weight, rows.log_jacobian)
     except np.linalg.LinAlgError:
         return None
     statistic.factor[0] += statistic.factor[0, 0] * shift[:n_columns]

@@ -24,6 +24,7 @@ from .._validation import (
     check_numeric,
     check_size,
     check_vector,
+    error_message,
     generator,
     restore_on_error,
     shape_of,
@@ -150,7 +151,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     All that is kept of the data is the triangular factor of a QR decomposition of the design
     matrix. A fit takes O(n_samples n_basis^2) time and, in addition to the data, O(n_basis^2)
     memory. Fitting at once, in batches, row by row, or in parts that are merged gives the same
-    posterior. A row of weight k counts as k rows.
+    posterior. A row of weight k counts as k rows. A row whose noise has k times the standard
+    deviation, ``noise_scale``, is one row still, and the evidence that of a Gaussian process with
+    noise of its own at each row. ``noise_precision`` is that of rows whose noise scale is 1: with
+    ``noise_precision=1``, ``noise_scale`` is the standard deviation itself, in the units of y.
 
     X, y and ``sample_weight`` may be dask arrays or data frames. Their blocks are then reduced on
     the workers that hold them, and ``predict``, ``sample_y`` and ``log_predictive_density`` return
@@ -260,8 +264,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     # -- fitting ---------------------------------------------------------------------------------
 
     def fit(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> Self:
+        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
+        noise_scale: npt.ArrayLike | None = None,
+    ) -> Self:  # fmt: skip
         """Fit the model to X and y; a previous fit is discarded.
 
         Parameters
@@ -271,7 +276,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0; None is 1 for each row.
+            Weights, at least 0: a row of weight k counts as k rows. None is 1 for each row.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
@@ -285,7 +293,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             the weights. The estimator is then unchanged.
         """
         with restore_on_error(self), np.errstate(all="ignore"):
-            source = self._check_data(X, y, sample_weight, reset=True)
+            source = self._check_data(X, y, sample_weight, noise_scale, reset=True)
             empty = self._empty_stream(source)
             statistic, n_rows = summarize(source, empty.design, self.solver)
             stream = Stream(empty.design, empty.prior, statistic)
@@ -294,8 +302,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return self
 
     def partial_fit(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> Self:
+        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
+        noise_scale: npt.ArrayLike | None = None,
+    ) -> Self:  # fmt: skip
         """Update the fit with a batch of rows (Bishop eq. 3.50).
 
         Without ``forgetting``, batches of any size and order give the same posterior as one ``fit``
@@ -308,18 +317,21 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0; None is 1 for each row.
+            Weights, at least 0: a row of weight k counts as k rows. None is 1 for each row.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
         self : object
             The estimator.
         """
-        if sample_weight is None and self._buffer_rows(X, y):
+        if sample_weight is None and noise_scale is None and self._buffer_rows(X, y):
             return self
         first = not self.__sklearn_is_fitted__()
         with restore_on_error(self), np.errstate(all="ignore"):
-            source = self._check_data(X, y, sample_weight, reset=first)
+            source = self._check_data(X, y, sample_weight, noise_scale, reset=first)
             before = self._empty_stream(source) if first else self._stream
             prior = self._prior(before.design)
             stream, n_rows = before.extend(source, prior, float(self.forgetting))
@@ -390,7 +402,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             and np.vdot(y, y) <= LARGEST**2
         )
         if is_valid:
-            self._stream.buffer(X, y if y.ndim == 2 else y[:, None])
+            self._stream.buffer(Rows(X, y if y.ndim == 2 else y[:, None]))
             self.n_samples_seen_ += len(X)
         return bool(is_valid)
 
@@ -401,11 +413,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     # -- checking --------------------------------------------------------------------------------
 
     def _check_data(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+        self, X: Any, y: Any, sample_weight: Any, noise_scale: Any = None, *, reset: bool
     ) -> Rows | dask.DaskRows:
         """Validated rows without those of weight 0; ``reset`` sets the attributes of the input."""
-        if not dask.is_dask(X, y, sample_weight):
-            return self._check_rows(X, y, sample_weight, reset=reset)
+        if not dask.is_dask(X, y, sample_weight, noise_scale):
+            return self._check_rows(X, y, sample_weight, noise_scale, reset=reset)
+        _check_no_noise_scale(noise_scale)
         for name, value in {"X": X, "y": y, "sample_weight": sample_weight}.items():
             if dask.is_dask(value) or shape_of(value):  # neither None nor a number
                 dask.check_collection(value, name)
@@ -414,13 +427,15 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return dask.DaskRows(X, y, sample_weight, check)
 
     def _check_rows(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, is_block: bool = False
-    ) -> Rows:
+        self, X: Any, y: Any, sample_weight: Any, noise_scale: Any = None, *, reset: bool,
+        is_block: bool = False,
+    ) -> Rows:  # fmt: skip
         """Validated rows in memory; sample weights of a block of the data may all be 0."""
         X = self._check_features(X, reset=reset)
         Y = self._check_targets(y, len(X), reset=reset)
+        noise_scale = _check_noise_scale(noise_scale, len(X))
         if sample_weight is None:
-            return Rows(X, Y)
+            return Rows(X, Y, None, noise_scale)
         remedy = "Give one weight per row."
         check_numeric(sample_weight, "sample_weight", remedy=remedy)
         if not shape_of(sample_weight):
@@ -435,7 +450,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 f"`sample_weight` must have a positive value, and none above {LARGEST:g}; got "
                 f"{weights.max():g} for the largest. Give rows of positive weight."
             )
-        rows = Rows(X, Y, weights)
+        rows = Rows(X, Y, weights, noise_scale)
         return rows if weights.min() > 0 else rows[weights > 0]
 
     def _check_features(self, X: Any, *, reset: bool) -> FloatArray:
@@ -521,7 +536,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     def predict(
         self, X: npt.ArrayLike, return_std: bool = False, return_cov: bool = False, *,
-        observation_noise: bool = True,
+        observation_noise: bool = True, noise_scale: npt.ArrayLike | None = None,
     ) -> FloatArray | tuple[FloatArray, FloatArray]:  # fmt: skip
         """Mean and spread of y given X (Bishop eqs 3.58-3.59).
 
@@ -533,6 +548,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Whether to return the standard deviations, or the joint covariance of the rows, too.
         observation_noise : bool, default=True
             Whether the spread is that of observations, or of the function behind them.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
@@ -549,10 +567,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 "deviations are the roots of the covariance's diagonal."
             )
         if dask.is_dask(X):
+            _check_no_noise_scale(noise_scale)
             return self._predict_dask(X, return_std, return_cov, observation_noise)
         X = self._check_features(X, reset=False)
+        noise = observation_noise * _noise_variance(noise_scale, len(X))
         if return_std:
-            predictive = self._predictive(X, observation_noise)
+            predictive = self._predictive(X, noise)
             return self._drop_output_axis(predictive.mean), self._drop_output_axis(predictive.std)
         design, posteriors = self._stream.design, self._posteriors() if return_cov else []
         mean, _ = evaluate_rows(design, self._weights().T, posteriors, X)  # checks squares, too
@@ -561,24 +581,24 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             return mean
         Phi = design.rows(X)
         covariances = [
-            joint_covariance(p.root.T @ Phi.T, p.noise_variance, observation_noise)
-            for p in posteriors
+            joint_covariance(p.root.T @ Phi.T, p.noise_variance, noise) for p in posteriors
         ]
         return mean, self._drop_output_axis(np.concatenate(covariances, axis=-1))
 
-    def _predictive(self, X: FloatArray, observation_noise: bool = True) -> Predictive:
-        """Predictive distributions at validated rows X."""
+    def _predictive(self, X: FloatArray, noise: FloatArray) -> Predictive:
+        """Predictive distributions at validated rows X, with relative variances of their noise."""
         posteriors = self._posteriors()
         mean, leverage = evaluate_rows(self._stream.design, self._weights().T, posteriors, X)
         n_outputs = [len(posterior.squared_scale) for posterior in posteriors]
         leverage = np.repeat(leverage, n_outputs, axis=1)
         scales = np.concatenate([posterior.squared_scale for posterior in posteriors])
         df = np.repeat([posterior.df for posterior in posteriors], n_outputs)
-        return Predictive.from_leverage(mean, leverage, scales, df, observation_noise)
+        return Predictive.from_leverage(mean, leverage, scales, df, noise[:, None])
 
     def predict_quantiles(
-        self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True
-    ) -> FloatArray:
+        self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True,
+        noise_scale: npt.ArrayLike | None = None,
+    ) -> FloatArray:  # fmt: skip
         """Compute quantiles of y given X, by the Student-t distribution.
 
         Parameters
@@ -589,6 +609,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Probabilities, above 0 and below 1.
         observation_noise : bool, default=True
             Whether the quantiles are those of observations, or of the function behind them.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
@@ -599,15 +622,18 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         quantiles = _check_probabilities(quantiles, "quantiles", shape_of(quantiles))
         probabilities = np.atleast_1d(quantiles)
         if dask.is_dask(X):
+            _check_no_noise_scale(noise_scale)
             options = {"quantiles": probabilities, "observation_noise": observation_noise}
             return self._map_blocks("predict_quantiles", X, (len(probabilities),), options)
         X = self._check_features(X, reset=False)
-        table = self._predictive(X, observation_noise).quantiles(probabilities)
+        noise = observation_noise * _noise_variance(noise_scale, len(X))
+        table = self._predictive(X, noise).quantiles(probabilities)
         return table[:, 0] if self._is_1d else table
 
     def predict_interval(
-        self, X: npt.ArrayLike, coverage: float = 0.95, *, observation_noise: bool = True
-    ) -> FloatArray:
+        self, X: npt.ArrayLike, coverage: float = 0.95, *, observation_noise: bool = True,
+        noise_scale: npt.ArrayLike | None = None,
+    ) -> FloatArray:  # fmt: skip
         """Central intervals that hold y given X with probability ``coverage``.
 
         Parameters
@@ -618,6 +644,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Probability, above 0 and below 1.
         observation_noise : bool, default=True
             Whether the intervals are for observations, or for the function behind them.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
@@ -626,7 +655,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """
         coverage = _check_probabilities(coverage, "coverage", ())
         ends = [(1 - coverage) / 2, (1 + coverage) / 2]
-        return self.predict_quantiles(X, ends, observation_noise=observation_noise)
+        return self.predict_quantiles(
+            X, ends, observation_noise=observation_noise, noise_scale=noise_scale
+        )
 
     def _predict_dask(
         self, X: Any, return_std: bool, return_cov: bool, observation_noise: bool
@@ -652,7 +683,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     def sample_y(
         self, X: npt.ArrayLike, n_samples: int = 1, *, observation_noise: bool = True,
-        random_state: RandomState = None,
+        random_state: RandomState = None, noise_scale: npt.ArrayLike | None = None,
     ) -> FloatArray:  # fmt: skip
         """Draw y given X jointly: each draw is one function, with noise of its own at each row.
 
@@ -669,6 +700,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Whether to draw what would be observed, or the function behind it.
         random_state : int, Generator, RandomState or None, default=None
             Seed; None draws afresh at each call.
+        noise_scale : float or array-like of shape (n_rows,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
@@ -689,12 +723,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         joined = np.concatenate(weights, axis=1)
         draw = partial(_draw, design, joined, np.concatenate(scales) if observation_noise else None)
         if dask.is_dask(X):
+            _check_no_noise_scale(noise_scale)
             (X,) = dask.as_arrays(X)
             check = partial(type(self)()._check_features, reset=True)
             function = partial(_draw_block, draw, check, int(rng.integers(2**63)))
             samples = dask.map_blocks(function, X, dask.block_numbers(X), trailing=joined.shape[1:])
         else:
-            samples = draw(shown, rng)
+            samples = draw(shown, rng, _noise_variance(noise_scale, len(shown)))
         return samples[:, 0] if is_1d else samples
 
     def _prior_state(self, X: Any) -> tuple[Design, list[Posterior], FloatArray]:
@@ -716,7 +751,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             )
         return design, prior.posteriors(Statistic.empty(design.n_columns, 1)), X
 
-    def log_predictive_density(self, X: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
+    def log_predictive_density(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, noise_scale: npt.ArrayLike | None = None
+    ) -> FloatArray:
         """Logarithm of the predictive density of each row's y given its X.
 
         Parameters
@@ -725,6 +762,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Features.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
@@ -733,13 +773,15 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             are given.
         """
         if dask.is_dask(X, y):
+            _check_no_noise_scale(noise_scale)
             model = self._copy_for_blocks(X)
             self._check_targets(dask.example_row(y), 1, reset=False)
             function = model.log_predictive_density
             return dask.map_blocks(function, *dask.as_arrays(X, y=y), trailing=())
         X = self._check_features(X, reset=False)
         Y = self._check_targets(y, len(X), reset=False)
-        return np.asarray(self._predictive(X).log_density(Y).sum(axis=1))
+        predictive = self._predictive(X, _noise_variance(noise_scale, len(X)))
+        return np.asarray(predictive.log_density(Y).sum(axis=1))
 
     def score(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -893,22 +935,51 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
 def _draw(
     design: Design, weights: FloatArray, scales: FloatArray | None, X: FloatArray,
-    rng: np.random.Generator,
+    rng: np.random.Generator, noise: npt.ArrayLike = 1.0,
 ) -> FloatArray:  # fmt: skip
     """Draws at the rows of X, shape (n_rows, n_outputs, n_draws).
 
-    ``weights`` has shape (n_columns, n_outputs, n_draws), ``scales`` of the noise the last two.
+    ``weights`` has shape (n_columns, n_outputs, n_draws), ``scales`` of the noise the last two, and
+    ``noise`` holds relative variances of the noise of rows.
     """
     values, _ = evaluate_rows(design, weights.reshape(len(weights), -1), [], X)
     samples: FloatArray = values.reshape(len(values), *weights.shape[1:])
     if scales is not None:
-        samples += scales * rng.standard_normal(samples.shape)
+        row_scales = np.sqrt(noise)[..., None, None]
+        samples += row_scales * (scales * rng.standard_normal(samples.shape))
     return samples
 
 
 def _draw_block(draw: Any, check: Any, seed: int, X: Any, number: npt.NDArray[np.intp]) -> Any:
     """Draws at the rows of a block of dask input; each block has random numbers of its own."""
     return draw(check(X), np.random.default_rng([seed, *number]))
+
+
+def _check_noise_scale(value: Any, n_rows: int) -> FloatArray | None:
+    """Return ``value`` as one positive number per row, or None, or raise."""
+    if value is None:
+        return None
+    remedy = "Give one positive number per row."
+    array = check_vector(value, "noise_scale", (n_rows,) if shape_of(value) else (), remedy=remedy)
+    if not np.all((array >= 1 / LARGEST) & (array <= LARGEST)):
+        condition = f"be positive, from {1 / LARGEST:g} to {LARGEST:g}"
+        raise ValueError(error_message("noise_scale", condition, value, remedy))
+    return np.broadcast_to(array, (n_rows,))
+
+
+def _noise_variance(noise_scale: Any, n_rows: int) -> FloatArray:
+    """Relative variances of the noise of rows, from their noise scales."""
+    checked = _check_noise_scale(noise_scale, n_rows)
+    return np.ones(n_rows) if checked is None else checked**2
+
+
+def _check_no_noise_scale(value: Any) -> None:
+    """Raise if there are noise scales, which dask input cannot have."""
+    if value is not None:
+        raise ValueError(
+            f"`noise_scale` must be None for dask input; got a {type(value).__name__}. Pass each "
+            "block to `partial_fit` in memory, with its noise scales."
+        )
 
 
 def _check_probabilities(value: Any, name: str, shape: tuple[int, ...]) -> Any:

@@ -28,12 +28,13 @@ def draw_variances(df: float, shape: tuple[int, ...], rng: np.random.Generator) 
     return np.ones(shape) if np.isinf(df) else df / rng.chisquare(df, size=shape)
 
 
-def joint_covariance(root: FloatArray, variance: FloatArray, noise: bool) -> FloatArray:
-    """Covariances of rows, (n_rows, n_rows, n_outputs), with the noise of observations or without.
+def joint_covariance(root: FloatArray, variance: FloatArray, noise: FloatArray) -> FloatArray:
+    """Covariances of rows, shape (n_rows, n_rows, n_outputs).
 
-    ``root`` holds ``root' phi`` of each row in a column, ``variance`` the noise variances.
+    ``root`` holds ``root' phi`` of each row in a column, ``variance`` the noise variances, and
+    ``noise`` their factors at each row, 0 for the function behind the observations.
     """
-    shape = noise * np.eye(root.shape[1]) + root.T @ root
+    shape = np.diag(noise) + root.T @ root
     return np.asarray(shape[:, :, None] * variance)
 
 
@@ -51,9 +52,12 @@ class Predictive:
     @classmethod
     def from_leverage(
         cls, mean: FloatArray, leverage: FloatArray, squared_scale: FloatArray, df: Any,
-        noise: bool = True,
+        noise: Any = 1.0,
     ) -> Self:  # fmt: skip
-        """Distributions of observations, or without ``noise`` of the function behind them."""
+        """Distributions of y, whose noise has variance ``noise`` relative to ``squared_scale``.
+
+        A ``noise`` of 0 is for the function behind the observations.
+        """
         scale = np.sqrt(squared_scale * (noise + leverage))
         return cls(mean, scale, np.asarray(df, dtype=float))
 

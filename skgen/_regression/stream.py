@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from .._schema import NONE, Values, each, made_of, store
-from .._validation import FloatArray
 from .conjugate import Posterior, Statistic
 from .design import QR_ROWS, Design, append_rows, check_columns, summarize
 from .precisions import LinearModelSpec
@@ -73,18 +72,17 @@ class Stream:
             self._posteriors = self.prior.posteriors(self.statistic, self.design.calibration)
         return self._posteriors
 
-    def buffer(self, X: FloatArray, Y: FloatArray, weights: FloatArray | float = 1.0) -> None:
+    def buffer(self, rows: Rows) -> None:
         """Add at most QR_ROWS rows, at which basis functions must be finite, to the buffer."""
         if self._buffer is None:
-            self._buffer = Rows(
-                np.empty((QR_ROWS, X.shape[1])), np.empty((QR_ROWS, Y.shape[1])), np.empty(QR_ROWS)
-            )
-        rows: Any = self._buffer
-        if self._state[1] + len(X) > QR_ROWS:
+            shapes = (QR_ROWS, rows.n_features), (QR_ROWS, rows.n_outputs), QR_ROWS, QR_ROWS
+            self._buffer = Rows(*(np.empty(shape) for shape in shapes))
+        if self._state[1] + len(rows) > QR_ROWS:
             _ = self.statistic
         statistic, start = self._state
-        part = slice(start, start + len(X))
-        rows.X[part], rows.Y[part], rows.weights[part] = X, Y, weights
+        part = slice(start, start + len(rows))
+        for column, values in zip(vars(self._buffer).values(), vars(rows).values(), strict=True):
+            column[part] = 1.0 if values is None else values
         self._state, self._posteriors = (statistic, part.stop), None
 
     def extend(
@@ -101,7 +99,7 @@ class Stream:
         extended._buffer, extended._state = self._buffer, self._state
         if forgetting == 1 and len(rows) <= QR_ROWS // 2:
             check_columns(rows.scale_by_root_weights(self.design.rows(rows.X)))
-            extended.buffer(rows.X, rows.Y, 1.0 if rows.weights is None else rows.weights)
+            extended.buffer(rows)
             return extended
         # Of the copy, because self must stay as it is if what follows raises.
         statistic = extended.statistic.discounted(forgetting ** len(rows))

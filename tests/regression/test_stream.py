@@ -138,10 +138,6 @@ def assert_same_statistic(one, other, digits=12):
     assert one.weight == pytest.approx(other.weight, rel=1e-13)
 
 
-def parts(rows):
-    return rows.X, rows.Y, 1.0 if rows.weights is None else rows.weights
-
-
 def empty_stream(design, n_outputs=2):
     n_columns = design.n_columns
     prior = LinearModelSpec(np.ones(n_columns), np.zeros(n_columns), 1.0)
@@ -155,7 +151,7 @@ def test_statistic_is_that_of_all_rows_however_often_it_is_read(read_every, size
     design = gaussian_design(rows)
     stream = empty_stream(design)
     for count, start in enumerate(range(0, len(rows), size), 1):
-        stream.buffer(*parts(rows[start : start + size]))
+        stream.buffer(rows[start : start + size])
         if read_every and count % read_every == 0:
             assert stream.statistic.weight == min(start + size, len(rows))
     assert_same_statistic(stream.statistic, statistic_of(design, rows, "qr"))
@@ -165,10 +161,10 @@ def test_statistic_is_that_of_all_rows_however_often_it_is_read(read_every, size
 def test_posteriors_include_rows_added_after_they_were_read(rows):
     design = gaussian_design(rows)
     stream = empty_stream(design)
-    stream.buffer(*parts(rows[:10]))
+    stream.buffer(rows[:10])
     before = stream.posteriors[0]
     assert stream.posteriors[0] is before
-    stream.buffer(*parts(rows[10:20]))
+    stream.buffer(rows[10:20])
     after = condition(statistic_of(design, rows[:20], "qr"), np.ones(10), np.zeros(10), np.ones(2))
     np.testing.assert_allclose(stream.posteriors[0].mean, after.mean, rtol=1e-11)
 
@@ -177,7 +173,7 @@ def test_buffer_copies_rows(rows):
     design = gaussian_design(rows)
     stream = empty_stream(design)
     mine = Rows(rows.X[:5].copy(), rows.Y[:5].copy())
-    stream.buffer(*parts(mine))
+    stream.buffer(mine)
     mine.X[:], mine.Y[:] = 0.0, 0.0
     assert_same_statistic(stream.statistic, statistic_of(design, rows[:5], "qr"))
 
@@ -185,12 +181,12 @@ def test_buffer_copies_rows(rows):
 def test_pickle_has_buffered_rows_in_the_statistic_and_no_buffer(rows):
     design = gaussian_design(rows)
     stream = empty_stream(design)
-    stream.buffer(*parts(rows[:50]))
+    stream.buffer(rows[:50])
     pickled = pickle.dumps(stream)
     assert len(pickled) < 8 * QR_ROWS
     copy = pickle.loads(pickled)
     for one in (stream, copy):
-        one.buffer(*parts(rows[50:60]))
+        one.buffer(rows[50:60])
         assert_same_statistic(one.statistic, statistic_of(design, rows[:60], "qr"))
 
 
