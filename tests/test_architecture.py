@@ -30,7 +30,8 @@ WINGS = {
     "likelihoods": ({"_base"}, {"*"}, {""}),
     "priors": ({"_base"}, {"*"}, {""}),
     "_regression": (
-        {"", "predictive", "rows"},
+        {"", "rows", "target"},
+        {"predictive"},
         {"conjugate"},
         {"precisions", "source", "dask"},
         {"design"},

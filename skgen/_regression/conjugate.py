@@ -35,7 +35,7 @@ class UndeterminedError(ValueError):
         "targets": array("n_columns n_outputs", -FINITE, FINITE),
         "residual": array("n_outputs", 0.0, FINITE),
         "weight": number(0.0, FINITE),
-        "log_jacobian": number(-FINITE, FINITE),
+        "log_jacobian": array("n_outputs", -FINITE, FINITE),
     }
 )
 @dataclass(frozen=True, eq=False)
@@ -51,16 +51,21 @@ class Statistic:
     targets: FloatArray  # (n_columns, n_outputs)
     residual: FloatArray  # (n_outputs,), residual sums of squares of the least-squares fit
     weight: float  # sum of the rows' weights
-    log_jacobian: float = 0.0  # log determinant of the division of an output by the noise scales
+    log_jacobian: FloatArray  # (n_outputs,), of the map from targets to scaled rows, for densities
 
     @classmethod
     def empty(cls, n_columns: int, n_outputs: int) -> Statistic:
         """The statistic of no rows."""
         factor, targets = (np.zeros((n_columns, n), order="F") for n in (n_columns, n_outputs))
-        return cls(factor, targets, np.zeros(n_outputs), 0.0)
+        return cls(factor, targets, np.zeros(n_outputs), 0.0, np.zeros(n_outputs))
+
+    @classmethod
+    def _from_record(cls, values: Values) -> Self:
+        values.setdefault("log_jacobian", np.zeros(len(values["residual"])))  # of files of 0.1.0
+        return cls(**values)
 
     def updated(
-        self, Phi: FloatArray, Y: FloatArray, weight: float, log_jacobian: float = 0.0
+        self, Phi: FloatArray, Y: FloatArray, weight: float, log_jacobian: FloatArray | float = 0.0
     ) -> Statistic:
         """The statistic with further rows, already scaled by the roots of their weights."""
         factor, targets, remainder = _qr_append(self.factor, self.targets, Phi, Y, 0)
@@ -88,7 +93,10 @@ class Statistic:
     def output(self, index: int) -> Statistic:
         """The statistic of one output alone."""
         one = slice(index, index + 1)
-        return replace(self, targets=self.targets[:, one], residual=self.residual[one])
+        return replace(
+            self, targets=self.targets[:, one], residual=self.residual[one],
+            log_jacobian=self.log_jacobian[one],
+        )  # fmt: skip
 
     @property
     def total(self) -> FloatArray:
@@ -124,7 +132,7 @@ def _qr_append(
 
 
 def from_gram(
-    gram: FloatArray, n_columns: int, weight: float, log_jacobian: float = 0.0
+    gram: FloatArray, n_columns: int, weight: float, log_jacobian: FloatArray | float = 0.0
 ) -> Statistic:
     """The statistic from the Gram matrix of ``sqrt(W) [Phi Y]``, Phi having ``n_columns``.
 
@@ -139,6 +147,7 @@ def from_gram(
     factor = np.asfortranarray(lower.T * scale)
     targets, _ = lapack.dtrtrs(factor, gram[design, others], trans=1)
     residual = np.diag(gram)[others] - np.einsum("ij,ij->j", targets, targets)
+    log_jacobian = log_jacobian + np.zeros(len(residual))
     return Statistic(factor, targets, np.maximum(residual, 0.0), weight, log_jacobian)
 
 
@@ -272,7 +281,7 @@ def condition(
     n_informative = statistic.weight - (n_columns - np.count_nonzero(proper))
     log_det = np.log(np.abs(np.diag(factor))).sum()
     log_evidence = 0.5 * np.log(precision[proper]).sum() - log_det - 0.5 * n_informative * LOG_2PI
-    log_evidence += statistic.log_jacobian
+    log_evidence = log_evidence + statistic.log_jacobian
     if isinstance(noise, Gamma):
         shape = noise.shape + n_informative / 2
         if shape <= 0:

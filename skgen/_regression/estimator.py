@@ -3,6 +3,7 @@
 import copy
 import operator
 import warnings
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import validation
+from sklearn.utils import Tags, validation
 from sklearn.utils.validation import check_is_fitted
 
 from .._documentation import DocumentationLink
@@ -37,10 +38,11 @@ from .basis_search import learn_basis
 from .conjugate import Gamma, Posterior, Statistic
 from .design import QR_ROWS, Design, evaluate_rows, summarize
 from .precisions import LinearModelSpec
-from .predictive import Predictive, joint_covariance
+from .predictive import Predictive, TransformedPredictive, joint_covariance
 from .rows import Rows
 from .source import Source
 from .stream import Stream
+from .target import TARGET_TRANSFORMER, TargetTransform
 
 FLOAT64 = np.dtype(np.float64)
 FLOATS = [np.float64, np.float32]
@@ -109,6 +111,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         and the most accurate. "cholesky" of the Gram matrix is about three times as fast, but its
         relative error grows with the square of the condition number. "auto" uses it for large
         problems that are well conditioned.
+    target_transformer : {"log", "yeo-johnson"}, transformer or None, default=None
+        Strictly monotone transformation z of y, of which the model then is; predictions, quantiles,
+        draws and densities are in the units of y. "log" is for positive y. "yeo-johnson" is that
+        power of y about its median, in units of its interquartile range, by which y is closest to
+        normal. A transformer needs ``inverse_transform``; it is cloned, and fitted to each output
+        by ``fit`` or by the first ``partial_fit``. Its derivative is computed numerically, unless
+        it has a method ``log_derivative(y)``, the logarithm of ``|dz / dy|``.
 
     Attributes
     ----------
@@ -124,9 +133,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     noise_precision_ : float or ndarray of shape (n_outputs,)
         Noise precision, given or learned; its posterior mean with ``noise_precision="gamma"``.
     log_marginal_likelihood_ : float
-        Logarithm of the evidence, in nats, summed over outputs. Flat priors have density 1.
+        Logarithm of the evidence, in nats, summed over outputs. Flat priors have density 1. It is
+        the density of y itself, so that it compares transformations of y, too.
     degrees_of_freedom_ : float or ndarray of shape (n_outputs,)
-        Degrees of freedom of the predictive Student-t distribution; infinite if it is normal.
+        Degrees of freedom of the predictive Student-t distribution, of the transformed y if there
+        is a ``target_transformer``; infinite if it is normal.
     n_effective_params_ : float or ndarray of shape (n_outputs,)
         Effective number of weights, the intercept included, that the data determine (Bishop
         eq. 3.91).
@@ -134,6 +145,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Number of rows seen, without those of weight 0.
     basis_ : transformer
         The fitted basis.
+    target_transformer_ : transformer, list of one per output, or None
+        The fitted transformation of y.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -210,6 +223,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         "noise_rate": Number(0.0, remedy=JEFFREYS),
         "forgetting": Number(0.0, 1.0, open_low=True, remedy="1 forgets nothing."),
         "solver": Choice("auto", "qr", "cholesky"),
+        "target_transformer": TARGET_TRANSFORMER,
     }
 
     @classmethod
@@ -233,8 +247,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             return False
         except ValueError:  # zeros may be invalid for this basis
             shape = (1, design.n_basis)
-        has_one_output = values["_stream"].n_outputs == 1
-        return shape == (1, design.n_basis) and (has_one_output or not values["_is_1d"])
+        n_outputs = values["_stream"].n_outputs
+        return (
+            shape == (1, design.n_basis)
+            and (n_outputs == 1 or not values["_is_1d"])
+            and (design.target is None or len(design.target.transformers) == n_outputs)
+        )
 
     def __init__(
         self,
@@ -249,6 +267,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         noise_rate: float = 0.0,
         forgetting: float = 1.0,
         solver: Literal["auto", "qr", "cholesky"] = "auto",
+        target_transformer: Any = None,
     ) -> None:
         self.basis = basis
         self.prior_precision = prior_precision
@@ -260,6 +279,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         self.noise_rate = noise_rate
         self.forgetting = forgetting
         self.solver = solver
+        self.target_transformer = target_transformer
 
     # -- fitting ---------------------------------------------------------------------------------
 
@@ -294,7 +314,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """
         with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, noise_scale, reset=True)
-            empty = self._empty_stream(source)
+            target = self._fit_target(source)
+            source = _transform_targets(source, target)
+            empty = self._empty_stream(source, target)
             statistic, n_rows = summarize(source, empty.design, self.solver)
             stream = Stream(empty.design, empty.prior, statistic)
             _ = stream.posteriors  # computed now, so that this call raises their errors
@@ -313,7 +335,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features. The first call fits the basis; later calls keep it.
+            Features. The first call fits the basis and the ``target_transformer``; later calls
+            keep them.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -332,7 +355,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         first = not self.__sklearn_is_fitted__()
         with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, noise_scale, reset=first)
-            before = self._empty_stream(source) if first else self._stream
+            target = self._fit_target(source) if first else self._stream.design.target
+            source = _transform_targets(source, target)
+            before = self._empty_stream(source, target) if first else self._stream
             prior = self._prior(before.design)
             stream, n_rows = before.extend(source, prior, float(self.forgetting))
             self._set_stream(stream, n_rows + (0 if first else self.n_samples_seen_))
@@ -354,7 +379,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If the basis functions, intercepts or outputs of the models differ.
+            If basis functions, intercepts, outputs or transformations of y of the models differ.
         """
         if not isinstance(other, BayesianBasisRegressor):
             raise TypeError(
@@ -365,9 +390,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         check_is_fitted(other)
         if self._signature() != other._signature():
             raise ValueError(
-                "`other` must have the same fitted basis, intercept and outputs; got ones that "
-                "differ. Fit both with a basis that does not depend on the data (give a `domain`), "
-                "or share one by sklearn.frozen.FrozenEstimator(model.basis_)."
+                "`other` must have the same fitted basis, intercept, outputs and transformation of "
+                "y; got ones that differ. Fit both with a basis that does not depend on the data "
+                "(give a `domain`), or share one by sklearn.frozen.FrozenEstimator(model.basis_)."
             )
         self._stream = self._stream.merge(other._stream.statistic, self._stream.prior)
         self.n_samples_seen_ += other.n_samples_seen_
@@ -376,7 +401,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _signature(self) -> tuple[Any, ...]:
         """Properties in which models must agree to be merged."""
         design, shape = self._stream.design, (self._is_1d, self._stream.n_outputs)
-        return joblib.hash(design.basis), design.n_columns, design.fit_intercept, shape
+        fitted = joblib.hash((design.basis, design.target and design.target.transformers))
+        return fitted, design.n_columns, design.fit_intercept, shape
 
     def _set_stream(self, stream: Stream, n_samples_seen: int) -> None:
         self._stream, self.basis_ = stream, stream.design.basis
@@ -390,6 +416,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         stream = vars(self).get("_stream")
         is_valid = (
             stream is not None
+            and stream.design.target is None
             and type(X) is np.ndarray is type(y)
             and X.dtype is FLOAT64 is y.dtype
             and X.shape[1:] == (self.n_features_in_,)
@@ -497,9 +524,23 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         basis = resolve_basis(p.basis, source.n_features)
         return Design.of(basis, source.fit_basis(basis), p.fit_intercept)
 
-    def _empty_stream(self, source: Source) -> Stream:
+    def _fit_target(self, source: Source) -> TargetTransform | None:
+        """The transformation of y, fitted to it."""
+        kind = TARGET_TRANSFORMER.check(self.target_transformer, "target_transformer")
+        if kind is None:
+            return None
+        if not isinstance(source, Rows):
+            raise ValueError(
+                "`target_transformer` must be None for dask input; got "
+                f"target_transformer={short_repr(kind)}. Transform y itself, or pass each block to "
+                "`partial_fit` in memory."
+            )
+        weights = np.ones(len(source)) if source.weights is None else source.weights
+        return TargetTransform.fit(kind, source.Y, weights)
+
+    def _empty_stream(self, source: Source, target: TargetTransform | None) -> Stream:
         """Stream without rows, its basis fitted to ``source`` and the parameters learned."""
-        design = self._fit_design(source)
+        design = replace(self._fit_design(source), target=target)
         prior = self._prior(design)
         design = learn_basis(design, source, prior)
         return Stream(design, prior, Statistic.empty(design.n_columns, source.n_outputs))
@@ -540,6 +581,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     ) -> FloatArray | tuple[FloatArray, FloatArray]:  # fmt: skip
         """Mean and spread of y given X (Bishop eqs 3.58-3.59).
 
+        With a ``target_transformer``, y may have no finite standard deviation: where
+        ``target_transformer="log"`` and a precision is learned, for example, it has not even a
+        mean. ``predict`` then gives the medians.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -555,11 +600,17 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Returns
         -------
         y_mean : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictive means.
+            Predictive means; medians if standard deviations are not finite.
         y_std : ndarray of the same shape
             Predictive standard deviations, with ``return_std=True``.
         y_cov : ndarray of shape (n_samples, n_samples) or (n_samples, n_samples, n_outputs)
             Predictive covariances, with ``return_cov=True``.
+
+        Raises
+        ------
+        ValueError
+            If a standard deviation is not finite, or if covariances are asked for with a
+            ``target_transformer``.
         """
         if return_std and return_cov:
             raise ValueError(
@@ -571,9 +622,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             return self._predict_dask(X, return_std, return_cov, observation_noise)
         X = self._check_features(X, reset=False)
         noise = observation_noise * _noise_variance(noise_scale, len(X))
-        if return_std:
+        if return_std or self._stream.design.target is not None:
+            _check_no_covariance(return_cov)
             predictive = self._predictive(X, noise)
-            return self._drop_output_axis(predictive.mean), self._drop_output_axis(predictive.std)
+            mean = self._drop_output_axis(predictive.mean)
+            if not return_std:
+                return mean
+            return mean, self._drop_output_axis(_check_finite_std(predictive.std))
         design, posteriors = self._stream.design, self._posteriors() if return_cov else []
         mean, _ = evaluate_rows(design, self._weights().T, posteriors, X)  # checks squares, too
         mean = self._drop_output_axis(mean)
@@ -585,7 +640,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         ]
         return mean, self._drop_output_axis(np.concatenate(covariances, axis=-1))
 
-    def _predictive(self, X: FloatArray, noise: FloatArray) -> Predictive:
+    def _predictive(self, X: FloatArray, noise: FloatArray) -> Predictive | TransformedPredictive:
         """Predictive distributions at validated rows X, with relative variances of their noise."""
         posteriors = self._posteriors()
         mean, leverage = evaluate_rows(self._stream.design, self._weights().T, posteriors, X)
@@ -593,7 +648,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         leverage = np.repeat(leverage, n_outputs, axis=1)
         scales = np.concatenate([posterior.squared_scale for posterior in posteriors])
         df = np.repeat([posterior.df for posterior in posteriors], n_outputs)
-        return Predictive.from_leverage(mean, leverage, scales, df, noise[:, None])
+        base = Predictive.from_leverage(mean, leverage, scales, df, noise[:, None])
+        target = self._stream.design.target
+        return base if target is None else TransformedPredictive(base, target)
 
     def predict_quantiles(
         self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True,
@@ -667,9 +724,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 "`return_cov` must be False for dask input, of whose rows the covariance has one "
                 "number a pair; got True. Ask for `return_std`, or for few rows in memory."
             )
+        options = {"return_std": return_std, "observation_noise": observation_noise}
         if not return_std:
-            return self._map_blocks("predict", X)
-        options = {"return_std": True, "observation_noise": observation_noise}
+            return self._map_blocks("predict", X, (), options)
         both = self._map_blocks("predict", X, (2,), options)
         return both[..., 0], both[..., 1]
 
@@ -721,7 +778,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             design, posteriors, shown = self._prior_state(shown)
         weights, scales = zip(*(p.draw(n_samples, rng) for p in posteriors), strict=True)
         joined = np.concatenate(weights, axis=1)
-        draw = partial(_draw, design, joined, np.concatenate(scales) if observation_noise else None)
+        scale = np.concatenate(scales) if observation_noise else None
+        draw = partial(_draw, design, joined, scale)
         if dask.is_dask(X):
             _check_no_noise_scale(noise_scale)
             (X,) = dask.as_arrays(X)
@@ -736,7 +794,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """Design, posteriors without any rows, and validated X, of an unfitted model."""
         blank = clone(self)
         X = blank._check_features(X, reset=True)
-        design = blank._fit_design(Rows(X, np.zeros((len(X), 1))))
+        rows = Rows(X, np.ones((len(X), 1)))
+        if self.target_transformer not in (None, "log"):
+            raise NotFittedError(
+                "This BayesianBasisRegressor has seen no data, to which its target_transformer "
+                "could be fitted. Call fit first, or draw from the prior with 'log' or None."
+            )
+        design = replace(blank._fit_design(rows), target=self._fit_target(rows))
         if depends_on_data(design.basis, X):
             raise NotFittedError(
                 "This BayesianBasisRegressor has seen no data, and its basis depends on the data. "
@@ -770,7 +834,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         -------
         log_density : ndarray of shape (n_samples,)
             Log densities in nats, summed over outputs: Student-t, or normal where all precisions
-            are given.
+            are given, times the derivative of the ``target_transformer`` if there is one.
         """
         if dask.is_dask(X, y):
             _check_no_noise_scale(noise_scale)
@@ -782,6 +846,40 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Y = self._check_targets(y, len(X), reset=False)
         predictive = self._predictive(X, _noise_variance(noise_scale, len(X)))
         return np.asarray(predictive.log_density(Y).sum(axis=1))
+
+    def predictive_cdf(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, noise_scale: npt.ArrayLike | None = None
+    ) -> FloatArray:
+        """Probability that a new target is at most y, given its X.
+
+        Uniform for targets from the model: the probability integral transform.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predictive distribution function, one per target.
+        """
+        if dask.is_dask(X, y):
+            _check_no_noise_scale(noise_scale)
+            model = self._copy_for_blocks(X)
+            self._check_targets(dask.example_row(y), 1, reset=False)
+            outputs = () if self._is_1d else (self._stream.n_outputs,)
+            arrays = dask.as_arrays(X, y=y)
+            return dask.map_blocks(model.predictive_cdf, *arrays, trailing=outputs)
+        X = self._check_features(X, reset=False)
+        Y = self._check_targets(y, len(X), reset=False)
+        predictive = self._predictive(X, _noise_variance(noise_scale, len(X)))
+        return self._drop_output_axis(predictive.cdf(Y))
 
     def score(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -850,6 +948,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_stream" in vars(self)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        kind = self.target_transformer
+        tags.target_tags.positive_only = isinstance(kind, str) and kind == "log"
+        return tags
 
     def _copy_for_blocks(self, X: Any) -> Self:
         """Copy of the model for the blocks of X, which have no feature names."""
@@ -923,6 +1027,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return float(sum(posterior.log_evidence.sum() for posterior in self._posteriors()))
 
     @property
+    def target_transformer_(self) -> Any:
+        """The fitted transformation of y."""
+        check_is_fitted(self)
+        if (target := self._stream.design.target) is None:
+            return None
+        return target.transformers[0] if self._is_1d else list(target.transformers)
+
+    @property
     def degrees_of_freedom_(self) -> float | FloatArray:
         """Degrees of freedom of the predictive distribution."""
         return self._number_per_output([posterior.df for posterior, _ in self._outputs()])
@@ -931,6 +1043,20 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def n_effective_params_(self) -> float | FloatArray:
         """Effective number of weights that the data determine."""
         return self._number_per_output([p.n_effective_params for p, _ in self._outputs()])
+
+
+def _transform_targets(source: Any, target: TargetTransform | None) -> Any:
+    """The rows of ``source`` with transformed targets."""
+    if target is None:
+        return source
+    Y = target.transform(source.Y)
+    if not np.isfinite(Y).all():
+        raise ValueError(
+            "`y` must be in the domain of `target_transformer`; got values that are not finite "
+            "after it. Choose another transformer, or leave such rows out."
+        )
+    check_size(Y, "y")
+    return replace(source, Y=Y, derivative=target.derivative(source.Y))
 
 
 def _draw(
@@ -947,7 +1073,26 @@ def _draw(
     if scales is not None:
         row_scales = np.sqrt(noise)[..., None, None]
         samples += row_scales * (scales * rng.standard_normal(samples.shape))
-    return samples
+    return samples if design.target is None else design.target.checked_inverse(samples)
+
+
+def _check_finite_std(std: FloatArray) -> FloatArray:
+    """Return standard deviations of y, or raise if there is none."""
+    if not np.isfinite(std).all():
+        raise ValueError(
+            "`return_std` must be False where y has no finite standard deviation, as with this "
+            "`target_transformer`; got True. Ask for `predict_interval` or `predict_quantiles`."
+        )
+    return std
+
+
+def _check_no_covariance(return_cov: bool) -> None:
+    """Raise if covariances of transformed targets are asked for."""
+    if return_cov:
+        raise ValueError(
+            "`return_cov` must be False with a `target_transformer`, as covariances are those of "
+            "the transformed y; got True. Ask for joint draws by `sample_y`."
+        )
 
 
 def _draw_block(draw: Any, check: Any, seed: int, X: Any, number: npt.NDArray[np.intp]) -> Any:
@@ -960,7 +1105,9 @@ def _check_noise_scale(value: Any, n_rows: int) -> FloatArray | None:
     if value is None:
         return None
     remedy = "Give one positive number per row."
-    array = check_vector(value, "noise_scale", (n_rows,) if shape_of(value) else (), remedy=remedy)
+    shape = (n_rows,) if shape_of(value) else ()
+    with np.errstate(all="ignore"):  # wider floats may become inf
+        array = check_vector(value, "noise_scale", shape, remedy=remedy)
     if not np.all((array >= 1 / LARGEST) & (array <= LARGEST)):
         condition = f"be positive, from {1 / LARGEST:g} to {LARGEST:g}"
         raise ValueError(error_message("noise_scale", condition, value, remedy))

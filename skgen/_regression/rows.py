@@ -25,6 +25,7 @@ class Rows:
     Y: FloatArray
     weights: FloatArray | None = None  # (n_rows,), sample weights: a row of weight k is k rows
     noise_scale: FloatArray | None = None  # (n_rows,), standard deviations relative to each other
+    derivative: FloatArray | None = None  # (n_rows, n_outputs), of Y by targets in their own units
 
     def __len__(self) -> int:
         return len(self.X)
@@ -59,12 +60,14 @@ class Rows:
         return np.ones(len(self)) if self.noise_scale is None else self.noise_scale**2
 
     @property
-    def log_jacobian(self) -> float:
-        """Log Jacobian determinant of the division of an output by the noise scales, by weight."""
-        if self.noise_scale is None:
-            return 0.0
-        logs = np.log(self.noise_scale)
-        return -float(logs.sum() if self.weights is None else self.weights @ logs)
+    def log_jacobian(self) -> FloatArray:
+        """Log derivatives of Y over noise scales by targets, summed by weight; (n_outputs,)."""
+        logs = np.zeros(self.Y.shape)
+        if self.derivative is not None:
+            logs += np.log(self.derivative)
+        if self.noise_scale is not None:
+            logs -= np.log(self.noise_scale)[:, None]
+        return np.asarray(logs.sum(axis=0) if self.weights is None else self.weights @ logs)
 
     def scale_by_root_weights(self, table: FloatArray) -> FloatArray:
         """Multiply the rows of ``table`` by the roots of `precision_weights`, in place."""

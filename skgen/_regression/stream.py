@@ -75,8 +75,8 @@ class Stream:
     def buffer(self, rows: Rows) -> None:
         """Add at most QR_ROWS rows, at which basis functions must be finite, to the buffer."""
         if self._buffer is None:
-            shapes = (QR_ROWS, rows.n_features), (QR_ROWS, rows.n_outputs), QR_ROWS, QR_ROWS
-            self._buffer = Rows(*(np.empty(shape) for shape in shapes))
+            widths = (rows.n_features,), (rows.n_outputs,), (), (), (rows.n_outputs,)
+            self._buffer = Rows(*(np.empty((QR_ROWS, *width)) for width in widths))
         if self._state[1] + len(rows) > QR_ROWS:
             _ = self.statistic
         statistic, start = self._state
