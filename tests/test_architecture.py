@@ -30,7 +30,8 @@ WINGS = {
     "likelihoods": ({"_base"}, {"*"}, {""}),
     "priors": ({"_base"}, {"*"}, {""}),
     "_regression": (
-        {"", "rows", "target"},
+        {"", "rows"},
+        {"target"},
         {"predictive"},
         {"conjugate"},
         {"precisions", "source", "dask"},

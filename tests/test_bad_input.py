@@ -325,8 +325,9 @@ LEARNING = ("fit", "partial_fit", "merge")
 
 @snapshot.register
 def _(stream: Stream) -> Any:
-    state = dict(vars(stream))
-    waiting, (_, n_waiting) = state.pop("_buffer"), state["_state"]
+    statistic, waiting, n_waiting = stream._state
+    is_emptied = stream._emptied[0] is stream._state
+    state = {**vars(stream), "_state": statistic, "_emptied": is_emptied, "_known": None}
     return (snapshot(state), snapshot(waiting[:n_waiting]) if n_waiting else None)
 
 

@@ -52,6 +52,7 @@ REGRESSORS = {
         LEARNED, prior_precision=2.0, noise_precision="gamma", noise_shape=1.0, noise_rate=1.0
     ),
     "forgetful": BayesianBasisRegressor("identity", forgetting=0.99),
+    "of chosen transforms": BayesianBasisRegressor("identity", target_transformer="auto"),
     "of powers": BayesianBasisRegressor(LEARNED, target_transformer="yeo-johnson"),
     "of scaled targets": BayesianBasisRegressor("identity", target_transformer=MinMaxScaler()),
     "without intercept": BayesianBasisRegressor("sigmoid", fit_intercept=False, solver="qr"),

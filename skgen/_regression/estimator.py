@@ -5,7 +5,7 @@ import operator
 import warnings
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import joblib
 import numpy as np
@@ -22,6 +22,7 @@ from .._validation import (
     LARGEST,
     FloatArray,
     RandomState,
+    check_flag,
     check_numeric,
     check_size,
     check_vector,
@@ -35,14 +36,14 @@ from ..bases import BASIS, depends_on_data, resolve_basis
 from ..bases._base import is_finite_on
 from . import dask
 from .basis_search import learn_basis
-from .conjugate import Gamma, Posterior, Statistic
+from .conjugate import Gamma, Posterior, Statistic, UndeterminedError
 from .design import QR_ROWS, Design, evaluate_rows, summarize
 from .precisions import LinearModelSpec
 from .predictive import Predictive, TransformedPredictive, joint_covariance
 from .rows import Rows
 from .source import Source
 from .stream import Stream
-from .target import TARGET_TRANSFORMER, TargetTransform
+from .target import TARGET_TRANSFORMER, TargetTransform, candidates
 
 FLOAT64 = np.dtype(np.float64)
 FLOATS = [np.float64, np.float32]
@@ -111,11 +112,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         and the most accurate. "cholesky" of the Gram matrix is about three times as fast, but its
         relative error grows with the square of the condition number. "auto" uses it for large
         problems that are well conditioned.
-    target_transformer : {"log", "yeo-johnson"}, transformer or None, default=None
+    target_transformer : {"auto", "log", "yeo-johnson"}, transformer or None, default=None
         Strictly monotone transformation z of y, of which the model then is; predictions, quantiles,
         draws and densities are in the units of y. "log" is for positive y. "yeo-johnson" is that
         power of y about its median, in units of its interquartile range, by which y is closest to
-        normal. A transformer needs ``inverse_transform``; it is cloned, and fitted to each output
+        normal. "auto" takes that of largest evidence among these and None, at the cost of a fit
+        each. A transformer needs ``inverse_transform``; it is cloned, and fitted to each output
         by ``fit`` or by the first ``partial_fit``. Its derivative is computed numerically, unless
         it has a method ``log_derivative(y)``, the logarithm of ``|dz / dy|``.
 
@@ -314,9 +316,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """
         with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, noise_scale, reset=True)
-            target = self._fit_target(source)
-            source = _transform_targets(source, target)
-            empty = self._empty_stream(source, target)
+            empty = self._empty_stream(source)
+            source = _transform_targets(source, empty.design.target)
             statistic, n_rows = summarize(source, empty.design, self.solver)
             stream = Stream(empty.design, empty.prior, statistic)
             _ = stream.posteriors  # computed now, so that this call raises their errors
@@ -355,9 +356,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         first = not self.__sklearn_is_fitted__()
         with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, noise_scale, reset=first)
-            target = self._fit_target(source) if first else self._stream.design.target
-            source = _transform_targets(source, target)
-            before = self._empty_stream(source, target) if first else self._stream
+            before = self._empty_stream(source) if first else self._stream
+            source = _transform_targets(source, before.design.target)
             prior = self._prior(before.design)
             stream, n_rows = before.extend(source, prior, float(self.forgetting))
             self._set_stream(stream, n_rows + (0 if first else self.n_samples_seen_))
@@ -524,22 +524,36 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         basis = resolve_basis(p.basis, source.n_features)
         return Design.of(basis, source.fit_basis(basis), p.fit_intercept)
 
-    def _fit_target(self, source: Source) -> TargetTransform | None:
-        """The transformation of y, fitted to it."""
+    def _empty_stream(self, source: Source) -> Stream:
+        """Stream without rows, what it has to learn fitted to ``source``."""
         kind = TARGET_TRANSFORMER.check(self.target_transformer, "target_transformer")
         if kind is None:
-            return None
+            return self._stream_for(source, None)
         if not isinstance(source, Rows):
             raise ValueError(
                 "`target_transformer` must be None for dask input; got "
                 f"target_transformer={short_repr(kind)}. Transform y itself, or pass each block to "
                 "`partial_fit` in memory."
             )
-        weights = np.ones(len(source)) if source.weights is None else source.weights
-        return TargetTransform.fit(kind, source.Y, weights)
+        if isinstance(kind, str) and kind == "auto":
+            streams = [self._stream_for(source, each) for each in candidates(source.Y)]
+            return max(streams, key=partial(self._log_evidence, source))
+        return self._stream_for(source, kind)
 
-    def _empty_stream(self, source: Source, target: TargetTransform | None) -> Stream:
-        """Stream without rows, its basis fitted to ``source`` and the parameters learned."""
+    def _log_evidence(self, source: Rows, empty: Stream) -> float:
+        """Log evidence of the rows of ``source`` for the design of a stream."""
+        rows = _transform_targets(source, empty.design.target)
+        statistic, _ = summarize(rows, empty.design, self.solver)
+        try:
+            best = empty.prior.best(statistic)
+        except UndeterminedError:  # by so few rows with a flat prior
+            return -np.inf
+        return float(sum(posterior.log_evidence.sum() for posterior in best))
+
+    def _stream_for(self, source: Any, kind: Any) -> Stream:
+        """Stream without rows, for one kind of transformation of y."""
+        target = None if kind is None else TargetTransform.fit(kind, source)
+        source = _transform_targets(source, target)
         design = replace(self._fit_design(source), target=target)
         prior = self._prior(design)
         design = learn_basis(design, source, prior)
@@ -574,6 +588,31 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return LinearModelSpec(precisions, means, noise)
 
     # -- predicting ------------------------------------------------------------------------------
+
+    @overload
+    def predict(
+        self, X: npt.ArrayLike, return_std: Literal[False] = False,
+        return_cov: Literal[False] = False, *, observation_noise: bool = True,
+        noise_scale: npt.ArrayLike | None = None,
+    ) -> FloatArray: ...  # fmt: skip
+
+    @overload
+    def predict(
+        self, X: npt.ArrayLike, return_std: Literal[True], return_cov: Literal[False] = False, *,
+        observation_noise: bool = True, noise_scale: npt.ArrayLike | None = None,
+    ) -> tuple[FloatArray, FloatArray]: ...  # fmt: skip
+
+    @overload
+    def predict(
+        self, X: npt.ArrayLike, return_std: Literal[False] = False, *, return_cov: Literal[True],
+        observation_noise: bool = True, noise_scale: npt.ArrayLike | None = None,
+    ) -> tuple[FloatArray, FloatArray]: ...  # fmt: skip
+
+    @overload
+    def predict(
+        self, X: npt.ArrayLike, return_std: bool = False, return_cov: bool = False, *,
+        observation_noise: bool = True, noise_scale: npt.ArrayLike | None = None,
+    ) -> FloatArray | tuple[FloatArray, FloatArray]: ...  # fmt: skip
 
     def predict(
         self, X: npt.ArrayLike, return_std: bool = False, return_cov: bool = False, *,
@@ -612,6 +651,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             If a standard deviation is not finite, or if covariances are asked for with a
             ``target_transformer``.
         """
+        flags = {"return_std": return_std, "return_cov": return_cov}
+        _check_flags(**flags, observation_noise=observation_noise)
         if return_std and return_cov:
             raise ValueError(
                 "`return_std` and `return_cov` must not both be True; got both. The standard "
@@ -622,19 +663,20 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             return self._predict_dask(X, return_std, return_cov, observation_noise)
         X = self._check_features(X, reset=False)
         noise = observation_noise * _noise_variance(noise_scale, len(X))
-        if return_std or self._stream.design.target is not None:
+        stream, posteriors = self._read()
+        if return_std or stream.design.target is not None:
             _check_no_covariance(return_cov)
-            predictive = self._predictive(X, noise)
+            predictive = _predictive(stream.design, posteriors, X, noise)
             mean = self._drop_output_axis(predictive.mean)
             if not return_std:
                 return mean
             return mean, self._drop_output_axis(_check_finite_std(predictive.std))
-        design, posteriors = self._stream.design, self._posteriors() if return_cov else []
-        mean, _ = evaluate_rows(design, self._weights().T, posteriors, X)  # checks squares, too
+        squared = posteriors if return_cov else []  # those whose squares are checked, too
+        mean, _ = evaluate_rows(stream.design, _weights(posteriors).T, squared, X)
         mean = self._drop_output_axis(mean)
         if not return_cov:
             return mean
-        Phi = design.rows(X)
+        Phi = stream.design.rows(X)
         covariances = [
             joint_covariance(p.root.T @ Phi.T, p.noise_variance, noise) for p in posteriors
         ]
@@ -642,15 +684,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     def _predictive(self, X: FloatArray, noise: FloatArray) -> Predictive | TransformedPredictive:
         """Predictive distributions at validated rows X, with relative variances of their noise."""
-        posteriors = self._posteriors()
-        mean, leverage = evaluate_rows(self._stream.design, self._weights().T, posteriors, X)
-        n_outputs = [len(posterior.squared_scale) for posterior in posteriors]
-        leverage = np.repeat(leverage, n_outputs, axis=1)
-        scales = np.concatenate([posterior.squared_scale for posterior in posteriors])
-        df = np.repeat([posterior.df for posterior in posteriors], n_outputs)
-        base = Predictive.from_leverage(mean, leverage, scales, df, noise[:, None])
-        target = self._stream.design.target
-        return base if target is None else TransformedPredictive(base, target)
+        stream, posteriors = self._read()
+        return _predictive(stream.design, posteriors, X, noise)
 
     def predict_quantiles(
         self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True,
@@ -676,6 +711,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 (n_samples, n_outputs, n_quantiles)
             The quantiles, in the units of y.
         """
+        _check_flags(observation_noise=observation_noise)
         quantiles = _check_probabilities(quantiles, "quantiles", shape_of(quantiles))
         probabilities = np.atleast_1d(quantiles)
         if dask.is_dask(X):
@@ -766,6 +802,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y_samples : ndarray of shape (n_rows, n_samples) or (n_rows, n_outputs, n_samples)
             The draws.
         """
+        _check_flags(observation_noise=observation_noise)
         rng = generator(random_state)
         n_samples = Integer(1, 1e9, remedy="Give the number of draws.").check(
             n_samples, "n_samples"
@@ -773,7 +810,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         shown, is_1d = dask.example_row(X), True
         if self.__sklearn_is_fitted__():
             shown = self._check_features(shown, reset=False)
-            design, posteriors, is_1d = self._stream.design, self._posteriors(), self._is_1d
+            (stream, posteriors), is_1d = self._read(), self._is_1d
+            design = stream.design
         else:
             design, posteriors, shown = self._prior_state(shown)
         weights, scales = zip(*(p.draw(n_samples, rng) for p in posteriors), strict=True)
@@ -795,12 +833,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         blank = clone(self)
         X = blank._check_features(X, reset=True)
         rows = Rows(X, np.ones((len(X), 1)))
-        if self.target_transformer not in (None, "log"):
+        kind = TARGET_TRANSFORMER.check(self.target_transformer, "target_transformer")
+        if kind is not None and not (isinstance(kind, str) and kind == "log"):
             raise NotFittedError(
                 "This BayesianBasisRegressor has seen no data, to which its target_transformer "
                 "could be fitted. Call fit first, or draw from the prior with 'log' or None."
             )
-        design = replace(blank._fit_design(rows), target=self._fit_target(rows))
+        target = None if kind is None else TargetTransform.fit(kind, rows)
+        design = replace(blank._fit_design(rows), target=target)
         if depends_on_data(design.basis, X):
             raise NotFittedError(
                 "This BayesianBasisRegressor has seen no data, and its basis depends on the data. "
@@ -923,12 +963,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         log_evidence : float
             ``log p(y | X)`` in nats, summed over outputs (Bishop eq. 3.86).
         """
-        check_is_fitted(self)
+        stream, _ = self._read()
         if noise_precision is not None:
             remedy = "Give a positive number, or None for the fitted one."
             Number(1 / LARGEST, remedy=remedy).check(noise_precision, "noise_precision")
-        design, total = self._stream.design, 0.0
-        for index, (posterior, precision) in enumerate(self._outputs()):
+        design, total = stream.design, 0.0
+        statistic, posteriors = stream.read()
+        for index, (posterior, precision) in enumerate(_outputs(posteriors)):
             noise: Any = self.noise_precision if noise_precision is None else noise_precision
             noise = precision if noise == "evidence" else noise
             changes = {"noise_precision": noise}
@@ -940,7 +981,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             if design.fit_intercept and posterior.precision[0] == 0:
                 changes["intercept_precision"] = 0.0
             prior = clone(self).set_params(**changes)._prior(design)
-            one = self._stream.statistic.output(index)
+            one = statistic.output(index)
             total += float(prior.posteriors(one)[0].log_evidence[0])
         return total
 
@@ -971,29 +1012,28 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         array = np.array(values, dtype=np.float64)
         return float(array[0]) if self._is_1d else array
 
-    def _posteriors(self) -> list[Posterior]:
+    def _read(self) -> tuple[Stream, list[Posterior]]:
+        """The stream and its posteriors, read once, so that another thread may add rows."""
         check_is_fitted(self)
+        stream = self._stream
         with np.errstate(all="ignore"):
-            return self._stream.posteriors
+            return stream, stream.posteriors
 
-    def _outputs(self) -> list[tuple[Posterior, float]]:
-        """Posterior and noise precision of each output."""
-        return [(p, float(noise)) for p in self._posteriors() for noise in p.noise_precision]
-
-    def _weights(self) -> FloatArray:
-        """Posterior means, shape (n_outputs, n_weights)."""
-        return np.vstack([posterior.mean.T for posterior in self._posteriors()])
+    def _posteriors(self) -> list[Posterior]:
+        return self._read()[1]
 
     @property
     def coef_(self) -> FloatArray:
         """Posterior mean of the weights."""
-        weights = self._weights()[:, self._stream.design.fit_intercept :]
+        stream, posteriors = self._read()
+        weights = _weights(posteriors)[:, stream.design.fit_intercept :]
         return weights[0, :] if self._is_1d else weights
 
     @property
     def intercept_(self) -> float | FloatArray:
         """Posterior mean of the intercept."""
-        weights, has_one = self._weights(), self._stream.design.fit_intercept
+        stream, posteriors = self._read()
+        weights, has_one = _weights(posteriors), stream.design.fit_intercept
         return self._number_per_output(weights[:, 0] if has_one else np.zeros(len(weights)))
 
     @property
@@ -1005,8 +1045,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     @property
     def prior_precision_(self) -> float | FloatArray:
         """Prior precision of the weights, given or learned."""
-        outputs, prior = self._outputs(), self._stream.prior
-        first = int(self._stream.design.fit_intercept)
+        stream, posteriors = self._read()
+        outputs, prior = _outputs(posteriors), stream.prior
+        first = int(stream.design.fit_intercept)
         if not isinstance(prior.precision, str):
             precision = prior.precision[first:]
             return float(precision[0]) if np.all(precision == precision[0]) else precision.copy()
@@ -1019,7 +1060,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     @property
     def noise_precision_(self) -> float | FloatArray:
         """Noise precision, given or learned."""
-        return self._number_per_output([precision for _, precision in self._outputs()])
+        return self._number_per_output([noise for _, noise in _outputs(self._posteriors())])
 
     @property
     def log_marginal_likelihood_(self) -> float:
@@ -1037,12 +1078,36 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     @property
     def degrees_of_freedom_(self) -> float | FloatArray:
         """Degrees of freedom of the predictive distribution."""
-        return self._number_per_output([posterior.df for posterior, _ in self._outputs()])
+        return self._number_per_output([p.df for p, _ in _outputs(self._posteriors())])
 
     @property
     def n_effective_params_(self) -> float | FloatArray:
         """Effective number of weights that the data determine."""
-        return self._number_per_output([p.n_effective_params for p, _ in self._outputs()])
+        outputs = _outputs(self._posteriors())
+        return self._number_per_output([p.n_effective_params for p, _ in outputs])
+
+
+def _outputs(posteriors: list[Posterior]) -> list[tuple[Posterior, float]]:
+    """Posterior and noise precision of each output."""
+    return [(p, float(noise)) for p in posteriors for noise in p.noise_precision]
+
+
+def _weights(posteriors: list[Posterior]) -> FloatArray:
+    """Posterior means, shape (n_outputs, n_weights)."""
+    return np.vstack([posterior.mean.T for posterior in posteriors])
+
+
+def _predictive(
+    design: Design, posteriors: list[Posterior], X: FloatArray, noise: FloatArray
+) -> Predictive | TransformedPredictive:
+    """Predictive distributions at validated rows X, with relative variances of their noise."""
+    mean, leverage = evaluate_rows(design, _weights(posteriors).T, posteriors, X)
+    n_outputs = [len(posterior.squared_scale) for posterior in posteriors]
+    leverage = np.repeat(leverage, n_outputs, axis=1)
+    scales = np.concatenate([posterior.squared_scale for posterior in posteriors])
+    df = np.repeat([posterior.df for posterior in posteriors], n_outputs)
+    base = Predictive.from_leverage(mean, leverage, scales, df, noise[:, None])
+    return base if design.target is None else TransformedPredictive(base, design.target)
 
 
 def _transform_targets(source: Any, target: TargetTransform | None) -> Any:
@@ -1098,6 +1163,12 @@ def _check_no_covariance(return_cov: bool) -> None:
 def _draw_block(draw: Any, check: Any, seed: int, X: Any, number: npt.NDArray[np.intp]) -> Any:
     """Draws at the rows of a block of dask input; each block has random numbers of its own."""
     return draw(check(X), np.random.default_rng([seed, *number]))
+
+
+def _check_flags(**flags: Any) -> None:
+    """Raise if one of ``flags`` is not a bool: "no" would count as True."""
+    for name, value in flags.items():
+        check_flag(value, name)
 
 
 def _check_noise_scale(value: Any, n_rows: int) -> FloatArray | None:

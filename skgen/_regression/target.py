@@ -21,6 +21,7 @@ from sklearn.utils.validation import has_fit_parameter
 from .._parameters import NONE, Choice, Custom
 from .._schema import TRANSFORMER, array, each, made_of, number, store
 from .._validation import LARGEST, FloatArray, error_message
+from .rows import Rows
 
 POWER_DIGITS = 2  # the data do not determine more, and rounding makes equal fits equal
 STEP = 1e-3  # of the derivative, in standard deviations of z: error (step^4 / 30) of the fifth one
@@ -101,6 +102,11 @@ class YeoJohnson:
 BUILT_IN: dict[str, Any] = {"log": Logarithm, "yeo-johnson": YeoJohnson}
 
 
+def candidates(Y: FloatArray) -> list[str | None]:
+    """The transformations that "auto" compares for targets Y."""
+    return [None, "yeo-johnson", *(["log"] if np.all(Y > 0) else [])]
+
+
 def check_target_transformer(value: Any, name: str) -> Any:
     """Return ``value`` if it is a transformer with an inverse, else raise."""
     if not TRANSFORMER.holds(value, {}) or not hasattr(value, "inverse_transform"):
@@ -111,7 +117,7 @@ def check_target_transformer(value: Any, name: str) -> Any:
 
 TARGET_TRANSFORMER = (
     NONE
-    | Choice(*BUILT_IN)
+    | Choice("auto", *BUILT_IN)
     | Custom(check_target_transformer, lambda value: TRANSFORMER.holds(value, {}))
 )
 """The kind of the parameter that names a transformation of y, or is one."""
@@ -134,9 +140,10 @@ class TargetTransform:
     spreads: FloatArray  # (n_outputs,), standard deviations of z at the fit
 
     @classmethod
-    def fit(cls, kind: Any, Y: FloatArray, weights: FloatArray) -> Self:
-        """Transformers of this ``kind``, fitted to the columns of Y."""
-        Y = np.asarray(Y, dtype=np.float64)
+    def fit(cls, kind: Any, rows: Rows) -> Self:
+        """Transformers of this ``kind``, fitted to the outputs of ``rows``."""
+        Y = np.asarray(rows.Y, dtype=np.float64)
+        weights = np.ones(len(rows)) if rows.weights is None else rows.weights
         transformers, ones = [_fitted(kind, y, weights) for y in Y.T], np.ones(Y.shape[1])
         unsigned = cls(transformers, ones, ones)
         Z = unsigned.transform(Y)

@@ -3,11 +3,13 @@
 import pickle
 from dataclasses import replace
 
+import joblib
 import mpmath
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import skgen
 from skgen import BayesianBasisRegressor, GaussianBasis
 from skgen._regression.conjugate import Statistic, condition
 from skgen._regression.design import QR_ROWS, Design, statistic_of
@@ -188,6 +190,55 @@ def test_pickle_has_buffered_rows_in_the_statistic_and_no_buffer(rows):
     for one in (stream, copy):
         one.buffer(rows[50:60])
         assert_same_statistic(one.statistic, statistic_of(design, rows[:60], "qr"))
+
+
+READ = {
+    "standard deviations": lambda model, X: model.predict(X, return_std=True),
+    "covariances": lambda model, X: model.predict(X, return_cov=True),
+    "intervals": lambda model, X: model.predict_interval(X),
+    "draws": lambda model, X: model.sample_y(X, 2, random_state=0),
+    "densities": lambda model, X: model.log_predictive_density(X, X[:, 0]),
+    "weights": lambda model, X: model.coef_,
+    "precisions": lambda model, X: model.prior_precision_,
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_call_reads_one_state_while_rows_arrive(name, rows, monkeypatch):
+    """Whenever the state was read, the other thread has added a row before it is read again."""
+    X, y = rows.X[:40], rows.Y[:40, 0]
+    model = BayesianBasisRegressor(GaussianBasis(4, domain=[(0, 1)] * 2)).fit(X, y)
+    expected, read_state = READ[name](model, X[:3]), Stream.read
+
+    def read_and_be_overtaken(stream):
+        found = read_state(stream)
+        model.partial_fit(X[:1], 100 + y[:1])
+        return found
+
+    monkeypatch.setattr(Stream, "read", read_and_be_overtaken)
+    assert joblib.hash(READ[name](model, X[:3])) == joblib.hash(expected)
+    monkeypatch.undo()
+    assert model.n_samples_seen_ == 41
+
+
+def test_rows_that_arrive_while_others_are_read_are_not_lost(rows, monkeypatch):
+    design = gaussian_design(rows)
+    stream = empty_stream(design)
+    stream.buffer(rows[:10])
+    append = skgen._regression.stream.append_rows
+    later = iter([rows[10:11]])
+
+    def append_and_be_overtaken(*args):
+        for row in later:
+            stream.buffer(row)
+        return append(*args)
+
+    monkeypatch.setattr(skgen._regression.stream, "append_rows", append_and_be_overtaken)
+    assert stream.read()[0].weight == 10
+    statistic, posteriors = stream.read()
+    assert_same_statistic(statistic, statistic_of(design, rows[:11], "qr"))
+    expected = condition(statistic, np.ones(10), np.zeros(10), np.ones(2))
+    np.testing.assert_allclose(posteriors[0].mean, expected.mean, rtol=1e-11)
 
 
 @pytest.mark.parametrize("forgetting", [1.0, 0.9])

@@ -14,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer, PowerTransformer, Quantil
 import skgen
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
 from skgen._regression.predictive import Predictive, TransformedPredictive
+from skgen._regression.rows import Rows
 from skgen._regression.target import Logarithm, TargetTransform, YeoJohnson, weighted_quantiles
 
 
@@ -158,6 +159,31 @@ def test_the_evidence_finds_the_transformation_that_made_the_data(rng):
         assert abs(found[None] - found["log"]) > (20 if kind else 0)
 
 
+@pytest.mark.parametrize("basis", ["identity", FourierBasis(20, random_state=0)], ids=str)
+@pytest.mark.parametrize("made_by", ["log", "yeo-johnson", None])
+def test_auto_is_the_transformation_of_largest_evidence(made_by, basis, rng):
+    X, weights = rng.uniform(size=(80, 1)), rng.uniform(0.5, 2, size=80)
+    Z = np.column_stack([2 * X[:, 0], 1 - X[:, 0]]) + 0.5 * rng.normal(size=(80, 2))
+    makers = {"log": np.exp, "yeo-johnson": YeoJohnson(0.0, 0.0, 1.0).inverse_transform}
+    Y = makers.get(made_by, lambda z: z)(Z)
+    model = BayesianBasisRegressor(basis, target_transformer="auto").fit(X, Y, weights)
+    kinds = [None, "yeo-johnson", *(["log"] if Y.min() > 0 else [])]
+    each = {kind: clone(model).set_params(target_transformer=kind) for kind in kinds}
+    evidence = {k: m.fit(X, Y, weights).log_marginal_likelihood_ for k, m in each.items()}
+    best = max(evidence, key=evidence.get)
+    assert made_by in (None, best)  # a power near 1 may be as good as none
+    assert model.log_marginal_likelihood_ == evidence[best]
+    assert np.array_equal(model.predict_interval(X), each[best].predict_interval(X))
+    stream = clone(model).partial_fit(X, Y, weights)
+    assert stream.target_transformer_ == each[best].target_transformer_
+
+
+def test_auto_takes_a_first_row_that_determines_nothing():
+    model = BayesianBasisRegressor("identity", prior_precision=0.0, target_transformer="auto")
+    model.partial_fit([[1.0]], [2.0])
+    assert model.partial_fit([[2.0], [3.0]], [3.0, 5.0]).target_transformer_ is None
+
+
 # -- means and standard deviations ----------------------------------------------------------------
 
 
@@ -297,7 +323,7 @@ def test_targets_without_an_interquartile_range_are_fitted(y):
 )
 def test_numerical_derivatives_have_six_digits(transformer, derivative, rng):
     Y = rng.gamma(3.0, size=(50, 2)) + 0.1
-    target = TargetTransform.fit(transformer, Y, np.ones(50))
+    target = TargetTransform.fit(transformer, Rows(Y, Y))
     np.testing.assert_allclose(target.derivative(Y), derivative(Y), rtol=1e-6)
     assert np.all(np.diff(target.transform(np.sort(Y, axis=0)), axis=0) > 0)
 
@@ -335,6 +361,8 @@ def test_draws_from_the_prior_are_transformed():
     assert_digits(model.sample_y([[0.5]], 5, random_state=0), np.exp(draws), 12)
     with pytest.raises(NotFittedError, match="target_transformer"):
         model.set_params(target_transformer="yeo-johnson").sample_y([[0.5]])
+    with pytest.raises(TypeError, match="`target_transformer` must be None"):
+        model.set_params(target_transformer=np.ones(2)).sample_y([[0.5]])
 
 
 INVALID = {
