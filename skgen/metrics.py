@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import mannwhitneyu, norm
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import balanced_accuracy_score, pairwise_distances_chunked, roc_auc_score
 from sklearn.model_selection import train_test_split
@@ -51,7 +52,10 @@ def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLi
     Raises
     ------
     TypeError
-        If the estimator has no predictive distribution.
+        If the estimator has no predictive distribution, such as a regressor without standard
+        deviations, a transformer, or a TransformedTargetRegressor, which returns none.
+    ValueError
+        If standard deviations are not positive and finite, or y has another shape than predictions.
 
     See Also
     --------
@@ -69,18 +73,43 @@ def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLi
     >>> round(float(scores.mean()), 1)
     -5.4
     """
-    X, estimator = transform_before_final(estimator, X), final_estimator(estimator)
-    if hasattr(estimator, "log_predictive_density"):
-        return float(np.mean(estimator.log_predictive_density(X, y)))
+    X, final = transform_before_final(estimator, X), final_estimator(estimator)
+    if hasattr(final, "log_predictive_density"):
+        return float(np.mean(final.log_predictive_density(X, y)))
+    mean, std = _mean_and_std(final, X)
+    targets = np.asarray(y)
+    if targets.size != mean.size or len(targets) != len(mean):
+        raise ValueError(
+            f"`y` must have one number per prediction; got shape {targets.shape} for predictions "
+            f"of shape {mean.shape}. Give the outputs that the estimator was fitted to."
+        )
+    log_density = np.asarray(norm.logpdf(targets.reshape(mean.shape), mean, std))
+    return float(log_density.reshape(len(log_density), -1).sum(axis=1).mean())
+
+
+def _mean_and_std(estimator: Any, X: Any) -> tuple[FloatArray, FloatArray]:
+    """Predictive means and positive standard deviations, or an error that says why there are none.
+
+    TransformedTargetRegressor passes ``return_std`` on, and has an AttributeError when a pair comes
+    back.
+    """
+    name = type(estimator).__name__
     try:
-        mean, std = estimator.predict(X, return_std=True)
-    except TypeError as error:
+        mean, std = (np.asarray(table) for table in estimator.predict(X, return_std=True))
+    except (AttributeError, TypeError) as error:
+        remedy = "Score it with a point score, such as 'r2'."
+        if isinstance(estimator, TransformedTargetRegressor):
+            remedy = "Use BayesianBasisRegressor(target_transformer=...), or a point score."
         raise TypeError(
             "`estimator` must have log_predictive_density(X, y) or predict(X, return_std=True); "
-            f"got {type(estimator).__name__}. Score it with a point score, such as 'r2'."
+            f"got {name}. {remedy}"
         ) from error
-    log_density = norm.logpdf(np.asarray(y), mean, std)
-    return float(log_density.reshape(len(log_density), -1).sum(axis=1).mean())
+    if not (np.isfinite(mean) & (std > 0) & np.isfinite(std)).all():
+        raise ValueError(
+            "`estimator` must predict finite means and positive, finite standard deviations; got "
+            f"{name} with others. A fit without noise has no density: give it some."
+        )
+    return mean, std
 
 
 def frechet_distance(X: npt.ArrayLike, X_generated: npt.ArrayLike) -> float:

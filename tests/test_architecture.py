@@ -30,7 +30,9 @@ WINGS = {
     "likelihoods": ({"_base"}, {"*"}, {""}),
     "priors": ({"_base"}, {"_diagonal_mixture"}, {"*"}, {""}),
     "_regression": (
-        {"", "predictive", "rows"},
+        {"", "rows"},
+        {"target"},
+        {"predictive"},
         {"conjugate"},
         {"precisions", "source", "dask"},
         {"design"},

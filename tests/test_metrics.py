@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 from scipy.spatial.distance import cdist
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
@@ -87,10 +91,50 @@ def test_outputs_add_up(name, data):
     assert together == pytest.approx(sum(apart), rel=1e-9)
 
 
+POINT_ESTIMATORS = {
+    "Ridge": Ridge(),
+    "PCA": PCA(),
+    "MultiOutputRegressor": MultiOutputRegressor(BayesianRidge()),
+    "TransformedTargetRegressor": TransformedTargetRegressor(BayesianBasisRegressor("identity")),
+}
+
+
 @pytest.mark.parametrize("wrap", [lambda e: e, lambda e: make_pipeline(StandardScaler(), e)])
-def test_an_estimator_without_a_predictive_distribution_is_refused(wrap, data):
-    with pytest.raises(TypeError, match=r"estimator.*Ridge"):
-        mean_log_predictive_density(wrap(Ridge()).fit(*data), *data)
+@pytest.mark.parametrize("name", POINT_ESTIMATORS)
+def test_an_estimator_without_a_predictive_distribution_is_refused(name, wrap, data):
+    X, y = data
+    y = y[:, None] if name == "MultiOutputRegressor" else y
+    estimator = wrap(clone(POINT_ESTIMATORS[name])).fit(X, y)
+    with pytest.raises(TypeError, match=rf"`estimator` must have log_predictive.*{name}\. "):
+        mean_log_predictive_density(estimator, X, y)
+
+
+def test_targets_in_one_column_score_as_a_vector(data):
+    X, y = data
+    for estimator in NORMAL.values():
+        column = y[:, None]
+        fitted = estimator.fit(X, column if estimator is NORMAL["ours"] else y)
+        found = mean_log_predictive_density(fitted, X, column)
+        expected = mean_log_predictive_density(estimator.fit(X, y), X, y)
+        assert found == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ValueError, match=r"`y` must have one number per prediction"):
+        mean_log_predictive_density(estimator, X, np.column_stack([y, y]))
+
+
+def test_an_estimator_that_is_certain_is_refused(data):
+    X, y = data
+    process = GaussianProcessRegressor(RBF(1.0, "fixed"), alpha=1e-15, optimizer=None).fit(X, 0 * y)
+    process.predict = lambda X, return_std: (np.zeros(len(X)), np.zeros(len(X)))
+    with pytest.raises(ValueError, match=r"`estimator` must predict .* positive, finite"):
+        mean_log_predictive_density(process, X, y)
+
+
+def test_a_transformed_target_scores_in_its_own_units(data):
+    X, y = data
+    model = BayesianBasisRegressor("identity", target_transformer="log").fit(X, np.exp(y))
+    inside = BayesianBasisRegressor("identity").fit(X, y)
+    expected = mean_log_predictive_density(inside, X, y) - y.mean()
+    assert mean_log_predictive_density(model, X, np.exp(y)) == pytest.approx(expected)
 
 
 def test_a_grid_search_by_the_scorer_finds_the_basis_that_fits(rng):

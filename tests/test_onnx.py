@@ -430,3 +430,9 @@ def test_without_the_extra(package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=r"extra skgen\[onnx\]"):
         register()
+
+
+def test_a_regressor_of_transformed_targets_is_refused():
+    regressor = BayesianBasisRegressor("identity", target_transformer="yeo-johnson").fit(X, y)
+    with pytest.raises(ValueError, match="`estimator` must have target_transformer=None"):
+        to_onnx(regressor, X)

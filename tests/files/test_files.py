@@ -193,6 +193,8 @@ SETTINGS = {
     "no intercept": {"fit_intercept": False, "solver": "qr"},
     "forgetting": {"forgetting": 0.9},
     "numpy's bool": {"fit_intercept": np.bool_(True)},
+    "transformed": {"target_transformer": "yeo-johnson"},
+    "transformed by another": {"target_transformer": StandardScaler()},
 }
 
 
