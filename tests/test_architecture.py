@@ -32,6 +32,7 @@ WINGS = {
     "_regression": (
         {"", "predictive", "rows"},
         {"conjugate"},
+        {"relevance"},
         {"precisions", "source", "dask"},
         {"design"},
         {"stream", "marginal_likelihood", "loo"},
