@@ -34,6 +34,7 @@ WINGS = {
         {"target"},
         {"predictive"},
         {"conjugate"},
+        {"relevance"},
         {"precisions", "source", "dask"},
         {"design"},
         {"stream", "marginal_likelihood", "loo"},
