@@ -94,7 +94,7 @@ class LatentDistribution(ABC):
     -----
     Methods share their arguments: codes ``z`` of shape (..., n_components); ``mean`` and
     ``log_variance`` of q(z | x), each of shape (n_samples, n_components); and standard normal
-    numbers ``noise`` of the same shape.
+    numbers ``noise``, most often of the same shape: one draw per row.
 
     Examples
     --------
@@ -188,20 +188,22 @@ class LatentDistribution(ABC):
         return None
 
     def kl_of_draws(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-        """Estimate the KL divergence by one draw per row.
+        """Estimate the KL divergence by draws.
 
         Parameters
         ----------
-        mean, log_variance, noise : Tensor of shape (n_samples, n_components)
-            Moments of q(z | x), and standard normal numbers.
+        mean, log_variance : Tensor of shape (n_samples, n_components)
+            Moments of q(z | x).
+        noise : Tensor of shape (..., n_samples, n_components)
+            Standard normal numbers.
 
         Returns
         -------
-        kl : Tensor of shape (n_samples, n_components)
+        kl : Tensor of shape (..., n_samples, n_components)
             Terms that add up to log q(z | x) - log p(z): by default an equal share each.
         """
         total = self._log_ratio(mean, log_variance, noise)[..., None]
-        return (total / self.n_components).expand_as(mean)
+        return (total / self.n_components).expand_as(noise)
 
     def mean_kl(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
         """Return the mean over rows of `kl`, or of `kl_of_draws` where `kl` is None.

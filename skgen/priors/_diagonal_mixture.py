@@ -49,14 +49,14 @@ class DiagonalMixture(LatentDistribution):
         return torch.logsumexp(squares + (centered @ scaled.T + constants), -1)
 
     def kl_of_draws(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-        """Estimate the divergence by one draw per row, with terms by the chain rule.
+        """Estimate the divergence by draws, with terms by the chain rule.
 
         That of dimension d is log q(z_d | x) - log p(z_d | z_1 ... z_{d-1}): it is 0 where x says
         nothing of z_d that the dimensions before it do not say.
         """
         std = torch.exp(0.5 * log_variance)
         log_joint: Tensor = self.log_weights  # of component and z_1 ... z_d
-        before, terms = torch.zeros_like(mean[..., 0]), []
+        before, terms = torch.zeros_like(noise[..., 0]), []
         for d, z in enumerate(torch.addcmul(mean, std, noise).unbind(-1)):
             steps = (z[..., None] - self.means[:, d]) * (-self.log_scales[:, d]).exp()
             log_joint = log_joint - 0.5 * steps.square() - self.log_scales[:, d]

@@ -251,7 +251,7 @@ AUTOENCODERS = {
     "bernoulli": SMALL | {"likelihood": "bernoulli"},
     "clipped": SMALL | {"likelihood": Bernoulli(clip=True)},
     "continuous bernoulli": SMALL | {"likelihood": ContinuousBernoulli()},
-    "mixture": SMALL | {"prior": Mixture(3)},
+    "mixture": SMALL | {"prior": Mixture(3), "beta": 0.01, "max_iter": 20},
     "vamp": SMALL | {"prior": "vamp"},
     "flow": SMALL | {"prior": Flow(2, 5)},
     "convolutional": IMAGE,
