@@ -34,7 +34,9 @@ GRID_POINTS = 120
 NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions counts for nothing
 WELL_CONDITIONED = 100
 FEWEST_DF = 4.0  # a Student-t of fewer is next to nothing but tails, once its variance is given
-LOG_ODDS = 1.0  # of precisions of their own, which were asked for, against a common one
+LOG_ODDS = float(
+    np.log(3)
+)  # of one precision per weight, which was asked for, against a common one
 NEGLIGIBLE_SHARE = 1e-10  # probability of a model, below which it counts for nothing
 IRRELEVANT = 1e12  # precision of a weight that is out, over the squared norm of its column
 
