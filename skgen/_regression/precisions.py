@@ -38,6 +38,7 @@ LOG_ODDS = float(
     np.log(3)
 )  # of one precision per weight, which was asked for, against a common one
 NEGLIGIBLE_SHARE = 1e-10  # probability of a model, below which it counts for nothing
+LEAST_ENERGY = 1e-18  # of that of y; below, rounding would choose the weights
 IRRELEVANT = 1e12  # precision of a weight that is out, over the squared norm of its column
 
 DataTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
@@ -220,6 +221,7 @@ class ProjectedData:
         """The choice of one precision per weight."""
         some = _above_rounding(self.factor)
         residual = self.residual + float(self.target[~some] @ self.target[~some])
+        residual += LEAST_ENERGY * float(self.target @ self.target)
         variance = float(-0.5 / noise.slope(common.energy)) / common.precision
         return Problem(
             self.factor[some], self.target[some], residual, noise, common.precision, variance
