@@ -45,6 +45,8 @@ REGRESSORS = {
     # A MinMaxScaler, whose answer does not change when rows are repeated in place of weighted.
     "pipeline": BayesianBasisRegressor(make_pipeline(MinMaxScaler(), LEARNED)),
     "ard": BayesianBasisRegressor(bases.GaussianBasis(10, width="evidence"), prior_precision="ard"),
+    "ard, features": BayesianBasisRegressor("identity", prior_precision="ard"),
+    "ard, fourier": BayesianBasisRegressor(LEARNED, prior_precision="ard"),
     "gamma": BayesianBasisRegressor(LEARNED, noise_precision="gamma"),
     "prior known": BayesianBasisRegressor(LEARNED, prior_precision=2.0),
     "numbers": BayesianBasisRegressor(LEARNED, prior_precision=2.0, noise_precision=25.0),

@@ -22,6 +22,8 @@ from .._validation import FloatArray
 from .predictive import draw_variances, variance_ratio
 
 QR_BLOCK = 16
+SMALLEST_REMAINDER = 1e-13
+"""Share of a column that the first one must leave; a thousand times the rounding of a float."""
 LOG_2PI = float(np.log(2 * np.pi))
 
 
@@ -97,6 +99,20 @@ class Statistic:
             self, targets=self.targets[:, one], residual=self.residual[one],
             log_jacobian=self.log_jacobian[one],
         )  # fmt: skip
+
+    def without_rounding(self) -> Statistic:
+        """The statistic where columns are zero that the first explains but for rounding.
+
+        With a flat prior of the first, the intercept, constant columns have nothing to say. What
+        rounding leaves of them would be taken for a very small column, of a very large weight.
+        """
+        remainder, whole = (np.linalg.norm(self.factor[n:], axis=0) for n in (1, 0))
+        constant = (remainder > 0) & (remainder <= SMALLEST_REMAINDER * whole)
+        if not constant.any():
+            return self
+        factor = self.factor.copy(order="F")
+        factor[1:, constant] = 0.0
+        return replace(self, factor=factor)
 
     @property
     def total(self) -> FloatArray:
@@ -265,7 +281,8 @@ def condition(
         statistic.factor, statistic.targets,
         np.diag(root_precision), np.outer(root_precision * mean, np.ones(n_outputs)), n_columns,
     )  # fmt: skip
-    if condition_number(factor) * n_columns * np.finfo(float).eps > 1:
+    flat = int(precision[0] == 0 and factor[0, 0] != 0 and n_columns > 1)  # rest: about the mean
+    if condition_number(factor[flat:, flat:]) * n_columns * np.finfo(float).eps > 1:
         raise UndeterminedError(
             f"`prior_precision` must be > 0 for weights that the data do not determine; got a flat "
             f"prior, n_samples={statistic.weight:g} by weight, and {n_columns} weights whose "

@@ -85,8 +85,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             default="evidence"
         Prior precision of the weights, at least 0: one number for all, or one per basis function.
         0 is a flat prior, for weights that the data determine. "evidence" learns one precision for
-        all weights. "ard" (automatic relevance determination) learns one per weight, at a local
-        maximum of the evidence; weights of irrelevant basis functions become 0.
+        all weights. "ard" (automatic relevance determination) learns one per weight, with a prior
+        by which few are relevant, at a local maximum of the evidence; the others become their prior
+        mean. Where one precision for all is more probable, or has more evidence, all are equal.
     noise_precision : {"evidence", "gamma"} or float, default="evidence"
         Precision of the noise, in units of 1 / y^2. "evidence" learns it. "gamma" gives it a Gamma
         prior and integrates it out; ``prior_precision`` is then in units of the noise precision,
@@ -181,7 +182,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     prior to noise precision, whose logarithm has a uniform prior; the noise has Jeffreys' prior.
     The predictive Student-t distribution has this variance, and its degrees of freedom are those
     that match the kurtosis of the noise. They are more than 4, or 4 if the kurtosis is infinite.
-    Data that leave fewer than 3 degrees of freedom for the noise count as leaving 3.
+    Data that leave fewer than 3 degrees of freedom for the noise count as leaving 3. With
+    ``prior_precision="ard"`` the average is also over that with one precision for all weights, and
+    over those with one relevant weight more or less.
+
+    Beside a flat intercept, columns of the design matrix that are constant to 1e-13 of their
+    values count as constant: they say nothing of their weights, which keep their prior.
 
     Where both basis and noise are learned, the effective number of basis parameters adds to that of
     the weights, and rows are left out one by one, at the learned parameters and precisions: the

@@ -23,18 +23,22 @@ from scipy.special import softmax
 from .._schema import FLAG, array, exactly, made_of, number, store
 from .._threads import one_blas_thread
 from .._validation import LARGEST, FloatArray
-from .conjugate import Gamma, Posterior, Statistic, condition
+from .conjugate import SMALLEST_REMAINDER, Gamma, Posterior, Statistic, condition
 from .predictive import variance_ratio
 from .relevance import EnergyTerm, Problem, Relevances, search
 
 # Beyond these multiples of the largest eigenvalue of Phi' Phi the prior is nothing or everything.
 SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
+SMALLEST_COLUMN = 1e-150  # below, squares are next to nothing, and their inverses overflow
 GRID_POINTS = 120
 NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions counts for nothing
 WELL_CONDITIONED = 100
 FEWEST_DF = 4.0  # a Student-t of fewer is next to nothing but tails, once its variance is given
-LOG_ODDS = 1.0  # of precisions of their own, which were asked for, against a common one
+LOG_ODDS = float(
+    np.log(3)
+)  # of one precision per weight, which was asked for, against a common one
 NEGLIGIBLE_SHARE = 1e-10  # probability of a model, below which it counts for nothing
+LEAST_ENERGY = 1e-18  # of that of y; below, rounding would choose the weights
 IRRELEVANT = 1e12  # precision of a weight that is out, over the squared norm of its column
 
 DataTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
@@ -125,6 +129,8 @@ class LinearModelSpec:
 
     def _fits(self, statistic: Statistic) -> list[tuple[Posterior, _Average | None]]:
         """Posteriors at the best precisions, and what averages over these."""
+        if self.flat_first or (not isinstance(self.precision, str) and self.precision[0] == 0):
+            statistic = statistic.without_rounding()
         if not isinstance(self.precision, str) and self.noise != "evidence":
             return [(self._given(statistic, self.precision, self.noise), None)]
         fit = self._fit_noise if not isinstance(self.precision, str) else self._fit_precision
@@ -208,12 +214,14 @@ class ProjectedData:
             target, weighting = rotation.T @ target, weighting[order]
         residual = float(statistic.residual[0] + statistic.negligible[0])
         factor = factor[n_flat:, n_flat:] / np.sqrt(weighting[n_flat:])
+        factor[:, np.abs(factor).max(axis=0, initial=0.0) < SMALLEST_COLUMN] = 0.0
         return cls(factor, target[n_flat:], residual, statistic.weight - n_flat)
 
     def problem(self, noise: EnergyTerm, common: _Common) -> Problem:
         """The choice of one precision per weight."""
         some = _above_rounding(self.factor)
         residual = self.residual + float(self.target[~some] @ self.target[~some])
+        residual += LEAST_ENERGY * float(self.target @ self.target)
         variance = float(-0.5 / noise.slope(common.energy)) / common.precision
         return Problem(
             self.factor[some], self.target[some], residual, noise, common.precision, variance
@@ -454,8 +462,10 @@ class _Average:
         rows to the effective number of both: here they grow all by the same factor.
         """
         fit, noise = self.terms(remaining(self.weight, calibration.n_params))
-        variance, square, deviations = self._moments(fit, noise)
-        df = min(degrees_of_freedom(noise.df, square / variance**2), float(calibration.df[0]))
+        variances, shares, deviations = self._moments(fit, noise)
+        variance = float(shares @ variances)
+        own_df = degrees_of_freedom(noise.df, float(shares @ (variances / variance) ** 2))
+        df = min(own_df, float(calibration.df[0]))
         deviations *= np.sqrt(1 + calibration.n_params / max(1.0, posterior.n_effective_params))
         return replace(
             posterior,
@@ -464,20 +474,18 @@ class _Average:
             squared_scale=variance * calibration.std_ratio**2 / variance_ratio(df),
         )
 
-    def _moments(self, fit: DataTerm, noise: NoiseTerm) -> tuple[float, float, FloatArray]:
-        """Mean and mean square of the noise variance, and a root of the weights' covariance."""
+    def _moments(self, fit: DataTerm, noise: NoiseTerm) -> Moments:
+        """Moments of the mixture of all models, the weights' about their mean in the best one."""
         if len(self.models) == 1:
-            variances, shares, root = self.models[0].moments(fit, noise)
-            return float(shares @ variances), float(shares @ variances**2), root
-        variance, square, roots = 0.0, 0.0, []
+            return self.models[0].moments(fit, noise)
+        parts = []
         for model, weight in zip(self.models, self._probabilities(), strict=True):
             if weight > NEGLIGIBLE_SHARE:
                 variances, shares, root = model.moments(fit, noise)
-                variance += weight * float(shares @ variances)
-                square += weight * float(shares @ variances**2)
                 shift = model.mean - self.models[0].mean
-                roots += [np.sqrt(weight) * root, np.sqrt(weight) * shift[:, None]]
-        return variance, square, np.hstack(roots)
+                root = np.sqrt(weight) * np.column_stack([root, shift])
+                parts.append((variances, weight * shares, root))
+        return tuple(np.hstack(part) for part in zip(*parts, strict=True))  # type: ignore[return-value]
 
     def _probabilities(self) -> FloatArray:
         """Posterior probabilities of the models, equal before the data."""
@@ -489,6 +497,7 @@ class _Average:
         deviations = deviations / np.sqrt(self.weighting[proper])[:, None]
         if not proper[0]:  # the intercept, given the other weights
             corner, row = self.statistic.factor[0, 0], self.statistic.factor[:1, 1:]
+            deviations *= self._bounds(deviations)[:, None]
             own = np.zeros((len(proper), 1))
             own[0] = 1 / corner
             deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
@@ -496,6 +505,16 @@ class _Average:
         deviations = np.pad(deviations, ((0, 0), (0, missing)))
         reverse = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
         return np.asfortranarray(reverse.T[::-1, ::-1])
+
+    def _bounds(self, deviations: FloatArray) -> FloatArray:
+        """Factors by which deviations of weights have to shrink, to have no part in rounding.
+
+        Constant columns have the variance of the prior, which may be large because others are
+        small. Where a constant column differs from its value by rounding, this has to be nothing.
+        """
+        constant = ~self.statistic.factor[1:, 1:].any(axis=0)
+        sizes = np.linalg.norm(deviations, axis=1) * np.abs(self.statistic.factor[0, 1:])
+        return np.where(constant, 1 / np.maximum(1.0, SMALLEST_REMAINDER * sizes), 1.0)
 
 
 def degrees_of_freedom(df: float, square: float) -> float:

@@ -68,7 +68,8 @@ class EnergyTerm:
 
     def curvature(self, energy: float) -> float:
         """Second derivative of `value`."""
-        return float(2 * self.slope(energy) ** 2 / self.count)
+        slope = self.slope(energy)
+        return float(2 * slope * slope / self.count)
 
     def best_share(self, explained: FloatArray, rest: FloatArray) -> FloatArray:
         """Shares that the best precision of one weight keeps from being explained by it.
