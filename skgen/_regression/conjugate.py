@@ -31,7 +31,7 @@ class UndeterminedError(ValueError):
 
 @store(
     parameters={
-        "factor": array("n_columns n_columns"),
+        "factor": array("n_factor_rows n_columns"),
         "targets": array("n_columns n_outputs", -FINITE, FINITE),
         "residual": array("n_outputs", 0.0, FINITE),
         "weight": number(0.0, FINITE),
@@ -62,7 +62,19 @@ class Statistic:
     @classmethod
     def _from_record(cls, values: Values) -> Self:
         values.setdefault("log_jacobian", np.zeros(len(values["residual"])))  # of files of 0.1.0
+        factor, (n_columns, _) = values["factor"], values["targets"].shape
+        values["factor"] = np.zeros((n_columns, n_columns), order="F")
+        values["factor"][: len(factor)] = factor
         return cls(**values)
+
+    def _to_record(self) -> Values:
+        """Values without the rows of the factor that are zero below those that are not."""
+        (some,) = np.nonzero(self.factor.any(axis=1))
+        return vars(self) | {"factor": self.factor[: some.max(initial=-1) + 1]}
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        return len(values["factor"]) <= len(values["targets"])
 
     def updated(
         self, Phi: FloatArray, Y: FloatArray, weight: float, log_jacobian: FloatArray | float = 0.0
@@ -131,6 +143,18 @@ def _qr_append(
     return factor, targets, remainder
 
 
+def of_few_rows(
+    Phi: FloatArray, Y: FloatArray, weight: float, log_jacobian: FloatArray
+) -> Statistic:
+    """The statistic of fewer rows than columns, all others of whose factor are zero."""
+    n_rows, n_columns = Phi.shape
+    triangle = np.asarray(np.linalg.qr(np.hstack([Phi, Y]), mode="r"))
+    triangle *= np.where(np.diag(triangle) > 0, -1.0, 1.0)[:, None]  # the signs of `_qr_append`
+    empty = Statistic.empty(n_columns, Y.shape[1])
+    empty.factor[:n_rows], empty.targets[:n_rows] = np.split(triangle, [n_columns], axis=1)
+    return replace(empty, weight=weight, log_jacobian=log_jacobian)
+
+
 def from_gram(
     gram: FloatArray, n_columns: int, weight: float, log_jacobian: FloatArray | float = 0.0
 ) -> Statistic:
@@ -172,7 +196,7 @@ class Gamma:
 @store(
     parameters={
         "mean": array("n_columns n_outputs", -np.inf, np.inf),
-        "root": array("n_columns n_columns", -np.inf, np.inf),
+        "root": array("n_columns n_columns", -np.inf, np.inf) | array("n", -np.inf, np.inf),
         "squared_scale": array("n_outputs", 0.0, np.inf),
         "df": number(0.0, np.inf),
         "precision": array("n_columns", 0.0, np.inf),
@@ -217,7 +241,20 @@ class Posterior:
                 "noise_precision": 1 / variance,
                 "n_effective_params": effective_number_of_weights(root, values["precision"]),
             }
+        if values["root"].ndim == 1:
+            packed, n_columns = values["root"], len(values["mean"])
+            values["root"] = np.zeros((n_columns, n_columns), order="F")
+            values["root"][np.triu_indices(n_columns)] = packed
         return cls(**values)
+
+    def _to_record(self) -> Values:
+        """Values with the upper triangle of the root as a vector."""
+        return vars(self) | {"root": self.root[np.triu_indices(len(self.root))]}
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        n_columns = len(values["mean"])
+        return values["root"].ndim == 2 or len(values["root"]) == n_columns * (n_columns + 1) // 2
 
     @property
     def noise_variance(self) -> FloatArray:
@@ -273,6 +310,7 @@ def condition(
             "fewer basis functions, or a positive `prior_precision`."
         )
     root, _ = lapack.dtrtri(factor)
+    root = with_positive_diagonal(root)
     n_effective = effective_number_of_weights(root, precision)
     # Solved, not multiplied by the inverse: the last digits of ill-conditioned fits are here.
     weights, _ = lapack.dtrtrs(factor, projected)
@@ -305,6 +343,12 @@ def condition(
             noise = 1 / statistic.mean_square
     log_evidence = log_evidence + 0.5 * (n_informative * np.log(noise) - noise * energy)
     return Posterior(weights, root, 1 / noise, np.inf, precision, noise, n_effective, log_evidence)
+
+
+def with_positive_diagonal(root: FloatArray) -> FloatArray:
+    """The triangular root of the same covariance that is unique, so that draws are, too."""
+    root *= np.where(np.diag(root) < 0, -1.0, 1.0)
+    return root
 
 
 def effective_number_of_weights(root: FloatArray, precision: FloatArray) -> float:

@@ -23,7 +23,7 @@ from scipy.special import softmax
 from .._schema import FLAG, array, exactly, made_of, number, store
 from .._threads import one_blas_thread
 from .._validation import LARGEST, FloatArray
-from .conjugate import Gamma, Posterior, Statistic, condition
+from .conjugate import Gamma, Posterior, Statistic, condition, with_positive_diagonal
 from .predictive import variance_ratio
 
 # Beyond these multiples of the largest eigenvalue of Phi' Phi the prior is nothing or everything.
@@ -366,7 +366,7 @@ class _Average:
             own[0] = 1 / corner
             deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
         reverse = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
-        return np.asfortranarray(reverse.T[::-1, ::-1])
+        return with_positive_diagonal(np.asfortranarray(reverse.T[::-1, ::-1]))
 
 
 def degrees_of_freedom(df: float, square: float) -> float:
