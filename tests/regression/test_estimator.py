@@ -990,5 +990,6 @@ def test_a_basis_that_selects_columns_gives_their_indices():
         ValueError, match=r"(?s)`basis` must name columns by index.* in a pipeline\."
     ):
         BayesianBasisRegressor(by_name).fit(frame, y)
+    by_name.set_params(sparse_threshold=0.0)
     pipeline = make_pipeline(by_name, BayesianBasisRegressor("identity")).fit(frame, y)
     np.testing.assert_allclose(pipeline.predict(frame), dense.predict(frame))
