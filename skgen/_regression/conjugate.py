@@ -151,7 +151,10 @@ def of_few_rows(
     triangle = np.asarray(np.linalg.qr(np.hstack([Phi, Y]), mode="r"))
     triangle *= np.where(np.diag(triangle) > 0, -1.0, 1.0)[:, None]  # the signs of `_qr_append`
     empty = Statistic.empty(n_columns, Y.shape[1])
-    empty.factor[:n_rows], empty.targets[:n_rows] = np.split(triangle, [n_columns], axis=1)
+    factor, empty.targets[:n_rows] = np.split(triangle, [n_columns], axis=1)
+    # So that a constant column has zeros here, and not something of which to learn a scale.
+    rounding = n_rows * np.finfo(float).eps * np.linalg.norm(factor, axis=0)
+    empty.factor[:n_rows] = np.where(np.abs(factor) > rounding, factor, 0.0)
     return replace(empty, weight=weight, log_jacobian=log_jacobian)
 
 
@@ -302,15 +305,8 @@ def condition(
         statistic.factor, statistic.targets,
         np.diag(root_precision), np.outer(root_precision * mean, np.ones(n_outputs)), n_columns,
     )  # fmt: skip
-    if condition_number(factor) * n_columns * np.finfo(float).eps > 1:
-        raise UndeterminedError(
-            f"`prior_precision` must be > 0 for weights that the data do not determine; got a flat "
-            f"prior, n_samples={statistic.weight:g} by weight, and {n_columns} weights whose "
-            "columns of the design matrix are linearly dependent to rounding. Give more rows, "
-            "fewer basis functions, or a positive `prior_precision`."
-        )
-    root, _ = lapack.dtrtri(factor)
-    root = with_positive_diagonal(root)
+    _check_determined(factor, statistic)
+    root = with_positive_diagonal(lapack.dtrtri(factor)[0])
     n_effective = effective_number_of_weights(root, precision)
     # Solved, not multiplied by the inverse: the last digits of ill-conditioned fits are here.
     weights, _ = lapack.dtrtrs(factor, projected)
@@ -343,6 +339,18 @@ def condition(
             noise = 1 / statistic.mean_square
     log_evidence = log_evidence + 0.5 * (n_informative * np.log(noise) - noise * energy)
     return Posterior(weights, root, 1 / noise, np.inf, precision, noise, n_effective, log_evidence)
+
+
+def _check_determined(factor: FloatArray, statistic: Statistic) -> None:
+    """Raise if the posterior's triangular factor is singular to rounding."""
+    n_columns = len(factor)
+    if condition_number(factor) * n_columns * np.finfo(float).eps > 1:
+        raise UndeterminedError(
+            f"`prior_precision` must be > 0 for weights that the data do not determine; got a flat "
+            f"prior, n_samples={statistic.weight:g} by weight, and {n_columns} weights whose "
+            "columns of the design matrix are linearly dependent to rounding. Give more rows, "
+            "fewer basis functions, or a positive `prior_precision`."
+        )
 
 
 def with_positive_diagonal(root: FloatArray) -> FloatArray:
