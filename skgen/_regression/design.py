@@ -109,7 +109,7 @@ def statistic_of(design: Design, rows: Rows, solver: str) -> Statistic:
 
 def append_rows(statistic: Statistic, design: Design, rows: Rows) -> Statistic:
     """Statistic of the rows so far and ``rows``, by QR."""
-    if statistic.weight == 0 and len(rows) < design.n_columns:
+    if statistic.weight == 0 and 0 < len(rows) < design.n_columns:
         Phi = rows.scale_by_root_weights(design.rows(rows.X))
         Y = rows.scale_by_root_weights(np.array(rows.Y, dtype=np.float64))
         return _check_finite(of_few_rows(Phi, Y, rows.weight, rows.log_jacobian))
