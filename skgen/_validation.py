@@ -166,7 +166,7 @@ def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
         if found := _non_numeric(dtype):
             raise ValueError(
                 f"`{name}` must hold numbers; got {found}{places[index]}. "
-                f"{remedy or NON_NUMERIC[found][0]}"
+                f"{remedy or _remedy(found, name)}"
             )
     if any(str(dtype).lower() == "object" for dtype in dtypes):
         _check_items(np.asarray(table, dtype=object), name, remedy, places)
@@ -198,6 +198,12 @@ def _non_numeric(dtype: Any) -> str:
     return ""
 
 
+def _remedy(found: str, name: str) -> str:
+    """Return what to do about contents that a table must not have."""
+    is_target = name == "y" and found in ("text", "categories")
+    return "Give numbers; for classes use a classifier." if is_target else NON_NUMERIC[found][0]
+
+
 def _check_items(items: npt.NDArray[Any], name: str, remedy: str, places: list[str]) -> None:
     start = f"`{name}` must hold numbers; got "
     for item, place in zip(items.ravel(), itertools.cycle(places), strict=False):
@@ -205,12 +211,13 @@ def _check_items(items: npt.NDArray[Any], name: str, remedy: str, places: list[s
         if is_text or isinstance(item, DATES):
             found = "text" if is_text else "dates or durations"
             raise ValueError(
-                f"{start}{found}{place} ({short_repr(item)}). {remedy or NON_NUMERIC[found][0]}"
+                f"{start}{found}{place} ({short_repr(item)}). {remedy or _remedy(found, name)}"
             )
         try:
             item is None or float(item)  # None becomes NaN, which scikit-learn reports
         except (TypeError, ValueError, OverflowError) as error:
-            raise TypeError(
+            kind = ValueError if isinstance(error, OverflowError) else TypeError
+            raise kind(
                 f"{start}{short_repr(item)}{place} ({error}). "
                 f"{remedy or 'Give one float per cell.'}"
             ) from error

@@ -179,9 +179,56 @@ def test_predictive_band_is_that_of_predict(regressor, kind):
     wide = display.bands_[0].get_paths()[0].vertices  # 442 rows: normal to three digits
     reach = wide[:, 1].max() - mean.max(), mean.min() - wide[:, 1].min()
     np.testing.assert_allclose(reach, norm.ppf(0.975) * std[[mean.argmax(), mean.argmin()]], 0.02)
-    data = np.column_stack([DIABETES.data["bmi"], DIABETES.target])
-    np.testing.assert_array_equal(display.points_.get_xydata(), data)
+    np.testing.assert_array_equal(display.points_.get_xdata(), DIABETES.data["bmi"])
     assert display.ax_.get_ylabel() == "target"
+
+
+def test_points_are_partial_residuals_where_others_are_held():
+    """Those of a linear model are its term and the residual; 95 % lie in the band of 95 %."""
+    X, y = DIABETES.data, DIABETES.target
+    model = BayesianBasisRegressor("identity").fit(X, y)
+    display = PredictiveDisplay.from_estimator(model, X, y, feature="bmi", held={"age": 30.0})
+    held = X.median().to_numpy().copy()
+    held[0] = 30.0
+    others = np.delete(X.to_numpy() - held, 2, axis=1) @ np.delete(model.coef_, 2)
+    np.testing.assert_allclose(display.points_.get_ydata(), y - others)
+    assert display.points_.get_label() == "partial residuals"
+    legend = display.ax_.get_legend()
+    assert legend.get_title().get_text() == "age = 30.0, others held at medians"
+    low, high = (
+        np.interp(X["bmi"], display.feature_values, f[:, 1]) for f in (display.lower, display.upper)
+    )
+    inside = (low < display.y) & (display.y < high)
+    assert 0.93 < inside.mean() < 0.98
+
+
+def test_points_of_one_feature_are_the_data(rng):
+    model, X, y = line(9, rng)
+    display = PredictiveDisplay.from_estimator(model.fit(X, y), X, y)
+    np.testing.assert_array_equal(display.points_.get_xydata(), np.column_stack([X[:, 0], y]))
+    assert display.points_.get_label() == "data"
+    assert display.ax_.get_legend().get_title().get_text() == ""
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA], ids=str)
+def test_missing_cells_are_not_the_most_frequent(missing):
+    from skgen.plotting._inputs import typical_value
+
+    column = np.array(["a", "b", "b", missing, missing, missing], dtype=object)
+    assert typical_value(column) == "b"
+    assert typical_value(np.array([1.0, np.nan, 5.0, 3.0])) == 3.0
+    assert typical_value(np.array([True, False, True])) is True
+
+
+def test_calibration_of_transformed_targets_is_that_of_the_model_inside():
+    X, y = DIABETES.data, DIABETES.target
+    model = BayesianBasisRegressor("identity", target_transformer="log").fit(X, y)
+    inside = BayesianBasisRegressor("identity").fit(X, np.log(y))
+    found, expected = (
+        CalibrationDisplay.from_estimator(m, X, t) for m, t in ((model, y), (inside, np.log(y)))
+    )
+    np.testing.assert_allclose(found.pit, expected.pit, rtol=1e-9)
+    PredictiveDisplay.from_estimator(model, X, y, feature="bmi")
 
 
 def test_few_rows_have_the_wide_bands_of_student(rng):

@@ -33,7 +33,7 @@ class UndeterminedError(ValueError):
 
 @store(
     parameters={
-        "factor": array("n_columns n_columns"),
+        "factor": array("n_factor_rows n_columns"),
         "targets": array("n_columns n_outputs", -FINITE, FINITE),
         "residual": array("n_outputs", 0.0, FINITE),
         "weight": number(0.0, FINITE),
@@ -64,7 +64,19 @@ class Statistic:
     @classmethod
     def _from_record(cls, values: Values) -> Self:
         values.setdefault("log_jacobian", np.zeros(len(values["residual"])))  # of files of 0.1.0
+        factor, (n_columns, _) = values["factor"], values["targets"].shape
+        values["factor"] = np.zeros((n_columns, n_columns), order="F")
+        values["factor"][: len(factor)] = factor
         return cls(**values)
+
+    def _to_record(self) -> Values:
+        """Values without the rows of the factor that are zero below those that are not."""
+        (some,) = np.nonzero(self.factor.any(axis=1))
+        return vars(self) | {"factor": self.factor[: some.max(initial=-1) + 1]}
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        return len(values["factor"]) <= len(values["targets"])
 
     def updated(
         self, Phi: FloatArray, Y: FloatArray, weight: float, log_jacobian: FloatArray | float = 0.0
@@ -147,6 +159,21 @@ def _qr_append(
     return factor, targets, remainder
 
 
+def of_few_rows(
+    Phi: FloatArray, Y: FloatArray, weight: float, log_jacobian: FloatArray
+) -> Statistic:
+    """The statistic of fewer rows than columns, all others of whose factor are zero."""
+    n_rows, n_columns = Phi.shape
+    triangle = np.asarray(np.linalg.qr(np.hstack([Phi, Y]), mode="r"))
+    triangle *= np.where(np.diag(triangle) > 0, -1.0, 1.0)[:, None]  # the signs of `_qr_append`
+    empty = Statistic.empty(n_columns, Y.shape[1])
+    factor, empty.targets[:n_rows] = np.split(triangle, [n_columns], axis=1)
+    # So that a constant column has zeros here, and not something of which to learn a scale.
+    rounding = n_rows * np.finfo(float).eps * np.linalg.norm(factor, axis=0)
+    empty.factor[:n_rows] = np.where(np.abs(factor) > rounding, factor, 0.0)
+    return replace(empty, weight=weight, log_jacobian=log_jacobian)
+
+
 def from_gram(
     gram: FloatArray, n_columns: int, weight: float, log_jacobian: FloatArray | float = 0.0
 ) -> Statistic:
@@ -188,7 +215,7 @@ class Gamma:
 @store(
     parameters={
         "mean": array("n_columns n_outputs", -np.inf, np.inf),
-        "root": array("n_columns n_columns", -np.inf, np.inf),
+        "root": array("n_columns n_columns", -np.inf, np.inf) | array("n", -np.inf, np.inf),
         "squared_scale": array("n_outputs", 0.0, np.inf),
         "df": number(0.0, np.inf),
         "precision": array("n_columns", 0.0, np.inf),
@@ -233,7 +260,20 @@ class Posterior:
                 "noise_precision": 1 / variance,
                 "n_effective_params": effective_number_of_weights(root, values["precision"]),
             }
+        if values["root"].ndim == 1:
+            packed, n_columns = values["root"], len(values["mean"])
+            values["root"] = np.zeros((n_columns, n_columns), order="F")
+            values["root"][np.triu_indices(n_columns)] = packed
         return cls(**values)
+
+    def _to_record(self) -> Values:
+        """Values with the upper triangle of the root as a vector."""
+        return vars(self) | {"root": self.root[np.triu_indices(len(self.root))]}
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        n_columns = len(values["mean"])
+        return values["root"].ndim == 2 or len(values["root"]) == n_columns * (n_columns + 1) // 2
 
     @property
     def noise_variance(self) -> FloatArray:
@@ -282,14 +322,8 @@ def condition(
         np.diag(root_precision), np.outer(root_precision * mean, np.ones(n_outputs)), n_columns,
     )  # fmt: skip
     flat = int(precision[0] == 0 and factor[0, 0] != 0 and n_columns > 1)  # rest: about the mean
-    if condition_number(factor[flat:, flat:]) * n_columns * np.finfo(float).eps > 1:
-        raise UndeterminedError(
-            f"`prior_precision` must be > 0 for weights that the data do not determine; got a flat "
-            f"prior, n_samples={statistic.weight:g} by weight, and {n_columns} weights whose "
-            "columns of the design matrix are linearly dependent to rounding. Give more rows, "
-            "fewer basis functions, or a positive `prior_precision`."
-        )
-    root, _ = lapack.dtrtri(factor)
+    _check_determined(factor[flat:, flat:], statistic)
+    root = with_positive_diagonal(lapack.dtrtri(factor)[0])
     n_effective = effective_number_of_weights(root, precision)
     # Solved, not multiplied by the inverse: the last digits of ill-conditioned fits are here.
     weights, _ = lapack.dtrtrs(factor, projected)
@@ -322,6 +356,24 @@ def condition(
             noise = 1 / statistic.mean_square
     log_evidence = log_evidence + 0.5 * (n_informative * np.log(noise) - noise * energy)
     return Posterior(weights, root, 1 / noise, np.inf, precision, noise, n_effective, log_evidence)
+
+
+def _check_determined(factor: FloatArray, statistic: Statistic) -> None:
+    """Raise if the posterior's triangular factor is singular to rounding."""
+    n_columns = len(factor)
+    if condition_number(factor) * n_columns * np.finfo(float).eps > 1:
+        raise UndeterminedError(
+            f"`prior_precision` must be > 0 for weights that the data do not determine; got a flat "
+            f"prior, n_samples={statistic.weight:g} by weight, and {n_columns} weights whose "
+            "columns of the design matrix are linearly dependent to rounding. Give more rows, "
+            "fewer basis functions, or a positive `prior_precision`."
+        )
+
+
+def with_positive_diagonal(root: FloatArray) -> FloatArray:
+    """The triangular root of the same covariance that is unique, so that draws are, too."""
+    root *= np.where(np.diag(root) < 0, -1.0, 1.0)
+    return root
 
 
 def effective_number_of_weights(root: FloatArray, precision: FloatArray) -> float:

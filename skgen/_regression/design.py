@@ -11,7 +11,7 @@ from .._schema import FLAG, NONE, TRANSFORMER, integer, made_of, store
 from .._threads import BLOCK_ROWS, map_in_threads, row_blocks
 from .._validation import LARGEST, FloatArray
 from ..bases._base import evaluate
-from .conjugate import Posterior, Statistic, condition_number, from_gram
+from .conjugate import Posterior, Statistic, condition_number, from_gram, of_few_rows
 from .precisions import LooCalibration
 from .rows import Rows, check_not_empty
 from .source import Source
@@ -109,6 +109,10 @@ def statistic_of(design: Design, rows: Rows, solver: str) -> Statistic:
 
 def append_rows(statistic: Statistic, design: Design, rows: Rows) -> Statistic:
     """Statistic of the rows so far and ``rows``, by QR."""
+    if statistic.weight == 0 and 0 < len(rows) < design.n_columns:
+        Phi = rows.scale_by_root_weights(design.rows(rows.X))
+        Y = rows.scale_by_root_weights(np.array(rows.Y, dtype=np.float64))
+        return _check_finite(of_few_rows(Phi, Y, rows.weight, rows.log_jacobian))
     for start in range(0, len(rows), QR_ROWS):
         block = rows[start : start + QR_ROWS]
         Phi = block.scale_by_root_weights(design.rows(block.X))

@@ -528,7 +528,17 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _fit_design(self, source: Source) -> Design:
         p = check_parameters(self)
         basis = resolve_basis(p.basis, source.n_features)
-        return Design.of(basis, source.fit_basis(basis), p.fit_intercept)
+        try:
+            row = source.fit_basis(basis)
+        except ValueError as error:
+            if "only supported for dataframes" not in str(error):
+                raise
+            raise ValueError(
+                "`basis` must name columns by index, because it is fitted to arrays; got "
+                f"{short_repr(basis)} with names. Give indices, or put it before the regressor in "
+                "a pipeline."
+            ) from error
+        return Design.of(basis, row, p.fit_intercept)
 
     def _empty_stream(self, source: Source) -> Stream:
         """Stream without rows, what it has to learn fitted to ``source``."""
@@ -946,9 +956,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         score : float
             1 minus the mean squared error over the variance of y.
         """
-        if not dask.is_dask(X, y, sample_weight):
-            return float(super().score(X, y, sample_weight))
         rows: Any = self._check_data(X, y, sample_weight, reset=False)
+        if isinstance(rows, Rows):
+            return float(super().score(X, y, sample_weight))
         return dask.r2_score(rows, self._copy_for_blocks(X))
 
     def log_marginal_likelihood(

@@ -23,7 +23,14 @@ from scipy.special import softmax
 from .._schema import FLAG, array, exactly, made_of, number, store
 from .._threads import one_blas_thread
 from .._validation import LARGEST, FloatArray
-from .conjugate import SMALLEST_REMAINDER, Gamma, Posterior, Statistic, condition
+from .conjugate import (
+    SMALLEST_REMAINDER,
+    Gamma,
+    Posterior,
+    Statistic,
+    condition,
+    with_positive_diagonal,
+)
 from .predictive import variance_ratio
 from .relevance import EnergyTerm, Problem, Relevances, search
 
@@ -504,7 +511,7 @@ class _Average:
         missing = max(0, len(deviations) - deviations.shape[1])
         deviations = np.pad(deviations, ((0, 0), (0, missing)))
         reverse = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
-        return np.asfortranarray(reverse.T[::-1, ::-1])
+        return with_positive_diagonal(np.asfortranarray(reverse.T[::-1, ::-1]))
 
     def _bounds(self, deviations: FloatArray) -> FloatArray:
         """Factors by which deviations of weights have to shrink, to have no part in rounding.

@@ -1,5 +1,6 @@
 """Inputs of displays: steps of pipelines, predictions, rows along one feature, and checks."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -112,18 +113,28 @@ def find_column(names: list[Any], feature: Any, name: str) -> Any:
 
 
 def typical_value(column: npt.NDArray[Any]) -> Any:
-    """Median of a numeric column, most frequent value of another."""
+    """Median of a numeric column, most frequent value of another; missing cells do not count."""
     if np.issubdtype(column.dtype, np.number):
-        return np.median(column)
-    values, counts = np.unique(column.astype(object), return_counts=True)
-    return values[np.argmax(counts)]
+        return np.nanmedian(column)
+    counts = Counter(value for value in column.tolist() if not _is_missing(value))
+    return max(counts, key=lambda value: (counts[value], str(value)), default=None)
+
+
+def _is_missing(value: Any) -> bool:
+    """Return True for None, NaN, and what pandas has for a missing cell."""
+    is_nan = isinstance(value, float) and np.isnan(value)
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
 
 
 def rows_along(
     estimator: Any, X: Any, y: Any, feature: Any, grid: npt.ArrayLike | None,
-    held: dict[Any, Any] | None, target: int,
+    held: dict[Any, Any] | None, target: int, partial: bool = False,
 ) -> tuple[Any, dict[str, Any]]:  # fmt: skip
-    """Rows along one feature, as the last step sees them, and a display's fields of the data."""
+    """Rows along one feature, as the last step sees them, and a display's fields of the data.
+
+    With ``partial``, where other features are held, targets become partial residuals: what the
+    model leaves of them, about its mean where the others are held.
+    """
     columns = as_columns(X)
     name = find_column(list(columns), feature, "feature")
     data = np.asarray(columns[name], dtype=float)
@@ -133,15 +144,36 @@ def rows_along(
         values = check_vector(values, "grid", values.shape, remedy="Give values of the feature.")
     rows = {key: typical_value(column) for key, column in columns.items() if key != name}
     rows |= {find_column(list(columns), key, "held"): value for key, value in (held or {}).items()}
-    rows[name] = values
-    table = {key: np.full(values.shape, rows[key]) for key in columns}
-    if hasattr(X, "columns"):
-        made, label = type(X)(table), str(name)
-    else:
-        label = f"$x_{{{name}}}$" if len(columns) > 1 else "x"
-        made = np.column_stack([*table.values()])
-    fields = {"feature_values": values, "x": data, "feature_name": label}
-    return transform_before_final(estimator, made), fields | select_target(y, target)
+
+    def at(feature_values: Any) -> Any:
+        rows[name] = feature_values
+        table = {key: np.full(len(feature_values), rows[key]) for key in columns}
+        made = type(X)(table) if hasattr(X, "columns") else np.column_stack([*table.values()])
+        return transform_before_final(estimator, made)
+
+    fields: dict[str, Any] = {"feature_values": values, "x": data, "feature_name": str(name)}
+    if not hasattr(X, "columns"):
+        fields["feature_name"] = f"$x_{{{name}}}$" if len(columns) > 1 else "x"
+    fields |= select_target(y, target)
+    if partial and len(columns) > 1:
+        fields["held"] = _describe_held(held)
+        if y is not None:
+            fields["y"] = fields["y"] + _shift_to_slice(estimator, X, at(data), target)
+    return at(values), fields
+
+
+def _shift_to_slice(estimator: Any, X: Any, rows: Any, target: int) -> FloatArray:
+    """Means at ``rows``, which the last step sees, less those at the rows of X."""
+    model = final_estimator(estimator)
+    means = (model.predict(each) for each in (rows, transform_before_final(estimator, X)))
+    held, own = (select_output(np.asarray(mean)[..., None], target)[:, 0] for mean in means)
+    return np.asarray(held - own)
+
+
+def _describe_held(held: dict[Any, Any] | None) -> str:
+    """Return a legend's title that says at which values other features are held."""
+    given = [f"{key} = {value}" for key, value in (held or {}).items()]
+    return ", ".join([*given, "others held at medians"])
 
 
 def select_target(y: Any, target: int) -> dict[str, Any]:

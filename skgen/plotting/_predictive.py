@@ -15,6 +15,10 @@ from ._drawing import COLORS, draw_data, panels
 class PredictiveDisplay:
     """Predictive mean and intervals along one feature, with data and functions drawn.
 
+    Of several features, the others are held at values that the legend gives, and the points are
+    partial residuals: the target less the mean at its own row, plus the mean at the same value of
+    the feature where the others are held. The band then covers about as many as it says.
+
     Works with any regressor that has ``predict_quantiles``, or ``predict(X, return_std=True)`` for
     normal distributions; draws need ``sample_y``. Make it by `from_estimator`.
 
@@ -31,6 +35,8 @@ class PredictiveDisplay:
     draws : ndarray of shape (n_values, n_draws), default=None
         Functions drawn.
     {data}
+    held : str, default=""
+        Values at which other features are held; the targets are then partial residuals.
 
     Attributes
     ----------
@@ -42,7 +48,7 @@ class PredictiveDisplay:
     draws_ : list of matplotlib Line2D
         The functions drawn.
     points_ : matplotlib Line2D or None
-        The data.
+        The data, or partial residuals.
 
     See Also
     --------
@@ -71,6 +77,7 @@ class PredictiveDisplay:
     y: FloatArray | None = None
     feature_name: str = "x"
     target_name: str = "y"
+    held: str = ""
 
     @classmethod
     def from_estimator(
@@ -100,7 +107,7 @@ class PredictiveDisplay:
         n_draws = check_number(n_draws, "n_draws", low=0, integer=True, remedy=remedy)
         levels = inputs.check_coverage(coverage)
         model = inputs.final_step(estimator, "sample_y" if n_draws else "predict")
-        rows, data = inputs.rows_along(estimator, X, y, feature, grid, held, target)
+        rows, data = inputs.rows_along(estimator, X, y, feature, grid, held, target, True)
         ends = np.concatenate([1 - levels, 1 + levels]) / 2
         mean, quantiles = inputs.predict_with_quantiles(model, rows, ends, target)
         lower, upper = np.split(quantiles, 2, axis=1)
@@ -144,7 +151,8 @@ class PredictiveDisplay:
             self.draws_[0].set_label("draws")
         style = {"color": COLORS[0], "lw": 2, "label": "mean", **(line_kw or {})}
         (self.mean_,) = self.ax_.plot(values, self.mean, **style)
-        self.points_ = draw_data(self.ax_, self.x, self.y, scatter_kw)
+        label = {"label": "partial residuals" if self.held else "data"}
+        self.points_ = draw_data(self.ax_, self.x, self.y, label | (scatter_kw or {}))
         self.ax_.set(xlabel=self.feature_name, ylabel=self.target_name)
-        self.ax_.legend(fontsize="small")
+        self.ax_.legend(fontsize="small", title=self.held or None, title_fontsize="small")
         return self

@@ -198,6 +198,21 @@ SETTINGS = {
 }
 
 
+@pytest.mark.parametrize("outputs", [(), (2,)])
+def test_a_file_has_what_few_rows_determine(outputs, rng, path):
+    """The rows of the statistic's factor, and one triangle of the root of the covariance."""
+    X, y = rng.normal(size=(40, 3)), rng.normal(size=(40, *outputs))
+    basis = FourierBasis(300, length_scale=1.0, random_state=0)
+    model = BayesianBasisRegressor(basis, noise_precision=1.0, prior_precision=1.0).fit(X, y)
+    arrived = through_file(model, path)
+    n_weights = len(model._stream.statistic.factor)
+    numbers = 40 * n_weights + n_weights * (n_weights + 1) / 2
+    assert path.stat().st_size < 8 * numbers + 60_000  # bases, means and names
+    assert_same_model(arrived, model, X)
+    assert np.array_equal(arrived._stream.statistic.factor, model._stream.statistic.factor)
+    assert_same_model(arrived.partial_fit(X, y), model.partial_fit(X, y), X)
+
+
 @pytest.mark.parametrize("outputs", [(), (1,), (2,)])
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_a_regressor_with_any_option_comes_back(settings, outputs, data, rng, path):

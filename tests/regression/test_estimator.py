@@ -18,6 +18,7 @@ import pytest
 from conftest import assert_digits
 from scipy import integrate, optimize, stats
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -27,6 +28,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     PolynomialFeatures,
     SplineTransformer,
     StandardScaler,
@@ -952,3 +954,44 @@ def test_fit_and_predict_stay_within_64_megabytes_above_the_input():
     fit, predict = map(float, done.stdout.split())
     assert fit < 64
     assert predict < 64
+
+
+# -- messages -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("y", [[10**400] * 5, np.full(5, 1e300), list("abcde"), None], ids=str)
+def test_a_score_of_targets_that_no_fit_would_take_is_refused(y):
+    X = np.arange(5.0)[:, None]
+    model = BayesianBasisRegressor("identity").fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="`y` must"):
+        model.score(X, y)
+
+
+def test_classes_are_not_to_be_encoded():
+    frame = pd.DataFrame({"size": np.arange(5.0), "kind": list("ababa")})
+    model = BayesianBasisRegressor("identity")
+    with pytest.raises(ValueError, match=r"`y` must hold numbers; got text.* use a classifier\."):
+        model.fit(frame[["size"]], frame["kind"])
+    with pytest.raises(ValueError, match=r"`X` .* text in column 'kind'\. .*OneHotEncoder"):
+        model.fit(frame, frame["size"])
+
+
+def test_a_basis_that_selects_columns_gives_their_indices():
+    """A sparse result is as good as a dense one; names are there in a pipeline."""
+    frame = pd.DataFrame({"a": np.linspace(0, 1, 30), "b": np.linspace(2, 5, 30) ** 2})
+    y = np.sin(3 * frame["a"].to_numpy())
+    bins = KBinsDiscretizer(4, quantile_method="averaged_inverted_cdf")
+    by_name, by_index = (
+        ColumnTransformer([("bins", bins, columns)], remainder="passthrough", sparse_threshold=1.0)
+        for columns in (["a"], [0])
+    )
+    sparse = BayesianBasisRegressor(by_index).fit(frame, y)
+    dense = BayesianBasisRegressor(clone(by_index).set_params(sparse_threshold=0.0)).fit(frame, y)
+    assert np.array_equal(sparse.predict(frame), dense.predict(frame))
+    with pytest.raises(
+        ValueError, match=r"(?s)`basis` must name columns by index.* in a pipeline\."
+    ):
+        BayesianBasisRegressor(by_name).fit(frame, y)
+    by_name.set_params(sparse_threshold=0.0)
+    pipeline = make_pipeline(by_name, BayesianBasisRegressor("identity")).fit(frame, y)
+    np.testing.assert_allclose(pipeline.predict(frame), dense.predict(frame))

@@ -43,6 +43,7 @@ def answers(model, X, Y, scale):
         "function": model.predict(X, return_std=True, observation_noise=False)[1],
         "interval": model.predict_interval(X, noise_scale=scale),
         "density": model.log_predictive_density(X, Y, noise_scale=scale),
+        "draws": model.sample_y(X, 3, random_state=0, noise_scale=scale),
         "evidence": model.log_marginal_likelihood_,
     }
 

@@ -106,6 +106,24 @@ def test_quantiles_of_another_type_are_refused(quantiles, rows):
         model.predict_quantiles(X, quantiles)
 
 
+FLAGS = [
+    ("predict", "return_std"), ("predict", "return_cov"), ("predict", "observation_noise"),
+    ("predict_interval", "observation_noise"), ("sample_y", "observation_noise"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["no", "", 1, None, 0.0, [True]], ids=str)
+@pytest.mark.parametrize(("method", "flag"), FLAGS)
+def test_flags_are_bools(method, flag, value, rows):
+    X, Y = rows
+    model = BayesianBasisRegressor("identity").fit(X, Y)
+    with pytest.raises(TypeError, match=f"`{flag}` must be a bool; got"):
+        getattr(model, method)(X, **{flag: value})
+    assert np.array_equal(
+        model.predict(X, return_std=np.bool_(True))[1], model.predict(X, return_std=True)[1]
+    )
+
+
 @pytest.mark.parametrize("coverage", [0.0, 1.0, 2.0, -1])
 def test_invalid_coverage_is_refused(coverage, rows):
     X, Y = rows
