@@ -3,10 +3,12 @@
 A learnable basis has, once fitted, an attribute ``theta_``, its free parameters as an ndarray that
 can be read and set, and a method ``vjp(X, Phi, gradient)``, the gradient by ``theta_`` of
 ``sum(gradient * Phi)``. The evidence is maximized by these and by the ratio of prior to noise
-precision, with L-BFGS. Each parameter has a normal prior with mean at its start and standard
-deviation 1. For the logarithm of a length scale, a factor of three is then plausible and a factor
-of a hundred is not.
+precision, with L-BFGS from several starts. Each parameter has a normal prior with mean at its
+fitted value and standard deviation 1. For the logarithm of a length scale, a factor of three is
+then plausible and a factor of a hundred is not.
 """
+
+from __future__ import annotations
 
 from dataclasses import replace
 
@@ -26,7 +28,10 @@ from .source import Source
 
 MAX_ITER = 40
 TOLERANCE = 1e-6  # relative to the gain so far
-THETA_RANGE, LOG_RATIO_RANGE = 5.0, 15.0  # distances from the start
+PILOT_ROWS, PILOT_STEPS = 250, 15  # of the search from each start
+SHIFTS = (0.0, -2.0, 1.5)  # of all basis parameters at the starts
+RATIO_OFFSETS = (3.0, 0.0, -5.0, -10.0, -15.0)  # of the log ratio there
+THETA_RANGE, LOG_RATIO_RANGE = 5.0, 20.0  # distances from the start
 SIGNAL_TO_NOISE = 20.0  # ratio of variances at the start
 
 Fit = tuple[Statistic, list[Posterior]]
@@ -48,7 +53,10 @@ def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Desig
     start, (statistic, posteriors) = basis.theta_, _fit_weights(final, rows, prior)
     # The search uses the kernel or other random functions than the basis, to avoid fitting length
     # scales to one draw. So the result is compared with the start on the basis itself.
-    basis.theta_ = maximize_evidence(make_objective(final, rows, prior), start, posteriors)
+    few = rows.select(PILOT_ROWS)
+    tables = [rows] if len(few) == len(rows) else [few, rows]
+    objectives = [make_objective(final, table, prior) for table in tables]
+    basis.theta_ = maximize_evidence(objectives, start, posteriors)
     found = _fit_weights(final, rows, prior)
     if _log_evidence(found[1]) > _log_evidence(posteriors):
         statistic, posteriors = found
@@ -82,33 +90,73 @@ def merge_duplicates(rows: Rows) -> Rows:
 
 
 def maximize_evidence(
-    objective: Objective, start: FloatArray, posteriors: list[Posterior]
+    objectives: list[Objective], start: FloatArray, posteriors: list[Posterior]
 ) -> FloatArray:
-    """Basis parameters of largest evidence times prior, by L-BFGS from ``start``."""
-    log_ratio = _init_log_ratio(objective, start, posteriors)
-    radius = LOG_RATIO_RANGE if objective.is_ratio_free else 0.0
-    bounds = [(value - THETA_RANGE, value + THETA_RANGE) for value in start]
-    bounds.append((log_ratio - radius, log_ratio + radius))
-    reference, gradient = objective.evaluate(start, log_ratio)
-    unit = max(1.0, float(np.linalg.norm(gradient)))
+    """Basis parameters of largest evidence times prior.
 
-    def loss(position: FloatArray) -> tuple[float, FloatArray]:
-        """Negative gain over the start, in units of the norm of the first gradient.
+    The evidence has several maxima. So the search with the last objective, that of all rows, is
+    repeated if the first one, that of few rows, leads from other starts to a better place.
+    """
+    log_ratio = _init_log_ratio(objectives[0], start, posteriors)
+    pilot, final = (Ascent(objectives[index], start, log_ratio) for index in (0, -1))
+    loss, position = final.climb(final.center, MAX_ITER)
+    others = [pilot.climb(other, PILOT_STEPS)[1] for other in _starting_points(pilot)]
+    better = min(others, key=lambda other: final.loss(other)[0])
+    if final.loss(better)[0] < loss:
+        _, position = final.climb(better, MAX_ITER)
+    return position[:-1]
 
-        The gain, because the tolerance is relative and the value depends on the unit of y. In
-        these units the first step has length 1. Without them it would lead to a corner of the
-        bounds, where the search may stay.
-        """
-        value, gradient = objective.evaluate(position[:-1], position[-1])
-        offset = position[:-1] - start
+
+def _starting_points(ascent: Ascent) -> list[FloatArray]:
+    """Positions at several scales of the basis, each with the best of several precision ratios."""
+    offsets = RATIO_OFFSETS if ascent.objective.is_ratio_free else (0.0,)
+    points = []
+    for shift in SHIFTS:
+        position = np.append(ascent.center[:-1] + shift, ascent.center[-1])
+        last = np.arange(len(position)) == len(position) - 1
+        trials = [position + offset * last for offset in offsets]
+        points.append(min(trials, key=lambda trial: ascent.loss(trial)[0]))
+    return points
+
+
+class Ascent:
+    """Search for the maximum of the log evidence plus the log prior of the basis parameters.
+
+    A position holds the basis parameters, followed by the log ratio of precisions.
+    """
+
+    def __init__(self, objective: Objective, start: FloatArray, log_ratio: float) -> None:
+        self.objective, self.center = objective, np.append(start, log_ratio)
+        radius = np.full(len(self.center), THETA_RANGE)
+        radius[-1] = LOG_RATIO_RANGE if objective.is_ratio_free else 0.0
+        self.bounds = list(zip(self.center - radius, self.center + radius, strict=True))
+
+    def loss(self, position: FloatArray) -> tuple[float, FloatArray]:
+        """Negative log evidence plus log prior, and its gradient."""
+        value, gradient = self.objective.evaluate(position[:-1], position[-1])
+        offset = position[:-1] - self.center[:-1]
         gradient[:-1] -= offset
-        return (0.5 * float(offset @ offset) - (value - reference)) / unit, -gradient / unit
+        return 0.5 * float(offset @ offset) - value, -gradient
 
-    found = minimize(
-        loss, np.append(start, log_ratio), jac=True, method="L-BFGS-B", bounds=bounds,
-        options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOLERANCE, "gtol": 1e-6},
-    )  # fmt: skip
-    return np.asarray(found.x[:-1])
+    def climb(self, position: FloatArray, n_steps: int) -> tuple[float, FloatArray]:
+        """Least loss that L-BFGS reaches from ``position``, and its position.
+
+        L-BFGS is given the gain so far, because its tolerance is relative and the value depends on
+        the unit of y. In units of the norm of the first gradient, the first step has length 1.
+        Without them it would lead to a corner of the bounds, where the search may stay.
+        """
+        reference, gradient = self.loss(position)
+        unit = max(1.0, float(np.linalg.norm(gradient)))
+
+        def gain(position: FloatArray) -> tuple[float, FloatArray]:
+            value, gradient = self.loss(position)
+            return (value - reference) / unit, gradient / unit
+
+        found = minimize(
+            gain, position, jac=True, method="L-BFGS-B", bounds=self.bounds,
+            options={"maxiter": n_steps, "maxcor": 20, "ftol": TOLERANCE, "gtol": 1e-6},
+        )  # fmt: skip
+        return reference + unit * float(found.fun), np.asarray(found.x)
 
 
 def _init_log_ratio(objective: Objective, start: FloatArray, posteriors: list[Posterior]) -> float:
