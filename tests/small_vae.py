@@ -10,8 +10,8 @@ from torch import nn
 from skgen._autoencoder.model import VAE, Architecture
 from skgen.likelihoods import PARTS
 from skgen.networks import MLP
-from skgen.priors import StandardNormal
-from skgen.priors._base import LatentDistribution
+from skgen.priors import Flow, LatentDistribution, Mixture, StandardNormal
+from skgen.priors._mixture import STEP
 
 N_FEATURES, N_ROWS = 3, 4
 FEW = 4.5
@@ -69,12 +69,18 @@ def build_vae(encoder, decoder, likelihood, n_features, n_components, *, prior=N
     return VAE(Architecture(encoder, decoder, likelihood, prior, n_features, n_components, **more))
 
 
+def unit(prior):
+    """Unit of a prior's parameters."""
+    return STEP if isinstance(prior, Mixture) else 2 if isinstance(prior, Flow) else 1
+
+
 def random_vae(rng, likelihood, n_components, **more):
     """A VAE whose q is wide, so that importance weights have a finite variance."""
     vae = build_vae(BODY, BODY, likelihood, N_FEATURES, n_components, **more).double()
     with torch.no_grad():
         for name, parameter in vae.named_parameters():
             scale = 0.3 if name.startswith("encoder") else 0.7
+            scale /= unit(vae.architecture.prior) if name.startswith("prior") else 1
             parameter.copy_(scale * normal(rng, *parameter.shape))
         vae.encoder[-1].bias[n_components:] += 0.5
         if len(vae.global_parameters):  # no density much narrower than the grid over z

@@ -28,10 +28,13 @@ LEVELS = (
 WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"*"}, {""}),
     "likelihoods": ({"_base"}, {"*"}, {""}),
-    "priors": ({"_base"}, {"*"}, {""}),
+    "priors": ({"_base"}, {"_diagonal_mixture"}, {"*"}, {""}),
     "_regression": (
-        {"", "predictive", "rows"},
+        {"", "rows"},
+        {"target"},
+        {"predictive"},
         {"conjugate"},
+        {"relevance"},
         {"precisions", "source", "dask"},
         {"design"},
         {"stream", "marginal_likelihood", "loo"},

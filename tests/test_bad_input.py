@@ -123,6 +123,7 @@ GOOD_RULES: tuple[dict[str, Any], ...] = (
     {"prior_precision": 0.0, "noise_precision": "gamma", "fit_intercept": False},
     {"prior_precision": 2.0, "intercept_precision": 0.1, "prior_mean": 1.0},
     {"solver": "cholesky", "forgetting": 0.9},
+    {"target_transformer": "yeo-johnson"},
 )
 
 MODELS = [(basis, rules) for basis in range(len(GOOD_BASES)) for rules in range(len(GOOD_RULES))]
@@ -196,6 +197,8 @@ def learning(rng: np.random.Generator) -> Case:
     data = {"X": model.X, "y": model.y, "sample_weight": weights}
     if weights is None:
         del data["sample_weight"]
+    if rng.random() < 0.2:
+        data["noise_scale"] = good_weights()
     if rng.random() < 0.15:  # nothing is spoilt, but it may be another number of columns
         label = "other columns"
         data["X"], data["y"] = good_X(int(rng.integers(1, 4))), good_y(pick(rng, OUTPUTS))
@@ -241,8 +244,12 @@ def drawing(rng: np.random.Generator) -> Case:
 
 def scoring(rng: np.random.Generator) -> Case:
     model = Model.any(rng, ("", "fit", "frame", "waiting"))
-    label, values = corrupted(rng, {"X": model.X, "y": model.y})
-    return Case(f"{model} {label}", model.build, "log_predictive_density", (), values)
+    data = {"X": model.X, "y": model.y}
+    if rng.random() < 0.3:
+        data["noise_scale"] = good_weights()
+    label, values = corrupted(rng, data)
+    method = pick(rng, ("log_predictive_density", "predictive_cdf"))
+    return Case(f"{model} {label}", model.build, method, (), values)
 
 
 def weighing_evidence(rng: np.random.Generator) -> Case:
@@ -302,14 +309,14 @@ MAKERS = {
 }
 METHODS = {
     "fit", "partial_fit", "predict", "sample_y", "log_predictive_density", "merge",
-    "log_marginal_likelihood", "transform",
+    "log_marginal_likelihood", "transform", "predictive_cdf",
 }  # fmt: skip
 
 
 # -- the law -------------------------------------------------------------------------------------
 
 ARGUMENTS = {
-    "X", "y", "sample_weight", "other", "n_samples", "random_state", "return_std",
+    "X", "y", "sample_weight", "noise_scale", "other", "n_samples", "random_state", "return_std",
     *(name for cls in (BayesianBasisRegressor, *BASES) for name in cls().get_params()),
 }  # fmt: skip
 
@@ -318,8 +325,9 @@ LEARNING = ("fit", "partial_fit", "merge")
 
 @snapshot.register
 def _(stream: Stream) -> Any:
-    state = dict(vars(stream))
-    waiting, (_, n_waiting) = state.pop("_buffer"), state["_state"]
+    statistic, waiting, n_waiting = stream._state
+    is_emptied = stream._emptied[0] is stream._state
+    state = {**vars(stream), "_state": statistic, "_emptied": is_emptied, "_known": None}
     return (snapshot(state), snapshot(waiting[:n_waiting]) if n_waiting else None)
 
 
@@ -388,11 +396,11 @@ def forget_to_restore(*estimators: object) -> nullcontext[None]:
     return nullcontext()
 
 
-def flush_first(self: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Any:
+def flush_first(self: Any, *args: Any, reset: bool) -> Any:
     """`_check_data` that appends buffered rows before it has checked anything."""
     if not reset:
         _ = self._stream.statistic
-    return CHECK_DATA(self, X, y, sample_weight, reset=reset)
+    return CHECK_DATA(self, *args, reset=reset)
 
 
 CHECK_DATA = BayesianBasisRegressor._check_data

@@ -21,11 +21,12 @@ from skorch.callbacks import Callback, EpochTimer
 from torch import nn
 
 import skgen
-from skgen import VAETransformer, likelihoods, networks
+from skgen import VAETransformer, likelihoods, networks, priors
 from skgen._autoencoder.batches import Batch
 from skgen._autoencoder.model import VAE
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
+from skgen.priors import Flow, Mixture, StandardNormal, VampPrior
 
 COLLAPSE = "All latent dimensions have collapsed"
 
@@ -179,6 +180,10 @@ PARTICULAR: dict[str, tuple[Any, ...]] = {
         Gaussian(min_scale=1.0), Gaussian(min_scale=1e-6), Bernoulli(clip=True), "bernoulli",
         "normal", "Gaussian", torch.distributions.Normal, nn.BCELoss(),
     ),
+    "prior": (
+        Mixture, Mixture(2), VampPrior(2), VampPrior, "mixture", "flow", "normal", Gaussian(),
+        torch.distributions.Normal(0.0, 1.0), StandardNormal(), StandardNormal()(2), print, dict,
+    ),
     "hidden_layer_sizes": SIZES,
     "activation": ("gelu", "ReLU", nn.ReLU, nn.ReLU(), torch.relu),
     "encoder": BUILDERS,
@@ -238,6 +243,9 @@ GOOD_RULES: tuple[dict[str, Any], ...] = (
     {"likelihood": ContinuousBernoulli(clip=True)},
     {"likelihood": "bernoulli"},
     {"likelihood": "continuous_bernoulli"},
+    {"prior": Mixture(3)},
+    {"prior": VampPrior(3)},
+    {"prior": Flow(2, 3)},
     {"hidden_layer_sizes": (), "n_components": 1},
     {"encoder": "convolutional", "decoder": "convolutional"},
     {"encoder": nn.Linear, "decoder": without_bias},
@@ -380,6 +388,9 @@ PIECES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "Gaussian": (likelihoods, ("scale", "min_scale")),
     "Bernoulli": (likelihoods, ("clip",)),
     "ContinuousBernoulli": (likelihoods, ("clip",)),
+    "Mixture": (priors, ("n_components",)),
+    "VampPrior": (priors, ("n_pseudo_inputs",)),
+    "Flow": (priors, ("n_couplings", "n_units")),
     "MLP": (networks, ("hidden_layer_sizes", "activation")),
     "ConvolutionalEncoder": (networks, ("image_shape", "n_filters", "activation")),
     "ConvolutionalDecoder": (networks, ("image_shape", "n_filters", "activation")),
@@ -403,7 +414,7 @@ MAKERS = {
     decoding: 2,
     drawing: 2,
     reading_with_bad_arguments: 1,
-    building: 3,
+    building: 5,
 }
 METHODS = {
     "fit", "partial_fit", "transform", "inverse_transform", "reconstruct", "sample",

@@ -271,6 +271,12 @@ def test_likelihoods(likelihood, precision, largest):
     check_encoder_and_decoder(vae, rows.astype(precision), largest)
 
 
+@pytest.mark.parametrize("prior", ["mixture", slow("vamp"), slow("flow")])
+def test_networks_with_a_learned_prior(prior):
+    rows = load_iris().data.astype(np.float32)
+    check_encoder_and_decoder(fit_autoencoder(rows, prior=prior), rows)
+
+
 def test_convolutional_networks():
     vae, rows = fit_autoencoder(GREY, image_shape=(8, 8)), GREY.astype(np.float32)
     Z = vae.transform(rows)
@@ -424,3 +430,9 @@ def test_without_the_extra(package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=r"extra skgen\[onnx\]"):
         register()
+
+
+def test_a_regressor_of_transformed_targets_is_refused():
+    regressor = BayesianBasisRegressor("identity", target_transformer="yeo-johnson").fit(X, y)
+    with pytest.raises(ValueError, match="`estimator` must have target_transformer=None"):
+        to_onnx(regressor, X)

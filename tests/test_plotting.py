@@ -25,6 +25,7 @@ from skgen.plotting import (
     SamplesDisplay,
     TraversalDisplay,
 )
+from skgen.priors import Mixture
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -328,6 +329,16 @@ def test_manifold_is_decoded_at_prior_quantiles(vae):
         code = np.zeros((1, 4))
         code[0, 3], code[0, 1] = quantiles[column], quantiles[4 - row]  # the second goes upward
         np.testing.assert_allclose(tile(display, row, column), vae.inverse_transform(code)[0])
+
+
+def test_manifold_of_a_learned_prior_is_decoded_at_quantiles_of_its_draws(rng, one_torch_thread):
+    model = VAETransformer(2, prior=Mixture(3), likelihood="bernoulli", max_iter=2, random_state=0)
+    display = ManifoldDisplay.from_estimator(model.fit(DIGITS.data / 16), n_steps=3)
+    draws = model.module_.prior().sample(100_000, rng).numpy()
+    low, _, high = np.quantile(draws, [1 / 6, 1 / 2, 5 / 6], axis=0)
+    for (row, column), code in {(2, 0): low, (0, 2): high, (0, 0): (low[0], high[1])}.items():
+        expected = model.inverse_transform([code])[0]
+        np.testing.assert_allclose(tile(display, row, column), expected, atol=0.01)
 
 
 def test_traversal_rows_are_sorted_by_kl(vae):

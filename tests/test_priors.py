@@ -9,10 +9,12 @@ import pytest
 import torch
 import torch.distributions as td
 from scipy import stats
-from small_vae import FEW, NormalByContext, grid, normal
+from sklearn.base import clone
+from small_vae import BODY, FEW, N_FEATURES, NormalByContext, build_vae, grid, normal, unit
 
-from skgen.priors import PARTS, StandardNormal
-from skgen.priors._base import LatentDistribution
+from skgen.likelihoods import Gaussian
+from skgen.priors import PARTS, Flow, LatentDistribution, Mixture, StandardNormal, VampPrior
+from skgen.priors._diagonal_mixture import DiagonalMixture
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -26,14 +28,34 @@ def builder(request):
     return request.param
 
 
+def vae_of(builder, n_components, n_context=0):
+    """A VAE with the prior: there may be no prior without an encoder."""
+    sizes = {"n_features": N_FEATURES, "n_components": n_components, "n_context": n_context}
+    return build_vae(BODY, BODY, Gaussian(), prior=builder, **sizes)
+
+
+def assert_equal_in_float64(one, other):
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
 @pytest.fixture(params=[1, 2])
 def prior(request, builder, rng):
     """A prior with random parameters, given one context."""
-    module = builder(request.param, N_CONTEXT).double()
+    module = vae_of(builder, request.param, N_CONTEXT).double().prior
+    scale = 0.3 / unit(builder)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.copy_(0.3 * normal(rng, *parameter.shape))
+            parameter.copy_(scale * normal(rng, *parameter.shape))
         return module(normal(rng, 1, N_CONTEXT))
+
+
+@pytest.fixture
+def mixture(rng):
+    """A mixture of three components in four dimensions, and the same one by torch."""
+    logits, means, log_scales = normal(rng, 3), 2 * normal(rng, 3, 4), 0.5 * normal(rng, 3, 4)
+    components = td.Independent(td.Normal(means, log_scales.exp()), 1)
+    expected = td.MixtureSameFamily(td.Categorical(logits=logits), components)
+    return DiagonalMixture(logits.log_softmax(0), means, log_scales), expected
 
 
 def wide_grid(prior):
@@ -43,17 +65,18 @@ def wide_grid(prior):
 def moments_of_grid(prior):
     """Integral, means and variances of the density on a wide grid."""
     z, log_weights = wide_grid(prior)
-    weights = (prior.log_prob(z) + log_weights).exp()[:, None]
+    weights = (prior.log_prob(z).detach() + log_weights).exp()[:, None]
     mean = (weights * z).sum(0)
     return weights.sum().item(), mean, (weights * (z - mean).square()).sum(0)
 
 
-def test_the_density_integrates_to_1_and_has_the_moments_stated(prior):
+def test_the_density_integrates_to_1_and_has_the_moments_stated(prior, builder):
     total, mean, variance = moments_of_grid(prior)
     assert total == pytest.approx(1, abs=1e-10)
-    stated = torch.as_tensor(prior.mean, dtype=DOUBLE), torch.as_tensor(prior.stddev, dtype=DOUBLE)
-    torch.testing.assert_close(mean, stated[0].expand(1, len(mean))[0], rtol=0, atol=1e-9)
-    torch.testing.assert_close(variance.sqrt(), stated[1].expand_as(mean), rtol=0, atol=1e-9)
+    atol = 0.1 * float(variance.max()) ** 0.5 if isinstance(builder, Flow) else 1e-9
+    for found, stated in ((mean, prior.mean), (variance.sqrt(), prior.stddev)):
+        expected = torch.as_tensor(stated, dtype=DOUBLE).expand(1, len(mean))[0]
+        torch.testing.assert_close(found, expected, rtol=0, atol=atol)
 
 
 def test_draws_have_the_moments_of_the_density(prior, rng):
@@ -128,7 +151,7 @@ def test_quantiles_of_the_standard_normal():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_precision_is_that_of_the_codes(builder, dtype, rng):
-    prior = builder(2).to(dtype)()
+    prior = vae_of(builder, 2).to(dtype).prior()
     z = normal(rng, 5, 2).to(dtype)
     assert isinstance(prior, LatentDistribution)
     for values in (
@@ -141,10 +164,106 @@ def test_the_precision_is_that_of_the_codes(builder, dtype, rng):
 @pytest.mark.parametrize("name", PRIORS)
 def test_a_prior_is_a_value(name):
     builder = PRIORS[name]
-    for twin in (pickle.loads(pickle.dumps(builder)), copy.deepcopy(builder)):
+    for twin in (pickle.loads(pickle.dumps(builder)), copy.deepcopy(builder), clone(builder)):
         assert twin == builder
         assert hash(twin) == hash(builder)
     with pytest.raises(FrozenInstanceError):
         builder.name = True
-    module = builder(2)
-    assert isinstance(pickle.loads(pickle.dumps(module))(), LatentDistribution)
+    assert type(builder)(**builder.get_params()) == builder
+    with pytest.raises(ValueError, match=r"`params` must be parameters of .*n_cats"):
+        builder.set_params(n_cats=3)
+    vae = vae_of(builder, 2)
+    for twin in (pickle.loads(pickle.dumps(vae)), copy.deepcopy(vae), vae.twin()):
+        z = torch.ones(3, 2)
+        assert torch.equal(twin.prior().log_prob(z), vae.prior().log_prob(z))
+
+
+def test_the_mixture_is_that_of_torch(mixture, rng):
+    prior, expected = mixture
+    z = 3 * normal(rng, 5, 6, 4)
+    assert_equal_in_float64(prior.log_prob(z), expected.log_prob(z))
+    assert_equal_in_float64(prior.mean, expected.mean)
+    assert_equal_in_float64(prior.stddev, expected.stddev)
+
+
+def test_single_precision_is_enough_for_narrow_components_far_out(rng):
+    means, log_scales = 20 + 3 * normal(rng, 50, 20), torch.full((50, 20), -2.5, dtype=DOUBLE)
+    exact = DiagonalMixture(torch.full((50,), -np.log(50.0), dtype=DOUBLE), means, log_scales)
+    single = DiagonalMixture(exact.log_weights.float(), means.float(), log_scales.float())
+    z = exact.sample(1000, rng)
+    error = single.log_prob(z.float()).double() - exact.log_prob(z.float().double())
+    assert error.abs().max() < 0.02
+
+
+def test_quantiles_of_a_mixture_invert_its_distribution_function(mixture):
+    prior, _ = mixture
+    p = np.array([1e-6, 0.2, 0.5, 0.99])
+    quantiles = torch.from_numpy(prior.quantiles(p))
+    of_components = td.Normal(prior.means, prior.log_scales.exp()).cdf(quantiles[:, None])
+    found = (prior.log_weights.exp()[:, None] * of_components).sum(1)
+    torch.testing.assert_close(found, torch.from_numpy(p)[:, None].expand(4, 4), rtol=1e-9, atol=0)
+
+
+def test_draws_of_a_mixture_are_in_no_order(rng):
+    means = torch.tensor([[-100.0], [100.0]], dtype=DOUBLE)
+    prior = DiagonalMixture(torch.full((2,), -np.log(2.0), dtype=DOUBLE), means, 0 * means)
+    is_first = prior.sample(1000, rng)[:, 0].numpy() < 0
+    n_changes = np.count_nonzero(np.diff(is_first))
+    assert abs(n_changes - 999 / 2) < FEW * 999**0.5 / 2
+
+
+def test_terms_of_the_kl_of_a_mixture_follow_the_chain_rule(mixture, rng):
+    prior, _ = mixture
+    mean, log_variance, noise = normal(rng, 3, 5, 4)
+    z = mean + (0.5 * log_variance).exp() * noise
+    terms = prior.kl_of_draws(mean, log_variance, noise)
+    for d in range(1, 5):  # the first d dimensions have a mixture, too
+        marginal = DiagonalMixture(
+            prior.log_weights, prior.means[:, :d], prior.log_scales[:, :d]
+        ).log_prob(z[:, :d])
+        q = td.Normal(mean, (0.5 * log_variance).exp()).log_prob(z)[:, :d].sum(-1)
+        assert_equal_in_float64(terms[:, :d].sum(-1), q - marginal)
+
+
+def test_a_mixture_starts_apart_and_close_to_the_standard_normal():
+    prior = vae_of(Mixture(2000), 3).prior()
+    torch.testing.assert_close(prior.mean, torch.zeros(3), rtol=0, atol=0.1)
+    torch.testing.assert_close(prior.stddev, torch.ones(3), rtol=0, atol=0.05)
+    assert torch.cdist(prior.means, prior.means).fill_diagonal_(1).min() > 0
+
+
+def test_a_flow_starts_at_the_standard_normal_and_depends_on_its_context(rng):
+    module = vae_of(Flow(), 3, N_CONTEXT).double().prior
+    z, context = normal(rng, 5, 3), normal(rng, 5, N_CONTEXT)
+    expected = StandardNormal()(3)().log_prob(z)
+    assert_equal_in_float64(module(context).log_prob(z), expected)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += 0.3 * normal(rng, *parameter.shape)
+    distribution = module(context)
+    assert_equal_in_float64(distribution.log_prob(z[None])[0], distribution.log_prob(z))
+    assert_equal_in_float64(module(context[:1]).log_prob(z[:1]), distribution.log_prob(z)[:1])
+    assert (distribution.log_prob(z) - module(context + 1).log_prob(z)).abs().min() > 1e-6
+    assert distribution.mean.shape == distribution.stddev.shape == (5, 3)
+    draws = np.stack([distribution.sample(5, rng) for _ in range(2000)])
+    error = draws.std(axis=0) / 2000**0.5
+    assert (np.abs(draws.mean(axis=0) - distribution.mean.numpy()) / error).max() < FEW * 2**0.5
+
+
+def test_the_vamp_prior_is_the_mixture_of_posteriors_of_its_pseudo_inputs(rng):
+    vae = vae_of(VampPrior(5), 2, N_CONTEXT).double()
+    rows, z = normal(rng, 5, N_FEATURES), normal(rng, 7, 2)
+    vae.prior.initialize(rows)
+    q = vae.encode(rows, vae.prior.pseudo_context)
+    each = td.Independent(q, 1).log_prob(z[:, None])
+    assert_equal_in_float64(vae.prior().log_prob(z), each.exp().mean(1).log())
+    vae.prior().log_prob(z).sum().backward()
+    assert all(parameter.grad.any() for parameter in vae.encoder.parameters())
+    assert vae.prior.pseudo_inputs.grad.any()
+
+
+@pytest.mark.parametrize("part", [Mixture, VampPrior])
+@pytest.mark.parametrize("value", [0, 1.5, "many", None])
+def test_a_number_of_components_that_is_none_is_refused(part, value):
+    with pytest.raises((TypeError, ValueError), match=r"`n_.*Give a number of"):
+        part(value)

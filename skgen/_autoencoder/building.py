@@ -1,11 +1,13 @@
-"""Networks built by builders, and checked."""
+"""Networks and priors built by builders, and checked."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..networks import Builder
+from ..priors._base import LatentDistribution, Prior
 
 REMEDY = "Return torch.nn.Sequential(...)."
 
@@ -34,6 +36,32 @@ def set_initial_outputs(decoder: nn.Module, outputs: Tensor) -> None:
     """Set the bias of a decoder, so that its outputs are around ``outputs``."""
     with torch.no_grad():
         cast(Tensor, last_module(decoder).bias).copy_(outputs)
+
+
+def build_prior(
+    builder: Prior, n_components: int, n_context: int, n_features: int,
+    moments: Callable[..., tuple[Tensor, Tensor]],
+) -> nn.Module:  # fmt: skip
+    """Build and check a prior; one that ``sees_encoder`` is given its moments of q(z | x)."""
+    encoder = {"n_features": n_features, "moments": moments}
+    sees_encoder = getattr(builder, "sees_encoder", False)
+    try:
+        module: Any = builder(n_components, n_context, **(encoder if sees_encoder else {}))
+        with torch.no_grad():
+            distribution: Any = module(torch.zeros(2, n_context) if n_context else None)
+            shape = tuple(distribution.log_prob(torch.zeros(2, n_components)).shape)
+        if not (isinstance(module, nn.Module) and isinstance(distribution, LatentDistribution)):
+            raise TypeError(f"{type(module).__name__} and {type(distribution).__name__}")
+        if shape != (2,):
+            raise ValueError(f"shape {shape} for n=2")
+    except Exception as error:
+        raise TypeError(
+            "`prior` must be a callable(n_components, n_context) that returns a torch module, "
+            "which from a context, or None, returns a skgen.priors.LatentDistribution with "
+            f"log_prob from shape (n, {n_components}) to (n,); got {type(error).__name__} "
+            f"({error}). Compare it with skgen.priors.Mixture(10)."
+        ) from error
+    return module
 
 
 def last_module(network: nn.Module) -> nn.Module:

@@ -20,6 +20,7 @@ from .._validation import FloatArray, generator, restore_on_error, short_repr
 from ..likelihoods import LIKELIHOOD, Likelihood, StandardizedLikelihood, resolve_likelihood
 from ..likelihoods._base import STANDARDIZED
 from ..networks import seed_torch
+from ..priors import PRIOR
 from . import training
 from .batches import Batch, TableView, column_means, fingerprint, map_blocks
 from .building import set_initial_outputs
@@ -36,6 +37,7 @@ NOT_IN_IDENTITY = {"checkpoint", "callbacks", "verbose", "device"}
 
 FIT_PARAMETERS: Parameters = {
     "likelihood": LIKELIHOOD,
+    "prior": PRIOR,
     "beta": Number(0.0, MOST, remedy="1 is the ELBO."),
     "kl_warmup": Integer(0, MOST, remedy="Give a number of epochs; 0 is none."),
     "free_bits": Number(0.0, MOST, remedy="0.1 to 1 nat is usual."),
@@ -78,7 +80,7 @@ def _are_moments(value: Any, _: Sizes) -> bool:
 
 FIT_STATE = {
     "module_": schema.made_of(VAE),
-    "explained_kl_": schema.array("n_components", -1.0),
+    "explained_kl_": schema.array("n_components", -MOST),
     "history_": schema.Check(_is_history),
     "n_iter_": schema.integer(),
     "_seed": schema.integer(0, schema.SEEDS),
@@ -191,11 +193,15 @@ class BaseAutoencoder(BaseEstimator):
         return self.module_.twin()
 
     def _new_module(self, architecture: Architecture, X: FloatArray, seed: int) -> VAE:
-        """Build networks whose decoder starts at the mean of the data."""
+        """Build networks whose decoder starts at the mean of the data, and the prior at rows."""
         with seed_torch(seed):
             vae = VAE(architecture)
         (mean,) = vae.likelihood.transform(column_means(X)[None])
         set_initial_outputs(vae.decoder, torch.from_numpy(vae.likelihood.initial_outputs(mean)))
+        prior: Any = vae.prior
+        if n_rows := getattr(prior, "n_initial_rows", 0):
+            rows = X[np.random.default_rng(seed).integers(len(X), size=n_rows)]
+            prior.initialize(torch.from_numpy(vae.likelihood.transform(rows)))
         return vae
 
     def _views(self, batch: Batch, vae: VAE) -> Batch:

@@ -29,7 +29,7 @@ from ..networks import Builder, seed_torch
 from ..priors import PARTS as PRIORS
 from ..priors import StandardNormal
 from ..priors._base import LatentDistribution, Prior
-from .building import build, build_decoder
+from .building import build, build_decoder, build_prior
 
 State = dict[str, npt.NDArray[Any]]
 
@@ -85,7 +85,7 @@ class VAE(nn.Module):
         n_outputs = likelihood.n_outputs(n_features)
         self.encoder = build(encoder, "encoder", n_inputs, 2 * n_components)
         self.decoder = build_decoder(decoder, n_components + n_context, n_outputs)
-        self.prior = prior(n_components, n_context)
+        self.prior = build_prior(prior, n_components, n_context, n_features, self.moments)
         n_global_parameters = likelihood.n_global_parameters(n_features)
         self.global_parameters = nn.Parameter(torch.zeros(n_global_parameters))
         self.likelihood = likelihood

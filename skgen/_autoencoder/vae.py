@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.mixture import GaussianMixture
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
@@ -19,15 +20,27 @@ from .. import networks
 from .._documentation import DocumentationLink
 from .._parameters import Integer, Parameters
 from .._schema import MOST, store
-from .._validation import FloatArray, RandomState, check_flag, check_numeric, check_size, generator
+from .._validation import (
+    FloatArray,
+    RandomState,
+    check_flag,
+    check_numeric,
+    check_size,
+    generator,
+    restore_on_error,
+)
 from ..likelihoods import Likelihood, resolve_likelihood
-from ..priors import StandardNormal
+from ..likelihoods._bernoulli import binarize
+from ..networks import seed_torch
+from ..priors import Mixture, resolve_prior
+from ..priors._base import Prior
 from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
 from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, MAX_MAGNITUDE, BaseAutoencoder
 from .importance import estimate_log_prob, pilot_points
 from .model import VAE, Architecture
 from .row_noise import row_keys, sobol_points, uniforms
 
+MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
 MAX_PILOT_POINTS = 512  # at which the posteriors of all rows are looked for before draws are made
 SECOND_STREAM = np.uint64(0x5DEECE66D)  # turns the key of a row into that of an independent stream
 
@@ -38,8 +51,8 @@ class VAETransformer(
 ):
     """Variational autoencoder.
 
-    The model has latent codes ``z ~ N(0, I)`` and data ``x ~ p(x | z)``, given by a decoder
-    network and a likelihood. An encoder network gives the approximate posterior
+    The model has latent codes ``z ~ p(z)``, by default N(0, I), and data ``x ~ p(x | z)``, given by
+    a decoder network and a likelihood. An encoder network gives the approximate posterior
     ``q(z | x) = N(mean(x), diag(std(x)^2))``. Both networks are trained to maximise the evidence
     lower bound (ELBO) of log p(x), ``E_q log p(x | z) - KL(q || p(z))`` (Kingma and Welling [1]_
     eq. 3), in nats per row. The latent means are features; decoded draws of z are new data.
@@ -55,6 +68,10 @@ class VAETransformer(
         `skgen.likelihoods.Gaussian` can learn one per feature, or per feature and row. "bernoulli"
         suits binary data; grey levels in [0, 1] count as probabilities, and are binarised anew in
         each epoch. "continuous_bernoulli" suits grey levels in [0, 1].
+    prior : {"standard_normal", "mixture", "vamp", "flow"} or callable, default="standard_normal"
+        Distribution p(z) of the latent codes: N(0, I), or one that is learned with the networks,
+        such as ``skgen.priors.Mixture(200)``, which gives better densities and draws. Any
+        ``prior(n_components, n_context)`` that returns a torch module will do; see "Extending".
     hidden_layer_sizes : tuple of int, default=(256,)
         Number of units of each hidden layer of the encoder; the decoder has them in reverse order.
         With the empty tuple both are linear.
@@ -127,7 +144,9 @@ class VAETransformer(
         standard deviations of the features as ``location_`` and ``scale_``.
     explained_kl_ : ndarray of shape (n_components,)
         Mean KL(q(z | x) || p(z)) of each latent dimension over training rows, in nats. A dimension
-        with a value near 0 has collapsed: it carries no information on x.
+        with a value near 0 has collapsed: it carries no information on x. With a mixture the values
+        follow the chain rule, each dimension given those before it; with a flow they are equal
+        shares of the sum.
     loss_curve_ : list of float
         Minus the objective of each epoch, in nats per row and in the data's own units.
     history_ : dict of lists
@@ -184,6 +203,7 @@ class VAETransformer(
         n_components: int = 2,
         *,
         likelihood: str | Likelihood = "gaussian",
+        prior: str | Prior = "standard_normal",
         hidden_layer_sizes: Sequence[int] = (256,),
         activation: str = "silu",
         encoder: str | networks.Builder | None = None,
@@ -210,6 +230,7 @@ class VAETransformer(
     ) -> None:
         self.n_components = n_components
         self.likelihood = likelihood
+        self.prior = prior
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.encoder = encoder
@@ -288,6 +309,79 @@ class VAETransformer(
         """
         return self._partial_fit(X)
 
+    def fit_prior(
+        self, X: npt.ArrayLike, n_components: int = 50, *, random_state: RandomState = None
+    ) -> Self:
+        """Replace the prior by a mixture of Gaussians, fitted to the codes of X.
+
+        Encoder and decoder stay as they are. One code of each row is drawn from q(z | x), and
+        scikit-learn's GaussianMixture, with diagonal covariances, is fitted to these by maximum
+        likelihood. Draws of x become more like the data, since codes of the data fill the prior.
+        `sample`, `score_samples`, displays and files have the new prior from then on; training can
+        go on with ``set_params(prior=skgen.priors.Mixture(n_components))``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, such as those that the model was fitted to.
+        n_components : int, default=50
+            Number of Gaussians, at most the number of rows.
+        random_state : int, Generator, RandomState or None, default=None
+            Seed of codes and mixture; None draws a new one.
+
+        Returns
+        -------
+        self : object
+            The estimator; its ``explained_kl_`` is that of X under the new prior.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is invalid; the estimator is left as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the mixture has not converged.
+        """
+        with restore_on_error(self):
+            rng = generator(random_state)
+            codes = self._draw_codes(X, rng)
+            remedy = "Give a number of Gaussians, at most that of the rows of X."
+            n = Integer(1, len(codes), remedy=remedy).check(n_components, "n_components")
+            seed = int(rng.integers(2**31))
+            found = GaussianMixture(
+                n, covariance_type="diag", max_iter=MAX_EM_STEPS, random_state=seed
+            ).fit(codes)
+            self.module_ = self._replace_prior(found)
+            self.__dict__.pop("_optimizer_state", None)
+            _, x, _ = self._prepare(X)
+            self.explained_kl_ = self._mean_kl(Batch(replace(x, dtype=self.module_.dtype)))
+        return self
+
+    def _draw_codes(self, X: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
+        """Draw one code from q(z | x) for each row, of grey levels binarised."""
+        _, x, module = self._prepare(X)
+        noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
+
+        def draw(rows: Tensor) -> Tensor:
+            if module.likelihood.binary:
+                rows = binarize(rows, noise)
+            q = module.encode(rows)
+            steps = torch.randn(q.mean.shape, generator=noise, dtype=rows.dtype)
+            return q.mean + q.stddev * steps.to(rows.device)
+
+        return map_blocks(draw, x)
+
+    def _replace_prior(self, mixture: GaussianMixture) -> VAE:
+        """Return a copy of the networks with a mixture as prior."""
+        vae, prior = self.module_.twin(), Mixture(len(mixture.weights_))
+        vae.architecture = vae.architecture._replace(prior=prior)
+        moments = mixture.means_, np.sqrt(mixture.covariances_)
+        with seed_torch(0):
+            vae.prior = prior._restore(mixture.weights_, *moments).to(vae.global_parameters)
+        return vae.eval()
+
     def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
         (X,) = data
         check_numeric(X, "X")
@@ -299,7 +393,8 @@ class VAETransformer(
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_features = batch.x.shape[1]
         builders = networks.resolve_builders(p, n_features)
-        return Architecture(*builders, likelihood, StandardNormal(), n_features, p.n_components)
+        prior = resolve_prior(p.prior)
+        return Architecture(*builders, likelihood, prior, n_features, p.n_components)
 
     def transform(
         self, X: npt.ArrayLike, return_std: bool = False

@@ -82,11 +82,13 @@ def merge_duplicates(rows: Rows) -> Rows:
     """
     rows = rows.select(SEARCH_ROWS)
     weights = np.ones(len(rows)) if rows.weights is None else rows.weights
-    table = np.hstack([rows.X, rows.Y]).astype(np.float64, copy=False)
+    columns = [rows.X, rows.Y, *([] if rows.noise_scale is None else [rows.noise_scale[:, None]])]
+    table = np.hstack(columns).astype(np.float64, copy=False)
     table, which = np.unique(table, axis=0, return_inverse=True)
-    n_features = rows.X.shape[1]
+    X, Y, scales = np.split(table, [rows.n_features, rows.n_features + rows.n_outputs], axis=1)
     total: FloatArray = np.bincount(which.ravel(), weights=weights).astype(np.float64)
-    return Rows(np.ascontiguousarray(table[:, :n_features]), table[:, n_features:], total)
+    noise_scale = None if rows.noise_scale is None else scales[:, 0]
+    return Rows(np.ascontiguousarray(X), Y, total, noise_scale)
 
 
 def maximize_evidence(
@@ -167,4 +169,5 @@ def _init_log_ratio(objective: Objective, start: FloatArray, posteriors: list[Po
         precisions = np.concatenate([posterior.noise_precision for posterior in posteriors])
         return -float(np.log(precisions).mean())
     signal = objective.signal_variance(start)
-    return float(np.log((signal if signal > 0 else 1.0) / SIGNAL_TO_NOISE))
+    noise = (signal if signal > 0 else 1.0) / SIGNAL_TO_NOISE
+    return float(np.log(noise / objective.noise_variance))

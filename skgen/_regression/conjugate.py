@@ -35,32 +35,43 @@ class UndeterminedError(ValueError):
         "targets": array("n_columns n_outputs", -FINITE, FINITE),
         "residual": array("n_outputs", 0.0, FINITE),
         "weight": number(0.0, FINITE),
+        "log_jacobian": array("n_outputs", -FINITE, FINITE),
     }
 )
 @dataclass(frozen=True, eq=False)
 class Statistic:
     """All that a Gaussian linear model needs to know of its rows; data only, no prior.
 
-    With row-wise weights W, it is the QR decomposition ``sqrt(W) [Phi Y] = Q [[R, T], [0, E]]``,
-    of which ``R``, ``T`` and the squared norms of E's columns are kept.
+    With row-wise weights W, over the squared noise scales if rows have such, it is the QR
+    decomposition ``sqrt(W) [Phi Y] = Q [[R, T], [0, E]]``, of which ``R``, ``T`` and the squared
+    norms of E's columns are kept.
     """
 
     factor: FloatArray  # (n_columns, n_columns), upper triangular
     targets: FloatArray  # (n_columns, n_outputs)
     residual: FloatArray  # (n_outputs,), residual sums of squares of the least-squares fit
     weight: float  # sum of the rows' weights
+    log_jacobian: FloatArray  # (n_outputs,), of the map from targets to scaled rows, for densities
 
     @classmethod
     def empty(cls, n_columns: int, n_outputs: int) -> Statistic:
         """The statistic of no rows."""
         factor, targets = (np.zeros((n_columns, n), order="F") for n in (n_columns, n_outputs))
-        return cls(factor, targets, np.zeros(n_outputs), 0.0)
+        return cls(factor, targets, np.zeros(n_outputs), 0.0, np.zeros(n_outputs))
 
-    def updated(self, Phi: FloatArray, Y: FloatArray, weight: float) -> Statistic:
+    @classmethod
+    def _from_record(cls, values: Values) -> Self:
+        values.setdefault("log_jacobian", np.zeros(len(values["residual"])))  # of files of 0.1.0
+        return cls(**values)
+
+    def updated(
+        self, Phi: FloatArray, Y: FloatArray, weight: float, log_jacobian: FloatArray | float = 0.0
+    ) -> Statistic:
         """The statistic with further rows, already scaled by the roots of their weights."""
         factor, targets, remainder = _qr_append(self.factor, self.targets, Phi, Y, 0)
         residual = self.residual + np.einsum("ij,ij->j", remainder, remainder)
-        return Statistic(factor, targets, residual, self.weight + weight)
+        sums = self.weight + weight, self.log_jacobian + log_jacobian
+        return Statistic(factor, targets, residual, *sums)
 
     def merged(self, other: Statistic) -> Statistic:
         """The statistic of the rows of both."""
@@ -68,19 +79,24 @@ class Statistic:
             self.factor, self.targets, other.factor, other.targets, len(other.factor)
         )
         residual = self.residual + other.residual + np.einsum("ij,ij->j", remainder, remainder)
-        return Statistic(factor, targets, residual, self.weight + other.weight)
+        sums = self.weight + other.weight, self.log_jacobian + other.log_jacobian
+        return Statistic(factor, targets, residual, *sums)
 
     def discounted(self, discount: float) -> Statistic:
         """The statistic with every row's weight multiplied by ``discount``."""
         if discount == 1:
             return self
-        root, rest = np.sqrt(discount), (self.residual * discount, self.weight * discount)
-        return Statistic(self.factor * root, self.targets * root, *rest)
+        sums = (self.residual, self.weight, self.log_jacobian)
+        roots = (np.sqrt(discount) * table for table in (self.factor, self.targets))
+        return Statistic(*roots, *(discount * each for each in sums))
 
     def output(self, index: int) -> Statistic:
         """The statistic of one output alone."""
         one = slice(index, index + 1)
-        return replace(self, targets=self.targets[:, one], residual=self.residual[one])
+        return replace(
+            self, targets=self.targets[:, one], residual=self.residual[one],
+            log_jacobian=self.log_jacobian[one],
+        )  # fmt: skip
 
     @property
     def total(self) -> FloatArray:
@@ -115,7 +131,9 @@ def _qr_append(
     return factor, targets, remainder
 
 
-def from_gram(gram: FloatArray, n_columns: int, weight: float) -> Statistic:
+def from_gram(
+    gram: FloatArray, n_columns: int, weight: float, log_jacobian: FloatArray | float = 0.0
+) -> Statistic:
     """The statistic from the Gram matrix of ``sqrt(W) [Phi Y]``, Phi having ``n_columns``.
 
     Half the work of a QR decomposition, and half its digits: see `condition_number`.
@@ -129,7 +147,8 @@ def from_gram(gram: FloatArray, n_columns: int, weight: float) -> Statistic:
     factor = np.asfortranarray(lower.T * scale)
     targets, _ = lapack.dtrtrs(factor, gram[design, others], trans=1)
     residual = np.diag(gram)[others] - np.einsum("ij,ij->j", targets, targets)
-    return Statistic(factor, targets, np.maximum(residual, 0.0), weight)
+    log_jacobian = log_jacobian + np.zeros(len(residual))
+    return Statistic(factor, targets, np.maximum(residual, 0.0), weight, log_jacobian)
 
 
 def condition_number(factor: FloatArray) -> float:
@@ -262,6 +281,7 @@ def condition(
     n_informative = statistic.weight - (n_columns - np.count_nonzero(proper))
     log_det = np.log(np.abs(np.diag(factor))).sum()
     log_evidence = 0.5 * np.log(precision[proper]).sum() - log_det - 0.5 * n_informative * LOG_2PI
+    log_evidence = log_evidence + statistic.log_jacobian
     if isinstance(noise, Gamma):
         shape = noise.shape + n_informative / 2
         if shape <= 0:

@@ -15,6 +15,7 @@ from .conjugate import Posterior, Statistic, condition_number, from_gram
 from .precisions import LooCalibration
 from .rows import Rows, check_not_empty
 from .source import Source
+from .target import TargetTransform
 
 # The relative error of a Gram matrix is about 1e-16 times the square of the condition number, and
 # that of predictions about its root. So it is used for large and well-conditioned problems only.
@@ -35,6 +36,7 @@ Summary = tuple[Statistic, int]  # of rows, and their number
         "n_basis": integer(1),
         "fit_intercept": FLAG,
         "calibration": NONE | made_of(LooCalibration),
+        "target": NONE | made_of(TargetTransform),
     }
 )
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,8 @@ class Design:
     fit_intercept: bool
     calibration: LooCalibration | None = None
     """Calibration of the predictive distribution if parameters of the basis were learned."""
+    target: TargetTransform | None = None
+    """Transformation of y, of which the design matrix is the model."""
 
     @classmethod
     def of(cls, basis: Any, X: FloatArray, fit_intercept: bool) -> "Design":
@@ -109,7 +113,7 @@ def append_rows(statistic: Statistic, design: Design, rows: Rows) -> Statistic:
         block = rows[start : start + QR_ROWS]
         Phi = block.scale_by_root_weights(design.rows(block.X))
         Y = block.scale_by_root_weights(np.array(block.Y, dtype=np.float64))
-        statistic = statistic.updated(Phi, Y, block.weight)
+        statistic = statistic.updated(Phi, Y, block.weight, block.log_jacobian)
     return _check_finite(statistic)
 
 
@@ -137,7 +141,7 @@ def _statistic_by_gram(design: Design, rows: Rows) -> Statistic | None:
     groups = [slice(start, stop) for start, stop in pairwise(edges)]
     gram = np.sum(map_in_threads(gram_of, groups), axis=0)
     try:
-        statistic = from_gram(gram, n_columns, rows.weight)
+        statistic = from_gram(gram, n_columns, rows.weight, rows.log_jacobian)
     except np.linalg.LinAlgError:
         return None
     statistic.factor[0] += statistic.factor[0, 0] * shift[:n_columns]

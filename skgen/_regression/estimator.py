@@ -3,15 +3,16 @@
 import copy
 import operator
 import warnings
+from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import joblib
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import validation
+from sklearn.utils import Tags, validation
 from sklearn.utils.validation import check_is_fitted
 
 from .._documentation import DocumentationLink
@@ -21,9 +22,11 @@ from .._validation import (
     LARGEST,
     FloatArray,
     RandomState,
+    check_flag,
     check_numeric,
     check_size,
     check_vector,
+    error_message,
     generator,
     restore_on_error,
     shape_of,
@@ -33,13 +36,14 @@ from ..bases import BASIS, depends_on_data, resolve_basis
 from ..bases._base import is_finite_on
 from . import dask
 from .basis_search import learn_basis
-from .conjugate import Gamma, Posterior, Statistic
+from .conjugate import Gamma, Posterior, Statistic, UndeterminedError
 from .design import QR_ROWS, Design, evaluate_rows, summarize
 from .precisions import LinearModelSpec
-from .predictive import Predictive, joint_covariance
+from .predictive import Predictive, TransformedPredictive, joint_covariance
 from .rows import Rows
 from .source import Source
 from .stream import Stream
+from .target import TARGET_TRANSFORMER, TargetTransform, candidates
 
 FLOAT64 = np.dtype(np.float64)
 FLOATS = [np.float64, np.float32]
@@ -108,6 +112,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         and the most accurate. "cholesky" of the Gram matrix is about three times as fast, but its
         relative error grows with the square of the condition number. "auto" uses it for large
         problems that are well conditioned.
+    target_transformer : {"auto", "log", "yeo-johnson"}, transformer or None, default=None
+        Strictly monotone transformation z of y, of which the model then is; predictions, quantiles,
+        draws and densities are in the units of y. "log" is for positive y. "yeo-johnson" is that
+        power of y about its median, in units of its interquartile range, by which y is closest to
+        normal. "auto" takes that of largest evidence among these and None, at the cost of a fit
+        each. A transformer needs ``inverse_transform``; it is cloned, and fitted to each output
+        by ``fit`` or by the first ``partial_fit``. Its derivative is computed numerically, unless
+        it has a method ``log_derivative(y)``, the logarithm of ``|dz / dy|``.
 
     Attributes
     ----------
@@ -123,9 +135,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     noise_precision_ : float or ndarray of shape (n_outputs,)
         Noise precision, given or learned; its posterior mean with ``noise_precision="gamma"``.
     log_marginal_likelihood_ : float
-        Logarithm of the evidence, in nats, summed over outputs. Flat priors have density 1.
+        Logarithm of the evidence, in nats, summed over outputs. Flat priors have density 1. It is
+        the density of y itself, so that it compares transformations of y, too.
     degrees_of_freedom_ : float or ndarray of shape (n_outputs,)
-        Degrees of freedom of the predictive Student-t distribution; infinite if it is normal.
+        Degrees of freedom of the predictive Student-t distribution, of the transformed y if there
+        is a ``target_transformer``; infinite if it is normal.
     n_effective_params_ : float or ndarray of shape (n_outputs,)
         Effective number of weights, the intercept included, that the data determine (Bishop
         eq. 3.91).
@@ -133,6 +147,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Number of rows seen, without those of weight 0.
     basis_ : transformer
         The fitted basis.
+    target_transformer_ : transformer, list of one per output, or None
+        The fitted transformation of y.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -150,7 +166,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     All that is kept of the data is the triangular factor of a QR decomposition of the design
     matrix. A fit takes O(n_samples n_basis^2) time and, in addition to the data, O(n_basis^2)
     memory. Fitting at once, in batches, row by row, or in parts that are merged gives the same
-    posterior. A row of weight k counts as k rows.
+    posterior. A row of weight k counts as k rows. A row whose noise has k times the standard
+    deviation, ``noise_scale``, is one row still, and the evidence that of a Gaussian process with
+    noise of its own at each row. ``noise_precision`` is that of rows whose noise scale is 1: with
+    ``noise_precision=1``, ``noise_scale`` is the standard deviation itself, in the units of y.
 
     X, y and ``sample_weight`` may be dask arrays or data frames. Their blocks are then reduced on
     the workers that hold them, and ``predict``, ``sample_y`` and ``log_predictive_density`` return
@@ -206,6 +225,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         "noise_rate": Number(0.0, remedy=JEFFREYS),
         "forgetting": Number(0.0, 1.0, open_low=True, remedy="1 forgets nothing."),
         "solver": Choice("auto", "qr", "cholesky"),
+        "target_transformer": TARGET_TRANSFORMER,
     }
 
     @classmethod
@@ -229,8 +249,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             return False
         except ValueError:  # zeros may be invalid for this basis
             shape = (1, design.n_basis)
-        has_one_output = values["_stream"].n_outputs == 1
-        return shape == (1, design.n_basis) and (has_one_output or not values["_is_1d"])
+        n_outputs = values["_stream"].n_outputs
+        return (
+            shape == (1, design.n_basis)
+            and (n_outputs == 1 or not values["_is_1d"])
+            and (design.target is None or len(design.target.transformers) == n_outputs)
+        )
 
     def __init__(
         self,
@@ -245,6 +269,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         noise_rate: float = 0.0,
         forgetting: float = 1.0,
         solver: Literal["auto", "qr", "cholesky"] = "auto",
+        target_transformer: Any = None,
     ) -> None:
         self.basis = basis
         self.prior_precision = prior_precision
@@ -256,12 +281,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         self.noise_rate = noise_rate
         self.forgetting = forgetting
         self.solver = solver
+        self.target_transformer = target_transformer
 
     # -- fitting ---------------------------------------------------------------------------------
 
     def fit(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> Self:
+        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
+        noise_scale: npt.ArrayLike | None = None,
+    ) -> Self:  # fmt: skip
         """Fit the model to X and y; a previous fit is discarded.
 
         Parameters
@@ -271,7 +298,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0; None is 1 for each row.
+            Weights, at least 0: a row of weight k counts as k rows. None is 1 for each row.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
@@ -285,8 +315,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             the weights. The estimator is then unchanged.
         """
         with restore_on_error(self), np.errstate(all="ignore"):
-            source = self._check_data(X, y, sample_weight, reset=True)
+            source = self._check_data(X, y, sample_weight, noise_scale, reset=True)
             empty = self._empty_stream(source)
+            source = _transform_targets(source, empty.design.target)
             statistic, n_rows = summarize(source, empty.design, self.solver)
             stream = Stream(empty.design, empty.prior, statistic)
             _ = stream.posteriors  # computed now, so that this call raises their errors
@@ -294,8 +325,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return self
 
     def partial_fit(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> Self:
+        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
+        noise_scale: npt.ArrayLike | None = None,
+    ) -> Self:  # fmt: skip
         """Update the fit with a batch of rows (Bishop eq. 3.50).
 
         Without ``forgetting``, batches of any size and order give the same posterior as one ``fit``
@@ -304,23 +336,28 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features. The first call fits the basis; later calls keep it.
+            Features. The first call fits the basis and the ``target_transformer``; later calls
+            keep them.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0; None is 1 for each row.
+            Weights, at least 0: a row of weight k counts as k rows. None is 1 for each row.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
         self : object
             The estimator.
         """
-        if sample_weight is None and self._buffer_rows(X, y):
+        if sample_weight is None and noise_scale is None and self._buffer_rows(X, y):
             return self
         first = not self.__sklearn_is_fitted__()
         with restore_on_error(self), np.errstate(all="ignore"):
-            source = self._check_data(X, y, sample_weight, reset=first)
+            source = self._check_data(X, y, sample_weight, noise_scale, reset=first)
             before = self._empty_stream(source) if first else self._stream
+            source = _transform_targets(source, before.design.target)
             prior = self._prior(before.design)
             stream, n_rows = before.extend(source, prior, float(self.forgetting))
             self._set_stream(stream, n_rows + (0 if first else self.n_samples_seen_))
@@ -342,7 +379,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If the basis functions, intercepts or outputs of the models differ.
+            If basis functions, intercepts, outputs or transformations of y of the models differ.
         """
         if not isinstance(other, BayesianBasisRegressor):
             raise TypeError(
@@ -353,9 +390,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         check_is_fitted(other)
         if self._signature() != other._signature():
             raise ValueError(
-                "`other` must have the same fitted basis, intercept and outputs; got ones that "
-                "differ. Fit both with a basis that does not depend on the data (give a `domain`), "
-                "or share one by sklearn.frozen.FrozenEstimator(model.basis_)."
+                "`other` must have the same fitted basis, intercept, outputs and transformation of "
+                "y; got ones that differ. Fit both with a basis that does not depend on the data "
+                "(give a `domain`), or share one by sklearn.frozen.FrozenEstimator(model.basis_)."
             )
         self._stream = self._stream.merge(other._stream.statistic, self._stream.prior)
         self.n_samples_seen_ += other.n_samples_seen_
@@ -364,7 +401,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _signature(self) -> tuple[Any, ...]:
         """Properties in which models must agree to be merged."""
         design, shape = self._stream.design, (self._is_1d, self._stream.n_outputs)
-        return joblib.hash(design.basis), design.n_columns, design.fit_intercept, shape
+        fitted = joblib.hash((design.basis, design.target and design.target.transformers))
+        return fitted, design.n_columns, design.fit_intercept, shape
 
     def _set_stream(self, stream: Stream, n_samples_seen: int) -> None:
         self._stream, self.basis_ = stream, stream.design.basis
@@ -378,6 +416,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         stream = vars(self).get("_stream")
         is_valid = (
             stream is not None
+            and stream.design.target is None
             and type(X) is np.ndarray is type(y)
             and X.dtype is FLOAT64 is y.dtype
             and X.shape[1:] == (self.n_features_in_,)
@@ -390,7 +429,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             and np.vdot(y, y) <= LARGEST**2
         )
         if is_valid:
-            self._stream.buffer(X, y if y.ndim == 2 else y[:, None])
+            self._stream.buffer(Rows(X, y if y.ndim == 2 else y[:, None]))
             self.n_samples_seen_ += len(X)
         return bool(is_valid)
 
@@ -401,11 +440,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     # -- checking --------------------------------------------------------------------------------
 
     def _check_data(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+        self, X: Any, y: Any, sample_weight: Any, noise_scale: Any = None, *, reset: bool
     ) -> Rows | dask.DaskRows:
         """Validated rows without those of weight 0; ``reset`` sets the attributes of the input."""
-        if not dask.is_dask(X, y, sample_weight):
-            return self._check_rows(X, y, sample_weight, reset=reset)
+        if not dask.is_dask(X, y, sample_weight, noise_scale):
+            return self._check_rows(X, y, sample_weight, noise_scale, reset=reset)
+        _check_no_noise_scale(noise_scale)
         for name, value in {"X": X, "y": y, "sample_weight": sample_weight}.items():
             if dask.is_dask(value) or shape_of(value):  # neither None nor a number
                 dask.check_collection(value, name)
@@ -414,13 +454,15 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return dask.DaskRows(X, y, sample_weight, check)
 
     def _check_rows(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, is_block: bool = False
-    ) -> Rows:
+        self, X: Any, y: Any, sample_weight: Any, noise_scale: Any = None, *, reset: bool,
+        is_block: bool = False,
+    ) -> Rows:  # fmt: skip
         """Validated rows in memory; sample weights of a block of the data may all be 0."""
         X = self._check_features(X, reset=reset)
         Y = self._check_targets(y, len(X), reset=reset)
+        noise_scale = _check_noise_scale(noise_scale, len(X))
         if sample_weight is None:
-            return Rows(X, Y)
+            return Rows(X, Y, None, noise_scale)
         remedy = "Give one weight per row."
         check_numeric(sample_weight, "sample_weight", remedy=remedy)
         if not shape_of(sample_weight):
@@ -435,7 +477,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 f"`sample_weight` must have a positive value, and none above {LARGEST:g}; got "
                 f"{weights.max():g} for the largest. Give rows of positive weight."
             )
-        rows = Rows(X, Y, weights)
+        rows = Rows(X, Y, weights, noise_scale)
         return rows if weights.min() > 0 else rows[weights > 0]
 
     def _check_features(self, X: Any, *, reset: bool) -> FloatArray:
@@ -483,8 +525,36 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return Design.of(basis, source.fit_basis(basis), p.fit_intercept)
 
     def _empty_stream(self, source: Source) -> Stream:
-        """Stream without rows, its basis fitted to ``source`` and the parameters learned."""
-        design = self._fit_design(source)
+        """Stream without rows, what it has to learn fitted to ``source``."""
+        kind = TARGET_TRANSFORMER.check(self.target_transformer, "target_transformer")
+        if kind is None:
+            return self._stream_for(source, None)
+        if not isinstance(source, Rows):
+            raise ValueError(
+                "`target_transformer` must be None for dask input; got "
+                f"target_transformer={short_repr(kind)}. Transform y itself, or pass each block to "
+                "`partial_fit` in memory."
+            )
+        if isinstance(kind, str) and kind == "auto":
+            streams = [self._stream_for(source, each) for each in candidates(source.Y)]
+            return max(streams, key=partial(self._log_evidence, source))
+        return self._stream_for(source, kind)
+
+    def _log_evidence(self, source: Rows, empty: Stream) -> float:
+        """Log evidence of the rows of ``source`` for the design of a stream."""
+        rows = _transform_targets(source, empty.design.target)
+        statistic, _ = summarize(rows, empty.design, self.solver)
+        try:
+            best = empty.prior.best(statistic)
+        except UndeterminedError:  # by so few rows with a flat prior
+            return -np.inf
+        return float(sum(posterior.log_evidence.sum() for posterior in best))
+
+    def _stream_for(self, source: Any, kind: Any) -> Stream:
+        """Stream without rows, for one kind of transformation of y."""
+        target = None if kind is None else TargetTransform.fit(kind, source)
+        source = _transform_targets(source, target)
+        design = replace(self._fit_design(source), target=target)
         prior = self._prior(design)
         design = learn_basis(design, source, prior)
         return Stream(design, prior, Statistic.empty(design.n_columns, source.n_outputs))
@@ -519,11 +589,40 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     # -- predicting ------------------------------------------------------------------------------
 
+    @overload
+    def predict(
+        self, X: npt.ArrayLike, return_std: Literal[False] = False,
+        return_cov: Literal[False] = False, *, observation_noise: bool = True,
+        noise_scale: npt.ArrayLike | None = None,
+    ) -> FloatArray: ...  # fmt: skip
+
+    @overload
+    def predict(
+        self, X: npt.ArrayLike, return_std: Literal[True], return_cov: Literal[False] = False, *,
+        observation_noise: bool = True, noise_scale: npt.ArrayLike | None = None,
+    ) -> tuple[FloatArray, FloatArray]: ...  # fmt: skip
+
+    @overload
+    def predict(
+        self, X: npt.ArrayLike, return_std: Literal[False] = False, *, return_cov: Literal[True],
+        observation_noise: bool = True, noise_scale: npt.ArrayLike | None = None,
+    ) -> tuple[FloatArray, FloatArray]: ...  # fmt: skip
+
+    @overload
     def predict(
         self, X: npt.ArrayLike, return_std: bool = False, return_cov: bool = False, *,
-        observation_noise: bool = True,
+        observation_noise: bool = True, noise_scale: npt.ArrayLike | None = None,
+    ) -> FloatArray | tuple[FloatArray, FloatArray]: ...  # fmt: skip
+
+    def predict(
+        self, X: npt.ArrayLike, return_std: bool = False, return_cov: bool = False, *,
+        observation_noise: bool = True, noise_scale: npt.ArrayLike | None = None,
     ) -> FloatArray | tuple[FloatArray, FloatArray]:  # fmt: skip
         """Mean and spread of y given X (Bishop eqs 3.58-3.59).
+
+        With a ``target_transformer``, y may have no finite standard deviation: where
+        ``target_transformer="log"`` and a precision is learned, for example, it has not even a
+        mean. ``predict`` then gives the medians.
 
         Parameters
         ----------
@@ -533,52 +632,65 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Whether to return the standard deviations, or the joint covariance of the rows, too.
         observation_noise : bool, default=True
             Whether the spread is that of observations, or of the function behind them.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
         y_mean : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictive means.
+            Predictive means; medians if standard deviations are not finite.
         y_std : ndarray of the same shape
             Predictive standard deviations, with ``return_std=True``.
         y_cov : ndarray of shape (n_samples, n_samples) or (n_samples, n_samples, n_outputs)
             Predictive covariances, with ``return_cov=True``.
+
+        Raises
+        ------
+        ValueError
+            If a standard deviation is not finite, or if covariances are asked for with a
+            ``target_transformer``.
         """
+        flags = {"return_std": return_std, "return_cov": return_cov}
+        _check_flags(**flags, observation_noise=observation_noise)
         if return_std and return_cov:
             raise ValueError(
                 "`return_std` and `return_cov` must not both be True; got both. The standard "
                 "deviations are the roots of the covariance's diagonal."
             )
         if dask.is_dask(X):
+            _check_no_noise_scale(noise_scale)
             return self._predict_dask(X, return_std, return_cov, observation_noise)
         X = self._check_features(X, reset=False)
-        if return_std:
-            predictive = self._predictive(X, observation_noise)
-            return self._drop_output_axis(predictive.mean), self._drop_output_axis(predictive.std)
-        design, posteriors = self._stream.design, self._posteriors() if return_cov else []
-        mean, _ = evaluate_rows(design, self._weights().T, posteriors, X)  # checks squares, too
+        noise = observation_noise * _noise_variance(noise_scale, len(X))
+        stream, posteriors = self._read()
+        if return_std or stream.design.target is not None:
+            _check_no_covariance(return_cov)
+            predictive = _predictive(stream.design, posteriors, X, noise)
+            mean = self._drop_output_axis(predictive.mean)
+            if not return_std:
+                return mean
+            return mean, self._drop_output_axis(_check_finite_std(predictive.std))
+        squared = posteriors if return_cov else []  # those whose squares are checked, too
+        mean, _ = evaluate_rows(stream.design, _weights(posteriors).T, squared, X)
         mean = self._drop_output_axis(mean)
         if not return_cov:
             return mean
-        Phi = design.rows(X)
+        Phi = stream.design.rows(X)
         covariances = [
-            joint_covariance(p.root.T @ Phi.T, p.noise_variance, observation_noise)
-            for p in posteriors
+            joint_covariance(p.root.T @ Phi.T, p.noise_variance, noise) for p in posteriors
         ]
         return mean, self._drop_output_axis(np.concatenate(covariances, axis=-1))
 
-    def _predictive(self, X: FloatArray, observation_noise: bool = True) -> Predictive:
-        """Predictive distributions at validated rows X."""
-        posteriors = self._posteriors()
-        mean, leverage = evaluate_rows(self._stream.design, self._weights().T, posteriors, X)
-        n_outputs = [len(posterior.squared_scale) for posterior in posteriors]
-        leverage = np.repeat(leverage, n_outputs, axis=1)
-        scales = np.concatenate([posterior.squared_scale for posterior in posteriors])
-        df = np.repeat([posterior.df for posterior in posteriors], n_outputs)
-        return Predictive.from_leverage(mean, leverage, scales, df, observation_noise)
+    def _predictive(self, X: FloatArray, noise: FloatArray) -> Predictive | TransformedPredictive:
+        """Predictive distributions at validated rows X, with relative variances of their noise."""
+        stream, posteriors = self._read()
+        return _predictive(stream.design, posteriors, X, noise)
 
     def predict_quantiles(
-        self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True
-    ) -> FloatArray:
+        self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True,
+        noise_scale: npt.ArrayLike | None = None,
+    ) -> FloatArray:  # fmt: skip
         """Compute quantiles of y given X, by the Student-t distribution.
 
         Parameters
@@ -589,6 +701,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Probabilities, above 0 and below 1.
         observation_noise : bool, default=True
             Whether the quantiles are those of observations, or of the function behind them.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
@@ -596,18 +711,22 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 (n_samples, n_outputs, n_quantiles)
             The quantiles, in the units of y.
         """
+        _check_flags(observation_noise=observation_noise)
         quantiles = _check_probabilities(quantiles, "quantiles", shape_of(quantiles))
         probabilities = np.atleast_1d(quantiles)
         if dask.is_dask(X):
+            _check_no_noise_scale(noise_scale)
             options = {"quantiles": probabilities, "observation_noise": observation_noise}
             return self._map_blocks("predict_quantiles", X, (len(probabilities),), options)
         X = self._check_features(X, reset=False)
-        table = self._predictive(X, observation_noise).quantiles(probabilities)
+        noise = observation_noise * _noise_variance(noise_scale, len(X))
+        table = self._predictive(X, noise).quantiles(probabilities)
         return table[:, 0] if self._is_1d else table
 
     def predict_interval(
-        self, X: npt.ArrayLike, coverage: float = 0.95, *, observation_noise: bool = True
-    ) -> FloatArray:
+        self, X: npt.ArrayLike, coverage: float = 0.95, *, observation_noise: bool = True,
+        noise_scale: npt.ArrayLike | None = None,
+    ) -> FloatArray:  # fmt: skip
         """Central intervals that hold y given X with probability ``coverage``.
 
         Parameters
@@ -618,6 +737,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Probability, above 0 and below 1.
         observation_noise : bool, default=True
             Whether the intervals are for observations, or for the function behind them.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
@@ -626,7 +748,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """
         coverage = _check_probabilities(coverage, "coverage", ())
         ends = [(1 - coverage) / 2, (1 + coverage) / 2]
-        return self.predict_quantiles(X, ends, observation_noise=observation_noise)
+        return self.predict_quantiles(
+            X, ends, observation_noise=observation_noise, noise_scale=noise_scale
+        )
 
     def _predict_dask(
         self, X: Any, return_std: bool, return_cov: bool, observation_noise: bool
@@ -636,9 +760,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 "`return_cov` must be False for dask input, of whose rows the covariance has one "
                 "number a pair; got True. Ask for `return_std`, or for few rows in memory."
             )
+        options = {"return_std": return_std, "observation_noise": observation_noise}
         if not return_std:
-            return self._map_blocks("predict", X)
-        options = {"return_std": True, "observation_noise": observation_noise}
+            return self._map_blocks("predict", X, (), options)
         both = self._map_blocks("predict", X, (2,), options)
         return both[..., 0], both[..., 1]
 
@@ -652,7 +776,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     def sample_y(
         self, X: npt.ArrayLike, n_samples: int = 1, *, observation_noise: bool = True,
-        random_state: RandomState = None,
+        random_state: RandomState = None, noise_scale: npt.ArrayLike | None = None,
     ) -> FloatArray:  # fmt: skip
         """Draw y given X jointly: each draw is one function, with noise of its own at each row.
 
@@ -669,12 +793,16 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Whether to draw what would be observed, or the function behind it.
         random_state : int, Generator, RandomState or None, default=None
             Seed; None draws afresh at each call.
+        noise_scale : float or array-like of shape (n_rows,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
         y_samples : ndarray of shape (n_rows, n_samples) or (n_rows, n_outputs, n_samples)
             The draws.
         """
+        _check_flags(observation_noise=observation_noise)
         rng = generator(random_state)
         n_samples = Integer(1, 1e9, remedy="Give the number of draws.").check(
             n_samples, "n_samples"
@@ -682,26 +810,37 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         shown, is_1d = dask.example_row(X), True
         if self.__sklearn_is_fitted__():
             shown = self._check_features(shown, reset=False)
-            design, posteriors, is_1d = self._stream.design, self._posteriors(), self._is_1d
+            (stream, posteriors), is_1d = self._read(), self._is_1d
+            design = stream.design
         else:
             design, posteriors, shown = self._prior_state(shown)
         weights, scales = zip(*(p.draw(n_samples, rng) for p in posteriors), strict=True)
         joined = np.concatenate(weights, axis=1)
-        draw = partial(_draw, design, joined, np.concatenate(scales) if observation_noise else None)
+        scale = np.concatenate(scales) if observation_noise else None
+        draw = partial(_draw, design, joined, scale)
         if dask.is_dask(X):
+            _check_no_noise_scale(noise_scale)
             (X,) = dask.as_arrays(X)
             check = partial(type(self)()._check_features, reset=True)
             function = partial(_draw_block, draw, check, int(rng.integers(2**63)))
             samples = dask.map_blocks(function, X, dask.block_numbers(X), trailing=joined.shape[1:])
         else:
-            samples = draw(shown, rng)
+            samples = draw(shown, rng, _noise_variance(noise_scale, len(shown)))
         return samples[:, 0] if is_1d else samples
 
     def _prior_state(self, X: Any) -> tuple[Design, list[Posterior], FloatArray]:
         """Design, posteriors without any rows, and validated X, of an unfitted model."""
         blank = clone(self)
         X = blank._check_features(X, reset=True)
-        design = blank._fit_design(Rows(X, np.zeros((len(X), 1))))
+        rows = Rows(X, np.ones((len(X), 1)))
+        kind = TARGET_TRANSFORMER.check(self.target_transformer, "target_transformer")
+        if kind is not None and not (isinstance(kind, str) and kind == "log"):
+            raise NotFittedError(
+                "This BayesianBasisRegressor has seen no data, to which its target_transformer "
+                "could be fitted. Call fit first, or draw from the prior with 'log' or None."
+            )
+        target = None if kind is None else TargetTransform.fit(kind, rows)
+        design = replace(blank._fit_design(rows), target=target)
         if depends_on_data(design.basis, X):
             raise NotFittedError(
                 "This BayesianBasisRegressor has seen no data, and its basis depends on the data. "
@@ -716,7 +855,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             )
         return design, prior.posteriors(Statistic.empty(design.n_columns, 1)), X
 
-    def log_predictive_density(self, X: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
+    def log_predictive_density(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, noise_scale: npt.ArrayLike | None = None
+    ) -> FloatArray:
         """Logarithm of the predictive density of each row's y given its X.
 
         Parameters
@@ -725,21 +866,60 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             Features.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
 
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
             Log densities in nats, summed over outputs: Student-t, or normal where all precisions
-            are given.
+            are given, times the derivative of the ``target_transformer`` if there is one.
         """
         if dask.is_dask(X, y):
+            _check_no_noise_scale(noise_scale)
             model = self._copy_for_blocks(X)
             self._check_targets(dask.example_row(y), 1, reset=False)
             function = model.log_predictive_density
             return dask.map_blocks(function, *dask.as_arrays(X, y=y), trailing=())
         X = self._check_features(X, reset=False)
         Y = self._check_targets(y, len(X), reset=False)
-        return np.asarray(self._predictive(X).log_density(Y).sum(axis=1))
+        predictive = self._predictive(X, _noise_variance(noise_scale, len(X)))
+        return np.asarray(predictive.log_density(Y).sum(axis=1))
+
+    def predictive_cdf(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, noise_scale: npt.ArrayLike | None = None
+    ) -> FloatArray:
+        """Probability that a new target is at most y, given its X.
+
+        Uniform for targets from the model: the probability integral transform.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        noise_scale : float or array-like of shape (n_samples,), default=None
+            Standard deviation of each row's noise, relative to the others: its variance is
+            ``noise_scale**2 / noise_precision``. None is 1 for each row.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predictive distribution function, one per target.
+        """
+        if dask.is_dask(X, y):
+            _check_no_noise_scale(noise_scale)
+            model = self._copy_for_blocks(X)
+            self._check_targets(dask.example_row(y), 1, reset=False)
+            outputs = () if self._is_1d else (self._stream.n_outputs,)
+            arrays = dask.as_arrays(X, y=y)
+            return dask.map_blocks(model.predictive_cdf, *arrays, trailing=outputs)
+        X = self._check_features(X, reset=False)
+        Y = self._check_targets(y, len(X), reset=False)
+        predictive = self._predictive(X, _noise_variance(noise_scale, len(X)))
+        return self._drop_output_axis(predictive.cdf(Y))
 
     def score(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -783,12 +963,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         log_evidence : float
             ``log p(y | X)`` in nats, summed over outputs (Bishop eq. 3.86).
         """
-        check_is_fitted(self)
+        stream, _ = self._read()
         if noise_precision is not None:
             remedy = "Give a positive number, or None for the fitted one."
             Number(1 / LARGEST, remedy=remedy).check(noise_precision, "noise_precision")
-        design, total = self._stream.design, 0.0
-        for index, (posterior, precision) in enumerate(self._outputs()):
+        design, total = stream.design, 0.0
+        statistic, posteriors = stream.read()
+        for index, (posterior, precision) in enumerate(_outputs(posteriors)):
             noise: Any = self.noise_precision if noise_precision is None else noise_precision
             noise = precision if noise == "evidence" else noise
             changes = {"noise_precision": noise}
@@ -800,7 +981,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             if design.fit_intercept and posterior.precision[0] == 0:
                 changes["intercept_precision"] = 0.0
             prior = clone(self).set_params(**changes)._prior(design)
-            one = self._stream.statistic.output(index)
+            one = statistic.output(index)
             total += float(prior.posteriors(one)[0].log_evidence[0])
         return total
 
@@ -808,6 +989,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_stream" in vars(self)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        kind = self.target_transformer
+        tags.target_tags.positive_only = isinstance(kind, str) and kind == "log"
+        return tags
 
     def _copy_for_blocks(self, X: Any) -> Self:
         """Copy of the model for the blocks of X, which have no feature names."""
@@ -825,29 +1012,28 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         array = np.array(values, dtype=np.float64)
         return float(array[0]) if self._is_1d else array
 
-    def _posteriors(self) -> list[Posterior]:
+    def _read(self) -> tuple[Stream, list[Posterior]]:
+        """The stream and its posteriors, read once, so that another thread may add rows."""
         check_is_fitted(self)
+        stream = self._stream
         with np.errstate(all="ignore"):
-            return self._stream.posteriors
+            return stream, stream.posteriors
 
-    def _outputs(self) -> list[tuple[Posterior, float]]:
-        """Posterior and noise precision of each output."""
-        return [(p, float(noise)) for p in self._posteriors() for noise in p.noise_precision]
-
-    def _weights(self) -> FloatArray:
-        """Posterior means, shape (n_outputs, n_weights)."""
-        return np.vstack([posterior.mean.T for posterior in self._posteriors()])
+    def _posteriors(self) -> list[Posterior]:
+        return self._read()[1]
 
     @property
     def coef_(self) -> FloatArray:
         """Posterior mean of the weights."""
-        weights = self._weights()[:, self._stream.design.fit_intercept :]
+        stream, posteriors = self._read()
+        weights = _weights(posteriors)[:, stream.design.fit_intercept :]
         return weights[0, :] if self._is_1d else weights
 
     @property
     def intercept_(self) -> float | FloatArray:
         """Posterior mean of the intercept."""
-        weights, has_one = self._weights(), self._stream.design.fit_intercept
+        stream, posteriors = self._read()
+        weights, has_one = _weights(posteriors), stream.design.fit_intercept
         return self._number_per_output(weights[:, 0] if has_one else np.zeros(len(weights)))
 
     @property
@@ -859,8 +1045,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     @property
     def prior_precision_(self) -> float | FloatArray:
         """Prior precision of the weights, given or learned."""
-        outputs, prior = self._outputs(), self._stream.prior
-        first = int(self._stream.design.fit_intercept)
+        stream, posteriors = self._read()
+        outputs, prior = _outputs(posteriors), stream.prior
+        first = int(stream.design.fit_intercept)
         if not isinstance(prior.precision, str):
             precision = prior.precision[first:]
             return float(precision[0]) if np.all(precision == precision[0]) else precision.copy()
@@ -873,7 +1060,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     @property
     def noise_precision_(self) -> float | FloatArray:
         """Noise precision, given or learned."""
-        return self._number_per_output([precision for _, precision in self._outputs()])
+        return self._number_per_output([noise for _, noise in _outputs(self._posteriors())])
 
     @property
     def log_marginal_likelihood_(self) -> float:
@@ -881,34 +1068,136 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return float(sum(posterior.log_evidence.sum() for posterior in self._posteriors()))
 
     @property
+    def target_transformer_(self) -> Any:
+        """The fitted transformation of y."""
+        check_is_fitted(self)
+        if (target := self._stream.design.target) is None:
+            return None
+        return target.transformers[0] if self._is_1d else list(target.transformers)
+
+    @property
     def degrees_of_freedom_(self) -> float | FloatArray:
         """Degrees of freedom of the predictive distribution."""
-        return self._number_per_output([posterior.df for posterior, _ in self._outputs()])
+        return self._number_per_output([p.df for p, _ in _outputs(self._posteriors())])
 
     @property
     def n_effective_params_(self) -> float | FloatArray:
         """Effective number of weights that the data determine."""
-        return self._number_per_output([p.n_effective_params for p, _ in self._outputs()])
+        outputs = _outputs(self._posteriors())
+        return self._number_per_output([p.n_effective_params for p, _ in outputs])
+
+
+def _outputs(posteriors: list[Posterior]) -> list[tuple[Posterior, float]]:
+    """Posterior and noise precision of each output."""
+    return [(p, float(noise)) for p in posteriors for noise in p.noise_precision]
+
+
+def _weights(posteriors: list[Posterior]) -> FloatArray:
+    """Posterior means, shape (n_outputs, n_weights)."""
+    return np.vstack([posterior.mean.T for posterior in posteriors])
+
+
+def _predictive(
+    design: Design, posteriors: list[Posterior], X: FloatArray, noise: FloatArray
+) -> Predictive | TransformedPredictive:
+    """Predictive distributions at validated rows X, with relative variances of their noise."""
+    mean, leverage = evaluate_rows(design, _weights(posteriors).T, posteriors, X)
+    n_outputs = [len(posterior.squared_scale) for posterior in posteriors]
+    leverage = np.repeat(leverage, n_outputs, axis=1)
+    scales = np.concatenate([posterior.squared_scale for posterior in posteriors])
+    df = np.repeat([posterior.df for posterior in posteriors], n_outputs)
+    base = Predictive.from_leverage(mean, leverage, scales, df, noise[:, None])
+    return base if design.target is None else TransformedPredictive(base, design.target)
+
+
+def _transform_targets(source: Any, target: TargetTransform | None) -> Any:
+    """The rows of ``source`` with transformed targets."""
+    if target is None:
+        return source
+    Y = target.transform(source.Y)
+    if not np.isfinite(Y).all():
+        raise ValueError(
+            "`y` must be in the domain of `target_transformer`; got values that are not finite "
+            "after it. Choose another transformer, or leave such rows out."
+        )
+    check_size(Y, "y")
+    return replace(source, Y=Y, derivative=target.derivative(source.Y))
 
 
 def _draw(
     design: Design, weights: FloatArray, scales: FloatArray | None, X: FloatArray,
-    rng: np.random.Generator,
+    rng: np.random.Generator, noise: npt.ArrayLike = 1.0,
 ) -> FloatArray:  # fmt: skip
     """Draws at the rows of X, shape (n_rows, n_outputs, n_draws).
 
-    ``weights`` has shape (n_columns, n_outputs, n_draws), ``scales`` of the noise the last two.
+    ``weights`` has shape (n_columns, n_outputs, n_draws), ``scales`` of the noise the last two, and
+    ``noise`` holds relative variances of the noise of rows.
     """
     values, _ = evaluate_rows(design, weights.reshape(len(weights), -1), [], X)
     samples: FloatArray = values.reshape(len(values), *weights.shape[1:])
     if scales is not None:
-        samples += scales * rng.standard_normal(samples.shape)
-    return samples
+        row_scales = np.sqrt(noise)[..., None, None]
+        samples += row_scales * (scales * rng.standard_normal(samples.shape))
+    return samples if design.target is None else design.target.checked_inverse(samples)
+
+
+def _check_finite_std(std: FloatArray) -> FloatArray:
+    """Return standard deviations of y, or raise if there is none."""
+    if not np.isfinite(std).all():
+        raise ValueError(
+            "`return_std` must be False where y has no finite standard deviation, as with this "
+            "`target_transformer`; got True. Ask for `predict_interval` or `predict_quantiles`."
+        )
+    return std
+
+
+def _check_no_covariance(return_cov: bool) -> None:
+    """Raise if covariances of transformed targets are asked for."""
+    if return_cov:
+        raise ValueError(
+            "`return_cov` must be False with a `target_transformer`, as covariances are those of "
+            "the transformed y; got True. Ask for joint draws by `sample_y`."
+        )
 
 
 def _draw_block(draw: Any, check: Any, seed: int, X: Any, number: npt.NDArray[np.intp]) -> Any:
     """Draws at the rows of a block of dask input; each block has random numbers of its own."""
     return draw(check(X), np.random.default_rng([seed, *number]))
+
+
+def _check_flags(**flags: Any) -> None:
+    """Raise if one of ``flags`` is not a bool: "no" would count as True."""
+    for name, value in flags.items():
+        check_flag(value, name)
+
+
+def _check_noise_scale(value: Any, n_rows: int) -> FloatArray | None:
+    """Return ``value`` as one positive number per row, or None, or raise."""
+    if value is None:
+        return None
+    remedy = "Give one positive number per row."
+    shape = (n_rows,) if shape_of(value) else ()
+    with np.errstate(all="ignore"):  # wider floats may become inf
+        array = check_vector(value, "noise_scale", shape, remedy=remedy)
+    if not np.all((array >= 1 / LARGEST) & (array <= LARGEST)):
+        condition = f"be positive, from {1 / LARGEST:g} to {LARGEST:g}"
+        raise ValueError(error_message("noise_scale", condition, value, remedy))
+    return np.broadcast_to(array, (n_rows,))
+
+
+def _noise_variance(noise_scale: Any, n_rows: int) -> FloatArray:
+    """Relative variances of the noise of rows, from their noise scales."""
+    checked = _check_noise_scale(noise_scale, n_rows)
+    return np.ones(n_rows) if checked is None else checked**2
+
+
+def _check_no_noise_scale(value: Any) -> None:
+    """Raise if there are noise scales, which dask input cannot have."""
+    if value is not None:
+        raise ValueError(
+            f"`noise_scale` must be None for dask input; got a {type(value).__name__}. Pass each "
+            "block to `partial_fit` in memory, with its noise scales."
+        )
 
 
 def _check_probabilities(value: Any, name: str, shape: tuple[int, ...]) -> Any:

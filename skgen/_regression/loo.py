@@ -93,17 +93,19 @@ def loo_residuals(
     Precisions and basis stay as all rows have them. Rows that determine their own prediction, but
     for rounding, are left out of the result.
     """
-    Phi, weights = design.rows(rows.X), rows.weights
+    Phi, weights, precision_weights = design.rows(rows.X), rows.weights, rows.precision_weights
     assert weights is not None
     residuals = np.empty(rows.Y.shape)
     valid = np.ones(len(rows), dtype=bool)
     for output, posterior in enumerate(posteriors):
         leverage = posterior.leverage(Phi)
-        share = 1 - weights * leverage  # of the others in the fit of the row
+        share = 1 - precision_weights * leverage  # of the others in the fit of the row
         valid &= share > ROUNDING
         residual = (rows.Y[:, output] - Phi @ posterior.mean[:, 0]) / share
         zero = np.zeros_like(residual)
-        predictive = Predictive.from_leverage(zero, leverage / share, variances[output], np.inf)
+        predictive = Predictive.from_leverage(
+            zero, leverage / share, variances[output], np.inf, rows.noise_variance
+        )
         residuals[:, output] = residual / predictive.std
     valid &= np.isfinite(residuals).all(axis=1)
     return residuals[valid], weights[valid]

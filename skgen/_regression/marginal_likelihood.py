@@ -65,12 +65,13 @@ class Objective(ABC):
     """Log evidence of ``rows``, up to a constant, by basis parameters and log precision ratio."""
 
     def __init__(self, design: Design, rows: Rows, prior: LinearModelSpec) -> None:
-        weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+        weights = rows.precision_weights
         self.relative_precision, self.is_ratio_free = _relative_precision(prior, design)
         self.n_flat = int(self.relative_precision[0] == 0)
         self.root_weights, self.normalized_weights = np.sqrt(weights), weights / weights.sum()
         self.Y = rows.Y
-        self.weight = float(weights.sum()) - self.n_flat
+        self.weight = rows.weight - self.n_flat
+        self.noise_variance = rows.weight / float(weights.sum())  # of the rows, relative to 1
         self.is_ratio_noise_variance = not isinstance(prior.precision, str) and self.is_ratio_free
         self.data_term = data_term(prior.noise, self.weight)
         if self.is_ratio_noise_variance:

@@ -4,20 +4,20 @@ Given the ratio of prior to noise precision, the best noise precision is known i
 every isotropic choice is a smooth problem in one unknown, and one singular value decomposition
 makes each evaluation O(n_columns) (C. M. Bishop, Pattern Recognition and Machine Learning, Springer
 2006, section 3.5; D. J. C. MacKay, Bayesian interpolation, Neural Computation 4(3), 1992). One
-precision per weight (automatic relevance determination, Bishop section 7.2) is found by L-BFGS. The
-best precisions give the posterior mean; its spread is averaged over the posterior of their ratio
-and of the noise.
+precision per weight (automatic relevance determination, Bishop section 7.2) is found by ``search``.
+The best precisions give the posterior mean; its spread is averaged over the posterior of their
+ratio and of the noise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from scipy.linalg import lapack, svd
-from scipy.optimize import OptimizeResult, brentq, minimize
+from scipy.optimize import brentq
 from scipy.special import softmax
 
 from .._schema import FLAG, array, exactly, made_of, number, store
@@ -25,6 +25,7 @@ from .._threads import one_blas_thread
 from .._validation import LARGEST, FloatArray
 from .conjugate import Gamma, Posterior, Statistic, condition
 from .predictive import variance_ratio
+from .relevance import EnergyTerm, Problem, Relevances, search
 
 # Beyond these multiples of the largest eigenvalue of Phi' Phi the prior is nothing or everything.
 SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
@@ -32,10 +33,15 @@ GRID_POINTS = 120
 NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions counts for nothing
 WELL_CONDITIONED = 100
 FEWEST_DF = 4.0  # a Student-t of fewer is next to nothing but tails, once its variance is given
-SHIFTS, TRIAL_STEPS = (-12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0), 100
+LOG_ODDS = 1.0  # of precisions of their own, which were asked for, against a common one
+NEGLIGIBLE_SHARE = 1e-10  # probability of a model, below which it counts for nothing
+IRRELEVANT = 1e12  # precision of a weight that is out, over the squared norm of its column
 
 DataTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
 """(energy, log ratio) -> the evidence's data term, and its derivatives by these two."""
+
+Moments = tuple[FloatArray, FloatArray, FloatArray]
+"""Noise variances on a grid of ratios, their shares, and a root of the weights' covariance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,23 +140,26 @@ class LinearModelSpec:
     def _fit_precision(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
         weighting = (np.arange(len(self.mean)) >= self.flat_first).astype(np.float64)
         data = ProjectedData.of(statistic, weighting, self.mean)
-        fit, spectrum = data_term(self.noise, data.weight), data.spectrum()
-        best = spectrum.best(fit, spectrum.ratio_limits())
-        precision = best * weighting
-        if self.precision == "ard":
-            precision[weighting > 0] = _relevances(data, precision[weighting > 0], fit)
+        spectrum = data.spectrum()
+        limits = spectrum.ratio_limits()
+        fit = data_term(self.noise, data.weight)
+        common = _Common(spectrum, limits, spectrum.best(fit, limits), fit)
+        models: list[_Common | _Sparse] = [common]
+        if self.precision == "ard" and data.weight > 0:
+            problem = data.problem(EnergyTerm.of(self.noise, data.weight), common)
+            sparse = _Sparse(data, search(problem, data.weight))
+            models.insert(0 if sparse.is_better_than(common) else 1, sparse)
+        precision = weighting.copy()
+        precision[weighting > 0] = models[0].precision
         noise: Any = None if self.noise == "evidence" else self.noise
         noise = np.array([noise]) if isinstance(noise, float) else noise
         posterior = condition(statistic, precision, self.mean, noise)
+        irrelevant = np.flatnonzero(weighting)[models[0].irrelevant]
+        posterior.mean[irrelevant, 0] = self.mean[irrelevant]
         if data.weight <= 0 or not np.all(precision[weighting > 0] > 1 / LARGEST):
             return posterior, None  # nothing to average over
-        if self.precision == "ard":  # all precisions by a common factor
-            weighting, best = precision, 1.0
-            spectrum = ProjectedData.of(statistic, weighting, self.mean).spectrum()
-
-        limits = spectrum.ratio_limits()
         return posterior, _Average(
-            statistic, weighting, spectrum, limits, best, data.weight,
+            statistic, weighting, models, data.weight,
             lambda df: (data_term(self.noise, df), noise_term(self.noise, df)),
         )  # fmt: skip
 
@@ -170,10 +179,10 @@ class LinearModelSpec:
             return posterior, None
 
         noise = NoiseTerm(lambda _, log_variance: np.exp(log_variance))
+        models: list[_Common | _Sparse] = [_Common(spectrum, limits, variance)]
         return posterior, _Average(
-            statistic, precision, spectrum, limits, variance, data.weight,
-            lambda df: (unit_prior_term(df), noise),
-        )  # fmt: skip
+            statistic, precision, models, data.weight, lambda df: (unit_prior_term(df), noise)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,8 +210,28 @@ class ProjectedData:
         factor = factor[n_flat:, n_flat:] / np.sqrt(weighting[n_flat:])
         return cls(factor, target[n_flat:], residual, statistic.weight - n_flat)
 
+    def problem(self, noise: EnergyTerm, common: _Common) -> Problem:
+        """The choice of one precision per weight."""
+        some = _above_rounding(self.factor)
+        residual = self.residual + float(self.target[~some] @ self.target[~some])
+        variance = float(-0.5 / noise.slope(common.energy)) / common.precision
+        return Problem(
+            self.factor[some], self.target[some], residual, noise, common.precision, variance
+        )
+
+    def select(self, columns: Any, precision: FloatArray) -> ProjectedData:
+        """Data of some columns alone, with these precisions relative to the common one."""
+        orthogonal, factor = np.linalg.qr(self.factor[:, columns] / np.sqrt(precision))
+        target = orthogonal.T @ self.target
+        rest = self.target - orthogonal @ target
+        return replace(
+            self, factor=factor, target=target, residual=self.residual + float(rest @ rest)
+        )
+
     def spectrum(self) -> _Spectrum:
         """The singular value decomposition of the factor."""
+        if not len(self.factor):
+            return _Spectrum(np.zeros(0), np.zeros((0, 0)), np.zeros(0), self.residual)
         inverse_condition, _ = lapack.dtrcon(self.factor)
         if inverse_condition * WELL_CONDITIONED > 1:
             values, vectors = np.linalg.eigh(self.factor.T @ self.factor)
@@ -221,9 +250,7 @@ def _decomposed(
     Rows of the triangular ``factor`` that are nothing but rounding, as most are where the data had
     fewer rows than the design has columns, count as zero, and cost next to nothing.
     """
-    n_columns = len(factor)
-    rounding = n_columns * np.finfo(float).eps * np.linalg.norm(factor, axis=0)
-    some = (np.abs(factor) > rounding).any(axis=1)
+    n_columns, some = len(factor), _above_rounding(factor)
     n_rows = int(some.sum())
     if n_rows == n_columns:
         left, singular, right = _svd(factor)
@@ -234,6 +261,12 @@ def _decomposed(
     singular = np.zeros(n_columns)
     singular[:n_rows] = nonzero
     return singular, vectors, np.concatenate([left.T @ target[some], target[~some]])
+
+
+def _above_rounding(factor: FloatArray) -> Any:
+    """Mask of the rows of a triangular factor that are more than rounding."""
+    rounding = len(factor) * np.finfo(float).eps * np.linalg.norm(factor, axis=0)
+    return (np.abs(factor) > rounding).any(axis=1)
 
 
 def _svd(matrix: FloatArray) -> Any:
@@ -277,11 +310,11 @@ class _Spectrum:
     def best(self, fit: DataTerm, limits: tuple[float, float]) -> float:
         """The ratio of largest evidence."""
         grid = np.linspace(*limits, GRID_POINTS)
-        best = int(np.argmax(self._evidence(fit, grid)[0]))
+        best = int(np.argmax(self.evidence(fit, grid)[0]))
         left, right = grid[max(best - 1, 0)], grid[min(best + 1, GRID_POINTS - 1)]
 
         def slope(log_ratio: float) -> float:
-            return float(self._evidence(fit, log_ratio)[1])
+            return float(self.evidence(fit, log_ratio)[1])
 
         # The root of the derivative, since a maximum itself is known to half the digits only.
         if slope(left) > 0 > slope(right):
@@ -293,13 +326,17 @@ class _Spectrum:
     ) -> tuple[FloatArray, FloatArray]:
         """Log ratios and their shares in the posterior, for a prior uniform within the limits."""
         grid = np.linspace(*limits, GRID_POINTS)
-        evidence = self._evidence(fit, grid)[0]
+        evidence = self.evidence(fit, grid)[0]
         likely = np.flatnonzero(evidence >= evidence.max() - NEGLIGIBLE)
         first, last = max(likely[0] - 1, 0), min(likely[-1] + 1, GRID_POINTS - 1)
         log_ratios = np.linspace(grid[first], grid[last], GRID_POINTS)
-        evidence = self._evidence(fit, log_ratios)[0]
+        evidence = self.evidence(fit, log_ratios)[0]
         evidence[[0, -1]] -= np.log(2)  # the trapezoidal rule
         return log_ratios, softmax(evidence)
+
+    def mean(self, ratio: float) -> FloatArray:
+        """Expected weights."""
+        return self.vectors @ (np.sqrt(self.values) * self.components / (self.values + ratio))
 
     def deviations(
         self, best: float, log_ratios: FloatArray, shares: FloatArray, variances: FloatArray
@@ -315,7 +352,7 @@ class _Spectrum:
         spreads = self.vectors * np.sqrt((variances / precisions) @ shares)
         return np.hstack([spreads, self.vectors @ (shifts * np.sqrt(shares))])
 
-    def _evidence(self, fit: DataTerm, log_ratio: Any) -> tuple[Any, Any]:
+    def evidence(self, fit: DataTerm, log_ratio: Any) -> tuple[Any, Any]:
         """The log evidence but for a constant, and its derivative."""
         energy, energy_slope, log_det, log_det_slope = self.terms(log_ratio)
         value, by_energy, by_ratio = fit(energy, log_ratio)
@@ -323,14 +360,89 @@ class _Spectrum:
 
 
 @dataclass(frozen=True, eq=False)
+class _Common:
+    """Model with one precision for all weights of `ProjectedData`."""
+
+    spectrum: _Spectrum
+    limits: tuple[float, float]
+    precision: float
+    fit: DataTerm | None = None
+
+    irrelevant: ClassVar[slice] = slice(0)
+
+    @property
+    def log_posterior(self) -> float:
+        """Log evidence but for a constant."""
+        assert self.fit is not None
+        return float(self.spectrum.evidence(self.fit, np.log(self.precision))[0])
+
+    @property
+    def mean(self) -> FloatArray:
+        return self.spectrum.mean(self.precision)
+
+    @property
+    def energy(self) -> float:
+        return float(self.spectrum.terms(np.log(self.precision))[0])
+
+    def moments(self, fit: DataTerm, noise: NoiseTerm) -> Moments:
+        """Noise variances, their shares, and a root of the weights' covariance."""
+        log_ratios, shares = self.spectrum.quadrature(fit, self.limits)
+        variances = noise.variances(self.spectrum.terms(log_ratios)[0], log_ratios)
+        root = self.spectrum.deviations(self.precision, log_ratios, shares, variances)
+        return variances, shares, root
+
+
+@dataclass(frozen=True, eq=False)
+class _Sparse:
+    """Model with one precision per weight, infinite for most."""
+
+    data: ProjectedData
+    found: Relevances
+
+    @property
+    def irrelevant(self) -> Any:
+        """Mask of the weights that are out."""
+        return np.isinf(self.found.precision)
+
+    @property
+    def log_posterior(self) -> float:
+        return self.found.log_posterior + LOG_ODDS
+
+    @property
+    def mean(self) -> FloatArray:
+        return self.found.mean
+
+    def is_better_than(self, common: _Common) -> bool:
+        """True if precisions of their own are more probable, and have no less evidence."""
+        return (
+            self.log_posterior >= common.log_posterior
+            and self.found.log_evidence >= common.log_posterior
+        )
+
+    @property
+    def precision(self) -> FloatArray:
+        """Precisions, finite where a weight is out: it is 0 to rounding."""
+        squares = np.einsum("ij,ij->j", self.data.factor, self.data.factor)
+        return np.minimum(self.found.precision, IRRELEVANT * np.where(squares > 0, squares, 1.0))
+
+    def moments(self, fit: DataTerm, noise: NoiseTerm) -> Moments:
+        """Moments over a common factor of all precisions, and over changes of single weights."""
+        inside, precision = self.found.indices, self.found.precision[self.found.indices]
+        spectrum = self.data.select(inside, precision).spectrum()
+        common = _Common(spectrum, spectrum.ratio_limits(), 1.0)
+        variances, shares, root = common.moments(fit, noise)
+        deviations = np.zeros((len(self.found.precision), root.shape[1]))
+        deviations[inside] = root / np.sqrt(precision)[:, None]
+        return variances, shares, np.hstack([deviations, self.found.deviations()])
+
+
+@dataclass(frozen=True, eq=False)
 class _Average:
-    """Average of an output's posterior over the posterior of its ratio of precisions."""
+    """Average of an output's posterior over models, and in each over the ratio of precisions."""
 
     statistic: Statistic
     weighting: FloatArray  # (n_columns,)
-    spectrum: _Spectrum
-    limits: tuple[float, float]
-    best: float
+    models: list[_Common | _Sparse]  # the best first
     weight: float  # degrees of freedom that flat columns leave
     terms: Callable[[float], tuple[DataTerm, NoiseTerm]]  # by those that all parameters leave
 
@@ -342,12 +454,8 @@ class _Average:
         rows to the effective number of both: here they grow all by the same factor.
         """
         fit, noise = self.terms(remaining(self.weight, calibration.n_params))
-        log_ratios, shares = self.spectrum.quadrature(fit, self.limits)
-        variances = noise.variances(self.spectrum.terms(log_ratios)[0], log_ratios)
-        variance = float(shares @ variances)
-        own_df = degrees_of_freedom(noise.df, float(shares @ (variances / variance) ** 2))
-        df = min(own_df, float(calibration.df[0]))
-        deviations = self.spectrum.deviations(self.best, log_ratios, shares, variances)
+        variance, square, deviations = self._moments(fit, noise)
+        df = min(degrees_of_freedom(noise.df, square / variance**2), float(calibration.df[0]))
         deviations *= np.sqrt(1 + calibration.n_params / max(1.0, posterior.n_effective_params))
         return replace(
             posterior,
@@ -355,6 +463,25 @@ class _Average:
             df=df,
             squared_scale=variance * calibration.std_ratio**2 / variance_ratio(df),
         )
+
+    def _moments(self, fit: DataTerm, noise: NoiseTerm) -> tuple[float, float, FloatArray]:
+        """Mean and mean square of the noise variance, and a root of the weights' covariance."""
+        if len(self.models) == 1:
+            variances, shares, root = self.models[0].moments(fit, noise)
+            return float(shares @ variances), float(shares @ variances**2), root
+        variance, square, roots = 0.0, 0.0, []
+        for model, weight in zip(self.models, self._probabilities(), strict=True):
+            if weight > NEGLIGIBLE_SHARE:
+                variances, shares, root = model.moments(fit, noise)
+                variance += weight * float(shares @ variances)
+                square += weight * float(shares @ variances**2)
+                shift = model.mean - self.models[0].mean
+                roots += [np.sqrt(weight) * root, np.sqrt(weight) * shift[:, None]]
+        return variance, square, np.hstack(roots)
+
+    def _probabilities(self) -> FloatArray:
+        """Posterior probabilities of the models, equal before the data."""
+        return np.asarray(softmax([model.log_posterior for model in self.models]))
 
     def _root(self, deviations: FloatArray) -> FloatArray:
         """Triangular root of all weights' covariance, from that of those with a proper prior."""
@@ -365,6 +492,8 @@ class _Average:
             own = np.zeros((len(proper), 1))
             own[0] = 1 / corner
             deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
+        missing = max(0, len(deviations) - deviations.shape[1])
+        deviations = np.pad(deviations, ((0, 0), (0, missing)))
         reverse = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
         return np.asfortranarray(reverse.T[::-1, ::-1])
 
@@ -392,14 +521,8 @@ def remaining(weight: float, n_params: float) -> float:
 
 def data_term(noise: float | Gamma | str, weight: float) -> DataTerm:
     """The evidence's data term as a function of the energy, noise profiled or integrated out."""
-    if isinstance(noise, Gamma):
-        shape, rate = noise.shape + weight / 2, noise.rate
-        return lambda energy, _: (
-            -shape * np.log(rate + energy / 2), -shape / (2 * rate + energy), 0.0
-        )  # fmt: skip
-    if isinstance(noise, float):
-        return lambda energy, _: (-noise * energy / 2, -noise / 2, 0.0)
-    return lambda energy, _: (-0.5 * weight * np.log(energy), -0.5 * weight / energy, 0.0)
+    term = EnergyTerm.of(noise, weight)
+    return lambda energy, _: (term.value(energy), term.slope(energy), 0.0)
 
 
 def noise_term(noise: float | Gamma | str, weight: float) -> NoiseTerm:
@@ -423,40 +546,3 @@ def unit_prior_term(weight: float) -> DataTerm:
         return -0.5 * (weight * log_variance + scaled), by_energy, -0.5 * (weight - scaled)
 
     return fit
-
-
-def _relevances(data: ProjectedData, start: FloatArray, fit: DataTerm) -> FloatArray:
-    """One relative precision per weight, from a common one (Bishop section 7.2.1)."""
-    lengths = np.linalg.norm(data.factor, axis=0)
-    scale = np.where(lengths > 0, lengths, 1.0)
-    factor = data.factor / scale
-    gram, products = factor.T @ factor, factor.T @ data.target
-
-    def loss(log_precision: FloatArray) -> tuple[float, FloatArray]:
-        precision = np.exp(log_precision)
-        upper, _ = lapack.dpotrf(gram + np.diag(precision))
-        mean, _ = lapack.dpotrs(upper, products)
-        inverse, _ = lapack.dpotri(upper)
-        misfit = data.target - factor @ mean
-        shares = precision * mean**2
-        energy = data.residual + misfit @ misfit + shares.sum()
-        value, by_energy, _ = fit(energy, 0.0)
-        log_det = 0.5 * log_precision.sum() - np.log(np.diag(upper)).sum()
-        slope = by_energy * shares + 0.5 - 0.5 * precision * np.diag(inverse)
-        return -float(value + log_det), -slope
-
-    # Unit columns: 1e-10 is as good as flat, and a weight a million times tighter than the data is
-    # as good as zero.
-    common = np.log(start / scale**2)
-    bounds = [(np.log(1e-10), np.log(1e6) + max(0.0, float(common.max())))] * len(start)
-
-    def climb(log_precision: FloatArray, n_steps: int) -> OptimizeResult:
-        return minimize(
-            loss, np.clip(log_precision, *bounds[0]), jac=True, method="L-BFGS-B", bounds=bounds,
-            options={"maxiter": n_steps, "maxcor": 20, "ftol": 0.0, "gtol": 1e-9},
-        )  # fmt: skip
-
-    if len(start) > data.weight / 2:  # so many weights for the data that there are several maxima
-        tries = [climb(common + shift, TRIAL_STEPS) for shift in SHIFTS]
-        common = min(tries, key=lambda result: float(result.fun)).x
-    return np.exp(climb(common, 2000).x) * scale**2

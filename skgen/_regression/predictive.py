@@ -6,7 +6,9 @@ leverage ``h = |root' phi|^2`` of its basis functions (C. M. Bishop, Pattern Rec
 Learning, Springer 2006, eqs 3.58-3.59 and exercise 3.13).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +16,11 @@ import numpy.typing as npt
 from scipy.stats import t as student_t
 
 from .._validation import FloatArray
+from .target import TargetTransform
+
+NODES = np.arange(-84, 85) / 16  # of the sinh-sinh rule, whose relative error is about 1e-7 here
+FARTHEST = 1e60  # node, in units of the scale
+FEWEST_DF_LEFT = 0.1  # beyond those of a finite variance: with fewer, still farther nodes count
 
 
 def variance_ratio(df: npt.ArrayLike) -> FloatArray:
@@ -28,12 +35,13 @@ def draw_variances(df: float, shape: tuple[int, ...], rng: np.random.Generator) 
     return np.ones(shape) if np.isinf(df) else df / rng.chisquare(df, size=shape)
 
 
-def joint_covariance(root: FloatArray, variance: FloatArray, noise: bool) -> FloatArray:
-    """Covariances of rows, (n_rows, n_rows, n_outputs), with the noise of observations or without.
+def joint_covariance(root: FloatArray, variance: FloatArray, noise: FloatArray) -> FloatArray:
+    """Covariances of rows, shape (n_rows, n_rows, n_outputs).
 
-    ``root`` holds ``root' phi`` of each row in a column, ``variance`` the noise variances.
+    ``root`` holds ``root' phi`` of each row in a column, ``variance`` the noise variances, and
+    ``noise`` their factors at each row, 0 for the function behind the observations.
     """
-    shape = noise * np.eye(root.shape[1]) + root.T @ root
+    shape = np.diag(noise) + root.T @ root
     return np.asarray(shape[:, :, None] * variance)
 
 
@@ -51,9 +59,12 @@ class Predictive:
     @classmethod
     def from_leverage(
         cls, mean: FloatArray, leverage: FloatArray, squared_scale: FloatArray, df: Any,
-        noise: bool = True,
+        noise: Any = 1.0,
     ) -> Self:  # fmt: skip
-        """Distributions of observations, or without ``noise`` of the function behind them."""
+        """Distributions of y, whose noise has variance ``noise`` relative to ``squared_scale``.
+
+        A ``noise`` of 0 is for the function behind the observations.
+        """
         scale = np.sqrt(squared_scale * (noise + leverage))
         return cls(mean, scale, np.asarray(df, dtype=float))
 
@@ -80,3 +91,78 @@ class Predictive:
         """Quantiles, one per probability along a new last axis."""
         standard = student_t.ppf(probabilities, self.df[..., None])
         return np.asarray(self.mean[..., None] + self.scale[..., None] * standard)
+
+
+@dataclass(frozen=True, eq=False)
+class TransformedPredictive:
+    """Predictive distributions of y, given those of its transform z."""
+
+    base: Predictive
+    target: TargetTransform
+
+    @cached_property
+    def median(self) -> FloatArray:
+        """Medians."""
+        return self.target.checked_inverse(self.base.mean)
+
+    @property
+    def mean(self) -> FloatArray:
+        """Means where standard deviations are finite, and medians elsewhere."""
+        mean, std = self._moments
+        return np.where(np.isfinite(std), mean, self.median)
+
+    @property
+    def std(self) -> FloatArray:
+        """Standard deviations, infinite where there is none."""
+        return self._moments[1]
+
+    @cached_property
+    def _moments(self) -> tuple[FloatArray, FloatArray]:
+        """Means and standard deviations, by quadrature."""
+        shape = self.median.shape
+        df = np.broadcast_to(self.base.df, shape[1:])
+        exists = np.isinf(df) | (2 * self.target.growth + FEWEST_DF_LEFT < df)
+        if not exists.any():
+            return self.median, np.full(shape, np.inf)
+        sums, unit = np.zeros((2, *shape)), self._deviation(1.0) - self._deviation(-1.0)
+        with np.errstate(all="ignore"):
+            for node, weight in _student_t_rule(df):
+                deviation = np.where(weight > 0, self._deviation(node) / unit, 0.0)
+                sums += weight * np.array([deviation, deviation**2])
+            mean, std = self.median + unit * sums[0], unit * np.sqrt(sums[1] - sums[0] ** 2)
+        return mean, np.where(exists & np.isfinite(std) & np.isfinite(mean), std, np.inf)
+
+    def _deviation(self, standard: float) -> FloatArray:
+        """Differences of y from the medians, at so many scales of z."""
+        return self.target.inverse(self.base.mean + standard * self.base.scale) - self.median
+
+    def log_density(self, y: FloatArray) -> FloatArray:
+        """Log densities at ``y``, in nats; minus infinity outside of the transform's domain."""
+        z = self.target.transform(y)
+        with np.errstate(all="ignore"):
+            log_density = self.base.log_density(z) + np.log(self.target.derivative(y))
+        return np.where(np.isfinite(z), log_density, -np.inf)
+
+    def cdf(self, y: FloatArray) -> FloatArray:
+        """Distribution functions at ``y``; 0 or 1 outside of the transform's domain."""
+        z = self.target.transform(y)
+        below = np.where(np.isnan(z), -np.inf, z)  # a domain may end below, as that of the log
+        return self.base.cdf(below)
+
+    def quantiles(self, probabilities: FloatArray) -> FloatArray:
+        """Quantiles, one per probability along a new last axis."""
+        return self.target.checked_inverse(self.base.quantiles(probabilities))
+
+
+def _student_t_rule(df: FloatArray) -> Iterator[tuple[float, FloatArray]]:
+    """Nodes and weights (n_outputs,) of the sinh-sinh rule for standard Student-t distributions.
+
+    The rule is exact to rounding for smooth integrands that fall off by a power (H. Takahasi and
+    M. Mori, Double exponential formulas for numerical integration, 1974).
+    """
+    for position in NODES:
+        inner = np.pi / 2 * np.sinh(position)
+        node = float(np.sinh(inner))
+        if abs(node) <= FARTHEST:
+            stretch = np.cosh(inner) * np.pi / 2 * np.cosh(position) * (NODES[1] - NODES[0])
+            yield node, student_t.pdf(node, df) * stretch

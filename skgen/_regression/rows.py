@@ -1,7 +1,7 @@
 """Rows of data in memory."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,16 @@ SEARCH_ROWS = 4000
 
 @dataclass(eq=False)
 class Rows:
-    """Validated X (n_rows, n_features), Y (n_rows, n_outputs), sample weights (n_rows,) or None.
+    """Validated X (n_rows, n_features) and Y (n_rows, n_outputs), with weights and noise scales.
 
     One of the two implementations of `Source`.
     """
 
     X: FloatArray
     Y: FloatArray
-    weights: FloatArray | None = None
+    weights: FloatArray | None = None  # (n_rows,), sample weights: a row of weight k is k rows
+    noise_scale: FloatArray | None = None  # (n_rows,), standard deviations relative to each other
+    derivative: FloatArray | None = None  # (n_rows, n_outputs), of Y by targets in their own units
 
     def __len__(self) -> int:
         return len(self.X)
@@ -37,18 +39,42 @@ class Rows:
         return int(self.Y.shape[1])
 
     def __getitem__(self, index: Any) -> "Rows":
-        weights = None if self.weights is None else self.weights[index]
-        return Rows(self.X[index], self.Y[index], weights)
+        columns = vars(self).values()
+        some: Any = (None if column is None else column[index] for column in columns)
+        return Rows(*some)
 
     @property
     def weight(self) -> float:
         """Sum of the sample weights."""
         return float(len(self.X) if self.weights is None else self.weights.sum())
 
+    @property
+    def precision_weights(self) -> FloatArray:
+        """Factors of the noise precision in the likelihood: weights over squared noise scales."""
+        weights = np.ones(len(self)) if self.weights is None else self.weights
+        return weights / self.noise_variance
+
+    @property
+    def noise_variance(self) -> FloatArray:
+        """Squared noise scale of each row."""
+        return np.ones(len(self)) if self.noise_scale is None else self.noise_scale**2
+
+    @property
+    def log_jacobian(self) -> FloatArray:
+        """Log derivatives of Y over noise scales by targets, summed by weight; (n_outputs,)."""
+        logs = np.zeros(self.Y.shape)
+        if self.derivative is not None:
+            logs += np.log(self.derivative)
+        if self.noise_scale is not None:
+            logs -= np.log(self.noise_scale)[:, None]
+        return np.asarray(logs.sum(axis=0) if self.weights is None else self.weights @ logs)
+
     def scale_by_root_weights(self, table: FloatArray) -> FloatArray:
-        """Multiply the rows of ``table`` by the roots of the sample weights, in place."""
+        """Multiply the rows of ``table`` by the roots of `precision_weights`, in place."""
         if self.weights is not None:
             table *= np.sqrt(self.weights)[:, None]
+        if self.noise_scale is not None:
+            table /= self.noise_scale[:, None]
         return table
 
     def discount_by_age(self, forgetting: float) -> "Rows":
@@ -56,7 +82,7 @@ class Rows:
         if forgetting == 1:
             return self
         weights = np.power(forgetting, np.arange(len(self))[::-1])
-        return Rows(self.X, self.Y, weights if self.weights is None else weights * self.weights)
+        return replace(self, weights=weights if self.weights is None else weights * self.weights)
 
     def select(self, n_rows: int) -> "Rows":
         """At most ``n_rows`` rows, evenly spaced."""

@@ -1,16 +1,23 @@
 """Online learning: the statistic of all rows so far, and the posteriors that follow from it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._schema import NONE, Values, each, made_of, store
-from .._validation import FloatArray
 from .conjugate import Posterior, Statistic
 from .design import QR_ROWS, Design, append_rows, check_columns, summarize
 from .precisions import LinearModelSpec
 from .rows import Rows
 from .source import Source
+
+
+class _State(NamedTuple):
+    """Rows seen: the statistic of those before, and the first ``n_buffered`` of a buffer."""
+
+    statistic: Statistic
+    buffer: Rows | None = None
+    n_buffered: int = 0
 
 
 @store(
@@ -26,21 +33,25 @@ class Stream:
 
     A few rows at a time are kept in a buffer and appended together, so that a single row costs
     little more than its share of a batch and is rounded no worse. Reading empties the buffer.
+
+    One thread may add rows while others read. The state is one attribute; what readers compute is
+    kept beside what it was computed from, so that it is never taken for that of later rows, and
+    rows of a buffer that was emptied are not written over.
     """
 
     def __init__(
         self, design: Design, prior: LinearModelSpec, statistic: Statistic,
         posteriors: list[Posterior] | None = None,
     ) -> None:  # fmt: skip
-        self.design, self.prior, self._posteriors = design, prior, posteriors
-        self._buffer: Rows | None = None
-        # Statistic without the buffered rows, and their number. One attribute, so that of two
-        # threads that read at once neither appends them a second time.
-        self._state: tuple[Statistic, int] = (statistic, 0)
+        self.design, self.prior = design, prior
+        self._state = _State(statistic)
+        self._emptied = self._state, statistic  # a state, and the statistic of all its rows
+        self._known = statistic, posteriors  # a statistic, and its posteriors
 
     def _to_record(self) -> Values:
         values = {name: getattr(self, name) for name in ("design", "prior", "statistic")}
-        return {**values, "posteriors": self._posteriors}
+        of, posteriors = self._known
+        return {**values, "posteriors": posteriors if of is values["statistic"] else None}
 
     @staticmethod
     def _is_consistent(values: Values) -> bool:
@@ -56,36 +67,45 @@ class Stream:
     @property
     def statistic(self) -> Statistic:
         """Statistic of all rows."""
-        statistic, n_buffered = self._state
-        if n_buffered and self._buffer is not None:
-            statistic = append_rows(statistic, self.design, self._buffer[:n_buffered])
-            self._state = (statistic, 0)
+        state = self._state
+        of, statistic = self._emptied
+        if of is not state:
+            statistic, buffer, n_buffered = state
+            if buffer is not None:
+                statistic = append_rows(statistic, self.design, buffer[:n_buffered])
+            self._emptied = state, statistic
         return statistic
 
     @property
     def n_outputs(self) -> int:
-        return int(self._state[0].targets.shape[1])
+        return int(self._state.statistic.targets.shape[1])
 
     @property
     def posteriors(self) -> list[Posterior]:
         """Posteriors in the order of outputs: one for all, or one for each."""
-        if self._posteriors is None:
-            self._posteriors = self.prior.posteriors(self.statistic, self.design.calibration)
-        return self._posteriors
+        return self.read()[1]
 
-    def buffer(self, X: FloatArray, Y: FloatArray, weights: FloatArray | float = 1.0) -> None:
+    def read(self) -> tuple[Statistic, list[Posterior]]:
+        """Statistic of all rows, and the posteriors that follow from it."""
+        statistic = self.statistic
+        of, posteriors = self._known
+        if of is not statistic or posteriors is None:
+            posteriors = self.prior.posteriors(statistic, self.design.calibration)
+            self._known = statistic, posteriors
+        return statistic, posteriors
+
+    def buffer(self, rows: Rows) -> None:
         """Add at most QR_ROWS rows, at which basis functions must be finite, to the buffer."""
-        if self._buffer is None:
-            self._buffer = Rows(
-                np.empty((QR_ROWS, X.shape[1])), np.empty((QR_ROWS, Y.shape[1])), np.empty(QR_ROWS)
-            )
-        rows: Any = self._buffer
-        if self._state[1] + len(X) > QR_ROWS:
-            _ = self.statistic
-        statistic, start = self._state
-        part = slice(start, start + len(X))
-        rows.X[part], rows.Y[part], rows.weights[part] = X, Y, weights
-        self._state, self._posteriors = (statistic, part.stop), None
+        state = self._state
+        if state is self._emptied[0] or state.n_buffered + len(rows) > QR_ROWS:
+            widths = (rows.n_features,), (rows.n_outputs,), (), (), (rows.n_outputs,)
+            new = Rows(*(np.empty((QR_ROWS, *width)) for width in widths))
+            state = _State(self.statistic, new)
+        stop = state.n_buffered + len(rows)
+        columns = vars(state.buffer).values(), vars(rows).values()
+        for column, values in zip(*columns, strict=True):
+            column[state.n_buffered : stop] = 1.0 if values is None else values
+        self._state = state._replace(n_buffered=stop)
 
     def extend(
         self, source: Source, prior: LinearModelSpec, forgetting: float
@@ -97,11 +117,11 @@ class Stream:
         return self.merge(statistic, prior, forgetting**n_rows), n_rows
 
     def _append(self, rows: Rows, prior: LinearModelSpec, forgetting: float) -> "Stream":
-        extended = Stream(self.design, prior, self._state[0])
-        extended._buffer, extended._state = self._buffer, self._state
+        extended = Stream(self.design, prior, self._state.statistic)
+        extended._state, extended._emptied = self._state, self._emptied
         if forgetting == 1 and len(rows) <= QR_ROWS // 2:
             check_columns(rows.scale_by_root_weights(self.design.rows(rows.X)))
-            extended.buffer(rows.X, rows.Y, 1.0 if rows.weights is None else rows.weights)
+            extended.buffer(rows)
             return extended
         # Of the copy, because self must stay as it is if what follows raises.
         statistic = extended.statistic.discounted(forgetting ** len(rows))
@@ -115,4 +135,5 @@ class Stream:
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickling: all rows in the statistic, and no buffer."""
-        return {**vars(self), "_state": (self.statistic, 0), "_buffer": None}
+        state = _State(self.statistic)
+        return {**vars(self), "_state": state, "_emptied": (state, state.statistic)}

@@ -21,6 +21,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from .. import bases
 from .._regression.conjugate import Posterior
 from .._regression.estimator import BayesianBasisRegressor
+from .._validation import short_repr
 
 
 class Graph:
@@ -71,6 +72,12 @@ class Graph:
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     model: BayesianBasisRegressor = operator.raw_operator
+    if model.target_transformer_ is not None:
+        raise ValueError(
+            "`estimator` must have target_transformer=None; got a BayesianBasisRegressor with "
+            f"target_transformer={short_repr(model.target_transformer)}. Transform y before the "
+            "fit, and predictions after the ONNX model."
+        )
     graph = Graph(scope, container)
     Phi = _design_matrix(graph, model.basis_, graph.join(operator.inputs, TensorProto.DOUBLE))
     coef = np.atleast_2d(model.coef_)

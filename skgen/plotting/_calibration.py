@@ -77,7 +77,8 @@ class CalibrationDisplay:
         Parameters
         ----------
         estimator : regressor, or Pipeline or search that ends in one
-            Fitted, with ``predict(X, return_std=True)``.
+            Fitted, with ``predictive_cdf(X, y)``, or with ``predict(X, return_std=True)`` for
+            normal distributions.
         X : array-like of shape (n_samples, n_features)
             Features of rows that it was not fitted to.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -89,13 +90,13 @@ class CalibrationDisplay:
 
         {returns}
         """
-        model = final_step(estimator, "predict")
-        mean, std = predict_with_std(model, transform_before_final(estimator, X))
-        return cls.from_predictions(
-            y, mean, std, degrees_of_freedom=getattr(model, "degrees_of_freedom_", np.inf),
-            name=type(model).__name__ if name is None else name,
-            n_bins=n_bins, color=color, ax=ax,
-        )  # fmt: skip
+        model, features = final_step(estimator, "predict"), transform_before_final(estimator, X)
+        name = type(model).__name__ if name is None else name
+        if hasattr(model, "predictive_cdf"):
+            pit = np.ravel(model.predictive_cdf(features, y))
+            return cls(pit=pit, name=name).plot(ax, n_bins=n_bins, color=color)
+        mean, std = predict_with_std(model, features)
+        return cls.from_predictions(y, mean, std, name=name, n_bins=n_bins, color=color, ax=ax)
 
     @classmethod
     def from_predictions(

@@ -3,26 +3,106 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .._parameters import Parameters, check_fields
 from .._validation import FloatArray
 
 LOG_2_PI = math.log(2 * math.pi)
 N_QUANTILE_DRAWS = 10_000
 
-Prior = Callable[[int, int], nn.Module]
-"""Immutable builder of a torch module from a context, or None, to a `LatentDistribution`."""
+Prior = Callable[..., nn.Module]
+"""Builder ``prior(n_components, n_context)`` of a module from a context, or None, to p(z)."""
+
+
+class PriorBuilder:
+    """Base class of the builders of priors: frozen dataclasses with scikit-learn's parameters."""
+
+    _parameters: ClassVar[Parameters] = {}
+
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        """Instances that the tests of all priors run over."""
+        return (cls(),)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, for scikit-learn's `clone` and names such as ``prior__name``.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Ignored.
+
+        Returns
+        -------
+        params : dict
+            Values by name.
+        """
+        return dict(vars(self))
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters in place, as scikit-learn's searches do; fitted models keep theirs.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self : object
+            The prior.
+        """
+        if unknown := params.keys() - vars(self).keys():
+            raise ValueError(
+                f"`params` must be parameters of {type(self).__name__}, "
+                f"{', '.join(vars(self)) or 'none'}; got {min(unknown)}. Leave it out."
+            )
+        changed: Any = replace(self, **params)  # type: ignore[type-var]
+        vars(self).update(vars(changed))
+        return self
 
 
 class LatentDistribution(ABC):
-    """Distribution of latent codes z of shape (..., n_components); all densities are in nats.
+    """Distribution of latent codes z; all densities are in nats.
 
     A subclass must define `log_prob` and `sample`, and `kl` where it has a closed form; the other
-    methods follow from these, and may be overridden for speed. Moments ``mean`` and ``stddev`` are
-    of shape (n_components,), with a context (n_samples, n_components), or a number for all.
+    methods follow from these, and may be overridden for speed.
+
+    Attributes
+    ----------
+    n_components : int
+        Number of latent dimensions.
+    mean, stddev : Tensor of shape (n_components,) or (n_samples, n_components), or float
+        Mean and standard deviation of each dimension, with a context those of each row; a number
+        stands for all. Importance sampling starts from them, and they may be estimates.
+
+    See Also
+    --------
+    StandardNormal : Builder of a prior whose KL divergence has a closed form.
+    Mixture : Builder of one whose KL divergence is estimated by draws.
+
+    Notes
+    -----
+    Methods share their arguments: codes ``z`` of shape (..., n_components); ``mean`` and
+    ``log_variance`` of q(z | x), each of shape (n_samples, n_components); and standard normal
+    numbers ``noise`` of the same shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skgen.priors import LatentDistribution, StandardNormal
+    >>> prior = StandardNormal()(n_components=2)()
+    >>> isinstance(prior, LatentDistribution), prior.log_prob(torch.zeros(3, 2)).shape
+    (True, torch.Size([3]))
     """
 
     n_components: int
@@ -31,42 +111,139 @@ class LatentDistribution(ABC):
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
-        """Return log p(z), of shape (...)."""
+        """Return log p(z).
+
+        Parameters
+        ----------
+        z : Tensor of shape (..., n_components)
+            Codes.
+
+        Returns
+        -------
+        log_prob : Tensor of shape (...)
+            Log densities.
+        """
 
     @abstractmethod
     def sample(self, n_samples: int, generator: np.random.Generator) -> Tensor:
-        """Draw codes, of shape (n_samples, n_components): with a context, one for each row."""
+        """Draw codes, all randomness from the generator.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of codes; with a context, its number of rows.
+        generator : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        z : Tensor of shape (n_samples, n_components)
+            Independent draws, with a context one for each row.
+        """
 
     def quantiles(self, p: FloatArray) -> FloatArray:
-        """Return quantiles of each dimension, shape (len(p), n_components), by default of draws."""
+        """Return quantiles of each dimension, for displays.
+
+        Parameters
+        ----------
+        p : ndarray of shape (n_quantiles,)
+            Probabilities between 0 and 1.
+
+        Returns
+        -------
+        quantiles : ndarray of shape (n_quantiles, n_components)
+            Quantiles, by default those of 10 000 draws.
+        """
         draws = self.sample(N_QUANTILE_DRAWS, np.random.default_rng(0))
         return np.quantile(draws.detach().cpu().numpy(), p, axis=0)
 
     def unnormalized_log_prob(self, z: Tensor) -> Tensor:
-        """Return `log_prob` without -1/2 log(2 pi) per dimension, which cancels in log weights."""
+        """Return `log_prob` without -1/2 log(2 pi) per dimension, which cancels in log weights.
+
+        Parameters
+        ----------
+        z : Tensor of shape (..., n_components)
+            Codes.
+
+        Returns
+        -------
+        log_prob : Tensor of shape (...)
+            Log densities plus n_components / 2 log(2 pi).
+        """
         return self.log_prob(z) + 0.5 * self.n_components * LOG_2_PI
 
     def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor | None:
-        """Return KL(N(mean, diag(exp(log_variance))) || p(z)) by row and dimension, or None."""
+        """Return KL(N(mean, diag(exp(log_variance))) || p(z)) in closed form.
+
+        Parameters
+        ----------
+        mean, log_variance : Tensor of shape (n_samples, n_components)
+            Moments of q(z | x).
+
+        Returns
+        -------
+        kl : Tensor of shape (n_samples, n_components) or None
+            Terms that add up to the divergence of each row. By default None: draws estimate it.
+        """
         return None
 
     def kl_of_draws(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-        """Estimate the KL divergence by one draw per row, from standard normal numbers.
+        """Estimate the KL divergence by one draw per row.
 
-        Each latent dimension has an equal share of the estimate of its row.
+        Parameters
+        ----------
+        mean, log_variance, noise : Tensor of shape (n_samples, n_components)
+            Moments of q(z | x), and standard normal numbers.
+
+        Returns
+        -------
+        kl : Tensor of shape (n_samples, n_components)
+            Terms that add up to log q(z | x) - log p(z): by default an equal share each.
         """
-        z = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
-        log_q = -0.5 * (noise.square() + log_variance).sum(-1, keepdim=True)
-        total = log_q - self.unnormalized_log_prob(z)[..., None]
-        return (total / self.n_components).expand_as(z)
+        total = self._log_ratio(mean, log_variance, noise)[..., None]
+        return (total / self.n_components).expand_as(mean)
 
     def mean_kl(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-        """Return the mean over rows of `kl`, or of `kl_of_draws` where `kl` is None."""
+        """Return the mean over rows of `kl`, or of `kl_of_draws` where `kl` is None.
+
+        Parameters
+        ----------
+        mean, log_variance, noise : Tensor of shape (n_samples, n_components)
+            Moments of q(z | x), and standard normal numbers.
+
+        Returns
+        -------
+        mean_kl : Tensor of shape (n_components,)
+            Mean of each term.
+        """
         kl = self.kl(mean, log_variance)
         return (self.kl_of_draws(mean, log_variance, noise) if kl is None else kl).mean(0)
 
     def subtract_kl(
         self, value: Tensor, weight: float, mean: Tensor, log_variance: Tensor, noise: Tensor
     ) -> Tensor:
-        """Return a value minus the weighted sum of `mean_kl`: what training differentiates."""
-        return value - weight * self.mean_kl(mean, log_variance, noise).sum()
+        """Return a value minus the weighted mean KL divergence: what training differentiates.
+
+        Parameters
+        ----------
+        value : Tensor of shape ()
+            The data term of the ELBO.
+        weight : float
+            Weight of the divergence.
+        mean, log_variance, noise : Tensor of shape (n_samples, n_components)
+            Moments of q(z | x), and standard normal numbers.
+
+        Returns
+        -------
+        difference : Tensor of shape ()
+            The difference.
+        """
+        kl = self.kl(mean, log_variance)
+        total = self._log_ratio(mean, log_variance, noise) if kl is None else kl.sum(-1)
+        return value - weight * total.mean()
+
+    def _log_ratio(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
+        """Return log q(z | x) - log p(z) of one draw per row."""
+        z = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
+        log_q = -0.5 * (noise.square() + log_variance).sum(-1)
+        return log_q - self.unnormalized_log_prob(z)

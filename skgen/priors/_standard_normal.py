@@ -1,7 +1,7 @@
 """Standard normal prior."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -9,17 +9,18 @@ from torch import Tensor, nn
 
 from .._schema import store
 from .._validation import FloatArray
-from ._base import LOG_2_PI, LatentDistribution
+from ._base import LOG_2_PI, LatentDistribution, PriorBuilder
 
 
 @store(parameters={})
 @dataclass(frozen=True)
-class StandardNormal:
+class StandardNormal(PriorBuilder):
     """Builder of the standard normal prior, ``z ~ N(0, I)``.
 
     See Also
     --------
-    skgen.VAETransformer : Its latent codes have this prior.
+    Mixture : A prior that is learned.
+    skgen.VAETransformer : Its latent codes have this prior by default.
 
     Examples
     --------
@@ -31,10 +32,6 @@ class StandardNormal:
     """
 
     shortcut: ClassVar[str] = "standard_normal"
-
-    @classmethod
-    def _examples(cls) -> tuple[Self, ...]:
-        return (cls(),)
 
     def __call__(self, n_components: int, n_context: int = 0) -> nn.Module:
         """Build the prior, a module without parameters that ignores its context."""

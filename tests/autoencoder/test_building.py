@@ -5,9 +5,10 @@ import torch
 from small_vae import build_vae, normal
 from torch import nn
 
-from skgen._autoencoder.building import build, set_initial_outputs
+from skgen._autoencoder.building import build, build_prior, set_initial_outputs
 from skgen.likelihoods import Bernoulli, Gaussian
 from skgen.networks import MLP, ConvolutionalDecoder, seed_torch
+from skgen.priors import LatentDistribution, StandardNormal
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -87,3 +88,31 @@ def test_a_module_is_built_ready_for_training(builder):
 def test_what_is_no_encoder_is_an_error_that_says_so(builder, error, message):
     with pytest.raises(error, match=message):
         build(builder, "encoder", 3, 4)
+
+
+class Unsummed(nn.Module, LatentDistribution):
+    """A prior that forgets to sum over dimensions."""
+
+    def forward(self, context=None):
+        return self
+
+    def log_prob(self, z):
+        return -z.square()
+
+    def sample(self, n_samples, generator):
+        return torch.zeros(n_samples, 2)
+
+
+@pytest.mark.parametrize(
+    ("builder", "message"),
+    [
+        (lambda n, n_context: 3, "got TypeError"),
+        (lambda n, n_context: nn.Identity(), "NoneType"),
+        (lambda n: StandardNormal()(n), "2 were given"),
+        (lambda n, n_context: Unsummed(), r"got ValueError \(shape \(2, 2\) for n=2\)"),
+        (lambda n, n_context: StandardNormal()(n).forward, "method and _StandardNormalModule"),
+    ],
+)
+def test_what_is_no_prior_is_an_error_that_says_so(builder, message):
+    with pytest.raises(TypeError, match=rf"`prior` must be a callable.*{message}"):
+        build_prior(builder, 2, 0, 3, lambda rows: (rows, rows))

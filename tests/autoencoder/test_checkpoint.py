@@ -17,6 +17,7 @@ from torch import nn
 import skgen._files.container
 from skgen import VAETransformer
 from skgen._autoencoder.checkpoint import FORMAT
+from skgen.priors import Flow, Mixture, VampPrior
 
 pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),
@@ -36,6 +37,9 @@ WAYS: dict[str, dict[str, Any]] = {
     "default": {},
     "constant": {"learning_rate": "constant"},
     "bernoulli": {"likelihood": "bernoulli", "n_importance_samples": 2, "kl_warmup": 5},
+    "mixture": {"prior": Mixture(3)},
+    "vamp": {"prior": VampPrior(3)},
+    "flow": {"prior": Flow(2, 5)},
     "stopping": {"early_stopping": True, "n_iter_no_change": 2, "learning_rate": "constant",
                  "learning_rate_init": 0.03, "max_iter": 40},
     "own networks": {"encoder": with_batch_norm, "decoder": with_dropout},

@@ -22,6 +22,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skgen import VAETransformer
+from skgen.priors import Flow, Mixture, VampPrior
 
 pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),
@@ -57,6 +58,9 @@ EXACT: dict[str, dict[str, Any]] = {
     "importance": {"n_importance_samples": 3},
     "stopping": {"early_stopping": True, "max_iter": 60, "n_iter_no_change": 3,
                  "learning_rate": "constant"},
+    "mixture": {"prior": Mixture(3)},
+    "vamp": {"prior": VampPrior(3), "batch_size": 20},
+    "flow": {"prior": Flow(2, 5)},
     "own network": {"decoder": Net},
     "few rows": {"batch_size": 1},
 }  # fmt: skip

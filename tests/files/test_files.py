@@ -54,6 +54,7 @@ from skgen._schema import SCHEMAS
 from skgen.bases import PARTS
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
+from skgen.priors import Flow, Mixture
 
 for home in HOMES:
     importlib.import_module(home)
@@ -192,6 +193,8 @@ SETTINGS = {
     "no intercept": {"fit_intercept": False, "solver": "qr"},
     "forgetting": {"forgetting": 0.9},
     "numpy's bool": {"fit_intercept": np.bool_(True)},
+    "transformed": {"target_transformer": "yeo-johnson"},
+    "transformed by another": {"target_transformer": StandardScaler()},
 }
 
 
@@ -248,6 +251,9 @@ AUTOENCODERS = {
     "bernoulli": SMALL | {"likelihood": "bernoulli"},
     "clipped": SMALL | {"likelihood": Bernoulli(clip=True)},
     "continuous bernoulli": SMALL | {"likelihood": ContinuousBernoulli()},
+    "mixture": SMALL | {"prior": Mixture(3)},
+    "vamp": SMALL | {"prior": "vamp"},
+    "flow": SMALL | {"prior": Flow(2, 5)},
     "convolutional": IMAGE,
     "early stopping": SMALL | {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 9},
     "builders": SMALL

@@ -551,6 +551,8 @@ def test_no_other_precisions_have_more_evidence(basis, option, X, y, rng):
     for step in (1e-3, 0.1, 1.0):
         for _ in range(5):
             size = np.shape(model.prior_precision_)
+            if np.size(model.prior_precision_) > 1 and np.ptp(model.prior_precision_) == 0:
+                size = ()  # "ard" found no reason for different ones
             prior = model.prior_precision_ * np.exp(step * rng.normal(size=size))
             noise = model.noise_precision_ * np.exp(step * rng.normal())
             known = None if gamma or model.noise_precision == 25.0 else noise

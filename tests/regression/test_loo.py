@@ -72,20 +72,19 @@ def test_spreads_stay_numbers_however_little_the_rows_weigh(basis, rng):
 def test_residuals_are_those_of_fits_to_all_other_rows(basis, weighted, rng):
     X, y = table(rng, 30, 2), rng.normal(size=30)
     weights = rng.uniform(0.5, 3, size=30) if weighted else np.ones(30)
+    scales = rng.uniform(0.5, 3, size=30) if weighted else np.ones(30)
     frozen = FrozenEstimator(clone(SEARCHED[basis]).fit(X))
     model = BayesianBasisRegressor(frozen, prior_precision=2.0, noise_precision=4.0)
-    posteriors = model.fit(X, y, weights)._stream.posteriors
+    posteriors = model.fit(X, y, weights, noise_scale=scales)._stream.posteriors
     design = model._stream.design
     found, their_weights = loo_residuals(
-        design, Rows(X, y[:, None], weights), posteriors, np.array([0.25])
+        design, Rows(X, y[:, None], weights, scales), posteriors, np.array([0.25])
     )
     assert np.array_equal(their_weights, weights)
     for row in range(30):
         others = np.arange(30) != row
-        mean, std = (
-            clone(model).fit(X[others], y[others], weights[others])
-            .predict(X[[row]], return_std=True)
-        )  # fmt: skip
+        other = clone(model).fit(X[others], y[others], weights[others], noise_scale=scales[others])
+        mean, std = other.predict(X[[row]], return_std=True, noise_scale=scales[row])
         assert found[row, 0] == pytest.approx((y[row] - mean[0]) / std[0], rel=1e-9)
 
 

@@ -130,6 +130,7 @@ class Problem:
     X: np.ndarray
     Y: np.ndarray
     weights: np.ndarray | None
+    noise_scale: np.ndarray | None
 
     @classmethod
     def of(cls, basis, rule, rng, n_rows, n_features=3, n_outputs=1, weighted=False):
@@ -137,7 +138,8 @@ class Problem:
         waves = np.sin(X[:, :1] + np.arange(n_outputs)) + X[:, -1:]
         Y = waves + 0.3 * rng.normal(size=(n_rows, n_outputs))
         weights = rng.uniform(0.5, 3.0, size=n_rows) if weighted else None
-        return cls(moved(basis, X, rng), rule, X, Y, weights)
+        noise_scale = rng.uniform(0.5, 3.0, size=n_rows) if weighted else None
+        return cls(moved(basis, X, rng), rule, X, Y, weights, noise_scale)
 
     def positions(self, rng, count):
         n_free = len(self.basis.theta_) + (self.rule.known is not None)
@@ -149,7 +151,8 @@ class Problem:
         n_theta = len(self.basis.theta_)
         model = BayesianBasisRegressor(self.basis, **self.rule.given)
         design = Design.of(copy.deepcopy(self.basis), self.X, model.fit_intercept)
-        rows, prior = Rows(self.X, self.Y, self.weights), model._prior(design)
+        rows = Rows(self.X, self.Y, self.weights, self.noise_scale)
+        prior = model._prior(design)
         if isinstance(self.basis, Exact):
             kernel = self.basis.waves.exact_kernel(self.X)
             function = KernelObjective(kernel, design, rows, prior)
@@ -164,7 +167,8 @@ class Problem:
         known = self.rule.known(np.exp(position[-1])) if self.rule.known is not None else {}
         frozen = FrozenEstimator(with_theta(self.basis, position[:n_theta]))
         model = BayesianBasisRegressor(frozen, **{**self.rule.given, **known})
-        return model.fit(self.X, self.Y, self.weights).log_marginal_likelihood_
+        model.fit(self.X, self.Y, self.weights, noise_scale=self.noise_scale)
+        return model.log_marginal_likelihood_
 
     def check(self, rng):
         positions = self.positions(rng, 3)

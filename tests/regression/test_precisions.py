@@ -133,35 +133,6 @@ def test_the_slope_by_the_noise_is_that_of_central_differences(monkeypatch, data
         assert slope(log_variance) == pytest.approx(difference, rel=1e-6, abs=1e-6)
 
 
-@pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("flat_first", [False, True])
-def test_the_gradient_by_the_relevances_is_that_of_central_differences(
-    flat_first, noise, monkeypatch, data, rng
-):
-    prior = LinearModelSpec("ard", np.full(5, 0.3), NOISES[noise], flat_first)
-    loss = climbed_by(monkeypatch, "minimize", prior, statistic_of(*data))
-    for _ in range(3):
-        log_precision = rng.normal(scale=3, size=5 - flat_first)
-        numeric = optimize.approx_fprime(log_precision, lambda u: loss(u)[0], 1e-6)
-        np.testing.assert_allclose(loss(log_precision)[1], numeric, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("noise", ["known", "gamma"])
-def test_what_the_relevances_climb_is_the_evidence_up_to_a_constant(noise, monkeypatch, data, rng):
-    Phi, y = data
-    prior = LinearModelSpec("ard", np.full(5, 0.3), NOISES[noise], flat_first=True)
-    loss = climbed_by(monkeypatch, "minimize", prior, statistic_of(Phi, y))
-    centred = Phi[:, 1:] - Phi[:, 1:].mean(axis=0)
-    scale = np.linalg.norm(centred, axis=0)
-    points = rng.normal(scale=2, size=(4, 4))
-    climbed = [-loss(point)[0] for point in points]
-    expected = [
-        log_evidence(Phi, y, np.r_[0, np.exp(point) * scale**2], prior.mean, prior.noise)
-        for point in points
-    ]
-    np.testing.assert_allclose(np.diff(climbed), np.diff(expected), rtol=1e-9)
-
-
 PRIORS = {
     (rule, noise, flat_first): LinearModelSpec(rule, np.full(5, 0.1), NOISES[noise], flat_first)
     for rule in ("evidence", "ard")
@@ -232,9 +203,8 @@ def test_learnt_relevances_solve_their_equations(data):
     gamma = 1 - precision * variances
     relevant = gamma > 0.5
     assert relevant.sum() >= 3
-    np.testing.assert_allclose(
-        precision[relevant], (gamma / learnt.mean[:, 0] ** 2)[relevant], rtol=1e-3
-    )
+    weights = learnt.mean[relevant, 0]
+    np.testing.assert_allclose(precision[relevant], gamma[relevant] / weights**2, rtol=1e-7)
 
 
 def test_relevances_switch_off_what_does_not_matter(rng):

@@ -3,11 +3,13 @@
 import pickle
 from dataclasses import replace
 
+import joblib
 import mpmath
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import skgen
 from skgen import BayesianBasisRegressor, GaussianBasis
 from skgen._regression.conjugate import Statistic, condition
 from skgen._regression.design import QR_ROWS, Design, statistic_of
@@ -138,10 +140,6 @@ def assert_same_statistic(one, other, digits=12):
     assert one.weight == pytest.approx(other.weight, rel=1e-13)
 
 
-def parts(rows):
-    return rows.X, rows.Y, 1.0 if rows.weights is None else rows.weights
-
-
 def empty_stream(design, n_outputs=2):
     n_columns = design.n_columns
     prior = LinearModelSpec(np.ones(n_columns), np.zeros(n_columns), 1.0)
@@ -155,7 +153,7 @@ def test_statistic_is_that_of_all_rows_however_often_it_is_read(read_every, size
     design = gaussian_design(rows)
     stream = empty_stream(design)
     for count, start in enumerate(range(0, len(rows), size), 1):
-        stream.buffer(*parts(rows[start : start + size]))
+        stream.buffer(rows[start : start + size])
         if read_every and count % read_every == 0:
             assert stream.statistic.weight == min(start + size, len(rows))
     assert_same_statistic(stream.statistic, statistic_of(design, rows, "qr"))
@@ -165,10 +163,10 @@ def test_statistic_is_that_of_all_rows_however_often_it_is_read(read_every, size
 def test_posteriors_include_rows_added_after_they_were_read(rows):
     design = gaussian_design(rows)
     stream = empty_stream(design)
-    stream.buffer(*parts(rows[:10]))
+    stream.buffer(rows[:10])
     before = stream.posteriors[0]
     assert stream.posteriors[0] is before
-    stream.buffer(*parts(rows[10:20]))
+    stream.buffer(rows[10:20])
     after = condition(statistic_of(design, rows[:20], "qr"), np.ones(10), np.zeros(10), np.ones(2))
     np.testing.assert_allclose(stream.posteriors[0].mean, after.mean, rtol=1e-11)
 
@@ -177,7 +175,7 @@ def test_buffer_copies_rows(rows):
     design = gaussian_design(rows)
     stream = empty_stream(design)
     mine = Rows(rows.X[:5].copy(), rows.Y[:5].copy())
-    stream.buffer(*parts(mine))
+    stream.buffer(mine)
     mine.X[:], mine.Y[:] = 0.0, 0.0
     assert_same_statistic(stream.statistic, statistic_of(design, rows[:5], "qr"))
 
@@ -185,13 +183,62 @@ def test_buffer_copies_rows(rows):
 def test_pickle_has_buffered_rows_in_the_statistic_and_no_buffer(rows):
     design = gaussian_design(rows)
     stream = empty_stream(design)
-    stream.buffer(*parts(rows[:50]))
+    stream.buffer(rows[:50])
     pickled = pickle.dumps(stream)
     assert len(pickled) < 8 * QR_ROWS
     copy = pickle.loads(pickled)
     for one in (stream, copy):
-        one.buffer(*parts(rows[50:60]))
+        one.buffer(rows[50:60])
         assert_same_statistic(one.statistic, statistic_of(design, rows[:60], "qr"))
+
+
+READ = {
+    "standard deviations": lambda model, X: model.predict(X, return_std=True),
+    "covariances": lambda model, X: model.predict(X, return_cov=True),
+    "intervals": lambda model, X: model.predict_interval(X),
+    "draws": lambda model, X: model.sample_y(X, 2, random_state=0),
+    "densities": lambda model, X: model.log_predictive_density(X, X[:, 0]),
+    "weights": lambda model, X: model.coef_,
+    "precisions": lambda model, X: model.prior_precision_,
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_call_reads_one_state_while_rows_arrive(name, rows, monkeypatch):
+    """Whenever the state was read, the other thread has added a row before it is read again."""
+    X, y = rows.X[:40], rows.Y[:40, 0]
+    model = BayesianBasisRegressor(GaussianBasis(4, domain=[(0, 1)] * 2)).fit(X, y)
+    expected, read_state = READ[name](model, X[:3]), Stream.read
+
+    def read_and_be_overtaken(stream):
+        found = read_state(stream)
+        model.partial_fit(X[:1], 100 + y[:1])
+        return found
+
+    monkeypatch.setattr(Stream, "read", read_and_be_overtaken)
+    assert joblib.hash(READ[name](model, X[:3])) == joblib.hash(expected)
+    monkeypatch.undo()
+    assert model.n_samples_seen_ == 41
+
+
+def test_rows_that_arrive_while_others_are_read_are_not_lost(rows, monkeypatch):
+    design = gaussian_design(rows)
+    stream = empty_stream(design)
+    stream.buffer(rows[:10])
+    append = skgen._regression.stream.append_rows
+    later = iter([rows[10:11]])
+
+    def append_and_be_overtaken(*args):
+        for row in later:
+            stream.buffer(row)
+        return append(*args)
+
+    monkeypatch.setattr(skgen._regression.stream, "append_rows", append_and_be_overtaken)
+    assert stream.read()[0].weight == 10
+    statistic, posteriors = stream.read()
+    assert_same_statistic(statistic, statistic_of(design, rows[:11], "qr"))
+    expected = condition(statistic, np.ones(10), np.zeros(10), np.ones(2))
+    np.testing.assert_allclose(posteriors[0].mean, expected.mean, rtol=1e-11)
 
 
 @pytest.mark.parametrize("forgetting", [1.0, 0.9])

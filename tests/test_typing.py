@@ -1,0 +1,48 @@
+"""What a type checker knows of the public interface, by a program such as users write."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+PROGRAM = """
+from typing import assert_type
+
+import numpy as np
+import numpy.typing as npt
+
+from skgen import BayesianBasisRegressor
+
+Table = npt.NDArray[np.float64]
+X, y, flag = np.zeros((3, 1)), np.zeros(3), bool(np.ones(1).all())
+model = BayesianBasisRegressor("identity").fit(X, y, noise_scale=y + 1)
+assert_type(model, BayesianBasisRegressor)
+assert_type(model.predict(X), Table)
+assert_type(model.predict(X, return_std=False, observation_noise=False), Table)
+assert_type(model.predict(X, return_std=True), tuple[Table, Table])
+assert_type(model.predict(X, True, noise_scale=2.0), tuple[Table, Table])
+assert_type(model.predict(X, return_cov=True), tuple[Table, Table])
+assert_type(model.predict(X, flag), Table | tuple[Table, Table])
+assert_type(model.predict(X, return_cov=flag), Table | tuple[Table, Table])
+assert_type(model.predict_quantiles(X, [0.1, 0.9]), Table)
+assert_type(model.predict_interval(X), Table)
+assert_type(model.sample_y(X, 2), Table)
+assert_type(model.log_predictive_density(X, y), Table)
+assert_type(model.predictive_cdf(X, y), Table)
+assert_type(model.score(X, y), float)
+model.predict(X, return_std=True).sum()  # type: ignore[attr-defined]
+"""
+
+
+@pytest.mark.slow
+def test_a_strict_type_checker_knows_what_predict_returns(tmp_path, monkeypatch):
+    """Unused "type: ignore" comments are errors, too."""
+    api = pytest.importorskip("mypy.api")
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    monkeypatch.setenv("MYPYPATH", str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    options = ["--strict", "--follow-imports=silent", "--config-file="]
+    report, errors, status = api.run([*options, str(program)])
+    assert status == 0, report + errors
