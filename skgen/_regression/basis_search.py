@@ -3,12 +3,14 @@
 A learnable basis has, once fitted, an attribute ``theta_``, its free parameters as an ndarray that
 can be read and set, and a method ``vjp(X, Phi, gradient)``, the gradient by ``theta_`` of
 ``sum(gradient * Phi)``. The evidence is maximized by these and by the ratio of prior to noise
-precision, with L-BFGS. Each parameter has a normal prior with mean at its start and standard
-deviation 1. For the logarithm of a length scale, a factor of three is then plausible and a factor
-of a hundred is not.
+precision, with L-BFGS from several starts. Each parameter has a normal prior with mean at its
+fitted value and standard deviation 1. For the logarithm of a length scale, a factor of three is
+then plausible and a factor of a hundred is not.
 """
 
-from dataclasses import replace
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -18,7 +20,7 @@ from .._validation import FloatArray
 from ..bases import is_learnable
 from .conjugate import Posterior, Statistic
 from .design import Design, statistic_of
-from .loo import calibrate
+from .loo import calibrate, loo_log_density
 from .marginal_likelihood import Objective, make_objective
 from .precisions import LinearModelSpec
 from .rows import SEARCH_ROWS, Rows
@@ -26,10 +28,32 @@ from .source import Source
 
 MAX_ITER = 40
 TOLERANCE = 1e-6  # relative to the gain so far
-THETA_RANGE, LOG_RATIO_RANGE = 5.0, 15.0  # distances from the start
+PILOT_ROWS = 800  # of the search from several starts
+STARTS = ((0.0, 0.0), (0.0, -6.0), (-2.0, -3.0))
+"""Shifts of all basis parameters, and of the log ratio of precisions, from where they start."""
+SAME = 0.05  # difference of basis parameters below which two maxima are one
+THETA_RANGE, LOG_RATIO_RANGE = 5.0, 20.0  # distances from the start
 SIGNAL_TO_NOISE = 20.0  # ratio of variances at the start
 
-Fit = tuple[Statistic, list[Posterior]]
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Fit of the weights at some basis parameters."""
+
+    theta: FloatArray
+    statistic: Statistic
+    posteriors: list[Posterior]
+    log_evidence: float
+    loo_log_density: float
+
+    def score(self, start: FloatArray) -> float:
+        """Log evidence, log prior and leave-one-out log density, by which fits are compared.
+
+        Maxima of the evidence may be a few nats apart although they predict very differently, above
+        all where the noise is not normal or nearly as many weights as rows are determined.
+        """
+        offset = self.theta - start
+        return self.log_evidence - 0.5 * float(offset @ offset) + self.loo_log_density
 
 
 def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Design:
@@ -45,26 +69,27 @@ def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Desig
     if isinstance(prior.precision, str):  # "ard" would need a search in each step of this one
         prior = replace(prior, precision="evidence")
     final = replace(design, basis=basis)
-    start, (statistic, posteriors) = basis.theta_, _fit_weights(final, rows, prior)
+    start = _fit_weights(final, rows, prior, basis.theta_)
     # The search uses the kernel or other random functions than the basis, to avoid fitting length
-    # scales to one draw. So the result is compared with the start on the basis itself.
-    basis.theta_ = maximize_evidence(make_objective(final, rows, prior), start, posteriors)
-    found = _fit_weights(final, rows, prior)
-    if _log_evidence(found[1]) > _log_evidence(posteriors):
-        statistic, posteriors = found
-    else:
-        basis.theta_ = start
-    return replace(design, calibration=calibrate(final, rows, prior, statistic, posteriors))
+    # scales to one draw. So its results are compared with the start on the basis itself.
+    found = [_fit_weights(final, rows, prior, theta) for theta in search(final, rows, prior, start)]
+    better = [fit for fit in found if fit.log_evidence > start.log_evidence]
+    best = max([start, *better], key=lambda fit: fit.score(start.theta))
+    basis.theta_ = best.theta
+    calibration = calibrate(final, rows, prior, best.statistic, best.posteriors)
+    return replace(design, calibration=calibration)
 
 
-def _fit_weights(design: Design, rows: Rows, prior: LinearModelSpec) -> Fit:
+def _fit_weights(design: Design, rows: Rows, prior: LinearModelSpec, theta: FloatArray) -> Fit:
+    """Fit of the weights after the basis of ``design`` is set to ``theta``."""
+    design.basis.theta_ = theta
     with np.errstate(all="ignore"):
         statistic = statistic_of(design, rows, "auto")
-        return statistic, prior.best(statistic)
-
-
-def _log_evidence(posteriors: list[Posterior]) -> float:
-    return float(sum(posterior.log_evidence.sum() for posterior in posteriors))
+        posteriors = prior.best(statistic)
+        log_evidence = float(sum(posterior.log_evidence.sum() for posterior in posteriors))
+        is_known = prior.noise != "evidence"
+        loo = 0.0 if is_known else loo_log_density(design, rows, posteriors)
+    return Fit(theta, statistic, posteriors, log_evidence, loo)
 
 
 def merge_duplicates(rows: Rows) -> Rows:
@@ -83,34 +108,69 @@ def merge_duplicates(rows: Rows) -> Rows:
     return Rows(np.ascontiguousarray(X), Y, total, noise_scale)
 
 
-def maximize_evidence(
-    objective: Objective, start: FloatArray, posteriors: list[Posterior]
-) -> FloatArray:
-    """Basis parameters of largest evidence times prior, by L-BFGS from ``start``."""
-    log_ratio = _init_log_ratio(objective, start, posteriors)
-    radius = LOG_RATIO_RANGE if objective.is_ratio_free else 0.0
-    bounds = [(value - THETA_RANGE, value + THETA_RANGE) for value in start]
-    bounds.append((log_ratio - radius, log_ratio + radius))
-    reference, gradient = objective.evaluate(start, log_ratio)
-    unit = max(1.0, float(np.linalg.norm(gradient)))
+def search(design: Design, rows: Rows, prior: LinearModelSpec, start: Fit) -> list[FloatArray]:
+    """Basis parameters at maxima of the evidence times the prior.
 
-    def loss(position: FloatArray) -> tuple[float, FloatArray]:
-        """Negative gain over the start, in units of the norm of the first gradient.
+    The evidence has several maxima, so the search has several starts. With many rows it takes few
+    of them, and continues with all from the best maximum.
+    """
+    few = rows.select(PILOT_ROWS)
+    pilot = Ascent(make_objective(design, few, prior), start)
+    maxima: list[FloatArray] = []
+    for shift in STARTS if pilot.objective.is_ratio_free else STARTS[::2]:
+        maximum = pilot.climb(pilot.shift(*shift))
+        if not any(np.allclose(maximum[:-1], other[:-1], 0, SAME) for other in maxima):
+            maxima.append(maximum)
+    if len(few) < len(rows):
+        fits = [_fit_weights(design, few, prior, maximum[:-1]) for maximum in maxima]
+        best = np.argmax([fit.score(start.theta) for fit in fits])
+        maxima = [Ascent(make_objective(design, rows, prior), start).climb(maxima[best])]
+    return [maximum[:-1] for maximum in maxima]
 
-        The gain, because the tolerance is relative and the value depends on the unit of y. In
-        these units the first step has length 1. Without them it would lead to a corner of the
-        bounds, where the search may stay.
-        """
-        value, gradient = objective.evaluate(position[:-1], position[-1])
-        offset = position[:-1] - start
+
+class Ascent:
+    """Search for the maximum of the log evidence plus the log prior of the basis parameters.
+
+    A position holds the basis parameters, followed by the log ratio of precisions.
+    """
+
+    def __init__(self, objective: Objective, start: Fit) -> None:
+        log_ratio = _init_log_ratio(objective, start.theta, start.posteriors)
+        self.objective, self.center = objective, np.append(start.theta, log_ratio)
+        radius = np.full(len(self.center), THETA_RANGE)
+        radius[-1] = LOG_RATIO_RANGE if objective.is_ratio_free else 0.0
+        self.bounds = list(zip(self.center - radius, self.center + radius, strict=True))
+
+    def loss(self, position: FloatArray) -> tuple[float, FloatArray]:
+        """Negative log evidence plus log prior, and its gradient."""
+        value, gradient = self.objective.evaluate(position[:-1], position[-1])
+        offset = position[:-1] - self.center[:-1]
         gradient[:-1] -= offset
-        return (0.5 * float(offset @ offset) - (value - reference)) / unit, -gradient / unit
+        return 0.5 * float(offset @ offset) - value, -gradient
 
-    found = minimize(
-        loss, np.append(start, log_ratio), jac=True, method="L-BFGS-B", bounds=bounds,
-        options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOLERANCE, "gtol": 1e-6},
-    )  # fmt: skip
-    return np.asarray(found.x[:-1])
+    def shift(self, shift: float, log_ratio_shift: float) -> FloatArray:
+        """Position at a distance from the center."""
+        return self.center + np.append(np.full(len(self.center) - 1, shift), log_ratio_shift)
+
+    def climb(self, position: FloatArray) -> FloatArray:
+        """Position of the maximum that L-BFGS reaches from ``position``.
+
+        L-BFGS is given the gain so far, because its tolerance is relative and the value depends on
+        the unit of y. In units of the norm of the first gradient, the first step has length 1.
+        Without them it would lead to a corner of the bounds, where the search may stay.
+        """
+        reference, gradient = self.loss(position)
+        unit = max(1.0, float(np.linalg.norm(gradient)))
+
+        def gain(position: FloatArray) -> tuple[float, FloatArray]:
+            value, gradient = self.loss(position)
+            return (value - reference) / unit, gradient / unit
+
+        found = minimize(
+            gain, position, jac=True, method="L-BFGS-B", bounds=self.bounds,
+            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOLERANCE, "gtol": 1e-6},
+        )  # fmt: skip
+        return np.asarray(found.x)
 
 
 def _init_log_ratio(objective: Objective, start: FloatArray, posteriors: list[Posterior]) -> float:

@@ -76,10 +76,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             default="auto"
         Basis functions: `GaussianBasis`, scikit-learn's PolynomialFeatures of degree 2,
         `SigmoidBasis`, `FourierBasis` with a fixed seed, the features themselves, or any
-        scikit-learn transformer. "auto" is "gaussian" for one feature, and
-        ``FourierBasis(ranks=True, linear=True, random_state=0)`` for several. The basis is cloned,
-        and fitted by ``fit`` or by the first ``partial_fit``. If it has a ``theta_``, such as
-        length scales, that is learned by maximizing the evidence. To use a basis that is fitted
+        scikit-learn transformer. "auto" is ``FourierBasis(ranks=True, linear=True,
+        random_state=0)``. The basis is cloned, and fitted by ``fit`` or by the first
+        ``partial_fit``. If it has a ``theta_``, such as length scales, that is learned by
+        maximizing the evidence. To use a basis that is fitted
         already, wrap it in sklearn.frozen.FrozenEstimator.
     prior_precision : {"evidence", "ard"}, float or array-like of shape (n_basis,), \
             default="evidence"
@@ -527,7 +527,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     def _fit_design(self, source: Source) -> Design:
         p = check_parameters(self)
-        basis = resolve_basis(p.basis, source.n_features)
+        basis = resolve_basis(p.basis)
         try:
             row = source.fit_basis(basis)
         except ValueError as error:

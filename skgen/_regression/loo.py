@@ -42,7 +42,7 @@ def calibrate(
     with np.errstate(all="ignore"):
         averages = prior.posteriors(statistic, calibration)
         variances = np.concatenate([average.noise_variance for average in averages])
-        residuals, weights = loo_residuals(design, rows, posteriors, variances)
+        residuals, _, weights = loo_residuals(design, rows, posteriors, variances)
         for output, average in enumerate(averages):
             calibration.df[output], calibration.std_ratio[output] = fit_student_t(
                 residuals[:, output], weights, average.df
@@ -86,16 +86,17 @@ def effective_number_of_basis_parameters(
 
 def loo_residuals(
     design: Design, rows: Rows, posteriors: list[Posterior], variances: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Standardized residuals of rows, each left out of the fit that predicts it; their weights.
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Standardized residuals of rows, each left out of the fit that predicts it.
 
-    Their shapes are (n_rows, n_outputs) and (n_rows,), ``variances`` (n_outputs,) are the noise's.
+    With them the standard deviations, both of shape (n_rows, n_outputs), and the weights of the
+    rows, shape (n_rows,). ``variances`` (n_outputs,) are the noise's.
     Precisions and basis stay as all rows have them. Rows that determine their own prediction, but
     for rounding, are left out of the result.
     """
     Phi, weights, precision_weights = design.rows(rows.X), rows.weights, rows.precision_weights
     assert weights is not None
-    residuals = np.empty(rows.Y.shape)
+    residuals, stds = np.empty((2, *rows.Y.shape))
     valid = np.ones(len(rows), dtype=bool)
     for output, posterior in enumerate(posteriors):
         leverage = posterior.leverage(Phi)
@@ -106,9 +107,27 @@ def loo_residuals(
         predictive = Predictive.from_leverage(
             zero, leverage / share, variances[output], np.inf, rows.noise_variance
         )
+        stds[:, output] = predictive.std
         residuals[:, output] = residual / predictive.std
     valid &= np.isfinite(residuals).all(axis=1)
-    return residuals[valid], weights[valid]
+    return residuals[valid], stds[valid], weights[valid]
+
+
+def loo_log_density(design: Design, rows: Rows, posteriors: list[Posterior]) -> float:
+    """Sum of the log densities of rows, each left out, by the Student-t that suits them best.
+
+    Rows that determine their own prediction count as the others on average. There is no density,
+    minus infinity, if they are half of all.
+    """
+    variances = np.concatenate([1 / posterior.noise_precision for posterior in posteriors])
+    residuals, stds, weights = loo_residuals(design, rows, posteriors, variances)
+    if weights.sum() <= rows.weight / 2:
+        return -np.inf
+    log_densities = -np.log(stds)
+    for output, column in enumerate(residuals.T):
+        df, std = fit_student_t(column, weights, np.inf)
+        log_densities[:, output] += Predictive.from_std(0.0, std, df).log_density(column)
+    return float(rows.weight * (weights @ log_densities.sum(axis=1)) / weights.sum())
 
 
 def fit_student_t(residuals: FloatArray, weights: FloatArray, df: float) -> tuple[float, float]:

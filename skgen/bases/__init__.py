@@ -36,6 +36,7 @@ def _reproducible(cls: type[Basis]) -> Callable[[], Basis]:
 
 SHORTCUTS: dict[str, Callable[[], Any]] = {
     **{name: _reproducible(cls) for name, cls in PARTS.items()},
+    "auto": partial(FourierBasis, ranks=True, linear=True, random_state=0),
     "polynomial": partial(PolynomialFeatures, include_bias=False),
     "identity": partial(FunctionTransformer, feature_names_out="one-to-one"),
 }
@@ -52,17 +53,15 @@ def check_transformer(basis: Any, name: str) -> Any:
     return basis
 
 
-BASIS = Choice("auto", *SHORTCUTS) | Custom(check_transformer, lambda b: TRANSFORMER.holds(b, {}))
+BASIS = Choice(*SHORTCUTS) | Custom(check_transformer, lambda b: TRANSFORMER.holds(b, {}))
 """The kind of a parameter that names a basis by its shortcut, or is one."""
 
 
-def resolve_basis(basis: Any, n_features: int) -> Any:
+def resolve_basis(basis: Any) -> Any:
     """Return the unfitted basis that a shortcut names, or a copy of a transformer."""
     if not isinstance(basis, str):
         return clone(basis)
-    if basis == "auto" and n_features > 1:
-        return FourierBasis(ranks=True, linear=True, random_state=0)
-    return SHORTCUTS["gaussian" if basis == "auto" else basis]()
+    return SHORTCUTS[basis]()
 
 
 def depends_on_data(basis: Any, X: FloatArray) -> bool:

@@ -56,9 +56,9 @@ class FourierBasis(LearnableBasis):
         is fitted on, from 0 to 1. Each has its own length scale, so a skewed feature needs no
         transformation: a long length scale switches off the input that is not useful.
     linear : bool, default=False
-        If True, each feature, and each rank, divided by its length scale is a further basis
-        function, after the waves, for a trend that continues beyond the data. The kernel is then
-        the sum of the stationary one and a linear one, ``slope_**2`` times the inner product.
+        If True, each feature in units of ``scale_``, times ``slope_``, is a further basis function,
+        after the waves, for a trend that continues beyond the data. The kernel is then the sum of
+        the stationary one and a linear one, ``slope_**2`` times the inner product of the features.
     sampling : {"halton", "random"}, default="halton"
         Source of the frequencies: a scrambled Halton sequence, with which the error of the kernel
         falls nearly as 1 / n_basis, or independent draws, with which it falls as 1 / sqrt(n_basis).
@@ -72,8 +72,9 @@ class FourierBasis(LearnableBasis):
     length_scale_, rank_length_scale_ : ndarray of shape (n_features,)
         Length scales, in the units of X, and those of the ranks, with ``ranks=True``.
     slope_ : float
-        Prior standard deviation of a slope per length scale, relative to that of all waves
-        together. It starts at 1 and is learned with the length scales; 0 without linear terms.
+        Prior standard deviation of the change of y per ``scale_`` of a feature, relative to that of
+        all waves together. It starts at 1 and is learned with the length scales; 0 without linear
+        terms.
     relevance_ : ndarray of shape (n_features,)
         ``scale_`` divided by the length scales, combined with the same ratio of the ranks as the
         root of the sum of squares. Near 0, the basis functions do not depend on that feature. It
@@ -214,8 +215,8 @@ class FourierBasis(LearnableBasis):
             self.rank_length_scale_ = lengths[n_features:]
             self._rank_frequencies = frequencies[n_features:]
         self._reach = LARGEST * min(1.0, self.length_scale_.min())
-        n_inputs, n_draws = self._spectrum.shape
-        self._n_features_out = 2 * n_draws + (n_inputs if self.slope_ else 0)
+        n_draws = self._spectrum.shape[1]
+        self._n_features_out = 2 * n_draws + (n_features if self.slope_ else 0)
 
     def exact_kernel(self, X: FloatArray) -> Kernel:
         """Return the kernel that the basis functions approximate.
@@ -231,7 +232,8 @@ class FourierBasis(LearnableBasis):
             Its ``at(theta)`` gives the kernel matrix between the rows at ``theta_ = theta``, and
             a function from a gradient by this matrix to one by ``theta_``.
         """
-        return Kernel(self._inputs(X), self.kernel, self.slope_ > 0)
+        n_linear = len(self.scale_) if self.slope_ else 0
+        return Kernel(self._inputs(X), self.kernel, n_linear)
 
     def resample(self) -> Self:
         """Return a copy of the fitted basis with other frequencies.
@@ -276,8 +278,8 @@ class FourierBasis(LearnableBasis):
         by_length = -by_input / self._relative
         if not self.slope_:
             return by_length
-        by_slope = np.einsum("id,id->d", gradient[:, 2 * half :], Phi[:, 2 * half :])
-        return np.append(by_length - by_slope, by_slope.sum())
+        by_slope = np.einsum("id,id->", gradient[:, 2 * half :], Phi[:, 2 * half :])
+        return np.append(by_length, by_slope)
 
     def _inputs(self, X: FloatArray) -> FloatArray:
         """Return features, and ranks, over their standard deviations, (n_samples, n_inputs)."""
@@ -299,11 +301,10 @@ class FourierBasis(LearnableBasis):
         np.sin(phase, out=waves[:, half:])
         waves *= np.sqrt(1 / half)
         if self.slope_:
-            inputs = np.hstack([features, *ranks]) / self._scales
-            np.multiply(inputs, self.slope_ / self._relative, out=linear)
+            np.multiply(features, self.slope_ / self.scale_, out=linear)
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
-        inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
+        features = inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
         if self._ranks is not None:
             ranks = graph("Div", self._ranks.to_onnx(graph, X), self._ranks.scale)
             inputs = graph("Concat", inputs, ranks, axis=1)
@@ -314,4 +315,4 @@ class FourierBasis(LearnableBasis):
         waves = graph("Mul", graph("Sin", phases), np.array([self._spectrum.shape[1] ** -0.5]))
         if not self.slope_:
             return waves
-        return graph("Concat", waves, graph("Mul", inputs, np.array([self.slope_])), axis=1)
+        return graph("Concat", waves, graph("Mul", features, np.array([self.slope_])), axis=1)

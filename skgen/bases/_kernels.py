@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -20,33 +21,38 @@ class Kernel:
     """Sum of a stationary kernel of variance 1 and, optionally, a linear one, between given rows.
 
     Its parameters ``theta`` are the logarithms of one length scale per input and, if there is a
-    linear kernel, of the prior standard deviation of a slope per length scale.
+    linear kernel, of the prior standard deviation of its slopes.
     """
 
     inputs: FloatArray  # (n_rows, n_inputs)
     name: Literal["rbf", "matern32", "matern52"]
-    is_linear: bool
+    n_linear: int  # the first so many inputs have a linear kernel, too
 
     def at(self, theta: FloatArray) -> tuple[FloatArray, VJP]:
         """Return the kernel matrix, and a function from its symmetric gradient to that by theta."""
         n_inputs = self.inputs.shape[1]
-        slope = float(np.exp(theta[n_inputs])) if self.is_linear else 0.0
         scaled = self.inputs / np.exp(theta[:n_inputs])
         products = scaled @ scaled.T
         norms = np.diag(products)
         matrix, by_square = _stationary(self.name, norms[:, None] + norms - 2 * products)
-        if self.is_linear:
-            matrix += slope**2 * products
+        if not self.n_linear:
+            return matrix, partial(_gradient_by_lengths, by_square, scaled)
+        lines = self.inputs[:, : self.n_linear] * np.exp(theta[n_inputs])
+        matrix += lines @ lines.T
 
         def vjp(gradient: FloatArray) -> FloatArray:
-            shares = gradient * by_square
-            by_length = 4 * _quadratic(shares, scaled) - 4 * (shares.sum(axis=0) @ scaled**2)
-            if not self.is_linear:
-                return by_length
-            by_slope = 2 * slope**2 * _quadratic(gradient, scaled)
-            return np.append(by_length - by_slope, by_slope.sum())
+            by_slope = 2 * _quadratic(gradient, lines).sum()
+            return np.append(_gradient_by_lengths(by_square, scaled, gradient), by_slope)
 
         return matrix, vjp
+
+
+def _gradient_by_lengths(
+    by_square: FloatArray, scaled: FloatArray, gradient: FloatArray
+) -> FloatArray:
+    """Return the gradient by the logarithms of the length scales."""
+    shares = gradient * by_square
+    return 4 * _quadratic(shares, scaled) - 4 * (shares.sum(axis=0) @ scaled**2)
 
 
 def _stationary(name: str, squares: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -16,6 +16,7 @@ from .._validation import LARGEST, FloatArray, error_message
 
 SMALLEST = 1e-290  # scale, well above the subnormal numbers, which lose digits
 K_MEANS_ROUNDS = 5
+ROUNDING = 1e-13  # relative to the largest magnitude, below which values are equal
 
 # Kinds of parameters that several bases have, and of lengths of fitted bases in files.
 SHORTEST = np.nextafter(1 / LARGEST, 1)
@@ -30,7 +31,18 @@ def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
     """Return the set of rows of X, or of ``n_most`` evenly chosen ones if X has more."""
     if len(X) > n_most:
         X = X[np.linspace(0, len(X) - 1, n_most).astype(int)]
-    return np.unique(np.asarray(X, dtype=np.float64), axis=0)
+    columns = [merge_ties(column) for column in np.asarray(X, dtype=np.float64).T]
+    return np.unique(np.column_stack(columns), axis=0)
+
+
+def merge_ties(values: FloatArray) -> FloatArray:
+    """Return ``values`` with those that differ by rounding only set to the least of them."""
+    order = np.argsort(values, kind="stable")
+    ascending = values[order]
+    starts = np.diff(ascending, prepend=-np.inf) > ROUNDING * np.abs(values).max()
+    merged = np.empty_like(values)
+    merged[order] = ascending[starts][np.cumsum(starts) - 1]
+    return merged
 
 
 def _are_knots(value: Any, _: Sizes) -> bool:

@@ -36,10 +36,10 @@ def basis(request):
 
 def test_every_part_has_a_shortcut_and_examples_of_its_own_class():
     for shortcut, cls in PARTS.items():
-        assert type(resolve_basis(shortcut, 2)) is cls
+        assert type(resolve_basis(shortcut)) is cls
         assert cls.__module__ == "skgen.bases"
         assert all(type(example) is cls for example in cls._examples())
-    assert set(SHORTCUTS) - set(PARTS) == {"polynomial", "identity"}
+    assert set(SHORTCUTS) - set(PARTS) == {"auto", "polynomial", "identity"}
 
 
 @pytest.mark.parametrize("n_features", [1, 3])

@@ -40,6 +40,22 @@ def test_the_scale_of_ranks_is_their_standard_deviation(rows):
     np.testing.assert_allclose(EmpiricalCDF.fit(rows).scale, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_values_that_differ_by_rounding_are_ties(rows, scale, rng):
+    rounding = 1 + 1e-15 * rng.normal(size=rows.shape)
+    blurred = distinct_rows(
+        scale * np.repeat(rows, 2, axis=0) * np.tile(rounding, (2, 1)), 2 * N_ROWS
+    )
+    assert blurred.shape == rows.shape
+    expected = mapped(rows, rows)
+    np.testing.assert_allclose(mapped(scale * rows, blurred), expected, rtol=0, atol=1e-9)
+
+
+def test_values_that_are_next_to_each_other_are_no_ties():
+    times = 1.6e9 + 1e-3 * np.arange(50.0)
+    assert len(distinct_rows(times[:, None], 50)) == 50
+
+
 def test_ranks_are_linear_between_two_values(rows):
     for column in range(rows.shape[1]):
         values = np.unique(rows[:, column])

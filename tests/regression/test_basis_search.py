@@ -568,7 +568,7 @@ def test_flat_prior_with_fixed_length_scales(rng):
 @pytest.mark.parametrize("n_features", [1, 2])
 def test_default_basis(n_features, rng):
     X, y = waves(rng, 40, n_features)
-    named = BayesianBasisRegressor(resolve_basis("auto", n_features)).fit(X, y)
+    named = BayesianBasisRegressor(resolve_basis("auto")).fit(X, y)
     assert np.array_equal(BayesianBasisRegressor().fit(X, y).predict(X), named.predict(X))
 
 

@@ -77,7 +77,7 @@ def test_residuals_are_those_of_fits_to_all_other_rows(basis, weighted, rng):
     model = BayesianBasisRegressor(frozen, prior_precision=2.0, noise_precision=4.0)
     posteriors = model.fit(X, y, weights, noise_scale=scales)._stream.posteriors
     design = model._stream.design
-    found, their_weights = loo_residuals(
+    found, _, their_weights = loo_residuals(
         design, Rows(X, y[:, None], weights, scales), posteriors, np.array([0.25])
     )
     assert np.array_equal(their_weights, weights)
@@ -93,7 +93,7 @@ def test_rows_that_determine_their_own_prediction_are_not_left_out(rng):
     X[0] = 1e8
     model = BayesianBasisRegressor("identity", prior_precision=1e-9, noise_precision=1.0).fit(X, y)
     stream = model._stream
-    found, weights = loo_residuals(
+    found, _, weights = loo_residuals(
         stream.design, Rows(X, y[:, None], np.ones(20)), stream.posteriors, np.ones(1)
     )
     assert found.shape == (19, 1)
