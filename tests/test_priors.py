@@ -53,7 +53,8 @@ def test_the_density_integrates_to_1_and_has_the_moments_stated(prior):
     assert total == pytest.approx(1, abs=1e-10)
     stated = torch.as_tensor(prior.mean, dtype=DOUBLE), torch.as_tensor(prior.stddev, dtype=DOUBLE)
     torch.testing.assert_close(mean, stated[0].expand(1, len(mean))[0], rtol=0, atol=1e-9)
-    torch.testing.assert_close(variance.sqrt(), stated[1].expand_as(mean), rtol=0, atol=1e-9)
+    stated_std = stated[1].expand(1, len(mean))[0]
+    torch.testing.assert_close(variance.sqrt(), stated_std, rtol=0, atol=1e-9)
 
 
 def test_draws_have_the_moments_of_the_density(prior, rng):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .._documentation import register_parts
+from ._conditional_normal import ConditionalNormal as ConditionalNormal
 from ._standard_normal import StandardNormal as StandardNormal
 
 PARTS: dict[str, Any] = register_parts(globals())
