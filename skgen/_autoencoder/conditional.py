@@ -41,6 +41,7 @@ from .model import VAE, Architecture
 from .ridge import MAX_ROWS, RidgePart
 from .row_noise import sobol_points
 
+LINEAR_RANGE = 4.0  # standard deviations within which networks see inputs as they are
 FLOATS = [np.float64, np.float32]
 STATE = {
     **FIT_STATE,
@@ -95,6 +96,9 @@ class VAERegressor(
     image_shape : tuple (height, width) or (height, width, channels), default=None
         Shape of the images in the rows of y, for convolutional networks. None is a square if the
         number of outputs is a square number, else a strip of height 1.
+    input_shape : tuple (height, width) or (height, width, channels), default=None
+        Shape of the images in the rows of X, if they are images, which convolutional networks then
+        see at their own scale.
     beta : float, default=1.0
         Weight of the KL term; 1 is the ELBO.
     kl_warmup : int, default=0
@@ -204,6 +208,7 @@ class VAERegressor(
         "conditional_prior": Flag(),
         "linear": Flag(),
         **networks.PARAMETERS,
+        "input_shape": networks.PARAMETERS["image_shape"],
         **FIT_PARAMETERS,
     }
 
@@ -219,6 +224,7 @@ class VAERegressor(
         encoder: str | networks.Builder | None = None,
         decoder: str | networks.Builder | None = None,
         image_shape: tuple[int, ...] | None = None,
+        input_shape: tuple[int, ...] | None = None,
         beta: float = 1.0,
         kl_warmup: int = 0,
         free_bits: float = 0.0,
@@ -247,6 +253,7 @@ class VAERegressor(
         self.encoder = encoder
         self.decoder = decoder
         self.image_shape = image_shape
+        self.input_shape = input_shape
         self.beta = beta
         self.kl_warmup = kl_warmup
         self.free_bits = free_bits
@@ -371,7 +378,7 @@ class VAERegressor(
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_outputs, n_context = batch.x.shape[1], batch.context.shape[1]
         with _errors_about_y():
-            builders = networks.resolve_builders(p, n_outputs)
+            builders = networks.resolve_builders(p, n_outputs, p.input_shape or (n_context,))
         body = networks.MLP(p.hidden_layer_sizes, p.activation)
         prior = ConditionalNormal(body) if p.conditional_prior else StandardNormal()
         return Architecture(*builders, likelihood, prior, n_outputs, p.n_components, n_context)
@@ -380,7 +387,7 @@ class VAERegressor(
         return super()._views(batch, vae)._replace(context=self._view_inputs(batch.context, vae))
 
     def _view_inputs(self, X: FloatArray, vae: VAE) -> TableView:
-        view = TableView(X, vae.dtype, self._standardize, vae.device)
+        view = TableView(X, vae.dtype, lambda X: compress(self._standardize(X)), vae.device)
         return check_magnitude(view, self._data_names.context)
 
     def _standardize(self, X: FloatArray) -> FloatArray:
@@ -616,6 +623,18 @@ class VAERegressor(
             tags.regressor_tags.poor_score = not is_real  # of values that it has to clip
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def compress(X: FloatArray) -> FloatArray:
+    """Return standardised inputs, of which values far out are replaced by logarithms.
+
+    A column that is nearly always constant, as pixels at the border of images are, would otherwise
+    have a few values of a hundred standard deviations, which rule the networks.
+    """
+    beyond = np.abs(X) - LINEAR_RANGE
+    if not (beyond > 0).any():
+        return X
+    return np.where(beyond > 0, np.sign(X) * (LINEAR_RANGE + np.log1p(beyond.clip(0))), X)
 
 
 @contextmanager
