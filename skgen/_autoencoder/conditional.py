@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from math import prod
 from os import PathLike
 from typing import Any, ClassVar, Literal, Self
 
@@ -34,6 +35,7 @@ from .fitting import (
     FIT_PARAMETERS,
     FIT_STATE,
     BaseAutoencoder,
+    check_finite,
     check_magnitude,
 )
 from .importance import estimate_log_probs
@@ -377,6 +379,11 @@ class VAERegressor(
 
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_outputs, n_context = batch.x.shape[1], batch.context.shape[1]
+        if p.input_shape and prod(p.input_shape) != n_context:
+            raise ValueError(
+                f"`input_shape` must have as many values as X has features ({n_context}); got "
+                f"input_shape={p.input_shape}. Give the shape of the images in the rows of X."
+            )
         with _errors_about_y():
             builders = networks.resolve_builders(p, n_outputs, p.input_shape or (n_context,))
         body = networks.MLP(p.hidden_layer_sizes, p.activation)
@@ -549,23 +556,24 @@ class VAERegressor(
 
         return map_blocks(prior_mean, x)
 
-    def inverse_transform(self, Z: npt.ArrayLike, X: npt.ArrayLike) -> FloatArray:
+    def inverse_transform(self, Z: npt.ArrayLike, X: npt.ArrayLike | None = None) -> FloatArray:
         """Return decoder means: the means of p(y | x, z), in the units of y.
 
         Parameters
         ----------
         Z : array-like of shape (n_samples, n_components)
             Latent codes.
-        X : array-like of shape (n_samples, n_features)
-            Inputs: those of the codes, or any others.
+        X : array-like of shape (n_samples, n_features), default=None
+            Inputs: those of the codes, or any others; None is their mean in training.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Decoder means.
         """
-        table, x, module = self._prepare_inputs(X)
         codes = self._check_codes(Z)
+        X = np.tile(self._x_mean.astype(codes.dtype), (len(codes), 1)) if X is None else X
+        table, x, module = self._prepare_inputs(X)
         if len(codes) != len(table):
             raise ValueError(
                 f"`Z` must have one row for each of the {len(table)} rows of X; got {len(codes)} "
@@ -596,7 +604,7 @@ class VAERegressor(
         if self._ridge is None:
             return residual
         total = self._ridge.predict(self._standardize(X)) + residual
-        return total.astype(residual.dtype, copy=False)
+        return check_finite(total, residual.dtype, self._data_names.x)
 
     def _shape_outputs(self, table: FloatArray) -> FloatArray:
         return table[:, 0] if self._is_1d else table

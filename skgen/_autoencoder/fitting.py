@@ -275,13 +275,8 @@ class BaseAutoencoder(BaseEstimator):
 
     def _to_data_units(self, X: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):
-            values = self.likelihood_.inverse_transform(X).astype(X.dtype, copy=False)
-        if not np.isfinite(values).all():
-            raise ValueError(
-                f"`X` must be within {X.dtype}; got decoder means beyond it. Give float64, or "
-                "rescale the data."
-            )
-        return values
+            values = self.likelihood_.inverse_transform(X)
+        return check_finite(values, X.dtype, self._data_names.x)
 
     def _check_codes(self, Z: Any) -> FloatArray:
         check_is_fitted(self)
@@ -386,6 +381,18 @@ def check_magnitude(view: TableView, name: str) -> TableView:
             f"was fitted to; got {magnitude:g}. Leave out such rows."
         )
     return view
+
+
+def check_finite(values: FloatArray, dtype: np.dtype[Any], name: str) -> FloatArray:
+    """Return values in a precision, or raise if they are beyond it."""
+    with np.errstate(over="ignore"):
+        values = values.astype(dtype, copy=False)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"`{name}` must be within {dtype}; got decoder means beyond it. Give float64, or "
+            "rescale the data."
+        )
+    return values
 
 
 def _settings(p: Any, loss_offset: float) -> TrainingSettings:
