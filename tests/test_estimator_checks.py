@@ -82,7 +82,7 @@ CONDITIONAL = {
         for name, rules in VAE_RULES.items()
     },
     "conditional, without ridge and prior network": VAERegressor(
-        conditional_prior=False, linear=False, max_iter=50
+        conditional_prior=False, linear=False, learning_rate_init=0.01, max_iter=50
     ),
 }
 AT_LENGTH = {"VAETransformer": VAETransformer(), "VAERegressor": VAERegressor()}

@@ -99,8 +99,8 @@ class VAERegressor(
         Shape of the images in the rows of y, for convolutional networks. None is a square if the
         number of outputs is a square number, else a strip of height 1.
     input_shape : tuple (height, width) or (height, width, channels), default=None
-        Shape of the images in the rows of X, if they are images, which convolutional networks then
-        see at their own scale.
+        Shape of the images in the rows of X, if they are images. Pixels are then standardised by
+        one standard deviation for all, and convolutional networks see them at their own scale.
     beta : float, default=1.0
         Weight of the KL term; 1 is the ELBO.
     kl_warmup : int, default=0
@@ -112,21 +112,21 @@ class VAERegressor(
     n_importance_samples : int, default=1
         Number of draws of z per row in training. Above 1, the importance-weighted bound [2]_ is
         maximised instead of the ELBO.
-    learning_rate : {"one-cycle", "constant"}, default="one-cycle"
-        Schedule of Adam's learning rate over ``max_iter`` epochs: up to ``learning_rate_init`` and
-        down to nearly 0, or constant.
-    learning_rate_init : float, default=0.004
+    learning_rate : {"one-cycle", "constant"}, default="constant"
+        Schedule of Adam's learning rate: constant, or over ``max_iter`` epochs up to
+        ``learning_rate_init`` and down to nearly 0, which suits fits without early stopping.
+    learning_rate_init : float, default=0.001
         Learning rate: the peak of the cycle, or the constant.
-    batch_size : int, default=128
-        Largest number of rows per step.
+    batch_size : int, default=32
+        Largest number of rows per step. With 10,000 rows and more, 128 and more are faster.
     max_iter : int, default=200
         Number of epochs: passes over the data.
-    early_stopping : bool, default=False
+    early_stopping : bool, default=True
         If True, rows are held out, training stops when their loss makes no progress, and the best
-        weights are kept.
+        weights are kept: networks that are given x can learn few rows by heart.
     validation_fraction : float, default=0.1
         Share of rows that are held out for early stopping.
-    n_iter_no_change : int, default=10
+    n_iter_no_change : int, default=20
         Number of epochs without progress after which training stops.
     tol : float, default=0.0001
         Smallest decrease of the loss that counts as progress, in nats per row.
@@ -231,13 +231,13 @@ class VAERegressor(
         kl_warmup: int = 0,
         free_bits: float = 0.0,
         n_importance_samples: int = 1,
-        learning_rate: Literal["one-cycle", "constant"] = "one-cycle",
-        learning_rate_init: float = 0.004,
-        batch_size: int = 128,
+        learning_rate: Literal["one-cycle", "constant"] = "constant",
+        learning_rate_init: float = 0.001,
+        batch_size: int = 32,
         max_iter: int = 200,
-        early_stopping: bool = False,
+        early_stopping: bool = True,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 20,
         tol: float = 0.0001,
         warm_start: bool = False,
         callbacks: Sequence[Any] | None = None,
@@ -330,12 +330,18 @@ class VAERegressor(
         X, y = data
         X, Y = self._check_rows(X, y, likelihood, reset=reset)
         if reset:
-            is_constant = X.min(axis=0) == X.max(axis=0)
-            self._x_mean, scale = location_and_scale(X)
-            self._x_factor = np.where(is_constant, 0.0, 1 / scale)
+            self._x_mean, self._x_factor = self._input_moments(X)
             has_linear_part = self.linear and isinstance(likelihood, StandardizedLikelihood)
             self._ridge = self._fit_ridge(X, Y) if has_linear_part else None
         return Batch(self._residuals(X, Y), X)
+
+    def _input_moments(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return means and factors that standardise; 0 for a constant, one for all of an image."""
+        varies = X.min(axis=0) < X.max(axis=0)
+        mean, scale = location_and_scale(X)
+        if self.input_shape and varies.any():
+            scale = np.full_like(scale, np.sqrt(np.mean(scale[varies] ** 2)))
+        return mean, np.where(varies, 1 / scale, 0.0)
 
     def _fit_ridge(self, X: FloatArray, Y: FloatArray) -> RidgePart:
         """Fit the linear part to evenly spaced rows."""

@@ -35,7 +35,10 @@ LIKELIHOODS = {
     "bernoulli": (Bernoulli(), (GREY > 0.5).astype(float)),
     "continuous bernoulli": (ContinuousBernoulli(), GREY.clip(0.01, 0.99)),
 }
-SHORT = VAERegressor(2, hidden_layer_sizes=(16,), max_iter=30, batch_size=50, random_state=0)
+SHORT = VAERegressor(
+    2, hidden_layer_sizes=(16,), max_iter=30, batch_size=50, early_stopping=False,
+    learning_rate="one-cycle", learning_rate_init=0.004, random_state=0,
+)  # fmt: skip
 
 
 @cache
@@ -71,9 +74,9 @@ def linear_case(linear, conditional_prior):
     inputs = rng.normal(size=(1000, 3))
     mixed = rng.normal(size=(1000, 3)) @ [[1.0, 0.5, 0.2], [0, 1, -0.6], [0, 0, 0.3]]
     targets = inputs @ rng.normal(size=(3, 3)) + mixed + 4
-    model = VAERegressor(
-        2, hidden_layer_sizes=(), linear=linear, conditional_prior=conditional_prior,
-        batch_size=50, max_iter=80, learning_rate_init=0.02, random_state=0,
+    model = clone(SHORT).set_params(
+        hidden_layer_sizes=(), linear=linear, conditional_prior=conditional_prior, max_iter=80,
+        learning_rate_init=0.02,
     )  # fmt: skip
     ols = LinearRegression().fit(inputs, targets)
     residuals = targets - ols.predict(inputs)
