@@ -19,6 +19,7 @@ ORDER = [
     "faces.py",
     "anomaly_scores.py",
     "latent_features.py",
+    "super_resolution.py",
 ]
 """The regressor's before the autoencoder's; a script not named here comes after these."""
 

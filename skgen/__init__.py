@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._autoencoder.conditional import VAERegressor
     from ._autoencoder.vae import VAETransformer
     from ._files.container import ModelFileError
     from ._files.files import load, save
@@ -20,6 +21,7 @@ _HOMES = {
     "GaussianBasis": "bases",
     "ModelFileError": "_files.container",
     "SigmoidBasis": "bases",
+    "VAERegressor": "_autoencoder.conditional",
     "VAETransformer": "_autoencoder.vae",
     "load": "_files.files",
     "mean_log_predictive_density": "metrics",
@@ -32,6 +34,7 @@ __all__ = [
     "GaussianBasis",
     "ModelFileError",
     "SigmoidBasis",
+    "VAERegressor",
     "VAETransformer",
     "load",
     "mean_log_predictive_density",

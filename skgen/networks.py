@@ -9,18 +9,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ._images import check_image_shape, guess_image_shape
 from ._parameters import NONE, Choice, Custom, Integer, Parameters, Sequence, check_fields
 from ._schema import store
 from ._validation import error_message
 
-__all__ = ["MLP", "ConvolutionalDecoder", "ConvolutionalEncoder"]
+__all__ = [
+    "MLP",
+    "ConditionalDecoder",
+    "ConditionalEncoder",
+    "ConvolutionalDecoder",
+    "ConvolutionalEncoder",
+]
 
 Builder = Callable[[int, int], nn.Module]
 
@@ -36,6 +44,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 REMEDY = "Give a tuple of positive ints."
 SIZES = Sequence(Integer(1, MOST_UNITS, remedy=REMEDY), "ints", remedy=REMEDY)
 IMAGE_SHAPE = replace(SIZES, lengths=(2, 3))
+CONTEXT_SHAPE = replace(SIZES, lengths=(1, 2, 3))
 ACTIVATION = Choice(*ACTIVATIONS)
 
 
@@ -219,23 +228,125 @@ class ConvolutionalDecoder(_ImageNetworkBuilder):
     """
 
     def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
-        n_heads, rest = divmod(n_outputs, prod(self.image_shape))
-        n_values = n_outputs if rest or not n_heads else n_outputs // n_heads
-        height, width, channels = check_image_shape(self.image_shape, n_values)
-        sizes = [(height, width)]
-        for _ in self.n_filters:
-            sizes.append((_halve(sizes[-1][0]), _halve(sizes[-1][1])))
+        (height, width, channels), n_heads = _shape_of_heads(self.image_shape, n_outputs)
+        sizes = _sizes_of_levels(height, width, len(self.n_filters))
         n_maps = [n_heads * channels, *self.n_filters]
         smallest = (n_maps[-1], *sizes[-1])
         layers: list[nn.Module] = [nn.Linear(n_inputs, prod(smallest)), nn.Unflatten(1, smallest)]
         for level in range(len(self.n_filters), 0, -1):
-            # Stride 2 maps ceil(size / 2) to an odd size; an even size needs one line of padding.
-            height, width = sizes[level - 1]
-            padding = (1 - height % 2, 1 - width % 2)
+            padding = _padding(sizes[level - 1])
             n_in, n_out = n_maps[level], n_maps[level - 1]
             convolution = nn.ConvTranspose2d(n_in, n_out, 3, 2, padding=1, output_padding=padding)
             layers += [self._activate(), convolution]
         return nn.Sequential(*layers, _ToRows(n_heads))
+
+
+@dataclass(frozen=True)
+class _ConditionalBuilder(_NetworkBuilder):
+    """Base class of the builders of convolutional networks with a context."""
+
+    image_shape: tuple[int, ...]
+    context_shape: tuple[int, ...]
+    n_filters: tuple[int, ...] = (32, 64)
+    activation: str = "silu"
+
+    _parameters: ClassVar[Parameters] = {
+        "image_shape": IMAGE_SHAPE, "context_shape": CONTEXT_SHAPE, "n_filters": SIZES,
+        "activation": ACTIVATION,
+    }  # fmt: skip
+
+    @classmethod
+    def _examples(cls) -> tuple[Self, ...]:
+        return cls((8, 8), (4, 4)), cls((3, 5, 2), (7,), (4,), "relu")
+
+    def _check_inputs(self, n_inputs: int, n_others: int) -> None:
+        if n_inputs != n_others + prod(self.context_shape):
+            raise ValueError(
+                f"`context_shape` must have as many values as the context ({n_inputs - n_others}); "
+                f"got context_shape={self.context_shape} with {prod(self.context_shape)}. Give "
+                "(height, width), (height, width, channels) or (n_features,) of the rows of X."
+            )
+
+
+@store()
+class ConditionalEncoder(_ConditionalBuilder):
+    """Builder of a convolutional encoder of images, given a context.
+
+    Rows are an image and then its context. A context that is an image is scaled to the size of the
+    other, and gives it further channels; of any other a linear map makes a channel.
+
+    Parameters
+    ----------
+    image_shape : tuple (height, width) or (height, width, channels)
+        Shape of the images.
+    context_shape : tuple (height, width), (height, width, channels) or (n_features,)
+        Shape of the context, which may be an image of another size.
+    n_filters : tuple of int, default=(32, 64)
+        Number of filters of each 3 x 3 convolution. Each halves height and width.
+    activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
+        Activation function after each convolution.
+
+    See Also
+    --------
+    ConditionalDecoder : From codes and contexts to images.
+    ConvolutionalEncoder : Without a context.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skgen.networks import ConditionalEncoder
+    >>> ConditionalEncoder((8, 8), (4, 4))(64 + 16, 2)(torch.zeros(5, 80)).shape
+    torch.Size([5, 2])
+    """
+
+    def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
+        n_values = prod(self.image_shape)
+        self._check_inputs(n_inputs, n_values)
+        height, width, channels = check_image_shape(self.image_shape, n_values)
+        join = _JoinContext((height, width, channels), self.context_shape)
+        shape = (height, width, join.n_channels)
+        body = ConvolutionalEncoder(shape, self.n_filters, self.activation)
+        return nn.Sequential(join, *list(body(prod(shape), n_outputs))[1:])
+
+
+@store()
+class ConditionalDecoder(_ConditionalBuilder):
+    """Builder of a convolutional decoder to images as flat rows, given a context.
+
+    Rows are a code and then its context. A context that is an image enters each layer, scaled to
+    the size of its maps: one of low resolution at its own scale. Any other enters with the code.
+
+    Parameters
+    ----------
+    image_shape : tuple (height, width) or (height, width, channels)
+        Shape of the images.
+    context_shape : tuple (height, width), (height, width, channels) or (n_features,)
+        Shape of the context, which may be an image of another size.
+    n_filters : tuple of int, default=(32, 64)
+        Number of input channels of each 3 x 3 transposed convolution, from the last layer to the
+        first. Each doubles height and width; a convolution of the size of the images follows.
+    activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
+        Activation function between the layers.
+
+    See Also
+    --------
+    ConditionalEncoder : From images and contexts to codes.
+    ConvolutionalDecoder : Without a context.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skgen.networks import ConditionalDecoder
+    >>> ConditionalDecoder((8, 8), (4, 4))(2 + 16, 64)(torch.zeros(5, 18)).shape
+    torch.Size([5, 64])
+    """
+
+    def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
+        n_context = prod(self.context_shape)
+        self._check_inputs(n_inputs, max(0, n_inputs - n_context))
+        shape, n_heads = _shape_of_heads(self.image_shape, n_outputs)
+        pyramid = _Pyramid(self, n_inputs, shape, n_heads)
+        return nn.Sequential(pyramid, _ToRows(n_heads))
 
 
 PARTS: dict[str, type] = {name: globals()[name] for name in __all__}
@@ -265,6 +376,101 @@ class _ToRows(nn.Module):
         return heads.movedim(-3, -1).flatten(1)
 
 
+class _JoinContext(nn.Module):
+    """Layer that maps rows, an image and then its context, to images with further channels."""
+
+    def __init__(self, shape: tuple[int, int, int], context_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape, self.context_shape = shape, context_shape
+        height, width, channels = shape
+        if len(context_shape) == 1:
+            self.to_channel = nn.Linear(context_shape[0], height * width)
+        self.n_channels = channels + _n_channels(context_shape, of_vector=1)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        height, width, channels = self.shape
+        x, context = rows.split([height * width * channels, prod(self.context_shape)], -1)
+        images = x.unflatten(-1, self.shape).movedim(-1, -3)  # (n, c, h, w)
+        if len(self.context_shape) == 1:
+            maps = self.to_channel(context).unflatten(-1, (1, height, width))
+        else:
+            maps = _resize(_context_images(context, self.context_shape), height, width)
+        return torch.cat([images, maps], 1)
+
+
+class _Pyramid(nn.Module):
+    """Transposed convolutions from codes to images, each of which is given the context."""
+
+    def __init__(
+        self, builder: ConditionalDecoder, n_inputs: int, shape: tuple[int, int, int], n_heads: int
+    ) -> None:
+        super().__init__()
+        self.context_shape, self.activation = builder.context_shape, builder._activate()
+        filters, added = builder.n_filters, _n_channels(builder.context_shape, of_vector=0)
+        height, width, channels = shape
+        sizes = _sizes_of_levels(height, width, len(filters))[::-1]
+        n_maps = [*filters[::-1], max(1, filters[0] // 2) if filters else 1]
+        self.start_shape = (n_maps[0], *sizes[0])
+        self.start = nn.Linear(n_inputs, prod(self.start_shape))
+        self.steps = nn.ModuleList(
+            nn.ConvTranspose2d(n_in + added, n_out, 3, 2, 1, output_padding=_padding(size))
+            for (n_in, n_out), size in zip(pairwise(n_maps), sizes[1:], strict=True)
+        )
+        self.last = nn.Conv2d(n_maps[-1] + added, n_heads * channels, 3, padding=1)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        context = rows[:, rows.shape[1] - prod(self.context_shape) :]
+        maps = self.start(rows).unflatten(-1, self.start_shape)
+        for step in [*self.steps, self.last]:
+            maps = self.activation(maps)
+            if len(self.context_shape) > 1:
+                images = _context_images(context, self.context_shape)
+                maps = torch.cat([maps, _resize(images, *maps.shape[-2:])], 1)
+            maps = step(maps)
+        return maps
+
+
+def _n_channels(context_shape: tuple[int, ...], of_vector: int) -> int:
+    """Return the number of channels of a context; one that is no image has ``of_vector``."""
+    return of_vector if len(context_shape) == 1 else (*context_shape, 1)[2]
+
+
+def _context_images(context: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return a context that is an image, channels first."""
+    height, width, channels = (*shape, 1)[:3]
+    return context.unflatten(-1, (height, width, channels)).movedim(-1, -3)
+
+
+def _resize(images: Tensor, height: int, width: int) -> Tensor:
+    """Return images scaled to another size, by means where it is smaller."""
+    if images.shape[-2:] == (height, width):
+        return images
+    return functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
+
+
+def _shape_of_heads(
+    image_shape: tuple[int, ...], n_outputs: int
+) -> tuple[tuple[int, int, int], int]:
+    """Return (height, width, channels) of images, and how many of them the outputs are."""
+    n_heads, rest = divmod(n_outputs, prod(image_shape))
+    n_values = n_outputs if rest or not n_heads else n_outputs // n_heads
+    return check_image_shape(image_shape, n_values), n_heads
+
+
+def _sizes_of_levels(height: int, width: int, n_levels: int) -> list[tuple[int, int]]:
+    """Return sizes of images, and after each of some convolutions of stride 2."""
+    sizes = [(height, width)]
+    for _ in range(n_levels):
+        sizes.append((_halve(sizes[-1][0]), _halve(sizes[-1][1])))
+    return sizes
+
+
+def _padding(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the output padding of a transposed convolution of stride 2 to images of a size."""
+    # Stride 2 maps ceil(size / 2) to an odd size; an even size needs one line of padding.
+    return 1 - size[0] % 2, 1 - size[1] % 2
+
+
 def _halve(size: int) -> int:
     """Return the size of an image after a convolution of stride 2."""
     return (size + 1) // 2
@@ -289,8 +495,13 @@ PARAMETERS: Parameters = {
 """Parameters of an estimator from which `resolve_builders` makes its networks."""
 
 
-def resolve_builders(parameters: Any, n_features: int) -> tuple[Builder, Builder]:
-    """Return the builders of encoder and decoder that checked `PARAMETERS` describe."""
+def resolve_builders(
+    parameters: Any, n_features: int, context_shape: tuple[int, ...] | None = None
+) -> tuple[Builder, Builder]:
+    """Return the builders of encoder and decoder that checked `PARAMETERS` describe.
+
+    With ``context_shape`` they are those of networks that are given a context of this shape.
+    """
     sizes, activation = parameters.hidden_layer_sizes, parameters.activation
     shape = parameters.image_shape or guess_image_shape(n_features)
     check_image_shape(shape, n_features)
@@ -300,6 +511,11 @@ def resolve_builders(parameters: Any, n_features: int) -> tuple[Builder, Builder
         "convolutional": (
             ConvolutionalEncoder(shape, activation=activation),
             ConvolutionalDecoder(shape, activation=activation),
+        )
+        if context_shape is None
+        else (
+            ConditionalEncoder(shape, context_shape, activation=activation),
+            ConditionalDecoder(shape, context_shape, activation=activation),
         ),
     }
 

@@ -43,10 +43,10 @@ WINGS = {
     ),
     "_autoencoder": (
         {"", "batches", "building", "checkpoint", "row_noise"},
-        {"distributed", "model"},
+        {"distributed", "model", "ridge"},
         {"importance", "training"},
         {"fitting"},
-        {"vae"},
+        {"vae", "conditional"},
     ),
     "_files": ({"", "container", "foreign"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),
@@ -61,13 +61,13 @@ WINGS = {
 WITHOUT_TORCH = (
     "bases", "metrics", "plotting", "_regression", "onnx._regression", "_documentation", "_images",
     "_parameters", "_pipelines", "_schema", "_threads", "_validation", "_files.container",
-    "_files.foreign", "_autoencoder.row_noise",
+    "_files.foreign", "_autoencoder.row_noise", "_autoencoder.ridge",
 )  # fmt: skip
 WITHOUT_SKLEARN = (
     "likelihoods", "networks", "priors", "_autoencoder.model", "_autoencoder.batches",
     "_autoencoder.building", "_autoencoder.importance",
     "_autoencoder.checkpoint", "_autoencoder.distributed", "_autoencoder.row_noise",
-    "_parameters", "_schema", "_validation",
+    "_autoencoder.ridge", "_parameters", "_schema", "_validation",
 )  # fmt: skip
 
 TOP_LEVEL = {

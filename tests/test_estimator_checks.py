@@ -17,7 +17,15 @@ from sklearn.preprocessing import MinMaxScaler, SplineTransformer
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
-from skgen import BayesianBasisRegressor, FourierBasis, VAETransformer, bases, likelihoods, priors
+from skgen import (
+    BayesianBasisRegressor,
+    FourierBasis,
+    VAERegressor,
+    VAETransformer,
+    bases,
+    likelihoods,
+    priors,
+)
 from skgen.bases import SHORTCUTS
 
 # scikit-learn draws from numpy's global generator in its checks.
@@ -75,8 +83,19 @@ VAES = {
     for name, rules in VAE_RULES.items()
     for batch_size in (128, 8)
 }
-AT_LENGTH = {"VAETransformer": VAETransformer()}
-ESTIMATORS = REGRESSORS | {f"basis {name}": basis for name, basis in BASES.items()} | VAES
+CONDITIONAL = {
+    **{
+        f"conditional, {name}": VAERegressor(**rules, max_iter=5)
+        for name, rules in VAE_RULES.items()
+    },
+    "conditional, without ridge and prior network": VAERegressor(
+        prior="standard_normal", linear=False, learning_rate_init=0.01, max_iter=50
+    ),
+}
+AT_LENGTH = {"VAETransformer": VAETransformer(), "VAERegressor": VAERegressor()}
+ESTIMATORS = (
+    REGRESSORS | {f"basis {name}": basis for name, basis in BASES.items()} | VAES | CONDITIONAL
+)
 
 ONE_OF_EACH_KIND = {
     "of fourier", "pipeline", "ard", "gamma", "forgetful",
@@ -85,9 +104,11 @@ ONE_OF_EACH_KIND = {
     *(f"prior {name}, batches of 128" for name in priors.PARTS if name != "standard_normal"),
     "gaussian, batches of 8", "convolutional, batches of 128",
     "importance-weighted, batches of 128", "stopping early, batches of 128",
+    "conditional, gaussian", "conditional, bernoulli",
 }  # fmt: skip
 ONE_OF_EACH_CLASS = {
-    "forgetful", "gaussian, batches of 128", *(f"basis {name}" for name in bases.PARTS)
+    "forgetful", "gaussian, batches of 128", "conditional, gaussian",
+    *(f"basis {name}" for name in bases.PARTS),
 }  # fmt: skip
 
 
@@ -144,11 +165,14 @@ def test_further_checks_of_transformers(name, check):
 
 WITH_THE_ARRAY_API = """
 from sklearn.utils import estimator_checks
-from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis, VAETransformer
+from skgen import (
+    BayesianBasisRegressor, FourierBasis, GaussianBasis, VAERegressor, VAETransformer
+)
 
 fourier = FourierBasis(20, ranks=True, linear=True, random_state=0)
 for estimator in (
-    BayesianBasisRegressor(fourier), GaussianBasis(), fourier, VAETransformer(max_iter=2)
+    BayesianBasisRegressor(fourier), GaussianBasis(), fourier, VAETransformer(max_iter=2),
+    VAERegressor(max_iter=2),
 ):
     done = set()
     for estimator, check in estimator_checks.estimator_checks_generator(estimator):

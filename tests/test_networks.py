@@ -19,6 +19,7 @@ from skgen.networks import (
     MLP,
     PARAMETERS,
     PARTS,
+    ConditionalDecoder,
     ConvolutionalDecoder,
     ConvolutionalEncoder,
     _ToImages,
@@ -66,8 +67,9 @@ def test_a_registered_network_maps_rows_and_draws_nothing_once_built(builder, rn
     """Of each builder, with the numbers of inputs and outputs for which it is meant."""
     n_features = prod(getattr(builder, "image_shape", (12,)))
     n_inputs, n_outputs = n_features, 2
-    if isinstance(builder, ConvolutionalDecoder):
+    if isinstance(builder, ConvolutionalDecoder | ConditionalDecoder):
         n_inputs, n_outputs = 2, n_features
+    n_inputs += prod(getattr(builder, "context_shape", (0,)))
     networks = []
     for _ in range(2):
         with seed_torch(0):

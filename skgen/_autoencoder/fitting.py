@@ -4,19 +4,19 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
 
 from .. import _schema as schema
 from .._parameters import Choice, Custom, Flag, Integer, Number, Parameters, Seed, check_parameters
 from .._schema import MOST, Sizes, Values
-from .._validation import FloatArray, generator, restore_on_error, short_repr
+from .._validation import FloatArray, check_numeric, generator, restore_on_error, short_repr
 from ..likelihoods import LIKELIHOOD, Likelihood, StandardizedLikelihood, resolve_likelihood
 from ..likelihoods._base import STANDARDIZED
 from ..networks import seed_torch
@@ -207,14 +207,8 @@ class BaseAutoencoder(BaseEstimator):
     def _views(self, batch: Batch, vae: VAE) -> Batch:
         """Views of a batch of arrays as networks see them; a conditional model adds its context."""
         view = TableView(batch.x, vae.dtype, vae.likelihood.transform)
-        if not (magnitude := view.max_magnitude) <= MAX_MAGNITUDE[vae.dtype]:
-            raise ValueError(
-                f"`{self._data_names.x}` must lie within {MAX_MAGNITUDE[vae.dtype]:g} standard "
-                f"deviations of the data that the model was fitted to; got {magnitude:g}. Leave "
-                "out such rows."
-            )
         mask = None if batch.mask is None else TableView(batch.mask, torch.bool)
-        return Batch(view, mask=mask)
+        return Batch(check_magnitude(view, self._data_names.x), mask=mask)
 
     def _split(
         self, p: Any, views: Batch, seeds: Iterator[int]
@@ -279,6 +273,38 @@ class BaseAutoencoder(BaseEstimator):
                 stacklevel=4,
             )
 
+    def _module_of(self, dtype: np.dtype[Any]) -> VAE:
+        """Return the networks in the precision of the data: rows must not depend on one another."""
+        if dtype == np.float32:
+            return self.module_
+        return self.module_.twin().double()
+
+    def _to_data_units(self, X: FloatArray) -> FloatArray:
+        with np.errstate(over="ignore"):
+            values = self.likelihood_.inverse_transform(X)
+        return check_finite(values, X.dtype, self._data_names.x)
+
+    def _check_codes(self, Z: Any) -> FloatArray:
+        check_is_fitted(self)
+        check_numeric(Z, "Z")
+        with np.errstate(all="ignore"):
+            codes = check_array(Z, dtype=[np.float64, np.float32], input_name="Z", estimator=self)
+        if codes.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"`Z` must have one column for each of the {self._n_features_out} latent "
+                f"dimensions; got Z of shape {codes.shape}. Give what transform returns."
+            )
+        if not np.abs(codes).max() <= MAX_MAGNITUDE[torch.float32]:
+            raise ValueError(
+                f"`Z` must hold values of at most {MAX_MAGNITUDE[torch.float32]:g} in magnitude; "
+                f"got {np.abs(codes).max():g}. Most latent codes lie within 4 of zero."
+            )
+        return cast(FloatArray, codes)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.module_.n_components
+
     @property
     def likelihood_(self) -> Likelihood:
         """Fitted likelihood."""
@@ -310,22 +336,27 @@ class BaseAutoencoder(BaseEstimator):
             model._optimizer_state = _adam_state(model.module_, moments)
         return model
 
-    @staticmethod
-    def _is_consistent(values: Values) -> bool:
+    @classmethod
+    def _is_consistent(cls, values: Values) -> bool:
         if "module_" not in values:
             return True
         architecture, history = values["module_"].architecture, values["history_"]
-        likelihood, n_features = architecture.likelihood, values["n_features_in_"]
+        likelihood, (n_features, n_context) = architecture.likelihood, cls._n_columns(values)
         location = vars(likelihood).get("location_", values.get("location_", ()))
         return (
             (len(location) == n_features or not isinstance(likelihood, StandardizedLikelihood))
             and ("location_" in values) == ("scale_" in values)
             and "train_loss" in history
             and all(len(epochs) == values["n_iter_"] for epochs in history.values())
-            and architecture.n_features == n_features
+            and (architecture.n_features, architecture.n_context) == (n_features, n_context)
             and architecture.n_components == len(values["explained_kl_"])
-            and not (architecture.n_context or architecture.sees_mask)
+            and not architecture.sees_mask
         )
+
+    @staticmethod
+    def _n_columns(values: Values) -> tuple[int, int]:
+        """Numbers of features and of columns of the context, by the values of a file."""
+        return values["n_features_in_"], 0
 
     def __sklearn_is_fitted__(self) -> bool:
         return "module_" in vars(self)
@@ -345,6 +376,29 @@ class BaseAutoencoder(BaseEstimator):
         if "module_" in state:
             state = {**state, "module_": restore(*state["module_"])}
         super().__setstate__(state)
+
+
+def check_magnitude(view: TableView, name: str) -> TableView:
+    """Return a view whose values networks can be given, or raise."""
+    largest = MAX_MAGNITUDE[view.dtype]
+    if not (magnitude := view.max_magnitude) <= largest:
+        raise ValueError(
+            f"`{name}` must lie within {largest:g} standard deviations of the data that the model "
+            f"was fitted to; got {magnitude:g}. Leave out such rows."
+        )
+    return view
+
+
+def check_finite(values: FloatArray, dtype: np.dtype[Any], name: str) -> FloatArray:
+    """Return values in a precision, or raise if they are beyond it."""
+    with np.errstate(over="ignore"):
+        values = values.astype(dtype, copy=False)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"`{name}` must be within {dtype}; got decoder means beyond it. Give float64, or "
+            "rescale the data."
+        )
+    return values
 
 
 def _settings(p: Any, loss_offset: float) -> TrainingSettings:

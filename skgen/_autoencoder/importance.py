@@ -11,13 +11,18 @@ bound of log p(x).
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from .._validation import FloatArray
 from ..priors._base import LatentDistribution
+from .batches import EVALUATION_ROWS, Batch, as_tensor, map_blocks
 from .model import VAE
-from .row_noise import sobol_points
+from .row_noise import row_keys, sobol_points, uniforms
 
+MAX_PILOT_POINTS = 512  # at which the posteriors of all rows are looked for before draws are made
+SECOND_STREAM = np.uint64(0x5DEECE66D)  # turns the key of a row into that of an independent stream
 WIDER = 4.0
 """Standard deviation of the wide part of the mixture, relative to the other part."""
 PILOT_SPREAD = 2.0
@@ -33,6 +38,36 @@ class PilotPoints(NamedTuple):
 
     z: Tensor
     outputs: Tensor
+
+
+def estimate_log_probs(
+    vae: VAE, views: Batch, tables: list[FloatArray], n_points: int, seed: int
+) -> FloatArray:
+    """Estimate log p(x) of each row of views on the device of ``vae``, in nats.
+
+    Random numbers follow from the seed and from the values of the row in ``tables``. With fewer
+    than ten draws, they are from the encoder.
+    """
+    base = as_tensor(sobol_points(n_points, vae.n_components))[:, None]
+    n_wide, n_pilot = n_points // 10, min(2 * n_points, MAX_PILOT_POINTS)
+    shared_pilot = None if views.context is not None else pilot_points(vae, n_pilot)
+    parts = [part for part in views if part is not None]
+
+    def bound(*blocks: Tensor | FloatArray) -> Tensor:
+        given = iter(blocks)
+        batch = views.map(lambda _: next(given))
+        keys = row_keys(np.hstack([*given]), seed)
+        shift = as_tensor(uniforms(keys, vae.n_components))
+        if vae.likelihood.binary:
+            chance = as_tensor(uniforms(keys ^ SECOND_STREAM, batch.x.shape[1]))
+            batch = batch._replace(x=(chance.to(batch.x.device) < batch.x).to(batch.x.dtype))
+        noise = torch.special.ndtri(((base + shift) % 1).clamp(1e-16, 1 - 1e-16)).to(batch.x)
+        if not n_wide:
+            return vae.bound(batch.x, noise, 1.0, *batch[1:])
+        pilot = shared_pilot or pilot_points(vae, n_pilot, batch.context)
+        return estimate_log_prob(vae, batch.x, noise, n_wide, pilot, *batch[1:])
+
+    return map_blocks(bound, *parts, *tables, n_rows=max(1, EVALUATION_ROWS // n_points))
 
 
 @torch.no_grad()

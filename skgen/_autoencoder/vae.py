@@ -13,7 +13,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from .. import networks
@@ -34,15 +34,12 @@ from ..likelihoods._bernoulli import binarize
 from ..networks import seed_torch
 from ..priors import Mixture, resolve_prior
 from ..priors._base import Prior
-from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
-from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, MAX_MAGNITUDE, BaseAutoencoder
-from .importance import estimate_log_prob, pilot_points
+from .batches import Batch, TableView, as_tensor, map_blocks
+from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, BaseAutoencoder
+from .importance import estimate_log_probs
 from .model import VAE, Architecture
-from .row_noise import row_keys, sobol_points, uniforms
 
 MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
-MAX_PILOT_POINTS = 512  # at which the posteriors of all rows are looked for before draws are made
-SECOND_STREAM = np.uint64(0x5DEECE66D)  # turns the key of a row into that of an independent stream
 
 
 @store(state=FIT_STATE, options=FIT_OPTIONS)
@@ -432,20 +429,7 @@ class VAETransformer(
         X : ndarray of shape (n_samples, n_features)
             Decoder means.
         """
-        check_is_fitted(self)
-        check_numeric(Z, "Z")
-        with np.errstate(all="ignore"):
-            codes = check_array(Z, dtype=[np.float64, np.float32], input_name="Z", estimator=self)
-        if codes.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"`Z` must have one column for each of the {self._n_features_out} latent "
-                f"dimensions; got Z of shape {codes.shape}. Give what transform returns."
-            )
-        if not np.abs(codes).max() <= MAX_MAGNITUDE[torch.float32]:
-            raise ValueError(
-                f"`Z` must hold values of at most {MAX_MAGNITUDE[torch.float32]:g} in magnitude; "
-                f"got {np.abs(codes).max():g}. Most latent codes lie within 4 of zero."
-            )
+        codes = self._check_codes(Z)
         module = self._module_of(codes.dtype)
         z = as_tensor(codes).to(module.device)
         return self._to_data_units(map_blocks(module.decode_mean, z))
@@ -526,23 +510,7 @@ class VAETransformer(
         name = "n_importance_samples"
         n_points = FIT_PARAMETERS[name].check(n_importance_samples, name)
         seed = int(generator(self.random_state).integers(2**63))
-        n_components = self._n_features_out
-        base = as_tensor(sobol_points(n_points, n_components))[:, None]
-        n_wide = n_points // 10
-        pilot = pilot_points(module, min(2 * n_points, MAX_PILOT_POINTS))
-
-        def bound(x: Tensor, rows: FloatArray) -> Tensor:
-            keys = row_keys(rows, seed)
-            shift = as_tensor(uniforms(keys, n_components))
-            if module.likelihood.binary:
-                chance = as_tensor(uniforms(keys ^ SECOND_STREAM, x.shape[1]))
-                x = (chance.to(x.device) < x).to(x.dtype)
-            noise = torch.special.ndtri(((base + shift) % 1).clamp(1e-16, 1 - 1e-16)).to(x)
-            if not n_wide:
-                return module.bound(x, noise)
-            return estimate_log_prob(module, x, noise, n_wide, pilot)
-
-        bounds = map_blocks(bound, x, table, n_rows=max(1, EVALUATION_ROWS // n_points))
+        bounds = estimate_log_probs(module, Batch(x), [table], n_points, seed)
         return bounds + module.likelihood.log_jacobian(table).sum(axis=1).astype(bounds.dtype)
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:
@@ -569,32 +537,12 @@ class VAETransformer(
         module = self._module_of(batch.x.dtype)
         return batch.x, replace(self._views(batch, module).x, device=module.device), module
 
-    def _module_of(self, dtype: np.dtype[Any]) -> VAE:
-        """Return the networks in the precision of the data: rows must not depend on one another."""
-        if dtype == np.float32:
-            return self.module_
-        return self.module_.twin().double()
-
     def _latent_moments(self, X: Any) -> tuple[FloatArray, FloatArray]:
         """Return latent means and log variances."""
         _, x, module = self._prepare(X)
         moments = map_blocks(lambda rows: torch.cat(module.moments(rows), -1), x)
         mean, log_variance = np.split(moments, 2, axis=1)
         return mean, log_variance
-
-    def _to_data_units(self, X: FloatArray) -> FloatArray:
-        with np.errstate(over="ignore"):
-            values = self.likelihood_.inverse_transform(X).astype(X.dtype, copy=False)
-        if not np.isfinite(values).all():
-            raise ValueError(
-                f"`X` must be within {X.dtype}; got decoder means beyond it. Give float64, or "
-                "rescale the data."
-            )
-        return values
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.module_.n_components
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -20,6 +20,7 @@ ESTIMATORS = {
     "FourierBasis": skgen.FourierBasis(4, ranks=True, random_state=0),
     "GaussianBasis": skgen.GaussianBasis(5, centers="kmeans"),
     "SigmoidBasis": skgen.SigmoidBasis(3, domain=(-1, 1)),
+    "VAERegressor": skgen.VAERegressor(1, hidden_layer_sizes=(3,), max_iter=3, random_state=0),
     "VAETransformer": skgen.VAETransformer(
         1, hidden_layer_sizes=(3,), max_iter=3, early_stopping=True, random_state=0
     ),

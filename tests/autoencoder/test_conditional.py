@@ -1,0 +1,439 @@
+"""The regressor against exact conditional distributions, quadrature, and the laws of estimators."""
+
+import copy
+import pickle
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from small_vae import grid
+
+import skgen
+from skgen import VAERegressor, mean_log_predictive_density
+from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
+
+pytestmark = [
+    pytest.mark.usefixtures("one_torch_thread"),
+    pytest.mark.filterwarnings("ignore:All latent dimensions have collapsed"),
+]
+
+IRIS = load_iris().data
+X, Y = IRIS[:, :2], IRIS[:, 2:] + np.random.default_rng(0).uniform(-0.05, 0.05, (150, 2))
+GREY = (IRIS[:, 2:] - IRIS[:, 2:].min(0)) / np.ptp(IRIS[:, 2:], axis=0)
+LIKELIHOODS = {
+    "gaussian": (Gaussian(min_scale=0.1), Y),
+    "gaussian, row": (Gaussian("row", min_scale=0.1), Y),
+    "bernoulli": (Bernoulli(), (GREY > 0.5).astype(float)),
+    "continuous bernoulli": (ContinuousBernoulli(), GREY.clip(0.01, 0.99)),
+}
+SHORT = VAERegressor(
+    2, hidden_layer_sizes=(16,), max_iter=30, batch_size=50, early_stopping=False,
+    learning_rate="one-cycle", learning_rate_init=0.004, random_state=0,
+)  # fmt: skip
+
+
+@cache
+def _fitted(name, **parameters):
+    likelihood, targets = LIKELIHOODS[name]
+    return clone(SHORT).set_params(likelihood=likelihood, **parameters).fit(X, targets)
+
+
+def fitted(name="gaussian", **parameters):
+    return copy.deepcopy(_fitted(name, **parameters))
+
+
+def answers(model, targets=Y):
+    return [
+        *model.predict(X, return_std=True), model.sample_y(X, 3, random_state=0),
+        model.log_predictive_density(X, targets), model.transform(X, targets),
+        model.transform(X), np.array(model.loss_curve_),
+    ]  # fmt: skip
+
+
+def assert_same_answers(model, other, targets=Y):
+    for one, two in zip(answers(model, targets), answers(other, targets), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+# -- exact answers --------------------------------------------------------------------------------
+
+
+@cache
+def linear_case(linear, prior):
+    """A linear model, inputs, targets, and the most likely conditional normal distribution."""
+    rng = np.random.default_rng(5)
+    inputs = rng.normal(size=(1000, 3))
+    mixed = rng.normal(size=(1000, 3)) @ [[1.0, 0.5, 0.2], [0, 1, -0.6], [0, 0, 0.3]]
+    targets = inputs @ rng.normal(size=(3, 3)) + mixed + 4
+    model = clone(SHORT).set_params(
+        hidden_layer_sizes=(), linear=linear, prior=prior, max_iter=80,
+        learning_rate_init=0.02,
+    )  # fmt: skip
+    ols = LinearRegression().fit(inputs, targets)
+    residuals = targets - ols.predict(inputs)
+    return model.fit(inputs, targets), inputs, targets, ols, residuals.T @ residuals / 1000
+
+
+# Two latent dimensions and a shared variance leave a covariance of three outputs free.
+LINEAR_CASES = [
+    (True, "conditional_normal"), (False, "standard_normal"),
+    pytest.param((False, "conditional_normal"), marks=pytest.mark.slow),
+    pytest.param((True, "standard_normal"), marks=pytest.mark.slow),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LINEAR_CASES, ids=str)
+def test_a_linear_model_reaches_the_density_of_the_exact_conditional_normal(case):
+    model, inputs, targets, ols, covariance = linear_case(*case)
+    residuals = targets - ols.predict(inputs)
+    exact = multivariate_normal(cov=covariance).logpdf(residuals).mean()
+    found = model.log_predictive_density(inputs, targets).mean()
+    assert exact - 0.05 < found < exact + 0.01
+
+
+@pytest.mark.parametrize("case", LINEAR_CASES, ids=str)
+def test_draws_of_a_linear_model_have_the_exact_joint_covariance(case):
+    model, inputs, _, ols, covariance = linear_case(*case)
+    draws = model.sample_y(inputs, 20, random_state=0)
+    deviations = (draws - ols.predict(inputs)[..., None]).transpose(0, 2, 1).reshape(-1, 3)
+    scale = np.sqrt(np.diag(covariance))
+    error = (deviations.T @ deviations / len(deviations) - covariance) / np.outer(scale, scale)
+    assert np.abs(error).max() < 0.05
+
+
+def by_quadrature(model, rows, targets):
+    """log p(y | x) of each row, by a sum over a grid of z around the prior of the row."""
+    module = copy.deepcopy(model.module_).double()
+    nodes, log_weights = grid(module.n_components, 8, {1: 1000, 2: 160}[module.n_components])
+    log_normal = -0.5 * (nodes.square() + np.log(2 * np.pi)).sum(1)
+    batch = model._prepare(rows, targets)[1]
+    found = []
+    with torch.no_grad():
+        for x, context in zip(batch.x[:], batch.context[:], strict=True):
+            prior = module.prior(context[None])
+            z = prior.mean + prior.stddev * nodes
+            log_prob = module.decode(z, context[None]).log_prob(x).sum(1)
+            found.append(torch.logsumexp(log_prob + log_normal + log_weights, 0).item())
+    residuals = model._prepare(rows, targets)[0].x
+    return np.array(found) + model.likelihood_.log_jacobian(residuals).sum(axis=1)
+
+
+@pytest.mark.parametrize("n_components", [1, 2])
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_the_estimate_is_the_log_density_by_quadrature(name, n_components):
+    model, (_, targets) = fitted(name, n_components=n_components), LIKELIHOODS[name]
+    rows, targets = X[::3], targets[::3]
+    found = model.log_predictive_density(rows, targets, n_importance_samples=500)
+    assert abs(found.mean() - by_quadrature(model, rows, targets).mean()) < 0.02
+
+
+def test_the_density_of_one_output_integrates_to_1():
+    model = clone(SHORT).fit(X, Y[:, 0])
+    line = np.linspace(-5, 15, 2001)
+    rows = np.repeat(X[:3], len(line), axis=0)
+    density = np.exp(model.log_predictive_density(rows, np.tile(line, 3)))
+    np.testing.assert_allclose(density.reshape(3, -1).sum(1) * (line[1] - line[0]), 1, atol=0.01)
+
+
+# -- draws and moments ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_draws_have_the_moments_of_predict(name):
+    model = fitted(name)
+    mean, std = model.predict(X, return_std=True, n_draws=1024)
+    draws = model.sample_y(X, 2000, random_state=1)
+    assert np.abs((draws.mean(axis=2) - mean) / std).max() < 5.5 / np.sqrt(2000)
+    np.testing.assert_allclose(draws.std(axis=2), std, rtol=0.15, atol=0.01)
+    np.testing.assert_allclose(model.predict(X), model.predict(X, return_std=True)[0])
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_smooth_draws_are_decoder_means(name):
+    model = fitted(name)
+    draws = model.sample_y(X, 2000, observation_noise=False, random_state=1)
+    mean, std = model.predict(X, return_std=True, n_draws=1024)
+    assert np.abs((draws.mean(axis=2) - mean) / std).max() < 5.5 / np.sqrt(2000)
+    assert (draws.std(axis=2) <= std * 1.1 + 1e-6).all()
+
+
+@cache
+def two_branches():
+    """A model of y = x + 1 or x - 1 at random, in the first output, and the other sign next."""
+    rng = np.random.default_rng(3)
+    inputs, branch = rng.uniform(-1, 1, size=(500, 1)), rng.choice([-1.0, 1.0], size=(500, 1))
+    targets = np.hstack([inputs + branch, -branch]) + 0.05 * rng.normal(size=(500, 2))
+    model = clone(SHORT).set_params(max_iter=60, learning_rate_init=0.01)
+    return model.fit(inputs, targets), inputs, targets, branch
+
+
+def test_two_branches_are_drawn_and_not_their_mean():
+    model, inputs, *_ = two_branches()
+    draws = model.sample_y(inputs, 5, random_state=0)
+    branches = np.stack([draws[:, 0] - inputs, -draws[:, 1]])
+    assert np.mean(np.abs(np.abs(branches) - 1) < 0.4) > 0.8
+    assert np.mean(np.sign(branches[0]) == np.sign(branches[1])) > 0.97
+    assert abs(branches.mean()) < 0.2
+
+
+def test_codes_are_decoded_under_any_input():
+    model, inputs, targets, branch = two_branches()
+    codes = model.transform(inputs, targets)
+    for others in (inputs, inputs[::-1]):
+        found = model.inverse_transform(codes, others)
+        np.testing.assert_allclose(found, np.hstack([others + branch, -branch]), atol=0.3)
+
+
+def test_codes_without_inputs_are_decoded_under_their_mean():
+    model = fitted()
+    codes, mean = model.transform(X, Y), np.tile(X.mean(axis=0), (150, 1))
+    found = model.inverse_transform(codes)
+    np.testing.assert_allclose(found, model.inverse_transform(codes, mean), rtol=1e-10)
+
+
+def test_without_inputs_codes_have_a_standard_normal_prior():
+    np.testing.assert_array_equal(fitted(prior="standard_normal").transform(X), 0)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,)])
+def test_outputs_have_the_shape_of_y(shape):
+    targets = Y[:, 0] if shape == () else Y[:, : shape[0]]
+    model = clone(SHORT).set_params(max_iter=2).fit(X, targets)
+    mean, std = model.predict(X, return_std=True)
+    assert mean.shape == std.shape == targets.shape
+    assert model.sample_y(X, 4).shape == (*targets.shape, 4)
+    assert model.inverse_transform(model.transform(X, targets), X).shape == targets.shape
+    assert model.log_predictive_density(X, targets).shape == (150,)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_answers_have_the_precision_of_the_inputs(dtype):
+    model = fitted()
+    rows = X.astype(dtype)
+    found = [model.predict(rows), model.sample_y(rows), model.transform(rows)]
+    assert {answer.dtype for answer in found} == {np.dtype(dtype)}
+    assert model.log_predictive_density(rows, Y.astype(dtype)).dtype == dtype
+    np.testing.assert_allclose(model.predict(rows), model.predict(X), rtol=1e-4)
+
+
+# -- laws -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_fits_and_draws_repeat_by_seed(name):
+    targets, model = LIKELIHOODS[name][1], fitted(name)
+    assert_same_answers(model, clone(model).fit(X, targets), targets)
+    other = clone(model).set_params(random_state=1).fit(X, targets)
+    assert other.loss_curve_ != model.loss_curve_
+    assert (model.sample_y(X, random_state=1) != model.sample_y(X, random_state=2)).any()
+
+
+def test_no_method_touches_torchs_global_generator():
+    before = torch.get_rng_state()
+    answers(clone(SHORT).set_params(max_iter=2).fit(X, Y).partial_fit(X, Y))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_row_does_not_depend_on_the_others():
+    model, rows = fitted(), [7, 100, 3]
+    for whole, part in (
+        (model.predict(X), model.predict(X[rows])),
+        (model.log_predictive_density(X, Y), model.log_predictive_density(X[rows], Y[rows])),
+        (model.transform(X, Y), model.transform(X[rows], Y[rows])),
+    ):
+        np.testing.assert_allclose(whole[rows], part, rtol=1e-9)
+
+
+@pytest.mark.parametrize("linear", [True, False])
+@pytest.mark.parametrize(("scale", "shift"), [(1e6, 0), (1e-6, 0), (1, 1e6)])
+def test_units_and_origins_do_not_matter(scale, shift, linear):
+    """Up to the rounding of what networks are given: training doubles it many times."""
+    model = clone(SHORT).set_params(max_iter=3, linear=linear)
+    one = clone(model).fit(X, Y)
+    other = clone(model).fit(X * scale + shift, Y * scale + shift)
+    mean, std = one.predict(X, return_std=True)
+    found, found_std = other.predict(X * scale + shift, return_std=True)
+    np.testing.assert_allclose((found - shift) / scale, mean, rtol=1e-4)
+    np.testing.assert_allclose(found_std / scale, std, rtol=1e-4)
+    density = other.log_predictive_density(X * scale + shift, Y * scale + shift, 500)
+    expected = one.log_predictive_density(X, Y, 500) - 2 * np.log(scale)
+    assert density.mean() == pytest.approx(expected.mean(), abs=0.005)
+
+
+def test_a_constant_input_moves_no_prediction():
+    rows = np.column_stack([X, np.full(150, 0.3)])
+    model = clone(SHORT).set_params(max_iter=3).fit(rows, Y)
+    np.testing.assert_array_equal(model.predict(rows + np.array([0, 0, 5])), model.predict(rows))
+
+
+def test_a_constant_output_comes_back_and_a_deviation_costs_many_nats():
+    targets = np.column_stack([Y, np.full(150, 0.3)])
+    model = clone(SHORT).fit(X, targets)
+    mean = model.predict(X)
+    np.testing.assert_allclose(mean[:, 2], 0.3, atol=0.1)
+    density = model.log_predictive_density(X, targets)
+    deviating = model.log_predictive_density(X, targets + np.array([0, 0, 100]))
+    assert np.isfinite(deviating).all()
+    assert (deviating < density - 100).all()
+
+
+def test_an_input_that_is_nearly_always_constant_does_not_rule(rng):
+    rare = np.zeros((150, 1))
+    rare[0] = 1.0
+    model = clone(SHORT).fit(np.hstack([X, rare]), Y)
+    others = np.hstack([X, np.ones((150, 1))])[1:]
+    assert model.log_predictive_density(others, Y[1:]).mean() > -20
+
+
+ROUND_TRIPS = {
+    "pickle": lambda model, path: pickle.loads(pickle.dumps(model)),
+    "file": lambda model, path: skgen.save(model, path) or skgen.load(path),
+    "copy": lambda model, path: copy.deepcopy(model),
+}
+
+
+@pytest.mark.parametrize("trip", ROUND_TRIPS)
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_round_trips_are_exact(name, trip, tmp_path):
+    model = fitted(name)
+    other = ROUND_TRIPS[trip](model, tmp_path / "model.safetensors")
+    assert_same_answers(model, other, LIKELIHOODS[name][1])
+    if trip == "file":  # a pickle starts Adam anew
+        targets = LIKELIHOODS[name][1]
+        model.partial_fit(X, targets)
+        assert_same_answers(model, other.partial_fit(X, targets), targets)
+
+
+@pytest.mark.parametrize("prior", ["conditional_normal", "standard_normal", "mixture", "flow"])
+@pytest.mark.parametrize("linear", [True, False])
+def test_files_hold_convolutional_networks_and_any_prior(prior, linear, tmp_path):
+    model = clone(SHORT).set_params(
+        max_iter=1, prior=prior, linear=linear, image_shape=(2, 1),
+        input_shape=(1, 2),
+    ).fit(X, Y)  # fmt: skip
+    skgen.save(model, tmp_path / "model")
+    assert_same_answers(model, skgen.load(tmp_path / "model"))
+
+
+def test_memory_mapped_tables_give_the_same_bits(tmp_path):
+    paths = [tmp_path / "X.npy", tmp_path / "y.npy"]
+    for path, table in zip(paths, (X, Y), strict=True):
+        np.save(path, table)
+    mapped = [np.load(path, mmap_mode="r") for path in paths]
+    assert_same_answers(fitted(), clone(fitted()).fit(*mapped))
+
+
+def test_a_warm_start_sees_the_same_out_of_sample_residuals():
+    model = fitted(warm_start=True, learning_rate="constant", max_iter=20)
+    before = model.loss_curve_[-1]
+    model.set_params(learning_rate_init=1e-9).fit(X, Y)
+    assert np.mean(model.loss_curve_[20:]) == pytest.approx(before, abs=0.15)
+
+
+def test_partial_fit_improves():
+    model = clone(SHORT)
+    scores = [model.partial_fit(X, Y).log_predictive_density(X, Y).mean() for _ in range(10)]
+    assert scores[-1] > scores[0]
+    assert model.n_iter_ == 10
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"early_stopping": True}, {"n_importance_samples": 3}, {"free_bits": 0.1}, {"kl_warmup": 5}],
+    ids=str,
+)
+def test_options_of_training_learn_too(parameters):
+    start = clone(SHORT).set_params(max_iter=1, **parameters).fit(X, Y)
+    assert fitted(**parameters).log_predictive_density(X, Y).mean() > (
+        start.log_predictive_density(X, Y).mean()
+    )
+
+
+def test_a_checkpoint_is_of_both_tables(tmp_path):
+    path = tmp_path / "checkpoint"
+    model = clone(SHORT).set_params(max_iter=3, checkpoint=path).fit(X, Y)
+    assert not path.exists()
+    assert model.loss_curve_ == clone(model).set_params(checkpoint=None).fit(X, Y).loss_curve_
+
+
+@pytest.mark.draws_globally
+def test_searches_and_pipelines_take_it():
+    pipeline = make_pipeline(StandardScaler(), clone(SHORT).set_params(max_iter=3))
+    search = GridSearchCV(
+        pipeline, {"vaeregressor__n_components": [1, 2]}, cv=2, scoring=mean_log_predictive_density
+    ).fit(X, Y)
+    assert search.predict(X).shape == (150, 2)
+    serial = search.cv_results_["mean_test_score"]
+    threads = clone(search).set_params(n_jobs=2)
+    import joblib
+
+    with joblib.parallel_backend("threading"):
+        np.testing.assert_array_equal(threads.fit(X, Y).cv_results_["mean_test_score"], serial)
+
+
+def test_latent_means_may_be_a_frame():
+    model = clone(SHORT).set_params(max_iter=1).set_output(transform="pandas")
+    frame = pd.DataFrame(X, columns=["length", "width"])
+    codes = model.fit(frame, Y).transform(frame, Y)
+    assert list(codes.columns) == ["vaeregressor0", "vaeregressor1"]
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+BAD_CALLS = {
+    "no y": (lambda: clone(SHORT).fit(X, None), "requires y to be passed"),
+    "text": (lambda: clone(SHORT).fit(X, np.full((150, 2), "a")), "`y` must hold numbers"),
+    "fewer rows": (lambda: clone(SHORT).fit(X, Y[:9]), r"`y` must have shape .*150 rows of X"),
+    "three axes": (lambda: clone(SHORT).fit(X, Y[..., None]), "`y` must have shape|dim 3"),
+    "grey above 1": (lambda: fitted("bernoulli").fit(X, GREY + 1), r"`y` must hold values in \[0"),
+    "huge": (lambda: clone(SHORT).fit(X, Y * 1e101), "`y` must hold values of at most 1e"),
+    "other outputs": (lambda: fitted().partial_fit(X, Y[:, :1]), r"`y` must have shape \(150, 2\)"),
+    "one output": (lambda: fitted().log_predictive_density(X, Y[:, 0]), "`y` must have shape"),
+    "images": (
+        lambda: clone(SHORT).set_params(image_shape=(3, 3)).fit(X, Y),
+        r"`image_shape` must have as many values as y has outputs \(2\)",
+    ),
+    "context": (
+        lambda: clone(SHORT).set_params(image_shape=(1, 2), input_shape=(3, 3)).fit(X, Y),
+        r"`input_shape` must have as many values as X has features \(2\)",
+    ),
+    "draws": (lambda: fitted().sample_y(X, 0), "`n_samples` must be an integer >= 1"),
+    "draws of z": (lambda: fitted().predict(X, n_draws=0), "`n_draws` must be an integer >= 1"),
+    "far": (
+        lambda: clone(SHORT).fit(X, Y * 1e35).predict(np.float32(X * 1e5)),
+        "`y` must be within float32; got decoder means beyond it",
+    ),
+    "codes": (lambda: fitted().inverse_transform(np.zeros((150, 3)), X), "`Z` must have one col"),
+    "rows of codes": (lambda: fitted().inverse_transform(np.zeros((3, 2)), X), "`Z` must have one"),
+    "flag": (lambda: clone(SHORT).set_params(linear=1).fit(X, Y), "`linear` must be a bool"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+def test_errors_name_argument_condition_and_value(name):
+    call, message = BAD_CALLS[name]
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()
+
+
+@pytest.mark.parametrize("way", ["fit", "partial_fit"])
+def test_a_failing_call_leaves_the_estimator_as_it_was(way):
+    model = fitted()
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match="NaN"):
+        getattr(model, way)(X * 2, np.full_like(Y, np.nan))
+    with pytest.raises(ValueError, match="learning_rate_init"):
+        getattr(model.set_params(learning_rate_init=1e9), way)(X * 3, Y)
+    model.set_params(learning_rate_init=before["learning_rate_init"])
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is before[name] for name in before if name.endswith("_"))
+    assert model._x_mean is before["_x_mean"]
