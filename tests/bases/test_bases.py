@@ -101,20 +101,20 @@ def sigmoid(basis, X):
 def fourier(basis, X):
     """Rahimi and Recht's features, wave by wave; ranks are further features.
 
-    Linear terms are features over length scales.
+    Linear terms are features in units of their standard deviations.
     """
-    X, frequencies, lengths = X - basis.location_, basis.frequencies_, basis.length_scale_
+    X, frequencies, n_features = X - basis.location_, basis.frequencies_, X.shape[1]
     if basis.ranks:
         X = np.hstack([X, basis._ranks.centered_ranks(X + basis.location_)])
         frequencies = np.vstack([frequencies, basis._rank_frequencies])
-        lengths = np.append(lengths, basis.rank_length_scale_)
     rows = []
     for x in X:
         phases = [sum(w * a for w, a in zip(column, x, strict=True)) for column in frequencies.T]
         waves = [math.cos(p) for p in phases] + [math.sin(p) for p in phases]
         row = [math.sqrt(2 / len(waves)) * wave for wave in waves]
         if basis.linear:
-            row += [basis.slope_ * a / length for a, length in zip(x, lengths, strict=True)]
+            scales = zip(x[:n_features], basis.scale_, strict=True)
+            row += [basis.slope_ * a / scale for a, scale in scales]
         rows.append(row)
     return rows
 

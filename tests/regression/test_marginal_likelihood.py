@@ -26,7 +26,7 @@ from learnable import (
 )
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Matern
+from sklearn.gaussian_process.kernels import RBF, Matern
 
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
 from skgen._regression.design import Design
@@ -87,13 +87,21 @@ class Exact(TransformerMixin, BaseEstimator):
 
     def transform(self, X):
         lengths = np.exp(self.theta_[: self.inputs_.shape[1]])
+        slope = np.exp(self.theta_[-1])
         known, new = self.inputs_ / lengths, self.waves._inputs(X) / lengths
         kernel = KERNELS[self.waves.kernel]
-        if self.waves.linear:
-            kernel += ConstantKernel(np.exp(2 * self.theta_[-1])) * DotProduct(0)
-        values, vectors = np.linalg.eigh(kernel(known))
+        n_linear = len(self.waves.scale_) * self.waves.linear
+
+        def of(left, right):
+            lines = (
+                left[:, :n_linear] * lengths[:n_linear],
+                right[:, :n_linear] * lengths[:n_linear],
+            )
+            return kernel(left, right) + slope**2 * lines[0] @ lines[1].T
+
+        values, vectors = np.linalg.eigh(of(known, known))
         inverse = np.where(values > 1e-12, 1 / np.sqrt(np.maximum(values, 1e-12)), 0)
-        return kernel(new, known) @ (vectors * inverse)
+        return of(new, known) @ (vectors * inverse)
 
 
 KERNELS = {"rbf": RBF(), "matern32": Matern(nu=1.5), "matern52": Matern(nu=2.5)}
