@@ -46,14 +46,16 @@ class Fit:
     log_evidence: float
     loo_log_density: float
 
-    def score(self, start: FloatArray) -> float:
+    def score(self, start: FloatArray) -> tuple[bool, float]:
         """Log evidence, log prior and leave-one-out log density, by which fits are compared.
 
         Maxima of the evidence may be a few nats apart although they predict very differently, above
-        all where the noise is not normal or nearly as many weights as rows are determined.
+        all where the noise is not normal. Fits that determine as many weights as there are rows
+        have no such density, and come after all others.
         """
-        offset = self.theta - start
-        return self.log_evidence - 0.5 * float(offset @ offset) + self.loo_log_density
+        offset, has_density = self.theta - start, np.isfinite(self.loo_log_density)
+        value = self.log_evidence - 0.5 * float(offset @ offset)
+        return bool(has_density), value + (self.loo_log_density if has_density else 0.0)
 
 
 def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Design:
@@ -117,13 +119,13 @@ def search(design: Design, rows: Rows, prior: LinearModelSpec, start: Fit) -> li
     few = rows.select(PILOT_ROWS)
     pilot = Ascent(make_objective(design, few, prior), start)
     maxima: list[FloatArray] = []
-    for shift in STARTS if pilot.objective.is_ratio_free else STARTS[::2]:
+    for shift in STARTS:
         maximum = pilot.climb(pilot.shift(*shift))
         if not any(np.allclose(maximum[:-1], other[:-1], 0, SAME) for other in maxima):
             maxima.append(maximum)
     if len(few) < len(rows):
         fits = [_fit_weights(design, few, prior, maximum[:-1]) for maximum in maxima]
-        best = np.argmax([fit.score(start.theta) for fit in fits])
+        best = max(range(len(fits)), key=lambda index: fits[index].score(start.theta))
         maxima = [Ascent(make_objective(design, rows, prior), start).climb(maxima[best])]
     return [maximum[:-1] for maximum in maxima]
 
