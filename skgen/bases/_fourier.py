@@ -77,10 +77,10 @@ class FourierBasis(LearnableBasis):
         terms.
     relevance_ : ndarray of shape (n_features,)
         ``scale_`` divided by the length scales, combined with the same ratio of the ranks as the
-        root of the sum of squares. Near 0, the basis functions do not depend on that feature. It
-        says how fast the function may vary along a feature, not by how much: a feature with a
-        large, straight effect has a long length scale. sklearn.inspection.permutation_importance
-        ranks features by what they are worth for prediction, and the two orders may differ.
+        root of the sum of squares. Near 0, the waves do not depend on that feature. It says how
+        fast the function may vary along a feature, not by how much: a feature whose effect is a
+        straight line may have a value near 0. sklearn.inspection.permutation_importance ranks
+        features by what they are worth for prediction, and the two orders may differ.
     theta_ : ndarray of shape (n_inputs,), (n_inputs + 1,) or (0,)
         Parameters that BayesianBasisRegressor learns: logarithms of the length scales divided by
         the standard deviations of the features, then of the ranks, and the logarithm of ``slope_``
