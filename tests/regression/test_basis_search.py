@@ -187,6 +187,64 @@ def test_search_avoids_overflow(rng):
     assert np.all(np.isfinite(model.predict(X)))
 
 
+# -- one feature, and beyond the data -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_waves", [1, 4, 8])
+def test_the_default_finds_waves_of_one_feature(n_waves, rng):
+    x = rng.random((600, 1))
+    signal = np.sin(2 * np.pi * n_waves * x[:, 0])
+    model = BayesianBasisRegressor().fit(x[:300], signal[:300] + 0.1 * rng.normal(size=300))
+    error = root_mean_squared_error(signal[300:], model.predict(x[300:]))
+    assert 1 - error**2 / signal.var() > 0.98
+
+
+def test_the_default_continues_a_line():
+    x = np.linspace(80, 100, 30)[:, None]
+    mean, std = BayesianBasisRegressor().fit(x, x[:, 0]).predict([[75.0]], return_std=True)
+    assert abs(mean[0] - 75) < 0.01
+    assert std[0] < 0.01
+
+
+def test_the_default_continues_a_trend_with_seasons(rng):
+    """Short waves about a long trend must not carry the trend: ranks end with the data."""
+    time = np.arange(0, 20, 1 / 24)
+    X = np.column_stack([time, np.sin(2 * np.pi * time), np.cos(2 * np.pi * time)])
+    slow = np.convolve(rng.normal(size=len(time) + 23), np.full(24, 24**-0.5), "valid")
+    y = 340 + 1.5 * time + 3 * X[:, 1] + 0.4 * slow + 0.2 * rng.normal(size=len(time))
+    known, future = time < 16, time >= 16
+    model = BayesianBasisRegressor().fit(X[known], y[known])
+    low, high = model.predict_interval(X[future]).T
+    assert np.mean((low < y[future]) & (y[future] < high)) > 0.85
+    assert root_mean_squared_error(y[future], model.predict(X[future])) < 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("x_new", [-0.1, 1.1, 1.2])
+def test_intervals_beyond_a_line_cover(x_new):
+    hits = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        x = rng.random((31, 1))
+        x[30] = x_new
+        y = 1 + 2 * x[:, 0] + 0.3 * rng.normal(size=31)
+        low, high = BayesianBasisRegressor().fit(x[:30], y[:30]).predict_interval(x[30:])[0]
+        hits.append(low < y[30] < high)
+    assert 0.88 < np.mean(hits) <= 1
+
+
+@pytest.mark.parametrize("n_rows", [4, 12])
+def test_known_noise_has_the_evidence_of_the_best_length_scale(n_rows, rng):
+    x = np.sort(rng.random((n_rows, 1)), axis=0)
+    y = np.sin(6 * x[:, 0]) + 1e-4 * rng.normal(size=n_rows)
+    prior = {"noise_precision": 1e8}
+    basis = FourierBasis(600, random_state=0)
+    found = BayesianBasisRegressor(basis, **prior).fit(x, y).basis_
+    grid = np.linspace(-4, 3, 29)[:, None]
+    most = max(objective(found, theta, x, y, **prior) for theta in grid)
+    assert objective(found, found.theta_, x, y, **prior) > most - 1
+
+
 # -- relevance ------------------------------------------------------------------------------------
 
 
