@@ -50,7 +50,7 @@ def epoch(X: np.ndarray, n_units: int, **parameters: Any) -> float:
 
 def batchwise(X: np.ndarray, n_units: int) -> float:
     """As `epoch`, but no rows are held."""
-    with patch("skgen._autoencoder.batches.HELD_BYTES", 0):
+    with patch("skgen._autoencoder.batches.MAX_LOADED_BYTES", 0):
         return epoch(X, n_units)
 
 
