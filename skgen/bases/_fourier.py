@@ -44,7 +44,8 @@ class FourierBasis(LearnableBasis):
     ----------
     n_basis : int, default=None
         Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
-        takes 1200 for up to 1000 rows, down to 600 from 4000 rows on, to learn in about equal time.
+        takes 1200 for up to 1000 rows, down to 600 from 4000 rows on, to learn in about equal time,
+        and a quarter of that for one feature.
     kernel : {"rbf", "matern32", "matern52"}, default="rbf"
         The kernel: squared exponential, or Matern with smoothness 3/2 or 5/2.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
@@ -172,7 +173,7 @@ class FourierBasis(LearnableBasis):
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
         p = check_parameters(self, n_features=n_features)
-        factor = np.clip(np.sqrt(SETTLED_ROWS / len(X)), 1, 2)
+        factor = np.clip(np.sqrt(SETTLED_ROWS / len(X)), 1, 2) / (4 if n_features == 1 else 1)
         n_basis = p.n_basis or 2 * round(FEWEST_WAVES * factor / 2)
         rows = distinct_rows(X, FEWEST_ROWS)
         self._ranks = EmpiricalCDF.fit(rows) if p.ranks else None
