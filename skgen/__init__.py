@@ -4,11 +4,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import bases as bases
+    from . import likelihoods as likelihoods
+    from . import metrics as metrics
+    from . import networks as networks
+    from . import onnx as onnx
+    from . import plotting as plotting
+    from . import priors as priors
     from ._autoencoder.conditional import VAERegressor
     from ._autoencoder.vae import VAETransformer
     from ._files.container import ModelFileError
     from ._files.files import load, save
     from ._regression.estimator import BayesianBasisRegressor
+    from ._versions import show_versions
     from .bases import FourierBasis, GaussianBasis, SigmoidBasis
     from .metrics import mean_log_predictive_density
 
@@ -26,7 +34,9 @@ _HOMES = {
     "load": "_files.files",
     "mean_log_predictive_density": "metrics",
     "save": "_files.files",
+    "show_versions": "_versions",
 }
+_SUBMODULES = ["bases", "likelihoods", "metrics", "networks", "onnx", "plotting", "priors"]
 
 __all__ = [
     "BayesianBasisRegressor",
@@ -39,14 +49,17 @@ __all__ = [
     "load",
     "mean_log_predictive_density",
     "save",
+    "show_versions",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f".{name}", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*__all__, *_SUBMODULES, "__version__"])

@@ -1,0 +1,42 @@
+"""Versions of skgen and of what it runs on."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from threadpoolctl import threadpool_info
+
+PACKAGES = (
+    "skgen", "numpy", "scipy", "scikit-learn", "torch", "skorch", "safetensors", "threadpoolctl",
+    "pandas", "polars", "matplotlib", "dask", "onnx", "onnxruntime",
+)  # fmt: skip
+
+
+def show_versions() -> None:
+    """Print the versions of Python, of packages and of numerical libraries, for reports of faults.
+
+    See Also
+    --------
+    sklearn.show_versions : The same for scikit-learn.
+
+    Examples
+    --------
+    >>> import skgen
+    >>> skgen.show_versions()
+    system: ...
+    python: ...
+    skgen: ...
+    """
+    print(f"system: {platform.platform()}")
+    print(f"python: {platform.python_version()}")
+    for name in PACKAGES:
+        print(f"{name}: {_installed(name)}")
+    for library in threadpool_info():
+        kind, threads = library["internal_api"], library["num_threads"]
+        print(f"{kind}: {library['version']}, threads: {threads}")
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
