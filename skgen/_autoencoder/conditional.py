@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .. import networks
 from .._documentation import DocumentationLink
-from .._parameters import Flag, Integer, Parameters
+from .._parameters import Choice, Custom, Flag, Integer, Parameters
 from .._schema import FLAG, MOST, NONE, Values, array, made_of, store
 from .._validation import (
     FloatArray,
@@ -35,7 +35,7 @@ from .._validation import (
 )
 from ..likelihoods import Likelihood, StandardizedLikelihood, resolve_likelihood
 from ..likelihoods._base import location_and_scale
-from ..priors import ConditionalNormal, resolve_prior
+from ..priors import ConditionalNormal, StandardNormal, resolve_prior
 from ..priors._base import LatentDistribution, Prior
 from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
 from .fitting import (
@@ -62,6 +62,21 @@ STATE = {
 }
 
 
+def check_normal_prior(prior: Any, name: str) -> Prior:
+    """Return ``prior`` if it is normal given x, as `predict` requires, or raise."""
+    if not isinstance(prior, NORMAL_PRIORS):
+        condition = "be a str, or a normal prior of skgen.priors"
+        remedy = "Choose 'conditional_normal' or 'standard_normal'."
+        raise TypeError(error_message(name, condition, prior, remedy))
+    return prior
+
+
+NORMAL_PRIORS = (ConditionalNormal, StandardNormal)
+NORMAL_PRIOR = Choice(*(prior.shortcut for prior in NORMAL_PRIORS)) | Custom(
+    check_normal_prior, lambda value: isinstance(value, NORMAL_PRIORS)
+)
+
+
 @store(state=STATE, options={name: FIT_OPTIONS[name] for name in ("_split_seed", "adam")})
 class VAERegressor(
     DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, MultiOutputMixin,
@@ -81,11 +96,11 @@ class VAERegressor(
     n_components : int, default=8
         Number of latent dimensions. Those that are of no use collapse onto the prior and cost
         nothing.
-    prior : {"conditional_normal", "standard_normal", "mixture", "flow"} or prior, \
+    prior : {"conditional_normal", "standard_normal"} or ConditionalNormal, \
             default="conditional_normal"
         Prior of z given x. "conditional_normal" is a normal distribution whose means and variances
-        a network gives, with the hidden layers of the encoder. The others are those of
-        `skgen.priors`, or a builder of one's own. `VampPrior` is not possible.
+        a network gives, with the hidden layers of the encoder, or another network as in
+        ``ConditionalNormal(network)``. "standard_normal" is N(0, I) for all x.
     linear : bool, default=True
         If True, and the likelihood is one of real values, the networks model what a ridge
         regression of y on x leaves: ``y = A x + b + r``, r given x by the networks. In training r
@@ -221,6 +236,7 @@ class VAERegressor(
         **networks.PARAMETERS,
         "input_shape": networks.PARAMETERS["image_shape"],
         **FIT_PARAMETERS,
+        "prior": NORMAL_PRIOR,
     }
 
     def __init__(
@@ -404,9 +420,6 @@ class VAERegressor(
         body = networks.MLP(p.hidden_layer_sizes, p.activation)
         prior = ConditionalNormal(body) if p.prior == ConditionalNormal.shortcut else p.prior
         prior = resolve_prior(prior)
-        if getattr(prior, "sees_encoder", False):
-            remedy = "Choose 'conditional_normal', 'mixture' or 'flow'."
-            raise ValueError(error_message("prior", "not follow the encoder", p.prior, remedy))
         return Architecture(*builders, likelihood, prior, n_outputs, p.n_components, n_context)
 
     def _views(self, batch: Batch, vae: VAE) -> Batch:
