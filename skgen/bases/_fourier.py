@@ -29,7 +29,7 @@ FEWEST_WAVES, SETTLED_ROWS = 600, 4000  # the default from so many rows on
     options={"slope_": number(0.0)},
     derived=(
         "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_scales",
-        "_reach", "_n_features_out",
+        "_rank_slopes", "_reach", "_n_features_out",
     ),
 )  # fmt: skip
 class FourierBasis(LearnableBasis):
@@ -58,8 +58,10 @@ class FourierBasis(LearnableBasis):
         transformation: a long length scale switches off the input that is not useful.
     linear : bool, default=False
         If True, each feature in units of ``scale_``, times ``slope_``, is a further basis function,
-        after the waves, for a trend that continues beyond the data. The kernel is then the sum of
-        the stationary one and a linear one, ``slope_**2`` times the inner product of the features.
+        after the waves, for a trend that continues beyond the data. With ``ranks=True`` so is the
+        rank, less the straight line through the ranks of all rows, for a trend that bends. The
+        kernel is then the sum of the stationary one and a linear one, ``slope_**2`` times the inner
+        product of these.
     sampling : {"halton", "random"}, default="halton"
         Source of the frequencies: a scrambled Halton sequence, with which the error of the kernel
         falls nearly as 1 / n_basis, or independent draws, with which it falls as 1 / sqrt(n_basis).
@@ -213,11 +215,12 @@ class FourierBasis(LearnableBasis):
         frequencies = self._spectrum / lengths[:, None]
         self.length_scale_, self.frequencies_ = lengths[:n_features], frequencies[:n_features]
         if self._ranks is not None:
+            self._rank_slopes = self._ranks.slopes()
             self.rank_length_scale_ = lengths[n_features:]
             self._rank_frequencies = frequencies[n_features:]
         self._reach = LARGEST * min(1.0, self.length_scale_.min())
-        n_draws = self._spectrum.shape[1]
-        self._n_features_out = 2 * n_draws + (n_features if self.slope_ else 0)
+        n_inputs, n_draws = self._spectrum.shape
+        self._n_features_out = 2 * n_draws + (n_inputs if self.slope_ else 0)
 
     def exact_kernel(self, X: FloatArray) -> Kernel:
         """Return the kernel that the basis functions approximate.
@@ -233,8 +236,8 @@ class FourierBasis(LearnableBasis):
             Its ``at(theta)`` gives the kernel matrix between the rows at ``theta_ = theta``, and
             a function from a gradient by this matrix to one by ``theta_``.
         """
-        n_linear = len(self.scale_) if self.slope_ else 0
-        return Kernel(self._inputs(X), self.kernel, n_linear)
+        lines = self._lines(*self._center(X)) if self.slope_ else None
+        return Kernel(self._inputs(X), self.kernel, lines)
 
     def resample(self) -> Self:
         """Return a copy of the fitted basis with other frequencies.
@@ -286,6 +289,17 @@ class FourierBasis(LearnableBasis):
         """Return features, and ranks, over their standard deviations, (n_samples, n_inputs)."""
         return np.hstack(self._center(X)) / self._scales
 
+    def _lines(self, features: FloatArray, ranks: FloatArray | None = None) -> FloatArray:
+        """Return the inputs of the linear terms, of centered features and ranks.
+
+        Ranks are less a line, because else a line through the data could be one of ranks, which
+        stay the same beyond the data.
+        """
+        lines = features / self.scale_
+        if self._ranks is None or ranks is None:
+            return lines
+        return np.hstack([lines, (ranks - features * self._rank_slopes) / self._ranks.scale])
+
     def _center(self, X: FloatArray) -> list[FloatArray]:
         """Return features, and ranks, less their values where all phases are zero."""
         ranks = [] if self._ranks is None else [self._ranks.centered_ranks(X)]
@@ -302,12 +316,15 @@ class FourierBasis(LearnableBasis):
         np.sin(phase, out=waves[:, half:])
         waves *= np.sqrt(1 / half)
         if self.slope_:
-            np.multiply(features, self.slope_ / self.scale_, out=linear)
+            np.multiply(self._lines(features, *ranks), self.slope_, out=linear)
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
-        features = inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
+        lines = inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
         if self._ranks is not None:
             ranks = graph("Div", self._ranks.to_onnx(graph, X), self._ranks.scale)
+            slopes = self._rank_slopes * self.scale_ / self._ranks.scale
+            bends = graph("Sub", ranks, graph("Mul", inputs, slopes))
+            lines = graph("Concat", inputs, bends, axis=1)
             inputs = graph("Concat", inputs, ranks, axis=1)
         inputs = graph("Div", inputs, self._relative)
         phase = graph("MatMul", inputs, self._spectrum)
@@ -316,4 +333,4 @@ class FourierBasis(LearnableBasis):
         waves = graph("Mul", graph("Sin", phases), np.array([self._spectrum.shape[1] ** -0.5]))
         if not self.slope_:
             return waves
-        return graph("Concat", waves, graph("Mul", features, np.array([self.slope_])), axis=1)
+        return graph("Concat", waves, graph("Mul", lines, np.array([self.slope_])), axis=1)

@@ -26,7 +26,7 @@ class Kernel:
 
     inputs: FloatArray  # (n_rows, n_inputs)
     name: Literal["rbf", "matern32", "matern52"]
-    n_linear: int  # the first so many inputs have a linear kernel, too
+    lines: FloatArray | None = None  # (n_rows, n_lines), inputs of the linear kernel
 
     def at(self, theta: FloatArray) -> tuple[FloatArray, VJP]:
         """Return the kernel matrix, and a function from its symmetric gradient to that by theta."""
@@ -35,9 +35,9 @@ class Kernel:
         products = scaled @ scaled.T
         norms = np.diag(products)
         matrix, by_square = _stationary(self.name, norms[:, None] + norms - 2 * products)
-        if not self.n_linear:
+        if self.lines is None:
             return matrix, partial(_gradient_by_lengths, by_square, scaled)
-        lines = self.inputs[:, : self.n_linear] * np.exp(theta[n_inputs])
+        lines = self.lines * np.exp(theta[n_inputs])
         matrix += lines @ lines.T
 
         def vjp(gradient: FloatArray) -> FloatArray:

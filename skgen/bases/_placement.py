@@ -79,6 +79,10 @@ class EmpiricalCDF:
         columns = [np.interp(x, *knot) for x, knot in zip(X.T, self.knots, strict=True)]
         return np.stack(columns, axis=1) - 0.5
 
+    def slopes(self) -> FloatArray:
+        """Return the slope of the line through the ranks of each feature, shape (n_features,)."""
+        return np.array([_slope(*knot) for knot in self.knots])
+
     def to_onnx(self, graph: Callable[..., str], X: str) -> str:
         """Add ONNX nodes of `centered_ranks`: a binary search in all features at once."""
         size = 2 ** max(len(values) for values, _ in self.knots).bit_length()
@@ -100,6 +104,16 @@ class EmpiricalCDF:
         distance = graph("Sub", x, graph("Gather", knots.ravel(), index))
         rise = graph("Mul", graph("Gather", slopes.ravel(), index), distance)
         return graph("Add", graph("Gather", heights.ravel(), index), rise)
+
+
+def _slope(x: FloatArray, y: FloatArray) -> float:
+    """Return the slope of y against x by least squares, or 0 for one point."""
+    deviations = x - x.mean()
+    unit = np.abs(deviations).max()
+    if unit == 0:
+        return 0.0
+    deviations /= unit
+    return float(deviations @ y / (deviations @ deviations) / unit)
 
 
 def location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -101,7 +101,8 @@ def sigmoid(basis, X):
 def fourier(basis, X):
     """Rahimi and Recht's features, wave by wave; ranks are further features.
 
-    Linear terms are features in units of their standard deviations.
+    Linear terms are features in units of their standard deviations, and what ranks deviate from
+    the line through those of the values that occur.
     """
     X, frequencies, n_features = X - basis.location_, basis.frequencies_, X.shape[1]
     if basis.ranks:
@@ -115,6 +116,10 @@ def fourier(basis, X):
         if basis.linear:
             scales = zip(x[:n_features], basis.scale_, strict=True)
             row += [basis.slope_ * a / scale for a, scale in scales]
+        if basis.linear and basis.ranks:
+            for k, (values, ranks) in enumerate(basis._ranks.knots):
+                bend = x[n_features + k] - np.polyfit(values, ranks, 1)[0] * x[k]
+                row.append(basis.slope_ * bend / basis._ranks.scale[k])
         rows.append(row)
     return rows
 

@@ -36,7 +36,8 @@ def test_the_matrix_is_that_of_scikit_learn(name, n_linear, inputs, theta):
     expected = PEERS[name](lengths)(inputs)
     if n_linear:
         expected += (ConstantKernel(SLOPE**2) * DotProduct(0.0))(inputs[:, :n_linear])
-    matrix, _ = Kernel(inputs, name, n_linear).at(theta if n_linear else theta[:4])
+    lines = inputs[:, :n_linear] if n_linear else None
+    matrix, _ = Kernel(inputs, name, lines).at(theta if n_linear else theta[:4])
     assert_digits(matrix, expected, 13)
     assert np.array_equal(matrix, matrix.T)
     if not n_linear:
@@ -46,7 +47,8 @@ def test_the_matrix_is_that_of_scikit_learn(name, n_linear, inputs, theta):
 @pytest.mark.parametrize("n_linear", [0, 3, 4])
 @pytest.mark.parametrize("name", PEERS)
 def test_the_gradient_is_that_of_differences(name, n_linear, inputs, theta, rng):
-    kernel, theta = Kernel(inputs, name, n_linear), theta if n_linear else theta[:4]
+    lines = inputs[:, :n_linear] if n_linear else None
+    kernel, theta = Kernel(inputs, name, lines), theta if n_linear else theta[:4]
     share = rng.normal(size=(30, 30))
     share += share.T
     _, vjp = kernel.at(theta)
@@ -57,7 +59,7 @@ def test_the_gradient_is_that_of_differences(name, n_linear, inputs, theta, rng)
 @pytest.mark.parametrize("name", PEERS)
 def test_extreme_length_scales_give_finite_values(name, inputs):
     for log_length in (-300.0, 300.0):
-        matrix, vjp = Kernel(inputs, name, 4).at(np.append(np.full(4, log_length), -300.0))
+        matrix, vjp = Kernel(inputs, name, inputs).at(np.append(np.full(4, log_length), -300.0))
         assert np.isfinite(matrix[3, 7])
         if log_length > 0:
             np.testing.assert_allclose(matrix, 1.0, rtol=0, atol=1e-12)

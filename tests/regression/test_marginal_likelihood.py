@@ -74,8 +74,12 @@ class Exact(TransformerMixin, BaseEstimator):
 
     def fit(self, X, y=None):
         self.waves.fit(X)
-        self.inputs_ = self.waves._inputs(X)
+        self.inputs_, self.lines_ = self.waves._inputs(X), self._lines(X)
         return self
+
+    def _lines(self, X):
+        waves = self.waves
+        return waves._lines(*waves._center(X)) if waves.linear else np.zeros((len(X), 1))
 
     @property
     def theta_(self):
@@ -90,18 +94,10 @@ class Exact(TransformerMixin, BaseEstimator):
         slope = np.exp(self.theta_[-1])
         known, new = self.inputs_ / lengths, self.waves._inputs(X) / lengths
         kernel = KERNELS[self.waves.kernel]
-        n_linear = len(self.waves.scale_) * self.waves.linear
-
-        def of(left, right):
-            lines = (
-                left[:, :n_linear] * lengths[:n_linear],
-                right[:, :n_linear] * lengths[:n_linear],
-            )
-            return kernel(left, right) + slope**2 * lines[0] @ lines[1].T
-
-        values, vectors = np.linalg.eigh(of(known, known))
+        lines = slope**2 * self._lines(X) @ self.lines_.T, slope**2 * self.lines_ @ self.lines_.T
+        values, vectors = np.linalg.eigh(kernel(known) + lines[1])
         inverse = np.where(values > 1e-12, 1 / np.sqrt(np.maximum(values, 1e-12)), 0)
-        return of(new, known) @ (vectors * inverse)
+        return (kernel(new, known) + lines[0]) @ (vectors * inverse)
 
 
 KERNELS = {"rbf": RBF(), "matern32": Matern(nu=1.5), "matern52": Matern(nu=2.5)}
