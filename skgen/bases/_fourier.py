@@ -29,7 +29,7 @@ FEWEST_WAVES, SETTLED_ROWS = 600, 4000  # the default from so many rows on
     options={"slope_": number(0.0)},
     derived=(
         "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_scales",
-        "_rank_slopes", "_reach", "_n_features_out",
+        "_bends", "_reach", "_n_features_out",
     ),
 )  # fmt: skip
 class FourierBasis(LearnableBasis):
@@ -215,7 +215,7 @@ class FourierBasis(LearnableBasis):
         frequencies = self._spectrum / lengths[:, None]
         self.length_scale_, self.frequencies_ = lengths[:n_features], frequencies[:n_features]
         if self._ranks is not None:
-            self._rank_slopes = self._ranks.slopes()
+            self._bends = self._ranks.without_lines()
             self.rank_length_scale_ = lengths[n_features:]
             self._rank_frequencies = frequencies[n_features:]
         self._reach = LARGEST * min(1.0, self.length_scale_.min())
@@ -236,7 +236,7 @@ class FourierBasis(LearnableBasis):
             Its ``at(theta)`` gives the kernel matrix between the rows at ``theta_ = theta``, and
             a function from a gradient by this matrix to one by ``theta_``.
         """
-        lines = self._lines(*self._center(X)) if self.slope_ else None
+        lines = self._lines(X) if self.slope_ else None
         return Kernel(self._inputs(X), self.kernel, lines)
 
     def resample(self) -> Self:
@@ -289,16 +289,16 @@ class FourierBasis(LearnableBasis):
         """Return features, and ranks, over their standard deviations, (n_samples, n_inputs)."""
         return np.hstack(self._center(X)) / self._scales
 
-    def _lines(self, features: FloatArray, ranks: FloatArray | None = None) -> FloatArray:
-        """Return the inputs of the linear terms, of centered features and ranks.
+    def _lines(self, X: FloatArray) -> FloatArray:
+        """Return the inputs of the linear terms, (n_samples, n_inputs).
 
         Ranks are less a line, because else a line through the data could be one of ranks, which
         stay the same beyond the data.
         """
-        lines = features / self.scale_
-        if self._ranks is None or ranks is None:
+        lines = (X - self.location_) / self.scale_
+        if self._ranks is None:
             return lines
-        return np.hstack([lines, (ranks - features * self._rank_slopes) / self._ranks.scale])
+        return np.hstack([lines, self._bends.centered_ranks(X) / self._ranks.scale])
 
     def _center(self, X: FloatArray) -> list[FloatArray]:
         """Return features, and ranks, less their values where all phases are zero."""
@@ -316,15 +316,15 @@ class FourierBasis(LearnableBasis):
         np.sin(phase, out=waves[:, half:])
         waves *= np.sqrt(1 / half)
         if self.slope_:
-            np.multiply(self._lines(features, *ranks), self.slope_, out=linear)
+            np.multiply(self._lines(X), self.slope_, out=linear)
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
         lines = inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
         if self._ranks is not None:
             ranks = graph("Div", self._ranks.to_onnx(graph, X), self._ranks.scale)
-            slopes = self._rank_slopes * self.scale_ / self._ranks.scale
-            bends = graph("Sub", ranks, graph("Mul", inputs, slopes))
-            lines = graph("Concat", inputs, bends, axis=1)
+            if self.slope_:
+                bends = graph("Div", self._bends.to_onnx(graph, X), self._ranks.scale)
+                lines = graph("Concat", inputs, bends, axis=1)
             inputs = graph("Concat", inputs, ranks, axis=1)
         inputs = graph("Div", inputs, self._relative)
         phase = graph("MatMul", inputs, self._spectrum)

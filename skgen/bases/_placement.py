@@ -79,9 +79,10 @@ class EmpiricalCDF:
         columns = [np.interp(x, *knot) for x, knot in zip(X.T, self.knots, strict=True)]
         return np.stack(columns, axis=1) - 0.5
 
-    def slopes(self) -> FloatArray:
-        """Return the slope of the line through the ranks of each feature, shape (n_features,)."""
-        return np.array([_slope(*knot) for knot in self.knots])
+    def without_lines(self) -> "EmpiricalCDF":
+        """Return the functions less the straight line through each; they stay constant outside."""
+        knots = [(values, ranks - _line(values, ranks)) for values, ranks in self.knots]
+        return EmpiricalCDF(knots, self.scale)
 
     def to_onnx(self, graph: Callable[..., str], X: str) -> str:
         """Add ONNX nodes of `centered_ranks`: a binary search in all features at once."""
@@ -106,14 +107,11 @@ class EmpiricalCDF:
         return graph("Add", graph("Gather", heights.ravel(), index), rise)
 
 
-def _slope(x: FloatArray, y: FloatArray) -> float:
-    """Return the slope of y against x by least squares, or 0 for one point."""
+def _line(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return values at x of the line of best fit to y, less those at the mean of x."""
     deviations = x - x.mean()
-    unit = np.abs(deviations).max()
-    if unit == 0:
-        return 0.0
-    deviations /= unit
-    return float(deviations @ y / (deviations @ deviations) / unit)
+    deviations /= np.abs(deviations).max() or 1.0
+    return deviations * (deviations @ y) / (deviations @ deviations or 1.0)
 
 
 def location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -118,8 +118,9 @@ def fourier(basis, X):
             row += [basis.slope_ * a / scale for a, scale in scales]
         if basis.linear and basis.ranks:
             for k, (values, ranks) in enumerate(basis._ranks.knots):
-                bend = x[n_features + k] - np.polyfit(values, ranks, 1)[0] * x[k]
-                row.append(basis.slope_ * bend / basis._ranks.scale[k])
+                inside = np.clip(x[k] + basis.location_[k], values[0], values[-1])
+                line = np.polyfit(values, ranks, 1)[0] * (inside - values.mean())
+                row.append(basis.slope_ * (x[n_features + k] - line) / basis._ranks.scale[k])
         rows.append(row)
     return rows
 

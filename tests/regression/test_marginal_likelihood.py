@@ -78,8 +78,7 @@ class Exact(TransformerMixin, BaseEstimator):
         return self
 
     def _lines(self, X):
-        waves = self.waves
-        return waves._lines(*waves._center(X)) if waves.linear else np.zeros((len(X), 1))
+        return self.waves._lines(X) if self.waves.linear else np.zeros((len(X), 1))
 
     @property
     def theta_(self):
