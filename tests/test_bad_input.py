@@ -317,6 +317,7 @@ METHODS = {
 
 ARGUMENTS = {
     "X", "y", "sample_weight", "noise_scale", "other", "n_samples", "random_state", "return_std",
+    "return_cov", "observation_noise",
     *(name for cls in (BayesianBasisRegressor, *BASES) for name in cls().get_params()),
 }  # fmt: skip
 
