@@ -66,11 +66,6 @@ class EnergyTerm:
             return -0.5 * self.precision
         return -0.5 * self.count / (self.offset + energy)
 
-    def curvature(self, energy: float) -> float:
-        """Second derivative of `value`."""
-        slope = self.slope(energy)
-        return float(2 * slope * slope / self.count)
-
     def best_share(self, explained: FloatArray, rest: FloatArray) -> FloatArray:
         """Shares that the best precision of one weight keeps from being explained by it.
 
@@ -240,12 +235,16 @@ class Relevances:
         noise, precision = self.problem.noise, self.precision[self.indices]
         covariance = self.root @ self.root.T
         shares = precision * self.weights**2
-        slope, curvature = noise.slope(self.energy), noise.curvature(self.energy)
+        slope = noise.slope(self.energy)
         own = 0.5 - 0.5 * precision * np.diag(covariance) + slope * shares
         products = np.outer(precision, precision) * covariance
+        # Roots of the slope and of its derivative first: squares of large weights may overflow.
+        weights = np.sqrt(-slope) * self.weights
         hessian = np.diag(own - 0.5) + 0.5 * products * covariance
-        hessian -= 2 * slope * products * np.outer(self.weights, self.weights)
-        hessian += curvature * np.outer(shares, shares)
+        hessian += 2 * products * np.outer(weights, weights)
+        hessian += np.outer(slope * shares, slope * shares) * 2 / noise.count
+        if not np.isfinite(hessian).all():
+            return np.zeros(len(own)), 0.0
         values, vectors = np.linalg.eigh(hessian)
         along = vectors.T @ own / np.maximum(np.abs(values), 1e-8)
         step = vectors @ along
