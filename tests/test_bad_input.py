@@ -23,7 +23,7 @@ from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis, SigmoidBa
 from skgen._regression.stream import Stream
 
 N_FAST = 600
-SEEDS, N_PER_SEED = range(20), 5000
+SEEDS, N_PER_SEED = range(10), 5000
 
 # -- bad parameters ------------------------------------------------------------------------------
 
