@@ -23,7 +23,7 @@ from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis, SigmoidBa
 from skgen._regression.stream import Stream
 
 N_FAST = 600
-SEEDS, N_PER_SEED = range(10), 5000
+SEEDS, N_PER_SEED = range(20), 2000
 
 # -- bad parameters ------------------------------------------------------------------------------
 
@@ -123,6 +123,7 @@ GOOD_RULES: tuple[dict[str, Any], ...] = (
     {"prior_precision": 0.0, "noise_precision": "gamma", "fit_intercept": False},
     {"prior_precision": 2.0, "intercept_precision": 0.1, "prior_mean": 1.0},
     {"solver": "cholesky", "forgetting": 0.9},
+    {"target_transformer": "yeo-johnson"},
 )
 
 MODELS = [(basis, rules) for basis in range(len(GOOD_BASES)) for rules in range(len(GOOD_RULES))]

@@ -1137,7 +1137,7 @@ def _transform_targets(source: Any, target: TargetTransform | None) -> Any:
             "after it. Choose another transformer, or leave such rows out."
         )
     check_size(Y, "y")
-    return replace(source, Y=Y, derivative=target.derivative(source.Y))
+    return replace(source, Y=Y, log_derivative=target.log_derivative(source.Y))
 
 
 def _draw(

@@ -19,6 +19,7 @@ from .._validation import FloatArray
 from .target import TargetTransform
 
 NODES = np.arange(-84, 85) / 16  # of the sinh-sinh rule, whose relative error is about 1e-7 here
+FAR = 1e100  # in units of the scale: beyond it a density is a power, whose squares would overflow
 FARTHEST = 1e60  # node, in units of the scale
 FEWEST_DF_LEFT = 0.1  # beyond those of a finite variance: with fewer, still farther nodes count
 
@@ -81,7 +82,11 @@ class Predictive:
 
     def log_density(self, y: FloatArray) -> FloatArray:
         """Log densities at ``y``, in nats."""
-        return np.asarray(student_t.logpdf(y, self.df, self.mean, self.scale))
+        with np.errstate(all="ignore"):
+            standard = np.abs(y - self.mean) / self.scale
+            near = np.where(np.isinf(self.df), standard, np.minimum(standard, FAR))
+            tail = np.where(near < standard, (self.df + 1) * np.log(standard / near), 0.0)
+            return np.asarray(student_t.logpdf(near, self.df) - np.log(self.scale) - tail)
 
     def cdf(self, y: FloatArray) -> FloatArray:
         """Distribution functions at ``y``."""
@@ -140,7 +145,7 @@ class TransformedPredictive:
         """Log densities at ``y``, in nats; minus infinity outside of the transform's domain."""
         z = self.target.transform(y)
         with np.errstate(all="ignore"):
-            log_density = self.base.log_density(z) + np.log(self.target.derivative(y))
+            log_density = self.base.log_density(z) + self.target.log_derivative(y)
         return np.where(np.isfinite(z), log_density, -np.inf)
 
     def cdf(self, y: FloatArray) -> FloatArray:

@@ -25,7 +25,7 @@ class Rows:
     Y: FloatArray
     weights: FloatArray | None = None  # (n_rows,), sample weights: a row of weight k is k rows
     noise_scale: FloatArray | None = None  # (n_rows,), standard deviations relative to each other
-    derivative: FloatArray | None = None  # (n_rows, n_outputs), of Y by targets in their own units
+    log_derivative: FloatArray | None = None  # (n_rows, n_outputs), of Y by the targets given
 
     def __len__(self) -> int:
         return len(self.X)
@@ -63,8 +63,8 @@ class Rows:
     def log_jacobian(self) -> FloatArray:
         """Log derivatives of Y over noise scales by targets, summed by weight; (n_outputs,)."""
         logs = np.zeros(self.Y.shape)
-        if self.derivative is not None:
-            logs += np.log(self.derivative)
+        if self.log_derivative is not None:
+            logs += self.log_derivative
         if self.noise_scale is not None:
             logs -= np.log(self.noise_scale)[:, None]
         return np.asarray(logs.sum(axis=0) if self.weights is None else self.weights @ logs)

@@ -192,16 +192,16 @@ class TargetTransform:
                 result[:, output] = mapped.reshape(result[:, output].shape)
         return result
 
-    def derivative(self, Y: FloatArray) -> FloatArray:
-        """Return ``dz / dy`` at the targets Y, shape (n_rows, n_outputs)."""
+    def log_derivative(self, Y: FloatArray) -> FloatArray:
+        """Return ``log(dz / dy)`` at the targets Y, shape (n_rows, n_outputs)."""
         Y = np.asarray(Y, dtype=np.float64)
         result = np.empty_like(Y)
         with np.errstate(all="ignore"):
             for output, transformer in enumerate(self.transformers):
                 if hasattr(transformer, "log_derivative"):
-                    result[:, output] = np.exp(np.ravel(transformer.log_derivative(Y[:, [output]])))
+                    result[:, output] = np.ravel(transformer.log_derivative(Y[:, [output]]))
                 else:
-                    result[:, output] = 1 / self._slope_of_inverse(Y)[:, output]
+                    result[:, output] = -np.log(self._slope_of_inverse(Y)[:, output])
         return result
 
     def _slope_of_inverse(self, Y: FloatArray) -> FloatArray:

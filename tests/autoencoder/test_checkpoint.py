@@ -320,7 +320,7 @@ def test_a_failed_write_leaves_the_previous_checkpoint(function, path, monkeypat
 
 KILLED = {"max_iter": 25, "likelihood": "bernoulli", "early_stopping": True,
           "n_iter_no_change": 25, "decoder": with_dropout}  # fmt: skip
-N_ROWS = 1000
+N_ROWS = 250
 
 
 def fit_until_killed(path: Path, told: Any) -> None:

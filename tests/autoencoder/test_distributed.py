@@ -240,7 +240,7 @@ def without_dur(history):
 # -- tests ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_ranks", [pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("n_ranks", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_ranks_and_one_process_learn_the_same(n_ranks, tmp_path):
     found = run_ranks("learn_exactly", n_ranks, tmp_path)
     with double_precision():

@@ -2,6 +2,7 @@
 
 import pickle
 
+import mpmath
 import numpy as np
 import pytest
 from conftest import assert_digits
@@ -78,7 +79,7 @@ def test_answers_are_those_of_a_fit_to_transformed_targets(name, options, data, 
         )
         draws = inside.sample_y(new, 4, random_state=0, **kind)
         assert_digits(model.sample_y(new, 4, random_state=0, **kind), target.inverse(draws), 10)
-    log_derivative = np.log(target.derivative(Y))
+    log_derivative = target.log_derivative(Y)
     expected = inside.log_predictive_density(new, target.transform(Y[:7]), noise_scale=new_scale)
     expected += log_derivative[:7].sum(axis=1)
     assert_digits(model.log_predictive_density(new, Y[:7], noise_scale=new_scale), expected, 10)
@@ -324,7 +325,7 @@ def test_targets_without_an_interquartile_range_are_fitted(y):
 def test_numerical_derivatives_have_six_digits(transformer, derivative, rng):
     Y = rng.gamma(3.0, size=(50, 2)) + 0.1
     target = TargetTransform.fit(transformer, Rows(Y, Y))
-    np.testing.assert_allclose(target.derivative(Y), derivative(Y), rtol=1e-6)
+    np.testing.assert_allclose(np.exp(target.log_derivative(Y)), derivative(Y), rtol=1e-6)
     assert np.all(np.diff(target.transform(np.sort(Y, axis=0)), axis=0) > 0)
 
 
@@ -349,6 +350,31 @@ def test_targets_outside_of_the_domain_have_density_0(data):
     model = BayesianBasisRegressor(LOCAL, target_transformer="log").fit(X, Y[:, 0])
     assert np.array_equal(model.log_predictive_density(X[:2], [0.0, -1.0]), [-np.inf, -np.inf])
     assert np.array_equal(model.predictive_cdf(X[:2], [0.0, -1.0]), [0.0, 0.0])
+
+
+def far_transform(y, power):
+    """The Yeo-Johnson transform of a number, in as many digits as it needs."""
+    power = power if y > 0 else 2 - power
+    x = mpmath.mpf(abs(y))
+    z = mpmath.log1p(x) if power == 0 else ((1 + x) ** power - 1) / power
+    return mpmath.sign(y) * z, (power - 1) * mpmath.log1p(x)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.4, 2.0])
+@pytest.mark.parametrize("y", [-1e100, -1e76, -3.0, 1e52, 1e100])
+def test_log_densities_are_finite_far_out(y, power):
+    """Squares of z, and probabilities, have no floating point number there."""
+    df, mean, scale = 6.5, 0.3, 1e-3
+    base = Predictive(*(np.array([[value]]) for value in (mean, scale, df)))
+    target = transform_of([YeoJohnson(power, 0.0, 1.0)])
+    with mpmath.workdps(500):
+        z, log_derivative = far_transform(y, power)
+        half, u = mpmath.mpf(df + 1) / 2, (z - mean) / scale
+        constant = mpmath.loggamma(half) - mpmath.loggamma(mpmath.mpf(df) / 2)
+        constant -= mpmath.log(mpmath.pi * df) / 2 + mpmath.log(scale)
+        expected = float(constant - half * mpmath.log1p(u**2 / df) + log_derivative)
+    found = TransformedPredictive(base, target).log_density(np.array([[y]]))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 # -- draws from the prior, refusals ---------------------------------------------------------------
