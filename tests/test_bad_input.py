@@ -23,7 +23,7 @@ from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis, SigmoidBa
 from skgen._regression.stream import Stream
 
 N_FAST = 600
-SEEDS, N_PER_SEED = range(20), 2000
+SEEDS, N_PER_SEED = range(20), 1500
 
 # -- bad parameters ------------------------------------------------------------------------------
 

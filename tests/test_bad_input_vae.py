@@ -42,7 +42,7 @@ def _checkpoints_are_written_elsewhere(tmp_path, monkeypatch):
 
 
 N_FAST = 300
-SEEDS, N_PER_SEED = range(12), 5000
+SEEDS, N_PER_SEED = range(20), 1500
 N_ROWS, N_FEATURES = 8, 3
 
 # -- networks and callbacks, good and bad --------------------------------------------------------
