@@ -5,6 +5,7 @@ Calls are made up at random, most of them wrong in one or two ways, and judged b
 
 import copy
 import functools
+import itertools
 import types
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -561,8 +562,10 @@ def test_planted_faults_are_found(fault, monkeypatch):
     monkeypatch.setattr(*FAULTS[fault])
     monkeypatch.setattr(f"{__name__}.LEARNT", {})
     cases = (case for seed in range(1003, 1008) for case in made(MAKERS, seed, N_FAST))
-    found = any(fault for _, fault in map(LAW.judge, cases))
-    assert found or changed_in_place()
+    parts = iter(lambda: list(itertools.islice(cases, 100)), [])
+    assert any(
+        any(fault for _, fault in map(LAW.judge, part)) or changed_in_place() for part in parts
+    )
 
 
 @pytest.mark.slow
