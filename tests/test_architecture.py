@@ -50,7 +50,7 @@ WINGS = {
         {"fitting"},
         {"vae", "conditional"},
     ),
-    "_files": ({"", "container", "foreign"}, {"files"}),
+    "_files": ({"", "container", "foreign"}, {"tables"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),
     "plotting": (
         {"_docstrings", "_drawing", "_inputs"},
@@ -63,7 +63,7 @@ WINGS = {
 WITHOUT_TORCH = (
     "bases", "metrics", "plotting", "_regression", "onnx._regression", "_documentation", "_images",
     "_parameters", "_pipelines", "_schema", "_threads", "_validation", "_files.container",
-    "_files.foreign", "_autoencoder.row_noise", "_autoencoder.ridge",
+    "_files.foreign", "_files.tables", "_autoencoder.row_noise", "_autoencoder.ridge",
 )  # fmt: skip
 WITHOUT_SKLEARN = (
     "likelihoods", "networks", "priors", "_autoencoder.model", "_autoencoder.batches",
