@@ -4,7 +4,6 @@ An object becomes a tree of JSON and named arrays (`container`). Each class has 
 (`_schema`), against which the values of an object are checked before it is made of them.
 """
 
-import importlib
 import json
 import math
 import os
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from .._schema import SCHEMAS, Schema, schema_of
 from .._validation import short_repr
+from .._versions import import_module
 from .container import DTYPES, NAMES, Arrays, ModelFileError, parse_json, read, write
 
 FORMAT, FORMAT_VERSION = "skgen", 1
@@ -171,13 +171,13 @@ def find_schema(name: str) -> Schema | None:
     for home in HOMES:
         if name in SCHEMAS:
             break
-        importlib.import_module(home)
+        import_module(home)
     return SCHEMAS.get(name)
 
 
 def _schema_of_value(value: Any) -> Schema | None:
     """Return the schema of the class of ``value``, which is imported already."""
-    importlib.import_module(HOMES[0])
+    import_module(HOMES[0])
     return schema_of(type(value))
 
 
