@@ -145,7 +145,7 @@ TRANSFORMER = Check(
 SCHEMAS: dict[str, Schema] = {}
 """Schemas of the classes that are imported, by the names of the classes in files."""
 
-FEATURES = {"n_features_in_": integer(1, size="n_features")}
+FEATURES = {"n_features_in_": integer(1, 10**7, size="n_features")}
 OPTIONS = {
     "feature_names_in_": names_of("n_features"),
     "_sklearn_output_config": Check(

@@ -24,17 +24,27 @@ DATES = (np.datetime64, np.timedelta64, dt.date, dt.time, dt.timedelta)
 def restore_on_error(estimator: object) -> Iterator[None]:
     """Restore every attribute of ``estimator``, and its generator, if the block raises."""
     before, random = dict(vars(estimator)), vars(estimator).get("random_state")
-    random_before: Any = copy.deepcopy(random) if isinstance(random, GENERATORS) else None
+    random_before = copy_generator(random)
     try:
         yield
     except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)
-        if isinstance(random, np.random.Generator):
-            random.bit_generator.state = random_before.bit_generator.state
-        elif isinstance(random, np.random.RandomState):
-            random.set_state(random_before.get_state())
+        rewind(random, random_before)
         raise
+
+
+def copy_generator(random: Any) -> Any:
+    """Return a copy of a generator, to `rewind` it to; None of a seed."""
+    return copy.deepcopy(random) if isinstance(random, GENERATORS) else None
+
+
+def rewind(random: Any, before: Any) -> None:
+    """Give a generator the state of ``before``, a copy of it; do nothing to a seed."""
+    if isinstance(random, np.random.Generator):
+        random.bit_generator.state = before.bit_generator.state
+    elif isinstance(random, np.random.RandomState):
+        random.set_state(before.get_state())
 
 
 def short_repr(value: Any) -> str:

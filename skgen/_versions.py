@@ -1,7 +1,9 @@
-"""Versions of skgen and of what it runs on."""
+"""What skgen runs on: versions, and packages that an extra brings."""
 
+import importlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
 
 from threadpoolctl import threadpool_info
 
@@ -9,6 +11,21 @@ PACKAGES = (
     "skgen", "numpy", "scipy", "scikit-learn", "torch", "skorch", "safetensors", "threadpoolctl",
     "pandas", "polars", "matplotlib", "dask", "onnx", "onnxruntime",
 )  # fmt: skip
+
+NEEDED_BY_AUTOENCODERS = {"torch", "skorch", "tqdm"}
+
+
+def import_module(name: str) -> ModuleType:
+    """Import a module of skgen; name the extra if it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name in NEEDED_BY_AUTOENCODERS:
+            raise ImportError(
+                "the autoencoders of skgen and their parts need torch and skorch; "
+                f"{error.name} is not installed. Install the extra skgen[vae]."
+            ) from error
+        raise
 
 
 def show_versions() -> None:

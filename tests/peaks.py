@@ -1,4 +1,4 @@
-"""Peak private memory of a script in a process of its own."""
+"""Peak private memory of a script in a process of its own, and its threads."""
 
 import json
 import subprocess
@@ -10,18 +10,20 @@ WATCHED = """
 import json, sys, threading
 from contextlib import contextmanager
 
-def private():
-    with open("/proc/self/status") as status:
-        return 1024 * next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+def status():
+    with open("/proc/self/status") as lines:
+        numbers = {name: line for name, line in (line.split(":", 1) for line in lines)}
+    return {"peak": 1024 * int(numbers["RssAnon"].split()[0]), "threads": int(numbers["Threads"])}
 
-found = {"peak": 0}
+found = {"peak": 0, "threads": 0}
 
 @contextmanager
 def watched():
     done = threading.Event()
     def watch():
         while not done.wait(0.005):
-            found["peak"] = max(found["peak"], private())
+            for name, value in status().items():
+                found[name] = max(found[name], value)
     watcher = threading.Thread(target=watch)
     watcher.start()
     yield
@@ -31,7 +33,7 @@ def watched():
 
 
 def found_by(script: str, *arguments: str | Path) -> dict[str, Any]:
-    """What a script puts into ``found``: with "peak", the bytes while in ``with watched():``."""
+    """What a script puts into ``found``: "peak" bytes and "threads" while ``watched()``."""
     code = f"{WATCHED}\n{script}\nprint(json.dumps(found))"
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True

@@ -50,7 +50,7 @@ WINGS = {
         {"fitting"},
         {"vae", "conditional"},
     ),
-    "_files": ({"", "container", "foreign"}, {"files"}),
+    "_files": ({"", "container", "foreign"}, {"tables"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),
     "plotting": (
         {"_docstrings", "_drawing", "_inputs"},
@@ -63,7 +63,7 @@ WINGS = {
 WITHOUT_TORCH = (
     "bases", "metrics", "plotting", "_regression", "onnx._regression", "_documentation", "_images",
     "_parameters", "_pipelines", "_schema", "_threads", "_validation", "_files.container",
-    "_files.foreign", "_autoencoder.row_noise", "_autoencoder.ridge",
+    "_files.foreign", "_files.tables", "_autoencoder.row_noise", "_autoencoder.ridge",
 )  # fmt: skip
 WITHOUT_SKLEARN = (
     "likelihoods", "networks", "priors", "_autoencoder.model", "_autoencoder.batches",
@@ -155,9 +155,13 @@ def outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
             yield from outside_functions(node)
 
 
-def python(code: str) -> None:
+def python(code: str, *arguments: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -217,6 +221,49 @@ def test_the_regressor_never_imports_torch():
         "skgen.BayesianBasisRegressor().fit(X, X[:, 0]).predict(X, return_std=True)\n"
         "assert not {'torch', 'skorch', 'matplotlib'} & set(sys.modules)\n"
     )
+
+
+WITHOUT_EXTRA = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "skorch", "tqdm"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+
+import matplotlib
+import numpy as np
+import onnxruntime
+import skgen
+
+matplotlib.use("agg")
+X, path = np.linspace(0, 1, 30)[:, None], sys.argv[1]
+y = np.sin(6 * X[:, 0])
+model = skgen.BayesianBasisRegressor(skgen.bases.GaussianBasis(9)).fit(X, y)
+skgen.plotting.PredictiveDisplay.from_estimator(model, X, y)
+assert skgen.metrics.mean_log_predictive_density(model, X, y) > 0
+skgen.save(model, path)
+mean, std = skgen.load(path).predict(X, return_std=True)
+model = skgen.onnx.to_onnx(model, X, return_std=True)
+session = onnxruntime.InferenceSession(model.SerializeToString())
+for found, expected in zip(session.run(None, {"X": X}), (mean, std), strict=True):
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-6)
+for use in (lambda: skgen.VAETransformer, lambda: skgen.VAERegressor, lambda: skgen.likelihoods,
+            lambda: skgen.load(sys.argv[2])):
+    try:
+        use()
+    except ImportError as error:
+        assert "the extra skgen[vae]" in str(error)
+    else:
+        raise AssertionError("no error")
+"""
+
+
+def test_the_regressor_needs_no_torch(tmp_path):
+    stored = ROOT / "tests" / "data" / "files" / "0.1.0" / "VAETransformer.safetensors"
+    python(WITHOUT_EXTRA, str(tmp_path / "model"), str(stored))
 
 
 def test_dir_and_star_show_exactly_the_public_names():

@@ -1,6 +1,7 @@
 """Networks and priors built by builders, and checked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -62,6 +63,23 @@ def build_prior(
             f"({error}). Compare it with skgen.priors.Mixture(10)."
         ) from error
     return module
+
+
+@contextmanager
+def memory_errors(name: str) -> Iterator[None]:
+    """Raise MemoryError where torch has none left, which has other errors for that."""
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError) as error:
+        cause: Any = error
+        while cause is not None:
+            if isinstance(cause, torch.OutOfMemoryError) or "can't allocate memory" in str(cause):
+                raise MemoryError(
+                    f"`{name}` needs more memory than there is: {cause}. Choose smaller networks "
+                    "or a smaller `batch_size`, or give X in single precision."
+                ) from error
+            cause = cause.__cause__
+        raise
 
 
 def last_module(network: nn.Module) -> nn.Module:

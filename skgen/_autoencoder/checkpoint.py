@@ -6,13 +6,15 @@ They have torch's format and are read with ``weights_only=True``: no code in the
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from glob import escape
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -20,6 +22,8 @@ from .._files.container import replace_file, temporary_prefix
 from .._validation import short_repr
 
 FORMAT = "skgen checkpoint 2"
+ATOMS = (bool, int, float, complex, str, bytes, np.generic, type(None))
+"""Types of values that are equal if they look alike."""
 
 Identity = dict[str, str]
 """Everything that the outcome of a fit depends on, as text: parameters, data, initial weights."""
@@ -79,8 +83,65 @@ class Checkpoint:
 
 
 def describe(parameters: Mapping[str, Any]) -> Identity:
-    """Describe parameters by text that is the same in every process."""
-    return {name: re.sub(r" at 0x\w+", "", short_repr(value)) for name, value in parameters.items()}
+    """Describe parameters by text that is the same in every process, for equal values only."""
+    return {name: _describe(name, value) for name, value in parameters.items()}
+
+
+def _describe(name: str, value: Any) -> str:
+    text = re.sub(r" at 0x\w+", "", short_repr(value))
+    if isinstance(value, ATOMS) and text == repr(value):
+        return text
+    digest = hashlib.blake2b(digest_size=8)
+    try:
+        for part in _content(value):
+            digest.update(part)
+    except Exception as error:  # classes raise many kinds if they cannot be copied
+        raise ValueError(
+            f"`{name}` must be something that can be compared with that of an earlier fit, or of "
+            f"another rank; got {text}, whose content is out of reach ({error}). Give it plain "
+            "attributes, or do without `checkpoint`."
+        ) from error
+    if "{" in text:  # the order of a set is another in each process
+        text = type(value).__qualname__
+    return f"{text} {digest.hexdigest()}"
+
+
+def _content(value: Any, above: tuple[int, ...] = ()) -> Iterator[bytes]:
+    """Yield bytes that are the same for equal values only; ``above`` are ids of what holds it."""
+    kind = type(value)
+    yield f"{kind.__module__}.{kind.__qualname__}(".encode()
+    if isinstance(value, ATOMS) or id(value) in above:
+        yield repr(value).encode() if isinstance(value, ATOMS) else b"itself"
+    elif isinstance(value, np.ndarray | torch.Tensor) and value.dtype != object:
+        array = np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+        yield f"{array.dtype} {array.shape}".encode() + array.tobytes()
+    else:
+        for part in _parts(value):
+            yield from _content(part, (*above, id(value)))
+    yield b")"
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """Return what an object consists of: its items, its code, or what a copy is made of."""
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, dict):
+        return [*value.items()]
+    if isinstance(value, set | frozenset):
+        return sorted(b"".join(_content(item)) for item in value)
+    if isinstance(value, type):
+        return value.__module__, value.__qualname__
+    if isinstance(value, FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        return value.__qualname__, value.__code__, value.__defaults__, value.__kwdefaults__, cells
+    if isinstance(value, CodeType):
+        return value.co_code, value.co_consts, value.co_names
+    state = value.__reduce_ex__(4)
+    return (
+        [state]
+        if isinstance(state, str)
+        else [*state[:3], *([*part] for part in state[3:5] if part)]
+    )
 
 
 def digest(module: nn.Module) -> str:

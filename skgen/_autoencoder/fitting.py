@@ -16,14 +16,22 @@ from torch import Tensor
 from .. import _schema as schema
 from .._parameters import Choice, Custom, Flag, Integer, Number, Parameters, Seed, check_parameters
 from .._schema import MOST, Sizes, Values
-from .._validation import FloatArray, check_numeric, generator, restore_on_error, short_repr
+from .._validation import (
+    FloatArray,
+    check_numeric,
+    copy_generator,
+    generator,
+    restore_on_error,
+    rewind,
+    short_repr,
+)
 from ..likelihoods import LIKELIHOOD, Likelihood, StandardizedLikelihood, resolve_likelihood
 from ..likelihoods._base import STANDARDIZED
 from ..networks import seed_torch
 from ..priors import PRIOR
 from . import training
 from .batches import Batch, TableView, column_means, fingerprint, map_blocks
-from .building import set_initial_outputs
+from .building import memory_errors, set_initial_outputs
 from .checkpoint import Checkpoint, check_path, describe, digest
 from .distributed import ProcessGroup, process_group
 from .model import VAE, Architecture, restore
@@ -114,7 +122,8 @@ class BaseAutoencoder(BaseEstimator):
 
     def _fit(self, *data: Any) -> Self:
         """Train for ``max_iter`` epochs."""
-        with restore_on_error(self), process_group() as ranks:
+        random_before = copy_generator(self.random_state)
+        with restore_on_error(self), memory_errors(type(self).__name__), process_group() as ranks:
             p = self._check_parameters()
             p.warm = p.warm_start and self.__sklearn_is_fitted__()
             checkpoint = Checkpoint.read(check_path(p.checkpoint) if ranks.is_first else None)
@@ -123,6 +132,8 @@ class BaseAutoencoder(BaseEstimator):
                 self._warn_if_collapsed()
                 checkpoint.remove()
         if result.interrupted:
+            if checkpoint.path is not None:  # the same call continues from there
+                rewind(self.random_state, random_before)
             raise KeyboardInterrupt(
                 f"Training was interrupted after {result.n_epochs} of {p.max_iter} epochs. The "
                 "estimator keeps what it has learned; with warm_start=True, fit continues."
@@ -131,7 +142,7 @@ class BaseAutoencoder(BaseEstimator):
 
     def _partial_fit(self, *data: Any) -> Self:
         """Train for one epoch at a constant learning rate."""
-        with restore_on_error(self), process_group() as ranks:
+        with restore_on_error(self), memory_errors(type(self).__name__), process_group() as ranks:
             p = self._check_parameters()
             p.max_iter, p.learning_rate, p.early_stopping = 1, "constant", False
             p.warm = self.__sklearn_is_fitted__()

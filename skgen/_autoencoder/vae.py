@@ -13,6 +13,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import Tags
+from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -40,6 +41,14 @@ from .importance import estimate_log_probs
 from .model import VAE, Architecture
 
 MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
+
+
+def in_frame(estimator: Any, table: FloatArray, names: Any, like: Any) -> Any:
+    """Return a table as `set_output` asks for it, with the index of ``like`` if that is a frame."""
+    kind = _get_output_config("transform", estimator)["dense"]
+    if kind == "default":
+        return table
+    return ADAPTERS_MANAGER.adapters[kind].create_container(table, like, columns=names)
 
 
 @store(state=FIT_STATE, options=FIT_OPTIONS)
@@ -164,6 +173,9 @@ class VAETransformer(
 
     Notes
     -----
+    With ``set_output(transform="pandas")`` or "polars", decoder means and draws are data frames,
+    too, with the names of the features.
+
     Networks are trained in single precision. Other methods compute in the precision of X. All
     methods raise a ValueError or TypeError if an argument is invalid.
 
@@ -387,6 +399,11 @@ class VAETransformer(
         check_size(table, "X")
         return Batch(likelihood.check_support(table))
 
+    def _to_table(self, X: FloatArray, like: Any = None) -> Any:
+        """Return data in their units, in the container that `set_output` asks for."""
+        names = getattr(self, "feature_names_in_", [f"x{n}" for n in range(self.n_features_in_)])
+        return in_frame(self, self._to_data_units(X), names, like)
+
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_features = batch.x.shape[1]
         builders = networks.resolve_builders(p, n_features)
@@ -414,7 +431,9 @@ class VAETransformer(
         """
         return_std = check_flag(return_std, "return_std")
         mean, log_variance = self._latent_moments(X)
-        return (mean, np.exp(0.5 * log_variance)) if return_std else mean
+        if not return_std:  # `set_output` makes a data frame of it, or of the first of two
+            return mean
+        return mean, in_frame(self, np.exp(0.5 * log_variance), self.get_feature_names_out(), X)
 
     def inverse_transform(self, Z: npt.ArrayLike) -> FloatArray:
         """Return decoder means: the means of p(x | z), in the units of the data.
@@ -426,13 +445,13 @@ class VAETransformer(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
+        X : ndarray or data frame of shape (n_samples, n_features)
             Decoder means.
         """
         codes = self._check_codes(Z)
         module = self._module_of(codes.dtype)
         z = as_tensor(codes).to(module.device)
-        return self._to_data_units(map_blocks(module.decode_mean, z))
+        return self._to_table(map_blocks(module.decode_mean, z), like=Z)
 
     def reconstruct(self, X: npt.ArrayLike) -> FloatArray:
         """Return the decoder means of the latent means of X.
@@ -444,10 +463,11 @@ class VAETransformer(
 
         Returns
         -------
-        X_reconstructed : ndarray of shape (n_samples, n_features)
+        X_reconstructed : ndarray or data frame of shape (n_samples, n_features)
             Decoder means, ``inverse_transform(transform(X))``.
         """
-        return self.inverse_transform(self._latent_moments(X)[0])
+        mean, _ = self._latent_moments(X)
+        return self.inverse_transform(in_frame(self, mean, self.get_feature_names_out(), X))
 
     def sample(
         self, n_samples: int = 1, *,
@@ -466,7 +486,7 @@ class VAETransformer(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
+        X : ndarray or data frame of shape (n_samples, n_features)
             New rows, in the units of the data.
         """
         check_is_fitted(self)
@@ -477,7 +497,7 @@ class VAETransformer(
         module = self._module_of(np.dtype(np.float64))
         draw = partial(module.draw, generator=noise) if noisy else module.decode_mean
         codes = module.prior().sample(n_samples, rng)
-        return self._to_data_units(map_blocks(draw, codes.to(module.device, module.dtype)))
+        return self._to_table(map_blocks(draw, codes.to(module.device, module.dtype)))
 
     def score_samples(self, X: npt.ArrayLike, n_importance_samples: int = 100) -> FloatArray:
         """Estimate log p(x) of each row by importance weighting, in nats.

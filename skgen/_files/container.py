@@ -182,10 +182,13 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], Arrays, int]:
 def _check_digest(file: BinaryIO, size: int) -> None:
     """Raise unless the last bytes of the file are the digest of all others, then go to the start.
 
-    A single read returns at most 2^31 - 4096 bytes on Linux.
+    A single read returns at most 2^31 - 4096 bytes on Linux. A file that does not begin as it
+    should, such as a large one of zeros, is not read to its end.
     """
+    begins_well = file.read(LENGTH_BYTES + 1)[LENGTH_BYTES:] == b"{"
+    file.seek(0)
     digest = hashlib.sha256()
-    for position in range(0, size - DIGEST_BYTES, PIECE_BYTES):
+    for position in range(0, size - DIGEST_BYTES if begins_well else 0, PIECE_BYTES):
         digest.update(file.read(min(PIECE_BYTES, size - DIGEST_BYTES - position)))
     if digest.digest() != file.read(DIGEST_BYTES) or file.read(1):
         raise ModelFileError(

@@ -4,11 +4,11 @@ An object becomes a tree of JSON and named arrays (`container`). Each class has 
 (`_schema`), against which the values of an object are checked before it is made of them.
 """
 
-import importlib
 import json
 import math
 import os
 import sys
+from collections import UserList
 from collections.abc import Callable
 from typing import Any
 
@@ -17,10 +17,18 @@ import numpy.typing as npt
 
 from .._schema import SCHEMAS, Schema, schema_of
 from .._validation import short_repr
-from .container import NAMES, Arrays, ModelFileError, parse_json, read, write
+from .._versions import import_module
+from .container import DTYPES, NAMES, Arrays, ModelFileError, parse_json, read, write
 
 FORMAT, FORMAT_VERSION = "skgen", 1
 LARGEST_INT, DEEPEST = 10**39, 40
+TYPES = {
+    kind.__name__: kind
+    for kind in (bool, int, float, str, object, np.number, np.integer, np.floating,
+                 np.float64, np.float32, np.int64, np.int32)
+}  # fmt: skip
+"""Types that scikit-learn takes for a ``dtype``, by their names in files."""
+SCALARS = (bool, int, float, str, np.generic)
 DAMAGE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError,
           RuntimeError)  # fmt: skip
 """Errors that numpy, scipy, torch and json may raise for values that passed all checks before."""
@@ -36,7 +44,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     ----------
     estimator : estimator
         A `BayesianBasisRegressor`, a `VAETransformer`, a basis, or a scikit-learn Pipeline of these
-        and of transformers such as StandardScaler.
+        and of transformers such as StandardScaler and ColumnTransformer.
     path : str or path-like
         Where to; the file is a safetensors file.
 
@@ -146,7 +154,7 @@ def _check_version(text: dict[str, str]) -> None:
 
 
 HOMES = (
-    "skgen._files.foreign",
+    "skgen._files.tables",
     "skgen.bases",
     "skgen._regression.estimator",
     "skgen.likelihoods",
@@ -163,13 +171,13 @@ def find_schema(name: str) -> Schema | None:
     for home in HOMES:
         if name in SCHEMAS:
             break
-        importlib.import_module(home)
+        import_module(home)
     return SCHEMAS.get(name)
 
 
 def _schema_of_value(value: Any) -> Schema | None:
     """Return the schema of the class of ``value``, which is imported already."""
-    importlib.import_module(HOMES[0])
+    import_module(HOMES[0])
     return schema_of(type(value))
 
 
@@ -183,24 +191,48 @@ def _encode(value: Any, name: str, arrays: Arrays) -> Any:
         return value
     if kind is float:
         return value if math.isfinite(value) else {"float": repr(value)}
+    if isinstance(value, UserList):  # of columns, in scikit-learn 1.6
+        return _encode(value.data, name, arrays)
     if kind in (list, tuple):
         named = {str(index): item for index, item in enumerate(value)}
         return {kind.__name__: [*_encode_members(named, name, arrays).values()]}
     if kind is dict and all(type(key) is str for key in value):
         return {"dict": _encode_members(value, name, arrays)}
-    if kind is np.ndarray and value.dtype == object and _are_strings(value):
-        return {"strings": list(value)}
+    if kind in (dict, slice, type) or isinstance(value, np.dtype):
+        return _encode_rare(value, name, arrays)
+    if kind is np.ndarray and value.dtype.kind in "OU" and value.ndim == 1:
+        return _encode_texts(value, name, arrays)
     if kind is np.ndarray or isinstance(value, np.generic):
         return _encode_array(value, name, arrays)
     return _encode_object(value, name, arrays)
 
 
+def _encode_rare(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
+    """Return the tree of a value that few estimators of scikit-learn have."""
+    if isinstance(value, slice):
+        return {"slice": [_encode(n, name, arrays) for n in (value.start, value.stop, value.step)]}
+    if isinstance(value, dict):
+        return {"pairs": _encode([*value.items()], name, arrays)}
+    if isinstance(value, np.dtype) and (value.kind == "O" or value in NAMES):
+        return {"dtype": value.str}
+    names = [name for name, kind in TYPES.items() if kind is value]
+    if names:
+        return {"type": names[0]}
+    raise _invalid(value, name)
+
+
+def _encode_texts(value: npt.NDArray[Any], name: str, arrays: Arrays) -> dict[str, Any]:
+    """Return the tree of a vector of str, or of str, numbers and None."""
+    if value.dtype.kind == "U":
+        points = np.ascontiguousarray(value).view(np.uint32)  # one a character
+        return {"unicode": _encode_array(points.reshape(len(value), -1), name, arrays)}
+    if all(type(item) is str for item in value):
+        return {"strings": list(value)}
+    return {"objects": _encode([*value], name, arrays)["list"]}
+
+
 def _encode_members(values: dict[str, Any], name: str, arrays: Arrays) -> dict[str, Any]:
     return {key: _encode(item, f"{name}.{key}", arrays) for key, item in values.items()}
-
-
-def _are_strings(array: npt.NDArray[Any]) -> bool:
-    return array.ndim == 1 and all(type(item) is str for item in array)
 
 
 def _encode_array(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
@@ -279,6 +311,44 @@ def _decode_strings(content: Any, *_: Any) -> npt.NDArray[Any]:
     return np.array(content, dtype=object)
 
 
+def _decode_objects(content: Any, arrays: Arrays, depth: int) -> npt.NDArray[Any]:
+    items = _decode_items(content, arrays, depth)
+    if not all(item is None or isinstance(item, SCALARS) for item in items):
+        raise ModelFileError("an item of a table must be a number or text")
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def _decode_unicode(content: Any, arrays: Arrays, depth: int) -> npt.NDArray[Any]:
+    points = _decode(content, arrays, depth)
+    if type(points) is not np.ndarray or points.dtype != np.uint32 or points.ndim != 2:
+        raise ModelFileError("text must be made of characters")
+    if not points.shape[1] or points.max(initial=0) > sys.maxunicode:
+        raise ModelFileError("a character must be one of Unicode")
+    return np.ascontiguousarray(points).view(f"<U{points.shape[1]}")[:, 0]
+
+
+def _decode_pairs(content: Any, arrays: Arrays, depth: int) -> dict[int, Any]:
+    pairs = _decode(content, arrays, depth)
+    if not isinstance(pairs, list) or any(type(key) is not int for key, _ in pairs):
+        raise ModelFileError("a key must be an integer")
+    return dict(pairs)
+
+
+def _decode_slice(content: Any, *_: Any) -> slice:
+    if any(part is not None and type(part) not in (int, str) for part in content):
+        raise ModelFileError("a slice must be from one column to another")
+    start, stop, step = content
+    return slice(start, stop, step)
+
+
+def _decode_dtype(content: Any, *_: Any) -> np.dtype[Any]:
+    if content not in ("|O", *DTYPES.values()):
+        raise ModelFileError("a dtype must be a known one")
+    return np.dtype(content)
+
+
 def _decode_float(content: Any, *_: Any) -> float:
     return {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[content]
 
@@ -289,6 +359,12 @@ DECODERS: dict[str, Callable[[Any, Arrays, int], Any]] = {
     "tuple": lambda content, arrays, depth: tuple(_decode_items(content, arrays, depth)),
     "dict": _decode_members,
     "strings": _decode_strings,
+    "objects": _decode_objects,
+    "unicode": _decode_unicode,
+    "pairs": _decode_pairs,
+    "slice": _decode_slice,
+    "dtype": _decode_dtype,
+    "type": lambda content, *_: TYPES[content],
     "array": lambda content, arrays, _: arrays.pop(content),
     "transposed": lambda content, arrays, _: arrays.pop(content).T,
     "scalar": lambda content, arrays, _: arrays.pop(content)[()],

@@ -1,7 +1,9 @@
 """Schemas of the classes of scikit-learn, scipy and numpy that files may hold."""
 
+import inspect
 import numbers
-from collections.abc import Mapping
+from collections import UserList
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,17 +46,20 @@ from .._schema import (
     text,
 )
 
+MOST_OUTPUTS = 20_000
+"""Outputs that a transformer may have although little in the file determines them."""
+
 # -- estimators of scikit-learn -------------------------------------------------------------------
 
 
-def _is_plain(value: Any, sizes: Sizes) -> bool:
+def is_plain(value: Any, sizes: Sizes) -> bool:
     """Return True for None, a number, a str, an array, a stored object, or nested ones of these."""
-    if isinstance(value, list | tuple):
-        return all(_is_plain(item, sizes) for item in value)
+    if isinstance(value, list | tuple | UserList):
+        return all(is_plain(item, sizes) for item in value)
     if isinstance(value, dict):
-        return all(type(name) is str for name in value) and _is_plain([*value.values()], sizes)
-    known = value is None or isinstance(value, bool | np.bool_ | numbers.Real | str | np.ndarray)
-    return known or schema_of(type(value)) is not None
+        return all(type(name) is str for name in value) and is_plain([*value.values()], sizes)
+    known = bool | np.bool_ | numbers.Real | str | np.ndarray | slice | type
+    return value is None or isinstance(value, known) or schema_of(type(value)) is not None
 
 
 def _get_state(estimator: Any) -> Values:
@@ -65,7 +70,9 @@ def _get_state(estimator: Any) -> Values:
 
 def _set_state(cls: Any, values: Values) -> Any:
     estimator = cls.__new__(cls)
-    estimator.__setstate__(values)  # warns of another version
+    parameters = inspect.signature(cls).parameters.values()  # of this version
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    estimator.__setstate__(defaults | values)  # warns of another version
     _validate(estimator)
     return estimator
 
@@ -78,9 +85,14 @@ def _validate(estimator: Any) -> None:
         estimator._validate_params()
 
 
-def _store(cls: Any, parameters: Mapping[str, Test] | None = None, **state: Test) -> None:
+def store_estimator(
+    cls: Any, parameters: Mapping[str, Test] | None = None, *,
+    options: Mapping[str, Test] | None = None,
+    is_consistent: Callable[[Values], bool] = lambda values: True,
+    **state: Test,
+) -> None:  # fmt: skip
     """Register an estimator, which checks its own parameters but for those given."""
-    plain = dict.fromkeys(cls._get_param_names(), Check(_is_plain))
+    plain = dict.fromkeys(cls._get_param_names(), Check(is_plain))
     tests: dict[str, Test] = {**plain, **(parameters or {})}
     if "n_jobs" in tests:
         tests["n_jobs"] = NONE  # the number of threads is the reader's to choose
@@ -89,10 +101,10 @@ def _store(cls: Any, parameters: Mapping[str, Test] | None = None, **state: Test
         cls,
         tests,
         FEATURES | state if cls is not Pipeline else {},
-        OPTIONS,
+        {**OPTIONS, **(options or {})},
         to_record=_get_state,
         from_record=_set_state,
-        is_consistent=CONSISTENT.get(cls, lambda values: True),
+        is_consistent=is_consistent,
     )
 
 
@@ -103,6 +115,7 @@ SOME = number(0.0, 2.0**53) | array("n_features", 0.0, kinds="fiu")
 COMPONENTS = array("n_components n_features")
 COMPONENT = array("n_components")
 OUTPUT_COUNT = integer(1, size="n_components")
+WIDTH = integer(0, MOST_OUTPUTS)
 
 
 def _is_polynomial(values: Values) -> bool:
@@ -128,53 +141,55 @@ def _is_spline(values: Values) -> bool:
     return (len(splines), n_outputs) == (values["n_features_in_"], values["n_features_out_"])
 
 
-CONSISTENT = {PolynomialFeatures: _is_polynomial, SplineTransformer: _is_spline}
-
-_store(FunctionTransformer, {"func": NONE, "inverse_func": NONE})
-_store(MaxAbsScaler, max_abs_=SPREAD, scale_=SPREAD, n_samples_seen_=SOME)
-_store(
+store_estimator(FunctionTransformer, {"func": NONE, "inverse_func": NONE})
+store_estimator(MaxAbsScaler, max_abs_=SPREAD, scale_=SPREAD, n_samples_seen_=SOME)
+store_estimator(
     MinMaxScaler, scale_=FEATURE, min_=FEATURE, data_min_=FEATURE, data_max_=FEATURE,
     data_range_=FEATURE, n_samples_seen_=SOME,
 )  # fmt: skip
-_store(
+store_estimator(
     Nystroem,
     components_=COMPONENTS,
     normalization_=array("n_components n_components"),
     component_indices_=array("n_components", 0, 2**53, kinds="i"),
     _n_features_out=OUTPUT_COUNT,
 )
-_store(
+store_estimator(
     PCA, components_=COMPONENTS, mean_=FEATURE, explained_variance_=COMPONENT,
     explained_variance_ratio_=COMPONENT, singular_values_=COMPONENT, noise_variance_=NOT_NEGATIVE,
     n_samples_=COUNT, n_components_=OUTPUT_COUNT, _fit_svd_solver=text(100),
 )  # fmt: skip
-_store(
+store_estimator(
     PolynomialFeatures,
     _min_degree=integer(0, 1000),
     _max_degree=integer(0, 1000),
-    _n_out_full=integer(0, 10**7),
-    n_output_features_=integer(0, 10**7),
+    _n_out_full=integer(0, 2 * MOST_OUTPUTS),
+    n_output_features_=WIDTH,
+    is_consistent=_is_polynomial,
 )
-_store(
+store_estimator(
     QuantileTransformer,
     n_quantiles_=integer(1, size="n_quantiles"),
     references_=array("n_quantiles", 0.0, 1.0),
     quantiles_=array("n_quantiles n_features"),
 )
-_store(
+store_estimator(
     RBFSampler,
     _gamma=number(),
     random_weights_=array("n_features n_components"),
     random_offset_=COMPONENT,
     _n_features_out=OUTPUT_COUNT,
 )
-_store(RobustScaler, center_=NONE | FEATURE, scale_=NONE | SPREAD)
-_store(SplineTransformer, bsplines_=each(made_of(BSpline)), n_features_out_=integer())
-_store(
+store_estimator(RobustScaler, center_=NONE | FEATURE, scale_=NONE | SPREAD)
+store_estimator(
+    SplineTransformer, bsplines_=each(made_of(BSpline)), n_features_out_=WIDTH,
+    is_consistent=_is_spline,
+)  # fmt: skip
+store_estimator(
     StandardScaler, n_samples_seen_=SOME, mean_=NONE | FEATURE, var_=NONE | SPREAD,
     scale_=NONE | SPREAD,
 )  # fmt: skip
-_store(Pipeline, {"memory": NONE})
+store_estimator(Pipeline, {"memory": NONE})
 SCHEMAS["FrozenEstimator"] = Schema(
     FrozenEstimator, {"estimator": Check(lambda value, _: hasattr(value, "get_params"))}
 )

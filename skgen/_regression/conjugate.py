@@ -24,7 +24,14 @@ from .predictive import draw_variances, variance_ratio
 QR_BLOCK = 16
 SMALLEST_REMAINDER = 1e-13
 """Share of a column that the first one must leave; a thousand times the rounding of a float."""
+MOST_FREE_COLUMNS, STORED_SHARE = 1000, 8
+"""Columns of a factor that a file need not hold, and the share of the rows of a larger one."""
 LOG_2PI = float(np.log(2 * np.pi))
+
+
+def _fewest_stored_rows(n_columns: int) -> int:
+    """Rows of a factor that a file has at least, so that a small one takes little memory."""
+    return 0 if n_columns <= MOST_FREE_COLUMNS else -(-n_columns // STORED_SHARE)
 
 
 class UndeterminedError(ValueError):
@@ -72,11 +79,13 @@ class Statistic:
     def _to_record(self) -> Values:
         """Values without the rows of the factor that are zero below those that are not."""
         (some,) = np.nonzero(self.factor.any(axis=1))
-        return vars(self) | {"factor": self.factor[: some.max(initial=-1) + 1]}
+        n_rows = max(some.max(initial=-1) + 1, _fewest_stored_rows(len(self.factor)))
+        return vars(self) | {"factor": self.factor[:n_rows]}
 
     @staticmethod
     def _is_consistent(values: Values) -> bool:
-        return len(values["factor"]) <= len(values["targets"])
+        n_rows, n_columns = len(values["factor"]), len(values["targets"])
+        return _fewest_stored_rows(n_columns) <= n_rows <= n_columns
 
     def updated(
         self, Phi: FloatArray, Y: FloatArray, weight: float, log_jacobian: FloatArray | float = 0.0

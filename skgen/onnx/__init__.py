@@ -6,6 +6,7 @@ for. The module needs the extra "onnx".
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -190,10 +191,13 @@ def register() -> None:
             "skgen.onnx needs skl2onnx and onnxscript. Install them, for example as the extra "
             "skgen[onnx]."
         ) from error
-    from . import _networks, _regression
+    from . import _regression
 
     _regression.register()
-    _networks.register()
+    with suppress(ModuleNotFoundError):  # of torch, without which there is no VAETransformer
+        from . import _networks
+
+        _networks.register()
 
 
 def _check_opset(target_opset: Any) -> int | None:
@@ -217,13 +221,10 @@ def _check_table(rows: Any, name: str, n_columns: int | None, meaning: str) -> A
 
 def _options(estimator: Any, return_std: bool) -> dict[int, dict[str, bool]]:
     """Options of skl2onnx for the last step, whose output is the pipeline's."""
-    from .._autoencoder.vae import VAETransformer
-    from .._regression.estimator import BayesianBasisRegressor
-
     last = final_estimator(estimator)
     if not return_std:  # of a classifier a table of probabilities, not a list of dicts
         return {id(last): {"zipmap": False}} if is_classifier(last) else {}
-    if not isinstance(last, BayesianBasisRegressor | VAETransformer):
+    if type(last).__name__ not in ("BayesianBasisRegressor", "VAETransformer"):
         raise TypeError(
             f"`return_std` must be False for {type(last).__name__}, whose standard deviations "
             "cannot be converted; got return_std=True. Leave it out."

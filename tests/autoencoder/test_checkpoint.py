@@ -4,7 +4,12 @@ import math
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +21,8 @@ from torch import nn
 
 import skgen._files.container
 from skgen import VAETransformer
-from skgen._autoencoder.checkpoint import FORMAT
+from skgen._autoencoder.checkpoint import FORMAT, describe
+from skgen.likelihoods import StandardizedLikelihood
 from skgen.priors import Flow, Mixture, VampPrior
 
 pytestmark = [
@@ -237,6 +243,117 @@ def test_other_parameters_raise(parameters, said, path):
         vae.fit(data())
     assert not vars(vae).keys() - vae.get_params().keys()
     assert path.read_bytes() == kept
+
+
+class Scale:
+    """A function with an attribute, which its name does not show."""
+
+    def __init__(self, scale: Any) -> None:
+        self.scale = scale
+
+    def __call__(self, n_inputs: int, n_outputs: int) -> nn.Module:
+        return nn.Linear(n_inputs, n_outputs)
+
+    def __repr__(self) -> str:
+        return "Scale()"
+
+
+@dataclass(frozen=True, repr=False)
+class Laplace(StandardizedLikelihood):
+    floor: Any = 1e-3
+
+    def distribution(self, outputs, global_parameters):
+        return torch.distributions.Laplace(outputs, 1.0, validate_args=False)
+
+    def draw(self, outputs, global_parameters, generator):
+        raise NotImplementedError
+
+
+def builder(rate: float, n_layers: int = 1) -> Any:
+    return lambda n_inputs, n_outputs: nn.Sequential(
+        nn.Dropout(rate), *(nn.Linear(n_inputs, n_inputs) for _ in range(n_layers - 1)),
+        nn.Linear(n_inputs, n_outputs),
+    )  # fmt: skip
+
+
+LONG = (3,) * 200
+CHANGES: dict[str, tuple[str, Callable[[], Any], Callable[[], Any]]] = {
+    "generator": ("random_state", lambda: np.random.default_rng(5),
+        lambda: np.random.default_rng(6)),
+    "random state": ("random_state", lambda: np.random.RandomState(5),
+        lambda: np.random.RandomState(6)),
+    "attribute": ("encoder", lambda: Scale(1.0), lambda: Scale(2.0)),
+    "array": ("encoder", lambda: Scale(np.zeros(2000)), lambda: Scale(np.eye(2000)[0])),
+    "tensor": ("encoder", lambda: Scale(torch.zeros(3)), lambda: Scale(torch.ones(3))),
+    "nested": ("encoder", lambda: Scale([Scale({1.0})]), lambda: Scale([Scale({2.0})])),
+    "likelihood": ("likelihood", lambda: Laplace(), lambda: Laplace(1e-2)),
+    "closure": ("encoder", lambda: builder(0.1), lambda: builder(0.2)),
+    "partial": ("encoder", lambda: partial(nn.Linear, bias=True),
+        lambda: partial(nn.Linear, bias=False)),
+    "middle": ("hidden_layer_sizes", lambda: LONG, lambda: (*LONG[:99], 4, *LONG[100:])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_parameters_are_compared_by_content(name):
+    parameter, one, other = CHANGES[name]
+    (before, same, now) = (describe({parameter: make()}) for make in (one, one, other))
+    assert before == same
+    assert before != now
+
+
+@pytest.mark.parametrize("name", ["generator", "random state", "attribute", "likelihood"])
+def test_other_contents_raise(name, path):
+    parameter, one, other = CHANGES[name]
+    interrupt_fit(model(path, **{parameter: one()}), data(), epoch=4)
+    with pytest.raises(ValueError, match=f"this same fit; got .* with {parameter}="):
+        model(path, **{parameter: other()}).fit(data())
+    expected = model(**{parameter: one()}).fit(data())
+    assert_same(model(path, **{parameter: one()}).fit(data()), expected)
+
+
+DESCRIBE = """
+from functools import partial
+import numpy as np
+from skgen._autoencoder.checkpoint import describe
+from skgen.likelihoods import Gaussian
+made = {"a": np.random.default_rng(3), "b": partial(max, key=abs), "c": Gaussian("feature"),
+        "d": {"x", "y", "z"}, "e": np.random.RandomState(1), "f": lambda x, y=2: {x: y}}
+print(describe(made))
+"""
+
+
+def test_contents_are_the_same_in_every_process():
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", DESCRIBE], capture_output=True, check=True,
+            cwd=Path(__file__).parents[2], env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in "123"
+    }  # fmt: skip
+    assert len(outputs) == 1
+
+
+def test_a_content_that_holds_itself_has_an_end():
+    one, other = Scale(1), Scale(2)
+    one.scale, other.scale = [one], [other, 1]
+    assert describe({"encoder": one}) != describe({"encoder": other})
+
+
+def test_what_cannot_be_compared_is_refused(path):
+    with open(os.devnull) as file, pytest.raises(ValueError, match=r"`encoder` must be .* compare"):
+        model(path, encoder=Scale(file)).fit(data())
+    assert os.listdir(path.parent) == []
+
+
+def test_a_generator_continues_after_ctrl_c(path):
+    random = np.random.default_rng(5)
+    vae = model(path, random_state=random, callbacks=[Breaks(5, 2, KeyboardInterrupt)])
+    with pytest.raises(KeyboardInterrupt):
+        vae.fit(data())
+    expected = model(random_state="generator").fit(data())
+    assert_same(vae.set_params(callbacks=None).fit(data()), expected)
+    assert random.random() == expected.random_state.random()
 
 
 def test_other_data_raise(path):

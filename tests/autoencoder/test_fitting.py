@@ -107,3 +107,11 @@ def test_a_checkpoint_is_of_data_and_context(X, Y, tmp_path):
     resumed = Conditional(5, checkpoint=path).fit(X, Y)
     assert resumed.loss_curve_ == Conditional(5).fit(X, Y).loss_curve_
     assert not path.exists()
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_too_little_memory_is_a_memory_error(method):
+    vae = VAETransformer(hidden_layer_sizes=(900_000, 900_000))  # 3 TB of weights
+    with pytest.raises(MemoryError, match="`VAETransformer` needs more memory than there is"):
+        getattr(vae, method)(np.zeros((5, 2)))
+    assert not vars(vae).keys() - vae.get_params().keys()

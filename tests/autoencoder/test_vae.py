@@ -1448,3 +1448,32 @@ def test_a_thousand_fits_leak_less_than_a_kibibyte_each():
         growth.append(resident() - before)
     assert min(growth) < 1000 * 1024
     assert len(gc.get_objects()) - n_objects < 1000
+
+
+# -- data frames ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_names_of_columns_survive(kind, rng):
+    library = pytest.importorskip(kind)
+    table = rng.normal(size=(12, 2))
+    X = library.DataFrame({"length": table[:, 0], "width": table[:, 1]})
+    if kind == "pandas":
+        X.index = range(20, 8, -1)
+    vae = VAETransformer(1, hidden_layer_sizes=(3,), max_iter=2, random_state=0).fit(X)
+    arrays = vae.transform(X, return_std=True), vae.reconstruct(X), vae.sample(3, random_state=0)
+    assert all(isinstance(array, np.ndarray) for array in (*arrays[0], *arrays[1:]))
+    vae.set_output(transform=kind)
+    Z, Z_std = vae.transform(X, return_std=True)
+    frames = (Z, Z_std), vae.reconstruct(X), vae.sample(3, random_state=0)
+    assert list(Z.columns) == list(Z_std.columns) == ["vaetransformer0"]
+    for frame in (*frames[1:], vae.inverse_transform(Z)):
+        assert isinstance(frame, library.DataFrame)
+        assert list(frame.columns) == ["length", "width"]
+    for frame, array in zip((*frames[0], *frames[1:]), (*arrays[0], *arrays[1:]), strict=True):
+        np.testing.assert_array_equal(frame.to_numpy(), array)
+    np.testing.assert_array_equal(vae.inverse_transform(Z).to_numpy(), arrays[1])
+    if kind == "pandas":
+        for frame in (Z, Z_std, frames[1], vae.inverse_transform(Z)):
+            assert frame.index.equals(X.index)
+        assert list(vae.fit(table).sample().columns) == ["x0", "x1"]

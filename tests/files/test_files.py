@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,9 +22,12 @@ import safetensors.numpy
 import sklearn
 import skops.io
 import torch
+from peaks import found_by
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.kernel_approximation import Nystroem, RBFSampler
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -31,6 +35,8 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
     MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
     PolynomialFeatures,
     QuantileTransformer,
     RobustScaler,
@@ -352,6 +358,105 @@ def test_a_pipeline_with_an_autoencoder_comes_back(data, path):
     assert_same(through_file(pipeline, path).predict(X), pipeline.predict(X))
 
 
+# -- tables of numbers, text and missing cells ----------------------------------------------------
+
+NUMBERS, TEXTS = ["length", "age"], ["town", "kind"]
+GROUPED = {"min_frequency": 6, "handle_unknown": "infrequent_if_exist"}
+TABLES = {
+    "one-hot": (OneHotEncoder(), TEXTS),
+    "one-hot in single precision": (OneHotEncoder(dtype=np.float32, drop="if_binary"), TEXTS),
+    "one-hot of numbers": (OneHotEncoder(handle_unknown="ignore"), NUMBERS),
+    "one-hot of groups": (OneHotEncoder(drop="first", sparse_output=False, **GROUPED), TEXTS),
+    "one-hot of the frequent": (OneHotEncoder(max_categories=3), ["town", "age"]),
+    "one-hot of given categories": (OneHotEncoder(categories=[["a", "b", "c"]]), ["kind"]),
+    "ordinal": (OrdinalEncoder(), TEXTS),
+    "ordinal of integers": (OrdinalEncoder(dtype=int, encoded_missing_value=-1), TEXTS),
+    "ordinal of groups": (OrdinalEncoder(max_categories=2), TEXTS),
+    "means": (SimpleImputer(), NUMBERS),
+    "modes": (SimpleImputer(strategy="most_frequent", add_indicator=True), ["age", "kind"]),
+    "constants": (SimpleImputer(strategy="constant", fill_value="none"), TEXTS),
+    "columns by name": (
+        make_column_transformer(
+            (make_pipeline(SimpleImputer(add_indicator=True), StandardScaler()), NUMBERS),
+            (OneHotEncoder(sparse_output=False), TEXTS),
+        ),
+        NUMBERS + TEXTS,
+    ),
+    "columns by type": (
+        make_column_transformer(
+            (OneHotEncoder(), make_column_selector(dtype_exclude=np.number)),
+            remainder="passthrough",
+        ),
+        NUMBERS + TEXTS,
+    ),
+    "columns by number": (
+        ColumnTransformer(
+            [("a", SimpleImputer(), [0]), ("b", "passthrough", slice(1, 2)), ("c", "drop", [2])],
+            remainder=OrdinalEncoder(),
+            transformer_weights={"a": 2.0},
+        ),
+        NUMBERS + TEXTS,
+    ),
+    "columns by mask": (
+        make_column_transformer(
+            ("passthrough", [True, False]), (StandardScaler(), slice("age", None))
+        ),
+        NUMBERS,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def frame(rng):
+    pandas = pytest.importorskip("pandas")
+    columns = {"length": rng.normal(size=40), "age": rng.integers(0, 9, size=40)}
+    columns |= {"town": rng.choice([*"xyz", None], size=40), "kind": rng.choice([*"ab"], size=40)}
+    frame = pandas.DataFrame(columns)
+    frame.loc[::7, "length"] = np.nan
+    return frame
+
+
+@pytest.mark.filterwarnings("ignore:\nThe format of the columns:FutureWarning")  # until 1.7
+@pytest.mark.parametrize("name", TABLES)
+def test_what_prepares_a_table_comes_back(name, frame, path):
+    transformer, columns = TABLES[name]
+    X = frame[columns]
+    transformer = clone(transformer)
+    assert_same(through_file(transformer, path).get_params(deep=False).keys(),
+                transformer.get_params(deep=False).keys())  # fmt: skip
+    arrived = through_file(transformer.fit(X), path)
+    assert vars(arrived).keys() == vars(transformer).keys()
+    found, expected = arrived.transform(X), transformer.transform(X)
+    assert type(found) is type(expected)
+    if hasattr(expected, "toarray"):
+        found, expected = found.toarray(), expected.toarray()
+    assert_same(found, expected)
+    assert_same(arrived.get_feature_names_out(), transformer.get_feature_names_out())
+
+
+def test_an_encoder_of_an_array_of_text_comes_back(path):
+    X = np.array([["a"], ["b"], ["größer"]])
+    encoder = OneHotEncoder().fit(X)
+    arrived = through_file(encoder, path)
+    assert_same(arrived.categories_, encoder.categories_)
+    assert_same(arrived.transform(X).toarray(), np.eye(3))
+
+
+def test_a_pipeline_for_a_table_comes_back(frame, rng, path):
+    X, y = frame, rng.normal(size=len(frame))
+    encoder = make_column_transformer(
+        (SimpleImputer(), NUMBERS), (OneHotEncoder(sparse_output=False), TEXTS)
+    )
+    model = make_pipeline(encoder, BayesianBasisRegressor("identity")).fit(X, y)
+    arrived = through_file(model, path)
+    assert_same(arrived.predict(X, return_std=True), model.predict(X, return_std=True))
+    with pytest.raises(ValueError, match="unknown categories"):
+        arrived.predict(X.assign(town="elsewhere"))
+
+
+# -- what no file can hold ------------------------------------------------------------------------
+
+
 class OwnBasis(StandardScaler):
     pass
 
@@ -482,6 +587,38 @@ def test_a_sparse_file_takes_no_memory(path):
     outcome, _, peak = measured(path)
     assert type(outcome) is ModelFileError
     assert peak < 10**7
+
+
+def test_a_file_that_begins_as_none_is_not_read_to_its_end(path):
+    with open(path, "wb") as file:
+        file.truncate(10**12)  # sparse; its checksum would take a quarter of an hour
+    with pytest.raises(ModelFileError, match="the checksum is wrong"):
+        skgen.load(path)
+
+
+def available_memory():
+    with open("/proc/meminfo") as lines:
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvail"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/proc/meminfo").exists(), reason="cannot tell how much memory is left"
+)
+def test_a_file_of_more_than_2_gigabytes_comes_back(path):
+    """One array is larger than what a single read returns; its zeros take no memory before."""
+    if shutil.disk_usage(path.parent).free < 5e9 or available_memory() < 5e9:
+        pytest.skip("less than 5 GB are left of memory or of the disk")
+    features = RBFSampler(n_components=100, random_state=0).fit(np.zeros((1, 2_900_000)))
+    features.random_weights_ = np.zeros((2_900_000, 100))
+    features.random_weights_[[0, -1], [0, -1]] = 1.5, 2.5
+    skgen.save(features, path)
+    assert path.stat().st_size > 2.3e9
+    try:
+        arrived = skgen.load(path)
+    finally:
+        path.unlink()
+    assert_same(arrived.random_weights_, features.random_weights_)
 
 
 def test_arrays_are_read_in_pieces(data, path, monkeypatch):
@@ -804,6 +941,188 @@ def test_the_forger_can_write_good_files(path):
     assert isinstance(skgen.load(path).basis, GaussianBasis)
 
 
+# -- small files that would do harm when they are used --------------------------------------------
+
+
+def find(tree, name):
+    """Values of the first object of a class in a tree."""
+    if isinstance(tree, dict) and tree.get("class") == name:
+        return tree["values"]
+    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return next((found for part in parts if (found := find(part, name)) is not None), None)
+
+
+def forge(estimator, path, edit):
+    """Save an estimator, with its tree and arrays as ``edit`` changes them."""
+    skgen.save(estimator, path)
+    text, arrays, _ = read(path)
+    tree = json.loads(text["estimator"])
+    edit(tree, arrays)
+    arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
+    write(path, text | {"estimator": json.dumps(tree)}, arrays)
+
+
+def changed(kind, **values):
+    return lambda tree, _: find(tree, kind).update(values)
+
+
+def without_state(kind):
+    def edit(tree, _):
+        for name in ("n_features_in_", "n_output_features_", "_min_degree", "_max_degree",
+                     "_n_out_full"):  # fmt: skip
+            find(find(tree, "Stream"), kind).pop(name)
+
+    return edit
+
+
+def of_degree(degree):
+    n_outputs = (degree + 1) * (degree + 2) // 2
+    return changed("PolynomialFeatures", degree=degree, _max_degree=degree, _n_out_full=n_outputs,
+                   n_output_features_=n_outputs)  # fmt: skip
+
+
+def with_columns(n_columns):
+    """A statistic of 3 rows for many basis functions, whose posterior is not in the file."""
+
+    def edit(tree, arrays):
+        stream = find(tree, "Stream")
+        stream["posteriors"] = stream["design"]["values"]["calibration"] = None
+        for name in [*arrays]:
+            if "posteriors" in name or "calibration" in name:
+                arrays.pop(name)
+        noise = np.random.default_rng(0).normal(size=(n_columns, 3))
+        factor = find(stream, "Statistic")["factor"] = {"array": "_stream.statistic.factor"}
+        find(stream, "GaussianBasis")["centers_"] = {"array": "_stream.design.basis.centers_"}
+        stream["design"]["values"]["n_basis"] = n_columns - 1
+        arrays |= {
+            factor["array"]: np.triu(noise.T),
+            "_stream.statistic.targets": noise[:, :1],
+            "_stream.prior.mean": np.zeros(n_columns),
+            "_stream.design.basis.centers_": noise[1:, :2],
+        }
+
+    return edit
+
+
+def infinite_targets(_, arrays):
+    arrays["_stream.statistic.targets"] = np.full((6, 1), np.inf)
+
+
+def out_of_bounds(tree, arrays):
+    mappings = find(tree, "OneHotEncoder")["_default_to_infrequent_mappings"]["list"]
+    arrays[mappings[0]["array"]] = np.full(6, 10**7)
+
+
+def repeated(n_times):
+    """A ColumnTransformer with one part many times over."""
+
+    def edit(tree, _):
+        parts = find(tree, "ColumnTransformer")["transformers_"]
+        parts["list"] = [{"tuple": [f"part {n}", *parts["list"][0]["tuple"][1:]]}
+            for n in range(n_times)]  # fmt: skip
+
+    return edit
+
+
+def doubled(n_times):
+    """A pipeline of steps that each double the number of columns."""
+
+    def edit(tree, _):
+        steps = find(tree, "Pipeline")["steps"]["list"]
+        for n in range(1, n_times):
+            name, step = json.loads(json.dumps(steps[0]))["tuple"]
+            step["values"]["n_features_in_"] = 2 ** (n + 1)
+            steps.append({"tuple": [f"{name} {n}", step]})
+
+    return edit
+
+
+def without_first_step(tree, arrays):
+    find(tree, "Pipeline")["steps"]["list"][0]["tuple"][1] = None
+    for name in [*arrays]:
+        if name.startswith("steps.0"):
+            arrays.pop(name)
+
+
+GAUSSIANS = BayesianBasisRegressor(GaussianBasis(4, linear=False))
+POLYNOMIALS = make_pipeline(PolynomialFeatures(3))
+TWICE = [("a", "passthrough", slice(0, None)), ("b", "passthrough", slice(0, None))]
+REFUSED = {
+    "2000 threads": (Nystroem(n_components=9, random_state=0), changed("Nystroem", n_jobs=2000)),
+    "outputs of no polynomial": (
+        POLYNOMIALS, changed("PolynomialFeatures", n_output_features_=10**4, _n_out_full=10**4)),
+    "outputs without end": (POLYNOMIALS, of_degree(1000)),
+    "outputs of no spline": (
+        SplineTransformer(), changed("SplineTransformer", n_features_out_=10**4)),
+    "a basis that is not fitted": (
+        BayesianBasisRegressor(PolynomialFeatures()), without_state("PolynomialFeatures")),
+    "infinite targets": (BayesianBasisRegressor("polynomial"), infinite_targets),
+    "a factor of zeros": (GAUSSIANS, with_columns(30_000)),
+    "features without end": (
+        BayesianBasisRegressor(PolynomialFeatures(0)), changed(
+            "BayesianBasisRegressor", n_features_in_=10**9)),
+    "categories without end": (
+        OneHotEncoder(), changed("OneHotEncoder", _n_features_outs={"list": [10**9, 40]})),
+    "categories out of bounds": (OneHotEncoder(min_frequency=3), out_of_bounds),
+    "columns 300 times": (
+        ColumnTransformer([("a", PolynomialFeatures(60), slice(0, 2))]), repeated(300)),
+    "columns doubled 24 times": (make_pipeline(ColumnTransformer(TWICE)), doubled(24)),
+}  # fmt: skip
+ANSWERED = {
+    "a step that is None": (
+        make_pipeline(StandardScaler(), BayesianBasisRegressor("identity")), without_first_step),
+    "outputs up to the limit": (POLYNOMIALS, of_degree(190)),
+    "columns up to the limit": (
+        ColumnTransformer([("a", PolynomialFeatures(60), slice(0, 2))]), repeated(10)),
+    "a factor up to the limit": (GAUSSIANS, with_columns(1000)),
+    "one weight each": (clone(GAUSSIANS).set_params(prior_precision="ard"), with_columns(1000)),
+    "a thousand doubles": (make_pipeline(ColumnTransformer(TWICE)), doubled(12)),
+}  # fmt: skip
+
+
+def forge_by_name(name, data, path):
+    estimator, edit = (REFUSED | ANSWERED)[name]
+    X, y = data
+    if "categories" in name:
+        X = np.repeat(np.arange(6.0), [1, 1, 5, 11, 11, 11])[:, None].repeat(2, axis=1)
+    forge(clone(estimator).fit(X, y), path, edit)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.usefixtures("_imported", "_traced")
+def test_small_files_that_would_do_harm_are_refused(name, data, path):
+    forge_by_name(name, data, path)
+    outcome, _, peak = measured(path)
+    assert type(outcome) is ModelFileError
+    assert peak < 10 * path.stat().st_size + ALLOWANCE
+
+
+USE = """
+import time, warnings
+import numpy as np, skgen, skgen._regression.estimator, skgen._files.tables
+
+warnings.simplefilter("ignore")
+start = time.process_time()
+with watched():
+    model = skgen.load(sys.argv[1])
+    X = np.random.default_rng(0).normal(size=(1000, 2))
+    getattr(model, "predict" if hasattr(model, "predict") else "transform")(X)
+found["seconds"] = time.process_time() - start
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ANSWERED)
+def test_small_files_take_little_memory_few_threads_and_seconds(name, data, path):
+    forge_by_name(name, data, path)
+    assert path.stat().st_size < 2e6
+    found = found_by(USE, path)
+    print(f"{name}: {found}")
+    assert found["peak"] < 5e8
+    assert found["threads"] <= 64
+    assert found["seconds"] < 20
+
+
 # -- damage ---------------------------------------------------------------------------------------
 
 
@@ -963,6 +1282,10 @@ FORGED = {
     "gaussian": lambda X, y: BayesianBasisRegressor(GaussianBasis(4)).fit(X, y),
     "fourier": lambda X, y: FourierBasis(4, ranks=True).fit(X),
     "sigmoid": lambda X, y: SigmoidBasis(4).fit(X),
+    "table": lambda X, y: make_column_transformer(
+        (OneHotEncoder(min_frequency=3, handle_unknown="infrequent_if_exist"), [0]),
+        (make_pipeline(SimpleImputer(), OrdinalEncoder()), slice(1, 2)),
+    ).fit(X.round()),
     "splines": lambda X, y: BayesianBasisRegressor(BASES["splines"], prior_precision="ard").fit(
         X, y
     ),
