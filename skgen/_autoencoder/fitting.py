@@ -18,7 +18,7 @@ from .._parameters import Choice, Custom, Flag, Integer, Number, Parameters, See
 from .._schema import MOST, Sizes, Values
 from .._validation import FloatArray, check_numeric, generator, restore_on_error, short_repr
 from ..likelihoods import LIKELIHOOD, Likelihood, StandardizedLikelihood, resolve_likelihood
-from ..likelihoods._base import STANDARDIZED
+from ..likelihoods._base import STANDARDIZED, Columns
 from ..networks import seed_torch
 from ..priors import PRIOR
 from . import training
@@ -155,7 +155,7 @@ class BaseAutoencoder(BaseEstimator):
         self, data: tuple[Any, ...], p: Any, ranks: ProcessGroup, checkpoint: Checkpoint
     ) -> TrainingResult:
         """Train new networks, or a copy of the present ones if ``p.warm``; store the result."""
-        likelihood = resolve_likelihood(p.likelihood)
+        likelihood = self._known_likelihood(p)
         batch = self._validate_batch(data, likelihood, reset=not p.warm)
         seeds = self._seeds(p, ranks, checkpoint)
         vae = self._build(p, batch, likelihood, seeds)
@@ -174,6 +174,11 @@ class BaseAutoencoder(BaseEstimator):
         self._seed = next(seeds)
         return result
 
+    def _known_likelihood(self, p: Any) -> Likelihood:
+        """Return the likelihood: to continue, the fitted one, which knows the data's support."""
+        likelihood = resolve_likelihood(p.likelihood)
+        return self.likelihood_ if p.warm and likelihood == self.likelihood_ else likelihood
+
     def _seeds(self, p: Any, ranks: ProcessGroup, checkpoint: Checkpoint) -> Iterator[int]:
         """Seeds of weights, split, training and the next fit; those of the checkpoint if any."""
         rng = np.random.default_rng(self._seed if p.warm else generator(p.random_state))
@@ -184,7 +189,7 @@ class BaseAutoencoder(BaseEstimator):
 
     def _build(self, p: Any, batch: Batch, likelihood: Likelihood, seeds: Iterator[int]) -> VAE:
         """Build new networks, or copy the present ones if ``p.warm``."""
-        fitted = likelihood if p.warm else likelihood.fit(batch.x)
+        fitted = likelihood if p.warm else likelihood.for_columns(self._columns).fit(batch.x)
         architecture = self._architecture(p, fitted, batch)
         if not p.warm:
             return self._new_module(architecture, batch.x, next(seeds))
@@ -201,7 +206,8 @@ class BaseAutoencoder(BaseEstimator):
         prior: Any = vae.prior
         if n_rows := getattr(prior, "n_initial_rows", 0):
             rows = X[np.random.default_rng(seed).integers(len(X), size=n_rows)]
-            prior.initialize(torch.from_numpy(vae.likelihood.transform(rows)))
+            x = torch.from_numpy(vae.likelihood.transform(rows))
+            prior.initialize(vae.likelihood.encoder_inputs(x))
         return vae
 
     def _views(self, batch: Batch, vae: VAE) -> Batch:
@@ -278,6 +284,11 @@ class BaseAutoencoder(BaseEstimator):
         if dtype == np.float32:
             return self.module_
         return self.module_.twin().double()
+
+    @property
+    def _columns(self) -> Columns:
+        """Columns that a likelihood may choose among by name or kind, if any."""
+        return ()
 
     def _to_data_units(self, X: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):

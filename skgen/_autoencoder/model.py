@@ -81,15 +81,14 @@ class VAE(nn.Module):
         super().__init__()
         encoder, decoder, likelihood, prior = architecture[:4]
         n_features, n_components, n_context, sees_mask = architecture[4:]
-        self.architecture = architecture
-        n_inputs = n_features * (1 + sees_mask) + n_context
-        n_outputs = likelihood.n_outputs(n_features)
+        self.architecture, self.likelihood = architecture, likelihood
+        n_seen, n_outputs = likelihood.n_inputs(n_features), likelihood.n_outputs(n_features)
+        n_inputs = n_seen + n_features * sees_mask + n_context
         self.encoder = build(encoder, "encoder", n_inputs, 2 * n_components)
         self.decoder = build_decoder(decoder, n_components + n_context, n_outputs)
-        self.prior = build_prior(prior, n_components, n_context, n_features, self.moments)
+        self.prior = build_prior(prior, n_components, n_context, n_seen, self.moments_of_inputs)
         n_global_parameters = likelihood.n_global_parameters(n_features)
         self.global_parameters = nn.Parameter(torch.zeros(n_global_parameters))
-        self.likelihood = likelihood
         self.n_components = n_components
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -162,12 +161,20 @@ class VAE(nn.Module):
         self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return latent means and log variances, each of shape (n_samples, n_components)."""
-        inputs = [hide(x, mask)]
+        inputs = self.likelihood.encoder_inputs(hide(x, mask), mask)
+        return self.moments_of_inputs(inputs, context, mask)
+
+    def moments_of_inputs(
+        self, inputs: Tensor, context: Tensor | None = None, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return `moments` of what the likelihood makes of x for the encoder."""
+        parts = [inputs]
         if self.architecture.sees_mask:
-            inputs.append(torch.zeros_like(x) if mask is None else mask.to(x.dtype))
+            shape = (*inputs.shape[:-1], self.architecture.n_features)
+            parts.append(inputs.new_zeros(shape) if mask is None else mask.to(inputs.dtype))
         if context is not None:
-            inputs.append(context)
-        rows = inputs[0] if len(inputs) == 1 else torch.cat(inputs, -1)
+            parts.append(context)
+        rows = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
         mean, log_variance = self.encoder(rows).chunk(2, -1)
         return mean, log_variance.clamp(SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
 

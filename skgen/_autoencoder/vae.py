@@ -13,13 +13,13 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from .. import networks
 from .._documentation import DocumentationLink
 from .._parameters import Integer, Parameters
-from .._schema import MOST, store
+from .._schema import MOST, NONE, made_of, store
 from .._validation import (
     FloatArray,
     RandomState,
@@ -30,6 +30,7 @@ from .._validation import (
     restore_on_error,
 )
 from ..likelihoods import Likelihood, resolve_likelihood
+from ..likelihoods._base import Columns
 from ..likelihoods._bernoulli import binarize
 from ..networks import seed_torch
 from ..priors import Mixture, resolve_prior
@@ -38,11 +39,13 @@ from .batches import Batch, TableView, as_tensor, map_blocks
 from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, BaseAutoencoder
 from .importance import estimate_log_probs
 from .model import VAE, Architecture
+from .table import Table, library_of
 
+FLOATS = [np.float64, np.float32]
 MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
 
 
-@store(state=FIT_STATE, options=FIT_OPTIONS)
+@store(state=FIT_STATE, options={**FIT_OPTIONS, "_table": NONE | made_of(Table)})
 class VAETransformer(
     DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseAutoencoder
 ):
@@ -58,13 +61,17 @@ class VAETransformer(
     ----------
     n_components : int, default=2
         Number of latent dimensions.
-    likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
-            default="gaussian"
+    likelihood : {"gaussian", "bernoulli", "continuous_bernoulli", "categorical", "numeric", \
+            "from_dtype"} or Likelihood, default="gaussian"
         Distribution of x given the decoder's outputs. "gaussian" suits real values: they are
         standardised inside, and one standard deviation is learned for all features;
         `skgen.likelihoods.Gaussian` can learn one per feature, or per feature and row. "bernoulli"
         suits binary data; grey levels in [0, 1] count as probabilities, and are binarised anew in
-        each epoch. "continuous_bernoulli" suits grey levels in [0, 1].
+        each epoch. "continuous_bernoulli" suits grey levels in [0, 1]. "from_dtype" suits tables
+        with columns of several kinds: text, booleans and columns of dtype category get a
+        `skgen.likelihoods.Categorical`, others a `skgen.likelihoods.Numeric`; of a data frame of
+        pandas or polars, draws and decoder means then are data frames with the same columns.
+        `skgen.likelihoods.Mixed` chooses by column.
     prior : {"standard_normal", "mixture", "vamp", "flow"} or callable, default="standard_normal"
         Distribution p(z) of the latent codes: N(0, I), or one that is learned with the networks,
         such as ``skgen.priors.Mixture(200)``, which gives better densities and draws. Any
@@ -188,6 +195,7 @@ class VAETransformer(
     """
 
     __module__ = "skgen"
+    _table: Table | None = None  # of the data frame that `fit` saw, if any
 
     _parameters: ClassVar[Parameters] = {
         "n_components": Integer(1, 20_000, remedy="Give the number of latent dimensions."),
@@ -381,11 +389,41 @@ class VAETransformer(
 
     def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
         (X,) = data
+        is_frame = likelihood.categorical and bool(library_of(X))
+        if reset:
+            self._table = Table.of(X) if is_frame else None
+        known = self._table if is_frame else None
+        unknown = likelihood.handle_unknown
+        table = self._read_frame(X, known, unknown, reset) if known else self._read(X, reset)
+        check_size(table, "X")
+        named = likelihood.for_columns(self._columns) if reset else likelihood
+        return Batch(named.check_support(table))
+
+    def _read(self, X: Any, reset: bool) -> FloatArray:
+        """Check a table of numbers, and return it as an array."""
         check_numeric(X, "X")
         with np.errstate(all="ignore"):  # wider floats may become inf
-            table: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
-        check_size(table, "X")
-        return Batch(likelihood.check_support(table))
+            table: FloatArray = validate_data(self, X, reset=reset, dtype=FLOATS)
+        return table
+
+    def _read_frame(self, X: Any, known: Table, unknown: str, reset: bool) -> FloatArray:
+        """Check a data frame, whose columns are known, and return it as an array."""
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        matrix = known.to_matrix(X, unknown)
+        table: FloatArray = check_array(matrix, dtype=FLOATS, input_name="X", estimator=self)
+        return table
+
+    @property
+    def _columns(self) -> Columns:
+        if self._table:
+            return self._table.columns
+        names = vars(self).get("feature_names_in_", range(self.n_features_in_))
+        return tuple((name, 0) for name in names)
+
+    def _to_table(self, X: FloatArray) -> Any:
+        """Return data in the units and the form of what `fit` saw: an array, or a frame."""
+        table = self._to_data_units(X)
+        return self._table.to_frame(table) if self._table else table
 
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_features = batch.x.shape[1]
@@ -426,13 +464,13 @@ class VAETransformer(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
-            Decoder means.
+        X : ndarray or data frame of shape (n_samples, n_features)
+            Decoder means; modes of categories.
         """
         codes = self._check_codes(Z)
         module = self._module_of(codes.dtype)
         z = as_tensor(codes).to(module.device)
-        return self._to_data_units(map_blocks(module.decode_mean, z))
+        return self._to_table(map_blocks(module.decode_mean, z))
 
     def reconstruct(self, X: npt.ArrayLike) -> FloatArray:
         """Return the decoder means of the latent means of X.
@@ -444,7 +482,7 @@ class VAETransformer(
 
         Returns
         -------
-        X_reconstructed : ndarray of shape (n_samples, n_features)
+        X_reconstructed : ndarray or data frame of shape (n_samples, n_features)
             Decoder means, ``inverse_transform(transform(X))``.
         """
         return self.inverse_transform(self._latent_moments(X)[0])
@@ -466,7 +504,7 @@ class VAETransformer(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
+        X : ndarray or data frame of shape (n_samples, n_features)
             New rows, in the units of the data.
         """
         check_is_fitted(self)
@@ -477,7 +515,7 @@ class VAETransformer(
         module = self._module_of(np.dtype(np.float64))
         draw = partial(module.draw, generator=noise) if noisy else module.decode_mean
         codes = module.prior().sample(n_samples, rng)
-        return self._to_data_units(map_blocks(draw, codes.to(module.device, module.dtype)))
+        return self._to_table(map_blocks(draw, codes.to(module.device, module.dtype)))
 
     def score_samples(self, X: npt.ArrayLike, n_importance_samples: int = 100) -> FloatArray:
         """Estimate log p(x) of each row by importance weighting, in nats.

@@ -10,11 +10,24 @@ import torch.distributions as td
 from torch import Generator, Tensor, from_numpy
 
 from .._parameters import Flag, Parameters, check_fields
-from .._schema import array
-from .._validation import FloatArray
+from .._schema import Check, array
+from .._validation import FloatArray, short_repr
 
 STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", 1e-300)}
 """State of a fitted `StandardizedLikelihood` in files."""
+Columns = tuple[tuple[Any, int], ...]
+"""Columns of a table: for each its name and its number of categories, 0 if it holds numbers."""
+
+
+def _are_columns(value: Any, _: Any) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(column, tuple) and len(column) == 2 and type(column[1]) is int and column[1] >= 0
+        for column in value
+    )
+
+
+COLUMNS = {"columns_": Check(_are_columns)}
+"""Columns of a likelihood in files, if it knows of any."""
 BLOCK_VALUES = 2**22
 """Values of X that are worked on at a time."""
 
@@ -34,6 +47,13 @@ class Likelihood(ABC):
         True if data are binary: grey levels then count as probabilities, to be drawn from.
     positive_only : bool
         True if negative values are an error.
+    categorical : bool
+        True if columns of text and categories can be modelled, as integer codes.
+    handle_unknown : {"error", "ignore"}
+        How categories that `fit` did not see are met, if there are categories.
+    linear_transform : bool
+        True if each feature is transformed linearly, so that moments of transformed data give those
+        of the data.
 
     See Also
     --------
@@ -57,6 +77,9 @@ class Likelihood(ABC):
     shortcut: ClassVar[str]
     binary: ClassVar[bool] = False
     positive_only: ClassVar[bool] = False
+    categorical: ClassVar[bool] = False
+    handle_unknown: str = "ignore"
+    linear_transform: ClassVar[bool] = True
 
     @classmethod
     def _examples(cls) -> tuple[Self, ...]:
@@ -72,6 +95,68 @@ class Likelihood(ABC):
 
     def _values(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if not name.endswith("_")}
+
+    def for_columns(self, columns: Columns) -> Self:
+        """Return the likelihood for a table with these columns, before `fit`.
+
+        Parameters
+        ----------
+        columns : tuple of (name, n_categories)
+            Names of the columns, each with its number of categories, or 0 for numbers.
+
+        Returns
+        -------
+        likelihood : Likelihood
+            By default the likelihood itself.
+        """
+        return self
+
+    def _with_columns(self, columns: Columns) -> Self:
+        """Return a copy whose errors call the columns by their names."""
+        likelihood = copy.copy(self)
+        vars(likelihood)["columns_"] = columns
+        return likelihood
+
+    def _support_error(self, column: int, condition: str, value: Any, remedy: str) -> ValueError:
+        """Return the error for a value outside the support, which names its column."""
+        columns = vars(self).get("columns_")
+        name = columns[column][0] if columns else column
+        return ValueError(
+            f"`X` must hold {condition} in column {name!r} for likelihood={short_repr(self)}; got "
+            f"{value}. {remedy}"
+        )
+
+    def n_inputs(self, n_features: int) -> int:
+        """Return the number of values per row that the encoder sees.
+
+        Parameters
+        ----------
+        n_features : int
+            Number of features.
+
+        Returns
+        -------
+        n_inputs : int
+            Number of values, by default one for each feature.
+        """
+        return n_features
+
+    def encoder_inputs(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return what the encoder sees of transformed data.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Transformed data, 0 in missing cells.
+        mask : Tensor of bool of shape (n_samples, n_features), default=None
+            True for cells that are missing: all of their inputs are 0.
+
+        Returns
+        -------
+        inputs : Tensor of shape (n_samples, n_inputs)
+            By default x.
+        """
+        return x
 
     def n_outputs(self, n_features: int) -> int:
         """Return the number of decoder outputs.
