@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
 import torch.distributions as td
 from torch import nn
 
 from skgen._autoencoder.model import VAE, Architecture
-from skgen.likelihoods import PARTS, Mixed, Numeric
+from skgen.likelihoods import PARTS, Bernoulli, ContinuousBernoulli, Gaussian, Mixed, Numeric
 from skgen.networks import MLP
 from skgen.priors import Flow, LatentDistribution, Mixture, StandardNormal
 from skgen.priors._mixture import STEP
@@ -45,6 +46,18 @@ def _kind(part):
 _OF_A_KIND = {_kind(part): (name, part) for name, part in reversed(EXAMPLES.items())}
 LIKELIHOODS = {name: ready(part, N_FEATURES) for name, part in reversed(_OF_A_KIND.values())}
 """One likelihood of each kind and number of parameters."""
+OFTEN = {Bernoulli, ContinuousBernoulli, Gaussian, Mixed}
+"""Likelihoods of the default suite; others are slow cases, Mixed has parts of each nature."""
+CASES = [
+    pytest.param(
+        (name, n_components),
+        id=f"{name}, {n_components}",
+        marks=() if type(part) in OFTEN else pytest.mark.slow,
+    )
+    for name, part in LIKELIHOODS.items()
+    for n_components in (1, 2)
+]
+"""Names of likelihoods, with numbers of latent dimensions."""
 
 
 @dataclass(frozen=True)

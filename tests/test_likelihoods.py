@@ -23,10 +23,13 @@ from skgen.likelihoods import (
     Gaussian,
     Likelihood,
     Mixed,
+    NegativeBinomial,
     Numeric,
+    Ordinal,
     StandardizedLikelihood,
     resolve_likelihood,
 )
+from skgen.likelihoods import Poisson as Counts
 from skgen.likelihoods._base import location_and_scale
 from skgen.likelihoods._continuous_bernoulli import log_normalizer
 from skgen.likelihoods._numeric import _Positions
@@ -88,6 +91,7 @@ def nodes_and_weights(distribution):
     low = float(getattr(support, "lower_bound", mean - 40 * std))
     high = float(getattr(support, "upper_bound", mean + 40 * std))
     if support.is_discrete:
+        high = high if hasattr(support, "upper_bound") else mean + 400 * std
         nodes = torch.arange(np.floor(low), np.ceil(high) + 1, dtype=torch.float64)
         return nodes, torch.ones_like(nodes)
     line, weights = np.polynomial.legendre.leggauss(200)
@@ -348,8 +352,8 @@ def test_draws_in_the_units_of_the_data_have_the_transformed_mean(name, rng):
 def has_categories(likelihood, column):
     if isinstance(likelihood, Mixed):
         part = next(part for part, indices in likelihood._groups if column in indices)
-        return isinstance(part, Categorical)
-    return isinstance(likelihood, Categorical)
+        return part.categorical
+    return likelihood.categorical
 
 
 @pytest.mark.parametrize("name", OF_TABLES)
@@ -424,6 +428,48 @@ def test_an_unknown_category_is_an_error_that_names_column_and_value():
     likelihood = Categorical().for_columns((("a", 0), ("b", 0))).fit(np.eye(2))
     with pytest.raises(ValueError, match=r"column 'b' .* the unknown category 2"):
         likelihood.check_support(np.array([[0.0, 1.0], [1.0, 2.0]]))
+
+
+def test_thresholds_of_ordered_categories_are_cumulative_logits(rng):
+    X = rng.integers(0, [4, 2, 1], size=(100, 3)).astype(float)
+    likelihood = Ordinal().fit(X)
+    assert likelihood.n_global_parameters(3) == 3 + 1
+    free, outputs = doubles(rng.normal(size=4)), doubles(rng.normal(size=(1, 3)))
+    known = likelihood.distribution(outputs, free).probs[0].numpy()
+    shares = (np.bincount(X[:, 0].astype(int)) + 0.5) / 102
+    start = np.log(shares.cumsum()[:3] / (1 - shares.cumsum()[:3]))
+    step = free[:3].numpy()
+    thresholds = start[0] + step[0] + np.cumsum(np.r_[0, np.diff(start) * np.exp(step[1:])])
+    below = 1 / (1 + np.exp(outputs[0, 0].numpy() - thresholds))
+    np.testing.assert_allclose(known[0], np.diff(np.r_[0, below, 1]), rtol=1e-9)
+    np.testing.assert_allclose(known[2], [1, 0, 0, 0], atol=1e-12)
+    far = likelihood.log_prob(doubles([[3.0, 1.0, 0.0]]), doubles([[-500.0, 500.0, 0.0]]), free)
+    assert far.isfinite().all()
+    np.testing.assert_allclose(far[0, 0], -500 - thresholds[2], rtol=1e-9)
+
+
+@pytest.mark.parametrize("log_mean", [-3.0, 0.0, 5.0])
+@pytest.mark.parametrize("log_shape", [-2.0, 0.0, 4.0])
+def test_counts_have_the_probabilities_of_scipy(log_mean, log_shape):
+    counts = np.array([0.0, 1.0, 2.0, 7.0, 150.0, 1000.0])
+    outputs, mean, shape = doubles([[log_mean]]), np.exp(log_mean), np.exp(log_shape)
+    found = Counts().log_prob(doubles(counts[:, None]), outputs, doubles([]))[:, 0]
+    np.testing.assert_allclose(found, stats.poisson(mean).logpmf(counts), rtol=1e-9, atol=1e-11)
+    found = NegativeBinomial().log_prob(doubles(counts[:, None]), outputs, doubles([log_shape]))
+    expected = stats.nbinom(shape, shape / (shape + mean)).logpmf(counts)
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("likelihood", [Counts(), NegativeBinomial()])
+@pytest.mark.parametrize("value", [-1.0, 0.5])
+def test_what_is_no_count_is_an_error_that_names_its_column(likelihood, value):
+    named = likelihood.for_columns((("a", 0), ("visits", 0)))
+    with pytest.raises(
+        ValueError, match=rf"`X` must hold counts .* column 'visits'.* got {value:g}"
+    ):
+        named.check_support(np.array([[3.0, value]]))
+    with pytest.raises(ValueError, match="an observed cell in column 'a'"):
+        named.fit(np.array([[np.nan, 1.0]]))
 
 
 # -- bins and atoms --------------------------------------------------------------------------------
@@ -718,7 +764,8 @@ def test_clip_takes_values_outside_for_0_and_1(likelihood):
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_data_within_the_support_is_taken_as_it_is(name):
-    X = np.array([[0.0, 0.5, 1.0]])
+    of_counts = isinstance(EXAMPLES[name], NegativeBinomial | Counts)
+    X = np.array([[0.0, 2.0 if of_counts else 0.5, 1.0]])
     assert EXAMPLES[name].check_support(X) is X
 
 
@@ -733,7 +780,7 @@ def test_data_within_the_support_is_taken_as_it_is(name):
         (lambda: Gaussian(min_scale="0.1"), TypeError, "`min_scale` .* min_scale='0.1'"),
         (lambda: Bernoulli(clip=1), TypeError, "`clip` must be a bool; got clip=1"),
         (lambda: ContinuousBernoulli("yes"), TypeError, "`clip` must be a bool; got clip='yes'"),
-        (lambda: resolve_likelihood("poisson"), ValueError, "`likelihood` .* likelihood='poisson'"),
+        (lambda: resolve_likelihood("cauchy"), ValueError, "`likelihood` .* likelihood='cauchy'"),
         (lambda: resolve_likelihood(None), TypeError, "`likelihood` .*; got likelihood=None"),
         (lambda: resolve_likelihood(Gaussian), TypeError, r"`likelihood` .*Gaussian\('feature'\)"),
     ],

@@ -144,7 +144,7 @@ class Numeric(ChoiceLikelihood):
         choice = tables.choice[feature, interval]
         distance = (x - x.clamp(min=0).minimum(tables.n_intervals.to(x.dtype))).abs()
         log_outside = tables.log_outside.to(x.dtype) - 2 * torch.log1p(distance)
-        log_inside = self._log_probability(choice.clamp(min=0), outputs)
+        log_inside = self._select(choice.clamp(min=0), self._log_probabilities(outputs))
         log_inside = log_inside + tables.log_total.to(x.dtype)
         return torch.where((distance > 0) | (choice < 0), log_outside, log_inside)
 
@@ -154,7 +154,7 @@ class Numeric(ChoiceLikelihood):
         return tables.position_of((probabilities * tables.means).sum(-1)).to(outputs.dtype)
 
     def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
-        choice = self._draw_choices(outputs, generator)
+        choice = self._draw_choices(self._log_probabilities(outputs), generator)
         shape, dtype = choice.shape, outputs.dtype
         uniform = torch.rand(shape, generator=generator, dtype=dtype).to(outputs.device)
         feature = torch.arange(shape[-1], device=outputs.device)

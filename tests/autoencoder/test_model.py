@@ -3,7 +3,6 @@
 import copy
 import pickle
 import pickletools
-from itertools import product
 from math import log
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch.distributions as td
 from scipy import special, stats
 from small_vae import (
     BODY,
+    CASES,
     FEW,
     LIKELIHOODS,
     N_FEATURES,
@@ -45,7 +45,7 @@ def _first_weights_are_the_same_in_any_order():
         yield
 
 
-@pytest.fixture(params=product(LIKELIHOODS, [1, 2]), ids=lambda param: f"{param[0]}, {param[1]}")
+@pytest.fixture(params=CASES)
 def vae(request, rng):
     likelihood, n_components = request.param
     return random_vae(rng, LIKELIHOODS[likelihood], n_components)
