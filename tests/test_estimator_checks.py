@@ -77,6 +77,7 @@ VAE_RULES = {
     "convolutional": {"encoder": "convolutional", "decoder": "convolutional"},
     "importance-weighted": {"n_importance_samples": 3},
     "stopping early": {"early_stopping": True},
+    "masking": {"masking": 0.3},
 }
 VAES = {
     f"{name}, batches of {batch_size}": VAETransformer(**rules, batch_size=batch_size, max_iter=5)
@@ -87,7 +88,8 @@ CONDITIONAL = {
     **{
         f"conditional, {name}": VAERegressor(**rules, max_iter=5)
         for name, rules in VAE_RULES.items()
-        if not name.startswith("prior ")  # those that are not normal given x have no moments
+        # Priors that are not normal given x have no moments.
+        if not name.startswith("prior ") and "masking" not in rules
     },
     "conditional, without ridge and prior network": VAERegressor(
         prior="standard_normal", linear=False, learning_rate_init=0.01, max_iter=50
@@ -105,6 +107,7 @@ ONE_OF_EACH_KIND = {
     *(f"prior {name}, batches of 128" for name in priors.PARTS if name != "standard_normal"),
     "gaussian, batches of 8", "convolutional, batches of 128",
     "importance-weighted, batches of 128", "stopping early, batches of 128",
+    "masking, batches of 128",
     "conditional, gaussian", "conditional, bernoulli",
 }  # fmt: skip
 ONE_OF_EACH_CLASS = {
