@@ -47,7 +47,7 @@ WINGS = {
         {"", "batches", "building", "checkpoint", "row_noise", "table"},
         {"distributed", "model", "ridge"},
         {"importance", "training"},
-        {"fitting"},
+        {"fitting", "missing"},
         {"vae", "conditional"},
     ),
     "_files": ({"", "container", "foreign"}, {"files"}),

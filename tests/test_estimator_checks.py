@@ -79,6 +79,7 @@ VAE_RULES = {
     "importance-weighted": {"n_importance_samples": 3},
     "stopping early": {"early_stopping": True},
     "prior vamp of bins": {"likelihood": "from_dtype", "prior": priors.VampPrior(3)},
+    "masking": {"masking": 0.3},
 }
 VAES = {
     f"{name}, batches of {batch_size}": VAETransformer(**rules, batch_size=batch_size, max_iter=5)
@@ -89,7 +90,9 @@ CONDITIONAL = {
     **{
         f"conditional, {name}": VAERegressor(**rules, max_iter=5)
         for name, rules in VAE_RULES.items()
-        if not name.startswith("prior ")  # those that are not normal given x have no moments
+        # Priors that are not normal given x have no moments.
+        if not name.startswith("prior ")
+        and "masking" not in rules
         and getattr(rules.get("likelihood"), "linear_transform", True)
     },
     "conditional, without ridge and prior network": VAERegressor(
@@ -108,6 +111,7 @@ ONE_OF_EACH_KIND = {
     *(f"prior {name}, batches of 128" for name in priors.PARTS if name != "standard_normal"),
     "gaussian, batches of 8", "convolutional, batches of 128",
     "importance-weighted, batches of 128", "stopping early, batches of 128",
+    "masking, batches of 128",
     "conditional, gaussian", "conditional, bernoulli",
 }  # fmt: skip
 ONE_OF_EACH_CLASS = {

@@ -9,7 +9,7 @@ log p(x) >= E log 1/S sum_s w_s,  w = p(x, z_s) / q(z_s | x)
 
 A context c, if there is one, is an input of encoder, decoder and prior: all of the above is then
 given c. A mask is True for missing cells of x: the encoder sees 0 there, and the likelihood leaves
-them out.
+them out. Cells may be hidden from the encoder alone: q is then not given them, and the bounds hold.
 """
 
 import copy
@@ -200,7 +200,7 @@ class VAE(nn.Module):
     def elbo(
         self, x: Tensor, noise: Tensor, beta: float = 1.0, free_bits: float = 0.0,
         mean_over_batch: Callable[[Tensor], Tensor] | None = None,
-        context: Tensor | None = None, mask: Tensor | None = None,
+        context: Tensor | None = None, mask: Tensor | None = None, hidden: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Return the mean over rows of the ELBO, its expectation estimated by one draw per row.
 
@@ -209,7 +209,7 @@ class VAE(nn.Module):
         means over x into means over the batch.
         """
         x = hide(x, mask)
-        mean, log_variance = self.moments(x, context, mask)
+        mean, log_variance = self.moments(x, context, mask if hidden is None else hidden)
         std = torch.exp(0.5 * log_variance)
         z = torch.addcmul(mean, std, noise)  # the reparameterisation (Kingma and Welling, sec. 2.4)
         outputs = self.outputs(z, context)
@@ -226,13 +226,13 @@ class VAE(nn.Module):
 
     def log_weights(
         self, x: Tensor, noise: Tensor, beta: float = 1.0,
-        context: Tensor | None = None, mask: Tensor | None = None,
+        context: Tensor | None = None, mask: Tensor | None = None, hidden: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Return log w = log p(x | z) + beta (log p(z) - log q(z | x)) of draws from q.
 
         They are of shape (n_importance_samples, n_samples), as ``noise`` without its last axis.
         """
-        mean, log_variance = self.moments(x, context, mask)
+        mean, log_variance = self.moments(x, context, mask if hidden is None else hidden)
         z = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
         log_q = -0.5 * (noise.square() + log_variance).sum(-1)
         return self.log_weight(x, z, self.outputs(z, context), log_q, beta, context, mask)
@@ -251,10 +251,10 @@ class VAE(nn.Module):
 
     def bound(
         self, x: Tensor, noise: Tensor, beta: float = 1.0,
-        context: Tensor | None = None, mask: Tensor | None = None,
+        context: Tensor | None = None, mask: Tensor | None = None, hidden: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Return the importance-weighted bound per row; shapes as in `log_weights`."""
-        log_weights = self.log_weights(x, noise, beta, context, mask)
+        log_weights = self.log_weights(x, noise, beta, context, mask, hidden)
         return torch.logsumexp(log_weights, 0) - math.log(len(noise))
 
     def _sum_log_prob(self, x: Tensor, outputs: Tensor, mask: Tensor | None) -> Tensor:

@@ -215,7 +215,7 @@ def _polars_column(
         is_integer = dtype.startswith(("Int", "UInt"))
         series = polars.Series(_round_to(values, dtype) if is_integer else values)
         return series.fill_nan(None).cast(getattr(polars, dtype))
-    items = [None if np.isnan(code) else known[int(code)] for code in values]
+    items = [known[int(code)] if code >= 0 else None for code in values]
     kind = polars.Enum([*known]) if dtype == "Enum" else getattr(polars, dtype)
     return polars.Series(items, dtype=kind)
 

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, from_numpy
 
 from .._parameters import Flag, Parameters, check_fields
 from .._schema import Check, array
-from .._validation import FloatArray, short_repr
+from .._validation import FloatArray, extremes, missing_cells, short_repr
 
 STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", 1e-300)}
 """State of a fitted `StandardizedLikelihood` in files."""
@@ -344,6 +344,42 @@ class Likelihood(ABC):
         """
         return self.distribution(outputs, global_parameters).mean
 
+    def mixture_mean(self, outputs: Tensor, global_parameters: Tensor, weights: Tensor) -> Tensor:
+        """Return the mean of x over several outputs for each row, by which cells are imputed.
+
+        Parameters
+        ----------
+        outputs, global_parameters : Tensor
+            A decoder's outputs, of shape (n_draws, n_samples, n_outputs), and parameters that all
+            rows share.
+        weights : Tensor of shape (n_draws, n_samples)
+            Weights of the draws, which add up to 1 for each row.
+
+        Returns
+        -------
+        mixture_mean : Tensor of shape (n_samples, n_features)
+            Weighted means of `mean`; a likelihood of categories returns the most probable ones.
+        """
+        return (weights[..., None] * self.mean(outputs, global_parameters)).sum(0)
+
+    def linear_variance(self, global_parameters: Tensor) -> Tensor | None:
+        """Return the variance of x if x is normal, with the outputs as its mean.
+
+        With a linear decoder and a standard normal prior, z given x is then normal, and missing
+        cells are imputed and drawn in closed form.
+
+        Parameters
+        ----------
+        global_parameters : Tensor
+            Parameters that all rows share.
+
+        Returns
+        -------
+        variance : Tensor of shape (n_features,) or (1,), or None
+            Variances, or by default None: x has another distribution.
+        """
+        return None
+
     @abstractmethod
     def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         """Draw x for each row of outputs, of shape (n_samples, n_features).
@@ -442,13 +478,14 @@ class UnitIntervalLikelihood(Likelihood):
         return not self.clip
 
     def check_support(self, X: FloatArray) -> FloatArray:
-        if X.min() >= 0 and X.max() <= 1:
+        low, high = extremes(X)
+        if not (low < 0 or high > 1):
             return X
         if self.clip:
             return X.clip(0, 1)
         raise ValueError(
-            f"`X` must hold values in [0, 1] for likelihood={self}; got values from {X.min():g} to "
-            f"{X.max():g}. Negative values in data, or values above 1, have no probability: divide "
+            f"`X` must hold values in [0, 1] for likelihood={self}; got values from {low:g} to "
+            f"{high:g}. Negative values in data, or values above 1, have no probability: divide "
             "grey levels by the largest one (X / 255), or take clip=True or a Gaussian likelihood."
         )
 
@@ -457,25 +494,37 @@ class UnitIntervalLikelihood(Likelihood):
 
 
 def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return means and standard deviations of the features, 1 for a constant one.
+    """Return means and standard deviations of what is observed of features, 1 for a constant one.
 
     X may be larger than memory: moments of blocks are combined by the update of Chan, Golub and
     LeVeque (Algorithms for computing the sample variance, The American Statistician 37, 1983,
     eq. 1.5), those of each block corrected for the rounding of its mean (eq. 1.7).
     """
-    n, total, squares = 0, np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    n, total, squares = np.zeros((3, X.shape[1]))
     step = max(1, BLOCK_VALUES // X.shape[1])
     for start in range(0, len(X), step):
-        block = np.ascontiguousarray(X[start : start + step])  # sums then ignore its order
-        m, block_total = len(block), block.sum(axis=0, dtype=np.float64)
-        deviations = block - block_total / m
-        correction = deviations.sum(axis=0) ** 2 / m
-        deviations **= 2
-        block_squares = deviations.sum(axis=0) - correction
-        between = n / m / (n + m) * (total / (n / m) - block_total) ** 2 if n else 0.0
-        squares = squares + block_squares + between
+        # In memory row by row: sums then ignore its order.
+        m, block_total, block_squares = _moments(np.ascontiguousarray(X[start : start + step]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            between = n / m / (n + m) * (total / (n / m) - block_total) ** 2
+        squares = squares + block_squares + np.where(n * m > 0, between, 0.0)
         n, total = n + m, total + block_total
     mean, variance = total / n, squares / n
     eps = np.finfo(np.float64).eps
     rounding = n * eps * variance + (n * mean * eps) ** 2  # in the variance of a constant
     return mean, np.where(variance <= rounding, 1.0, np.sqrt(variance.clip(0)))
+
+
+def _moments(block: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return counts of observed cells of each column, their sums and sums of squared deviations."""
+    n = np.full(block.shape[1], len(block), dtype=np.float64)
+    if (missing := missing_cells(block)) is not None:
+        n -= missing.sum(axis=0)
+        block = np.where(missing, 0.0, block)
+    total = block.sum(axis=0, dtype=np.float64)
+    deviations = block - total / n.clip(1)
+    if missing is not None:
+        deviations[missing] = 0.0
+    correction = deviations.sum(axis=0) ** 2 / n.clip(1)
+    deviations **= 2
+    return n, total, deviations.sum(axis=0) - correction

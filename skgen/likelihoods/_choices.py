@@ -187,6 +187,10 @@ class CategoryLikelihood(ChoiceLikelihood):
     def mean(self, outputs: Tensor, global_parameters: Tensor) -> Tensor:
         return self._log_known(outputs, global_parameters).argmax(-1).to(outputs.dtype)
 
+    def mixture_mean(self, outputs: Tensor, global_parameters: Tensor, weights: Tensor) -> Tensor:
+        known = self._log_known(outputs, global_parameters).exp()
+        return (weights[..., None, None] * known).sum(0).argmax(-1).to(outputs.dtype)
+
     def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         known = self._log_known(outputs, global_parameters)
         return self._draw_choices(known, generator).to(outputs.dtype)

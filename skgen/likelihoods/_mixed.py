@@ -227,6 +227,12 @@ class Mixed(Likelihood):
             for part, _, parameters in self._split(outputs, global_parameters)
         )
 
+    def mixture_mean(self, outputs: Tensor, global_parameters: Tensor, weights: Tensor) -> Tensor:
+        return self._join(
+            part.mixture_mean(*parameters, weights)
+            for part, _, parameters in self._split(outputs, global_parameters)
+        )
+
     def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         return self._join(
             part.draw(*parameters, generator)

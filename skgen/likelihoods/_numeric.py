@@ -149,9 +149,16 @@ class Numeric(ChoiceLikelihood):
         return torch.where((distance > 0) | (choice < 0), log_outside, log_inside)
 
     def mean(self, outputs: Tensor, global_parameters: Tensor) -> Tensor:
+        weights = outputs.new_ones(1, *outputs.shape[:-1])
+        return self.mixture_mean(outputs[None], global_parameters, weights)
+
+    def mixture_mean(self, outputs: Tensor, global_parameters: Tensor, weights: Tensor) -> Tensor:
+        # The position of the mean in the units of the data.
         tables = self.tables_.to(outputs.device)
         probabilities = self._log_probabilities(outputs.double()).exp()
-        return tables.position_of((probabilities * tables.means).sum(-1)).to(outputs.dtype)
+        means = (probabilities * tables.means).sum(-1)
+        mean = (weights[..., None] * means).sum(0)
+        return tables.position_of(mean).to(outputs.dtype)
 
     def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         choice = self._draw_choices(self._log_probabilities(outputs), generator)
