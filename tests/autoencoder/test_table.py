@@ -161,6 +161,48 @@ def test_draws_follow_the_marginals_of_a_table(rng):
     assert (draws.loc[draws["sex"] == "m", "dose"] == 0).mean() > 0.9
 
 
+def with_holes(X, rng):
+    """The table without some cells, of columns whose dtype has missing ones."""
+    holes = X.copy()
+    for name in ("grade", "sex", "stage", "visits", "relapse", "ward"):
+        holes.loc[rng.uniform(size=len(X)) < 0.3, name] = None
+    holes["dose"] = holes["dose"].where(rng.uniform(size=len(X)) > 0.3)
+    return holes
+
+
+@pytest.mark.parametrize("library", FRAMES)
+def test_missing_cells_of_a_frame_are_imputed_and_drawn(library, rng):
+    X = patients(rng)
+    holes = with_holes(X, rng)
+    frame = holes if library == "pandas" else as_polars(holes)
+    missing = holes.isna().to_numpy()
+    model = fit(frame, masking=0.3)
+    assert np.isfinite(model.score_samples(frame)).all()
+    imputed, drawn = model.impute(frame), model.sample(3, given=frame, random_state=0)
+    assert dtypes_of(imputed) == dtypes_of(drawn) == dtypes_of(frame)
+    assert len(drawn) == 3 * len(frame)
+    for found in (imputed, drawn[: len(frame)]):
+        matrix = Table.of(found).to_matrix(found)
+        assert np.isfinite(matrix).all()
+        assert np.array_equal(matrix[~missing], Table.of(frame).to_matrix(frame)[~missing])
+        assert set(found["sex"].to_list()) <= {"f", "m"}
+
+
+def test_imputed_cells_are_those_that_the_others_imply(rng):
+    """Sex implies a dose of zero, and the ward the sex."""
+    X = patients(rng, 1000)
+    X["ward"] = X["sex"].map({"f": "a", "m": "b"}).astype("string")
+    X["dose"] = np.where(X["sex"] == "f", 5.0 + X["dose"], 0.0)
+    model = fit(X[["sex", "ward", "dose", "grade"]], masking=0.4, max_iter=40)
+    holes = X[["sex", "ward", "dose", "grade"]].copy()
+    holes.loc[:299, "sex"], holes.loc[300:599, "dose"] = None, np.nan
+    imputed = model.impute(holes)
+    assert (imputed["sex"] == X["sex"]).mean() > 0.99
+    males = X["sex"] == "m"
+    assert imputed["dose"][males].mean() < 0.2
+    assert abs(imputed["dose"][~males].mean() - X["dose"][~males].mean()) < 0.5
+
+
 def test_a_clone_is_not_fitted_and_fits_alike(frame):
     model = fit(frame)
     twin = clone(model).fit(frame)
