@@ -121,13 +121,30 @@ def check_vector(
 
 def check_size(table: npt.NDArray[np.floating], name: str) -> None:
     """Raise if ``table`` has a value so large that sums of squares may overflow."""
-    largest = max(float(table.max()), -float(table.min())) if table.size else 0.0
+    low, high = extremes(table) if table.size else (0.0, 0.0)
+    largest = max(float(high), -float(low))
     if largest > LARGEST:
         raise ValueError(
             f"`{name}` must hold values of at most {LARGEST:g} in magnitude; got {largest:g}. "
             f"Rescale {name}."
         )
 
+
+def extremes(table: npt.NDArray[np.floating], axis: int | None = None) -> tuple[Any, Any]:
+    """Return least and greatest values; NaN counts only where there is nothing else."""
+    low, high = table.min(axis), table.max(axis)
+    if np.isnan(low).any():
+        return np.fmin.reduce(table, axis=axis), np.fmax.reduce(table, axis=axis)
+    return low, high
+
+
+def missing_cells(table: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_] | None:
+    """Return True for the cells that are NaN, or None if there are none."""
+    return np.isnan(table) if table.size and np.isnan(table.min()) else None
+
+
+MISSING = ("NoneType", "NAType")
+"""Types of None and pandas.NA, which stand for missing cells in tables of objects."""
 
 ENCODE = "Encode {} first, for example with sklearn.preprocessing.OneHotEncoder."
 SECONDS = "Give them as numbers, for example as seconds since a date."
@@ -151,8 +168,13 @@ in pandas, pyarrow and polars.
 """
 
 
-def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
-    """Raise if ``table`` holds anything but real numbers, even if numpy would convert it."""
+def check_numeric(
+    table: Any, name: str, *, remedy: str = "", missing: Collection[str] = ("NoneType",)
+) -> None:
+    """Raise if ``table`` holds anything but real numbers, even if numpy would convert it.
+
+    Items of the types ``missing`` are left to others: None becomes NaN, which scikit-learn reports.
+    """
     if _is_batched(table):
         raise TypeError(
             f"`{name}` must be a table; got a {type(table).__name__}, which yields its rows in "
@@ -179,7 +201,18 @@ def check_numeric(table: Any, name: str, *, remedy: str = "") -> None:
                 f"{remedy or _remedy(found, name)}"
             )
     if any(str(dtype).lower() == "object" for dtype in dtypes):
-        _check_items(np.asarray(table, dtype=object), name, remedy, places)
+        _check_items(np.asarray(table, dtype=object), name, remedy, places, missing)
+
+
+def nan_for_missing(table: Any) -> Any:
+    """Return ``table``, of objects with NaN in place of None and pandas.NA."""
+    if not any(str(dtype).lower() == "object" for dtype in _columns_and_dtypes(table)[1]):
+        return table
+    if hasattr(table, "isna"):
+        return table.mask(table.isna(), np.nan)
+    items = np.asarray(table, dtype=object)
+    is_missing = np.frompyfunc(lambda item: type(item).__name__ in MISSING, 1, 1)
+    return np.where(np.asarray(is_missing(items), dtype=bool), np.nan, items)
 
 
 def _is_batched(value: Any) -> bool:
@@ -214,7 +247,9 @@ def _remedy(found: str, name: str) -> str:
     return "Give numbers; for classes use a classifier." if is_target else NON_NUMERIC[found][0]
 
 
-def _check_items(items: npt.NDArray[Any], name: str, remedy: str, places: list[str]) -> None:
+def _check_items(
+    items: npt.NDArray[Any], name: str, remedy: str, places: list[str], missing: Collection[str]
+) -> None:
     start = f"`{name}` must hold numbers; got "
     for item, place in zip(items.ravel(), itertools.cycle(places), strict=False):
         is_text = isinstance(item, str | bytes)
@@ -224,7 +259,7 @@ def _check_items(items: npt.NDArray[Any], name: str, remedy: str, places: list[s
                 f"{start}{found}{place} ({short_repr(item)}). {remedy or _remedy(found, name)}"
             )
         try:
-            item is None or float(item)  # None becomes NaN, which scikit-learn reports
+            type(item).__name__ in missing or float(item)
         except (TypeError, ValueError, OverflowError) as error:
             kind = ValueError if isinstance(error, OverflowError) else TypeError
             raise kind(

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
 import torch.distributions as td
 from torch import nn
 
 from skgen._autoencoder.model import VAE, Architecture
-from skgen.likelihoods import PARTS
+from skgen.likelihoods import PARTS, Bernoulli, ContinuousBernoulli, Gaussian, Mixed, Numeric
 from skgen.networks import MLP
 from skgen.priors import Flow, LatentDistribution, Mixture, StandardNormal
 from skgen.priors._mixture import STEP
@@ -19,12 +20,44 @@ FEW = 4.5
 BODY = MLP((3,), "tanh")
 
 EXAMPLES = {repr(part): part for cls in PARTS.values() for part in cls._examples()}
-_OF_A_KIND = {
-    (type(part), part.n_outputs(2), part.n_global_parameters(2)): (name, part)
-    for name, part in reversed(EXAMPLES.items())
-}
-LIKELIHOODS = dict(reversed(_OF_A_KIND.values()))
+
+
+def table_of(likelihood, n_features):
+    """Rows that any likelihood of tables can be fitted to: numbers, zeros among them, and codes."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 3, size=(200, n_features)).astype(float)
+    if isinstance(likelihood, Mixed | Numeric):
+        X[:, 0] *= rng.lognormal(size=200)
+    return X
+
+
+def ready(likelihood, n_features):
+    """The likelihood; one whose numbers of outputs are those of the data, fitted."""
+    if likelihood.linear_transform:
+        return likelihood
+    return likelihood.fit(table_of(likelihood, n_features))
+
+
+def _kind(part):
+    sizes = (part.n_outputs(2), part.n_global_parameters(2)) if part.linear_transform else ()
+    return type(part), sizes
+
+
+_OF_A_KIND = {_kind(part): (name, part) for name, part in reversed(EXAMPLES.items())}
+LIKELIHOODS = {name: ready(part, N_FEATURES) for name, part in reversed(_OF_A_KIND.values())}
 """One likelihood of each kind and number of parameters."""
+OFTEN = {Bernoulli, ContinuousBernoulli, Gaussian, Mixed}
+"""Likelihoods of the default suite; others are slow cases, Mixed has parts of each nature."""
+CASES = [
+    pytest.param(
+        (name, n_components),
+        id=f"{name}, {n_components}",
+        marks=() if type(part) in OFTEN else pytest.mark.slow,
+    )
+    for name, part in LIKELIHOODS.items()
+    for n_components in (1, 2)
+]
+"""Names of likelihoods, with numbers of latent dimensions."""
 
 
 @dataclass(frozen=True)

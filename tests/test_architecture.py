@@ -29,7 +29,7 @@ SUBMODULES = {"bases", "likelihoods", "metrics", "networks", "onnx", "plotting",
 # The files of each wing by level, likewise; "*" is any file that no level names: a part.
 WINGS = {
     "bases": ({"_kernels", "_placement", "_base"}, {"*"}, {""}),
-    "likelihoods": ({"_base"}, {"*"}, {""}),
+    "likelihoods": ({"_base", "_bins"}, {"_choices"}, {"*"}, {"_mixed"}, {""}),
     "priors": ({"_base"}, {"_diagonal_mixture"}, {"*"}, {""}),
     "_regression": (
         {"", "rows"},
@@ -44,10 +44,10 @@ WINGS = {
         {"estimator"},
     ),
     "_autoencoder": (
-        {"", "batches", "building", "checkpoint", "row_noise"},
+        {"", "batches", "building", "checkpoint", "row_noise", "table"},
         {"distributed", "model", "ridge"},
         {"importance", "training"},
-        {"fitting"},
+        {"fitting", "missing"},
         {"vae", "conditional"},
     ),
     "_files": ({"", "container", "foreign"}, {"tables"}, {"files"}),

@@ -520,7 +520,7 @@ def unvalidated(self: Any, data: Any, likelihood: Any, reset: bool) -> Any:
     return Batch(likelihood.check_support(X))
 
 
-def terse(table: Any, name: str) -> None:
+def terse(table: Any, name: str, **more: Any) -> None:
     """`check_numeric` with nothing to say."""
     if not np.issubdtype(np.asarray(table).dtype, np.number):
         raise ValueError(f"bad {name}")

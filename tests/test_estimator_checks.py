@@ -71,12 +71,15 @@ VAE_RULES = {
     **{
         name: {"likelihood": likelihood}
         for name, likelihood in examples(likelihoods.PARTS).items()
-        if not likelihood.positive_only  # scikit-learn's data have any sign
+        # scikit-learn's data have any sign, and rows that were not there to be fitted.
+        if not likelihood.positive_only and likelihood.handle_unknown == "ignore"
     },
     **{f"prior {name}": {"prior": prior} for name, prior in examples(priors.PARTS).items()},
     "convolutional": {"encoder": "convolutional", "decoder": "convolutional"},
     "importance-weighted": {"n_importance_samples": 3},
     "stopping early": {"early_stopping": True},
+    "prior vamp of bins": {"likelihood": "from_dtype", "prior": priors.VampPrior(3)},
+    "masking": {"masking": 0.3},
 }
 VAES = {
     f"{name}, batches of {batch_size}": VAETransformer(**rules, batch_size=batch_size, max_iter=5)
@@ -87,7 +90,10 @@ CONDITIONAL = {
     **{
         f"conditional, {name}": VAERegressor(**rules, max_iter=5)
         for name, rules in VAE_RULES.items()
-        if not name.startswith("prior ")  # those that are not normal given x have no moments
+        # Priors that are not normal given x have no moments.
+        if not name.startswith("prior ")
+        and "masking" not in rules
+        and getattr(rules.get("likelihood"), "linear_transform", True)
     },
     "conditional, without ridge and prior network": VAERegressor(
         prior="standard_normal", linear=False, learning_rate_init=0.01, max_iter=50
@@ -105,6 +111,7 @@ ONE_OF_EACH_KIND = {
     *(f"prior {name}, batches of 128" for name in priors.PARTS if name != "standard_normal"),
     "gaussian, batches of 8", "convolutional, batches of 128",
     "importance-weighted, batches of 128", "stopping early, batches of 128",
+    "masking, batches of 128",
     "conditional, gaussian", "conditional, bernoulli",
 }  # fmt: skip
 ONE_OF_EACH_CLASS = {

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .._validation import FloatArray
+from .._validation import FloatArray, extremes, missing_cells
 
 BLOCK_VALUES = 2**22  # of a block of rows that is worked on at a time
 EVALUATION_ROWS = 4096  # that networks evaluate at a time outside of training
@@ -28,6 +28,8 @@ class Batch(NamedTuple):
     x: Any  # of shape (n_samples, n_features)
     context: Any = None  # of shape (n_samples, n_context)
     mask: Any = None  # bool of shape (n_samples, n_features), True for missing cells of x
+    # Likewise, True for cells that the encoder does not see: missing ones, and others in training.
+    hidden: Any = None
 
     @property
     def n_rows(self) -> int:
@@ -42,6 +44,11 @@ class Batch(NamedTuple):
     def map(self, function: Callable[..., Any], *arguments: Any) -> Batch:
         """Apply ``function`` to each part that is there."""
         return Batch(*[None if part is None else function(part, *arguments) for part in self])
+
+    @property
+    def parts(self) -> list[Any]:
+        """The parts that are there."""
+        return [part for part in self if part is not None]
 
     def select(self, index: Tensor) -> Batch:
         """Return the rows of an index as tensors."""
@@ -73,8 +80,9 @@ class TableView:
     @property
     def max_magnitude(self) -> float:
         """Largest magnitude of a transformed value of the table."""
-        ends = np.stack([self.table.min(axis=0), self.table.max(axis=0)])
-        return float(np.abs(self.transform(ends)).max())
+        ends = np.stack(extremes(self.table, axis=0))
+        magnitudes = np.abs(self.transform(ends))
+        return float(np.where(np.isnan(ends), 0.0, magnitudes).max())
 
     def load(self, device: str = "cpu") -> Tensor | TableView:
         """Return the rows as a tensor on ``device`` if they are few or need no copy, else the view.
@@ -128,11 +136,19 @@ def row_blocks(n_rows: int, n_features: int) -> Iterator[slice]:
 
 
 def column_means(table: FloatArray) -> FloatArray:
-    """Means of the columns, which do not depend on the order of values in memory."""
-    total = np.zeros(table.shape[1])
+    """Means of what is observed of columns, which do not depend on the order of values in memory.
+
+    Of a column of which nothing is observed the mean is NaN.
+    """
+    total, n_missing = np.zeros(table.shape[1]), np.zeros(table.shape[1])
     for block in row_blocks(*table.shape):
-        total += np.ascontiguousarray(table[block]).sum(axis=0, dtype=np.float64)
-    return total / len(table)
+        rows = np.ascontiguousarray(table[block])
+        if (missing := missing_cells(rows)) is not None:
+            n_missing += missing.sum(axis=0)
+            rows = np.where(missing, 0.0, rows)
+        total += rows.sum(axis=0, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        return total / (len(table) - n_missing)
 
 
 def fingerprint(table: npt.NDArray[Any]) -> str:

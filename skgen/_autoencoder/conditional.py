@@ -353,6 +353,11 @@ class VAERegressor(
 
     def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
         X, y = data
+        if not likelihood.linear_transform:
+            remedy = "Take a likelihood of numbers or counts, or VAETransformer for whole tables."
+            raise ValueError(
+                error_message("likelihood", "have a linear transform of y", likelihood, remedy)
+            )
         X, Y = self._check_rows(X, y, likelihood, reset=reset)
         if reset:
             self._x_mean, self._x_factor = self._input_moments(X)

@@ -26,7 +26,7 @@ from .._validation import (
     short_repr,
 )
 from ..likelihoods import LIKELIHOOD, Likelihood, StandardizedLikelihood, resolve_likelihood
-from ..likelihoods._base import STANDARDIZED
+from ..likelihoods._base import STANDARDIZED, Columns
 from ..networks import seed_torch
 from ..priors import PRIOR
 from . import training
@@ -166,7 +166,7 @@ class BaseAutoencoder(BaseEstimator):
         self, data: tuple[Any, ...], p: Any, ranks: ProcessGroup, checkpoint: Checkpoint
     ) -> TrainingResult:
         """Train new networks, or a copy of the present ones if ``p.warm``; store the result."""
-        likelihood = resolve_likelihood(p.likelihood)
+        likelihood = self._known_likelihood(p)
         batch = self._validate_batch(data, likelihood, reset=not p.warm)
         seeds = self._seeds(p, ranks, checkpoint)
         vae = self._build(p, batch, likelihood, seeds)
@@ -175,7 +175,7 @@ class BaseAutoencoder(BaseEstimator):
             identity = self._identity(batch, vae)
             ranks.check_identity(identity)
             checkpoint.check_identity(identity)
-        settings = _settings(p, -float(vae.likelihood.log_jacobian(batch.x).sum(axis=1).mean()))
+        settings = _settings(p, -float(sum_log_jacobian(vae.likelihood, batch).mean()))
         continues = p.warm and not settings.one_cycle
         adam_state = vars(self).get("_optimizer_state") if continues else None
         rng = torch.Generator().manual_seed(next(seeds))
@@ -184,6 +184,11 @@ class BaseAutoencoder(BaseEstimator):
         self.explained_kl_ = self._mean_kl(rows)
         self._seed = next(seeds)
         return result
+
+    def _known_likelihood(self, p: Any) -> Likelihood:
+        """Return the likelihood: to continue, the fitted one, which knows the data's support."""
+        likelihood = resolve_likelihood(p.likelihood)
+        return self.likelihood_ if p.warm and likelihood == self.likelihood_ else likelihood
 
     def _seeds(self, p: Any, ranks: ProcessGroup, checkpoint: Checkpoint) -> Iterator[int]:
         """Seeds of weights, split, training and the next fit; those of the checkpoint if any."""
@@ -195,24 +200,27 @@ class BaseAutoencoder(BaseEstimator):
 
     def _build(self, p: Any, batch: Batch, likelihood: Likelihood, seeds: Iterator[int]) -> VAE:
         """Build new networks, or copy the present ones if ``p.warm``."""
-        fitted = likelihood if p.warm else likelihood.fit(batch.x)
+        fitted = likelihood if p.warm else likelihood.for_columns(self._columns).fit(batch.x)
         architecture = self._architecture(p, fitted, batch)
         if not p.warm:
-            return self._new_module(architecture, batch.x, next(seeds))
+            return self._new_module(architecture, batch, next(seeds))
         if architecture != self.module_.architecture:
             raise _architecture_error(self.module_.architecture, architecture)
         return self.module_.twin()
 
-    def _new_module(self, architecture: Architecture, X: FloatArray, seed: int) -> VAE:
+    def _new_module(self, architecture: Architecture, batch: Batch, seed: int) -> VAE:
         """Build networks whose decoder starts at the mean of the data, and the prior at rows."""
         with seed_torch(seed):
             vae = VAE(architecture)
+        X, mask = batch.x, batch.mask
         (mean,) = vae.likelihood.transform(column_means(X)[None])
         set_initial_outputs(vae.decoder, torch.from_numpy(vae.likelihood.initial_outputs(mean)))
         prior: Any = vae.prior
         if n_rows := getattr(prior, "n_initial_rows", 0):
-            rows = X[np.random.default_rng(seed).integers(len(X), size=n_rows)]
-            prior.initialize(torch.from_numpy(vae.likelihood.transform(rows)))
+            index = np.random.default_rng(seed).integers(len(X), size=n_rows)
+            rows = vae.likelihood.transform(X[index])
+            filled = rows if mask is None else np.where(mask[index], mean, rows)
+            prior.initialize(vae.likelihood.encoder_inputs(torch.from_numpy(filled)))
         return vae
 
     def _views(self, batch: Batch, vae: VAE) -> Batch:
@@ -269,7 +277,8 @@ class BaseAutoencoder(BaseEstimator):
         """Mean KL divergence of each latent dimension over evenly spaced rows."""
 
         def kl(rows: Tensor) -> Tensor:
-            return self.module_.kl(*data.select(rows).map(Tensor.to, self.module_.device))
+            x, context, mask, _ = data.select(rows).map(Tensor.to, self.module_.device)
+            return self.module_.kl(x, context, mask)
 
         index = torch.linspace(0, data.n_rows - 1, min(data.n_rows, MAX_KL_ROWS)).long()
         return map_blocks(kl, index).mean(axis=0, dtype=np.float64)
@@ -289,6 +298,11 @@ class BaseAutoencoder(BaseEstimator):
         if dtype == np.float32:
             return self.module_
         return self.module_.twin().double()
+
+    @property
+    def _columns(self) -> Columns:
+        """Columns that a likelihood may choose among by name or kind, if any."""
+        return ()
 
     def _to_data_units(self, X: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):
@@ -361,7 +375,6 @@ class BaseAutoencoder(BaseEstimator):
             and all(len(epochs) == values["n_iter_"] for epochs in history.values())
             and (architecture.n_features, architecture.n_context) == (n_features, n_context)
             and architecture.n_components == len(values["explained_kl_"])
-            and not architecture.sees_mask
         )
 
     @staticmethod
@@ -400,6 +413,14 @@ def check_magnitude(view: TableView, name: str) -> TableView:
     return view
 
 
+def sum_log_jacobian(likelihood: Likelihood, batch: Batch) -> FloatArray:
+    """Return `Likelihood.log_jacobian` summed over the observed cells, for all rows or each."""
+    log_jacobian = likelihood.log_jacobian(batch.x)
+    if batch.mask is not None:
+        log_jacobian = np.where(batch.mask, 0.0, log_jacobian)
+    return log_jacobian.sum(axis=1)
+
+
 def check_finite(values: FloatArray, dtype: np.dtype[Any], name: str) -> FloatArray:
     """Return values in a precision, or raise if they are beyond it."""
     with np.errstate(over="ignore"):
@@ -418,7 +439,8 @@ def _settings(p: Any, loss_offset: float) -> TrainingSettings:
         VariationalObjective(p.beta, p.kl_warmup, p.free_bits, p.n_importance_samples),
         max_iter=p.max_iter, batch_size=p.batch_size, learning_rate=p.learning_rate_init,
         one_cycle=p.learning_rate == "one-cycle", n_epochs_before=p.n_epochs_before,
-        loss_offset=loss_offset, callbacks=p.callbacks, verbose=int(p.verbose), device=p.device,
+        masking=getattr(p, "masking", 0.0), loss_offset=loss_offset, callbacks=p.callbacks,
+        verbose=int(p.verbose), device=p.device,
     )  # fmt: skip
 
 

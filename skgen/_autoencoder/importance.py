@@ -9,6 +9,7 @@ bound of log p(x).
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from .row_noise import row_keys, sobol_points, uniforms
 
 MAX_PILOT_POINTS = 512  # at which the posteriors of all rows are looked for before draws are made
 SECOND_STREAM = np.uint64(0x5DEECE66D)  # turns the key of a row into that of an independent stream
+FEWEST_DRAWS = 10  # of which one is from the wide part
 WIDER = 4.0
 """Standard deviation of the wide part of the mixture, relative to the other part."""
 PILOT_SPREAD = 2.0
@@ -40,6 +42,13 @@ class PilotPoints(NamedTuple):
     outputs: Tensor
 
 
+class Draws(NamedTuple):
+    """Draws of codes around the posteriors of rows, with the decoder's outputs for them."""
+
+    outputs: Tensor  # of shape (n_importance_samples, n_samples, n_outputs)
+    log_weights: Tensor  # of shape (n_importance_samples, n_samples)
+
+
 def estimate_log_probs(
     vae: VAE, views: Batch, tables: list[FloatArray], n_points: int, seed: int
 ) -> FloatArray:
@@ -48,12 +57,39 @@ def estimate_log_probs(
     Random numbers follow from the seed and from the values of the row in ``tables``. With fewer
     than ten draws, they are from the encoder.
     """
-    base = as_tensor(sobol_points(n_points, vae.n_components))[:, None]
-    n_wide, n_pilot = n_points // 10, min(2 * n_points, MAX_PILOT_POINTS)
-    shared_pilot = None if views.context is not None else pilot_points(vae, n_pilot)
-    parts = [part for part in views if part is not None]
+    if n_points >= FEWEST_DRAWS:
+        return map_draws(lambda _, draws: mean_weight(draws), vae, views, tables, n_points, seed)
 
-    def bound(*blocks: Tensor | FloatArray) -> Tensor:
+    def bound(batch: Batch, noise: Tensor) -> Tensor:
+        return vae.bound(batch.x, noise, 1.0, batch.context, batch.mask)
+
+    return map_noise(bound, vae, views, tables, n_points, seed)
+
+
+def map_draws(
+    function: Callable[[Batch, Draws], Tensor], vae: VAE, views: Batch, tables: list[FloatArray],
+    n_points: int, seed: int,
+) -> FloatArray:  # fmt: skip
+    """Apply ``function`` to blocks of rows and draws for them, as for `estimate_log_probs`."""
+    n_wide, n_pilot = n_points // FEWEST_DRAWS, min(2 * n_points, MAX_PILOT_POINTS)
+    shared_pilot = None if views.context is not None else pilot_points(vae, n_pilot)
+
+    def of_block(batch: Batch, noise: Tensor) -> Tensor:
+        pilot = shared_pilot or pilot_points(vae, n_pilot, batch.context)
+        draws = draw_codes(vae, batch.x, noise, n_wide, pilot, batch.context, batch.mask)
+        return function(batch, draws)
+
+    return map_noise(of_block, vae, views, tables, n_points, seed)
+
+
+def map_noise(
+    function: Callable[[Batch, Tensor], Tensor], vae: VAE, views: Batch, tables: list[FloatArray],
+    n_points: int, seed: int,
+) -> FloatArray:  # fmt: skip
+    """Apply ``function`` to blocks of rows, of grey levels binarised, and noise for them."""
+    base = as_tensor(sobol_points(n_points, vae.n_components))[:, None]
+
+    def of_block(*blocks: Tensor | FloatArray) -> Tensor:
         given = iter(blocks)
         batch = views.map(lambda _: next(given))
         keys = row_keys(np.hstack([*given]), seed)
@@ -62,12 +98,9 @@ def estimate_log_probs(
             chance = as_tensor(uniforms(keys ^ SECOND_STREAM, batch.x.shape[1]))
             batch = batch._replace(x=(chance.to(batch.x.device) < batch.x).to(batch.x.dtype))
         noise = torch.special.ndtri(((base + shift) % 1).clamp(1e-16, 1 - 1e-16)).to(batch.x)
-        if not n_wide:
-            return vae.bound(batch.x, noise, 1.0, *batch[1:])
-        pilot = shared_pilot or pilot_points(vae, n_pilot, batch.context)
-        return estimate_log_prob(vae, batch.x, noise, n_wide, pilot, *batch[1:])
+        return function(batch, noise)
 
-    return map_blocks(bound, *parts, *tables, n_rows=max(1, EVALUATION_ROWS // n_points))
+    return map_blocks(of_block, *views.parts, *tables, n_rows=max(1, EVALUATION_ROWS // n_points))
 
 
 @torch.no_grad()
@@ -86,7 +119,20 @@ def estimate_log_prob(
     vae: VAE, x: Tensor, noise: Tensor, n_wide: int, pilot: PilotPoints,
     context: Tensor | None = None, mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """Estimate log p(x), or log p(observed cells of x), in nats per row.
+    """Estimate log p(x), or log p(observed cells of x), in nats per row; see `draw_codes`."""
+    return mean_weight(draw_codes(vae, x, noise, n_wide, pilot, context, mask))
+
+
+def mean_weight(draws: Draws) -> Tensor:
+    """Return the logarithm of the mean weight of draws."""
+    return torch.logsumexp(draws.log_weights, 0) - math.log(len(draws.log_weights))
+
+
+def draw_codes(
+    vae: VAE, x: Tensor, noise: Tensor, n_wide: int, pilot: PilotPoints,
+    context: Tensor | None = None, mask: Tensor | None = None,
+) -> Draws:  # fmt: skip
+    """Draw codes from around the posteriors of rows.
 
     Parameters
     ----------
@@ -106,7 +152,7 @@ def estimate_log_prob(
     log_q = log_mixture(steps, n_wide / len(noise)) - std.log().sum(-1)
     outputs = vae.outputs(z, context)
     log_weights = vae.log_weight(x, z, outputs, log_q, context=context, mask=mask)
-    return torch.logsumexp(log_weights, 0) - math.log(len(noise))
+    return Draws(outputs, log_weights)
 
 
 def log_mixture(steps: Tensor, wide_share: float) -> Tensor:

@@ -9,7 +9,7 @@ log p(x) >= E log 1/S sum_s w_s,  w = p(x, z_s) / q(z_s | x)
 
 A context c, if there is one, is an input of encoder, decoder and prior: all of the above is then
 given c. A mask is True for missing cells of x: the encoder sees 0 there, and the likelihood leaves
-them out.
+them out. Cells may be hidden from the encoder alone: q is then not given them, and the bounds hold.
 """
 
 import copy
@@ -81,15 +81,14 @@ class VAE(nn.Module):
         super().__init__()
         encoder, decoder, likelihood, prior = architecture[:4]
         n_features, n_components, n_context, sees_mask = architecture[4:]
-        self.architecture = architecture
-        n_inputs = n_features * (1 + sees_mask) + n_context
-        n_outputs = likelihood.n_outputs(n_features)
+        self.architecture, self.likelihood = architecture, likelihood
+        n_seen, n_outputs = likelihood.n_inputs(n_features), likelihood.n_outputs(n_features)
+        n_inputs = n_seen + n_features * sees_mask + n_context
         self.encoder = build(encoder, "encoder", n_inputs, 2 * n_components)
         self.decoder = build_decoder(decoder, n_components + n_context, n_outputs)
-        self.prior = build_prior(prior, n_components, n_context, n_features, self.moments)
+        self.prior = build_prior(prior, n_components, n_context, n_seen, self.moments_of_inputs)
         n_global_parameters = likelihood.n_global_parameters(n_features)
         self.global_parameters = nn.Parameter(torch.zeros(n_global_parameters))
-        self.likelihood = likelihood
         self.n_components = n_components
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -162,12 +161,20 @@ class VAE(nn.Module):
         self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return latent means and log variances, each of shape (n_samples, n_components)."""
-        inputs = [hide(x, mask)]
+        inputs = self.likelihood.encoder_inputs(hide(x, mask), mask)
+        return self.moments_of_inputs(inputs, context, mask)
+
+    def moments_of_inputs(
+        self, inputs: Tensor, context: Tensor | None = None, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return `moments` of what the likelihood makes of x for the encoder."""
+        parts = [inputs]
         if self.architecture.sees_mask:
-            inputs.append(torch.zeros_like(x) if mask is None else mask.to(x.dtype))
+            shape = (*inputs.shape[:-1], self.architecture.n_features)
+            parts.append(inputs.new_zeros(shape) if mask is None else mask.to(inputs.dtype))
         if context is not None:
-            inputs.append(context)
-        rows = inputs[0] if len(inputs) == 1 else torch.cat(inputs, -1)
+            parts.append(context)
+        rows = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
         mean, log_variance = self.encoder(rows).chunk(2, -1)
         return mean, log_variance.clamp(SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
 
@@ -193,7 +200,7 @@ class VAE(nn.Module):
     def elbo(
         self, x: Tensor, noise: Tensor, beta: float = 1.0, free_bits: float = 0.0,
         mean_over_batch: Callable[[Tensor], Tensor] | None = None,
-        context: Tensor | None = None, mask: Tensor | None = None,
+        context: Tensor | None = None, mask: Tensor | None = None, hidden: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Return the mean over rows of the ELBO, its expectation estimated by one draw per row.
 
@@ -202,7 +209,7 @@ class VAE(nn.Module):
         means over x into means over the batch.
         """
         x = hide(x, mask)
-        mean, log_variance = self.moments(x, context, mask)
+        mean, log_variance = self.moments(x, context, mask if hidden is None else hidden)
         std = torch.exp(0.5 * log_variance)
         z = torch.addcmul(mean, std, noise)  # the reparameterisation (Kingma and Welling, sec. 2.4)
         outputs = self.outputs(z, context)
@@ -219,13 +226,13 @@ class VAE(nn.Module):
 
     def log_weights(
         self, x: Tensor, noise: Tensor, beta: float = 1.0,
-        context: Tensor | None = None, mask: Tensor | None = None,
+        context: Tensor | None = None, mask: Tensor | None = None, hidden: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Return log w = log p(x | z) + beta (log p(z) - log q(z | x)) of draws from q.
 
         They are of shape (n_importance_samples, n_samples), as ``noise`` without its last axis.
         """
-        mean, log_variance = self.moments(x, context, mask)
+        mean, log_variance = self.moments(x, context, mask if hidden is None else hidden)
         z = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
         log_q = -0.5 * (noise.square() + log_variance).sum(-1)
         return self.log_weight(x, z, self.outputs(z, context), log_q, beta, context, mask)
@@ -244,10 +251,10 @@ class VAE(nn.Module):
 
     def bound(
         self, x: Tensor, noise: Tensor, beta: float = 1.0,
-        context: Tensor | None = None, mask: Tensor | None = None,
+        context: Tensor | None = None, mask: Tensor | None = None, hidden: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Return the importance-weighted bound per row; shapes as in `log_weights`."""
-        log_weights = self.log_weights(x, noise, beta, context, mask)
+        log_weights = self.log_weights(x, noise, beta, context, mask, hidden)
         return torch.logsumexp(log_weights, 0) - math.log(len(noise))
 
     def _sum_log_prob(self, x: Tensor, outputs: Tensor, mask: Tensor | None) -> Tensor:

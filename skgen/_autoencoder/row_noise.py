@@ -21,7 +21,9 @@ SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 def row_keys(X: FloatArray, seed: int) -> Keys:
     """Return one key per row, a hash of its values and the seed."""
-    bits = (np.asarray(X, dtype=np.float64) + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0
+    values = np.asarray(X, dtype=np.float64) + 0.0  # -0.0 + 0.0 is 0.0
+    values[np.isnan(values)] = np.nan  # of one sign
+    bits = values.view(np.uint64)
     columns = _mix(np.arange(X.shape[1], dtype=np.uint64) + np.uint64(seed)) | np.uint64(1)
     return _mix((_mix(bits + columns) * columns).sum(axis=1, dtype=np.uint64))
 

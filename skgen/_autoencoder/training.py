@@ -93,6 +93,7 @@ class TrainingSettings:
     learning_rate: float
     one_cycle: bool
     n_epochs_before: int = 0  # those that count in the warm-up of the KL weight
+    masking: float = 0.0  # share of the observed cells that are hidden from the encoder
     loss_offset: float = 0.0  # turns losses, as recorded, into nats of the data's own units
     callbacks: Sequence[Any] = ()
     verbose: int = 0
@@ -362,9 +363,19 @@ class _Net(NeuralNet):
             batch = batch._replace(x=binarize(batch.x, generator)).map(self.ranks.share)
         else:
             batch = data.select(self.ranks.share(rows))
+        batch = self._hide(batch, len(rows), generator)
         noise = self.settings.objective.draw_noise(len(rows), self.module_.n_components, generator)
         noise = self.ranks.share(noise, dim=-2).to(self.device, batch.x.dtype)
         return batch.map(Tensor.to, self.device), noise
+
+    def _hide(self, batch: Batch, n_rows: int, generator: torch.Generator) -> Batch:
+        """Hide further cells from the encoder, at random."""
+        if not (rate := self.settings.masking):
+            return batch
+        uniform = torch.rand((n_rows, batch.x.shape[1]), generator=generator)
+        hidden = (self.ranks.share(uniform) < rate).to(batch.x.device)
+        hidden = hidden if batch.mask is None else hidden | batch.mask
+        return batch._replace(hidden=hidden)
 
     def evaluate(self, data: Batch, seed: int) -> float:
         """Mean loss of rows outside of training, by the same random numbers in each epoch."""

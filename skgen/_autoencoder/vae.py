@@ -1,6 +1,6 @@
 """The variational autoencoder as a scikit-learn transformer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -14,32 +14,39 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import Tags
 from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from .. import networks
 from .._documentation import DocumentationLink
-from .._parameters import Integer, Parameters
-from .._schema import MOST, store
+from .._parameters import Integer, Number, Parameters
+from .._schema import MOST, NONE, made_of, store
 from .._validation import (
+    MISSING,
     FloatArray,
     RandomState,
     check_flag,
     check_numeric,
     check_size,
     generator,
+    missing_cells,
+    nan_for_missing,
     restore_on_error,
 )
 from ..likelihoods import Likelihood, resolve_likelihood
+from ..likelihoods._base import Columns
 from ..likelihoods._bernoulli import binarize
 from ..networks import seed_torch
 from ..priors import Mixture, resolve_prior
 from ..priors._base import Prior
 from .batches import Batch, TableView, as_tensor, map_blocks
-from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, BaseAutoencoder
+from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, BaseAutoencoder, sum_log_jacobian
 from .importance import estimate_log_probs
+from .missing import conditional_draws, conditional_means
 from .model import VAE, Architecture
+from .table import Table, library_of
 
+FLOATS = [np.float64, np.float32]
 MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
 
 
@@ -51,7 +58,7 @@ def in_frame(estimator: Any, table: FloatArray, names: Any, like: Any) -> Any:
     return ADAPTERS_MANAGER.adapters[kind].create_container(table, like, columns=names)
 
 
-@store(state=FIT_STATE, options=FIT_OPTIONS)
+@store(state=FIT_STATE, options={**FIT_OPTIONS, "_table": NONE | made_of(Table)})
 class VAETransformer(
     DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseAutoencoder
 ):
@@ -63,17 +70,25 @@ class VAETransformer(
     lower bound (ELBO) of log p(x), ``E_q log p(x | z) - KL(q || p(z))`` (Kingma and Welling [1]_
     eq. 3), in nats per row. The latent means are features; decoded draws of z are new data.
 
+    Cells of X may be missing (NaN, None or pandas.NA). The likelihood leaves them out, so that
+    densities are those of the observed cells, and the encoder sees which they are, if cells are
+    missing or hidden by ``masking`` when it is first fitted. `impute` and `sample` fill them in.
+
     Parameters
     ----------
     n_components : int, default=2
         Number of latent dimensions.
-    likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
-            default="gaussian"
+    likelihood : {"gaussian", "bernoulli", "continuous_bernoulli", "categorical", "numeric", \
+            "from_dtype"} or Likelihood, default="gaussian"
         Distribution of x given the decoder's outputs. "gaussian" suits real values: they are
         standardised inside, and one standard deviation is learned for all features;
         `skgen.likelihoods.Gaussian` can learn one per feature, or per feature and row. "bernoulli"
         suits binary data; grey levels in [0, 1] count as probabilities, and are binarised anew in
-        each epoch. "continuous_bernoulli" suits grey levels in [0, 1].
+        each epoch. "continuous_bernoulli" suits grey levels in [0, 1]. "from_dtype" suits tables
+        with columns of several kinds: text, booleans and columns of dtype category get a
+        `skgen.likelihoods.Categorical`, others a `skgen.likelihoods.Numeric`; of a data frame of
+        pandas or polars, draws and decoder means then are data frames with the same columns.
+        `skgen.likelihoods.Mixed` chooses by column.
     prior : {"standard_normal", "mixture", "vamp", "flow"} or callable, default="standard_normal"
         Distribution p(z) of the latent codes: N(0, I), or one that is learned with the networks,
         such as ``skgen.priors.Mixture(200)``, which gives better densities and draws. Any
@@ -87,7 +102,8 @@ class VAETransformer(
         Body of the encoder: a multilayer perceptron, a small convolutional network, or
         ``encoder(n_inputs, n_outputs)`` that returns a torch module: a function, a class or an
         object of `skgen.networks`. It must be importable to be pickled. None is "mlp", or
-        "convolutional" if ``image_shape`` is given.
+        "convolutional" if ``image_shape`` is given. If it sees missing cells, its inputs are a row,
+        with zeros there, and then as many zeros and ones, 1 for a missing cell.
     decoder : {"mlp", "convolutional"} or callable, default=None
         Body of the decoder, likewise.
     image_shape : tuple (height, width) or (height, width, channels), default=None
@@ -105,6 +121,11 @@ class VAETransformer(
     n_importance_samples : int, default=1
         Number of draws of z per row in training. Above 1, the importance-weighted bound [3]_ is
         maximised instead of the ELBO.
+    masking : float, default=0.0
+        Share of the observed cells, between 0 and 0.99, that are hidden from the encoder at random,
+        others in each step, so that it learns to work with missing cells. The bound remains one of
+        the density of all observed cells, hidden ones included. With the ELBO the decoder learns
+        more noise than there is; ``n_importance_samples=10`` is against that.
     learning_rate : {"one-cycle", "constant"}, default="one-cycle"
         Schedule of Adam's learning rate over ``max_iter`` epochs: up to ``learning_rate_init`` and
         down to nearly 0, or constant.
@@ -200,11 +221,13 @@ class VAETransformer(
     """
 
     __module__ = "skgen"
+    _table: Table | None = None  # of the data frame that `fit` saw, if any
 
     _parameters: ClassVar[Parameters] = {
         "n_components": Integer(1, 20_000, remedy="Give the number of latent dimensions."),
         **networks.PARAMETERS,
         **FIT_PARAMETERS,
+        "masking": Number(0.0, 0.99, remedy="0 hides nothing; 0.3 to 0.5 suits imputation."),
     }
 
     def __init__(
@@ -222,6 +245,7 @@ class VAETransformer(
         kl_warmup: int = 0,
         free_bits: float = 0.0,
         n_importance_samples: int = 1,
+        masking: float = 0.0,
         learning_rate: Literal["one-cycle", "constant"] = "one-cycle",
         learning_rate_init: float = 0.004,
         batch_size: int = 128,
@@ -249,6 +273,7 @@ class VAETransformer(
         self.kl_warmup = kl_warmup
         self.free_bits = free_bits
         self.n_importance_samples = n_importance_samples
+        self.masking = masking
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.batch_size = batch_size
@@ -364,23 +389,24 @@ class VAETransformer(
             ).fit(codes)
             self.module_ = self._replace_prior(found)
             self.__dict__.pop("_optimizer_state", None)
-            _, x, _ = self._prepare(X)
-            self.explained_kl_ = self._mean_kl(Batch(replace(x, dtype=self.module_.dtype)))
+            _, views, _ = self._prepare(X)
+            x = replace(views.x, dtype=self.module_.dtype)
+            self.explained_kl_ = self._mean_kl(views._replace(x=x))
         return self
 
     def _draw_codes(self, X: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
         """Draw one code from q(z | x) for each row, of grey levels binarised."""
-        _, x, module = self._prepare(X)
+        _, views, module = self._prepare(X)
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
 
-        def draw(rows: Tensor) -> Tensor:
+        def draw(rows: Tensor, mask: Tensor | None = None) -> Tensor:
             if module.likelihood.binary:
                 rows = binarize(rows, noise)
-            q = module.encode(rows)
+            q = module.encode(rows, mask=mask)
             steps = torch.randn(q.mean.shape, generator=noise, dtype=rows.dtype)
             return q.mean + q.stddev * steps.to(rows.device)
 
-        return map_blocks(draw, x)
+        return map_blocks(draw, *views.parts)
 
     def _replace_prior(self, mixture: GaussianMixture) -> VAE:
         """Return a copy of the networks with a mixture as prior."""
@@ -393,27 +419,79 @@ class VAETransformer(
 
     def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
         (X,) = data
-        check_numeric(X, "X")
-        with np.errstate(all="ignore"):  # wider floats may become inf
-            table: FloatArray = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
-        check_size(table, "X")
-        return Batch(likelihood.check_support(table))
+        if reset:
+            self._table = Table.of(X) if likelihood.categorical and library_of(X) else None
+        table = self._check_table(X, reset=reset)
+        mask = missing_cells(table)
+        if reset and mask is not None:
+            self._check_columns(mask)
+        named = likelihood.for_columns(self._columns) if reset else likelihood
+        return Batch(named.check_support(table), mask=mask)
 
-    def _to_table(self, X: FloatArray, like: Any = None) -> Any:
-        """Return data in their units, in the container that `set_output` asks for."""
+    def _check_table(self, X: Any, *, reset: bool) -> FloatArray:
+        if self._table and library_of(X):
+            return self._read_frame(X, self._table, reset)
+        check_numeric(X, "X", missing=MISSING)
+        with np.errstate(all="ignore"):  # wider floats may become inf
+            table: FloatArray = validate_data(
+                self, nan_for_missing(X), reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan"
+            )
+        check_size(table, "X")
+        return table
+
+    def _read_frame(self, X: Any, known: Table, reset: bool) -> FloatArray:
+        """Check a data frame, whose columns are known, and return it as an array."""
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        matrix = known.to_matrix(X, "error" if reset else self.likelihood_.handle_unknown)
+        table: FloatArray = check_array(
+            matrix, dtype=FLOATS, ensure_all_finite="allow-nan", input_name="X", estimator=self
+        )
+        check_size(table, "X")
+        return table
+
+    @property
+    def _columns(self) -> Columns:
+        if self._table:
+            return self._table.columns
+        names = vars(self).get("feature_names_in_", range(self.n_features_in_))
+        return tuple((name, 0) for name in names)
+
+    def _to_frame(self, X: FloatArray, like: Any = None) -> Any:
+        """Return data as the frame with categories that `fit` saw, or as `set_output` asks."""
+        if self._table:
+            return self._table.to_frame(X)
         names = getattr(self, "feature_names_in_", [f"x{n}" for n in range(self.n_features_in_)])
-        return in_frame(self, self._to_data_units(X), names, like)
+        return in_frame(self, X, names, like)
+
+    def _check_columns(self, mask: npt.NDArray[np.bool_]) -> None:
+        """Raise if a column has no observed cell."""
+        if (empty := np.flatnonzero(mask.all(axis=0))).size:
+            names = [name for name, _ in self._columns]
+            raise ValueError(
+                f"`X` must have observed cells in each column; got none in column "
+                f"{names[empty[0]]!r}. Leave such columns out."
+            )
 
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_features = batch.x.shape[1]
-        builders = networks.resolve_builders(p, n_features)
+        sees_mask = p.masking > 0 or batch.mask is not None
+        if p.warm:  # decided at the first call
+            sees_mask = self.module_.architecture.sees_mask
+        encoder, decoder = networks.resolve_builders(p, n_features)
+        if sees_mask and isinstance(encoder, networks.ConvolutionalEncoder):
+            shape = encoder.image_shape
+            encoder = networks.ConditionalEncoder(
+                shape, shape, encoder.n_filters, encoder.activation
+            )
         prior = resolve_prior(p.prior)
-        return Architecture(*builders, likelihood, prior, n_features, p.n_components)
+        return Architecture(
+            encoder, decoder, likelihood, prior, n_features, p.n_components, sees_mask=sees_mask
+        )
 
     def transform(
         self, X: npt.ArrayLike, return_std: bool = False
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
-        """Return latent means: the means of q(z | x).
+        """Return latent means: the means of q(z | x), x being what is observed of a row.
 
         Parameters
         ----------
@@ -446,12 +524,12 @@ class VAETransformer(
         Returns
         -------
         X : ndarray or data frame of shape (n_samples, n_features)
-            Decoder means.
+            Decoder means; modes of categories.
         """
         codes = self._check_codes(Z)
         module = self._module_of(codes.dtype)
         z = as_tensor(codes).to(module.device)
-        return self._to_table(map_blocks(module.decode_mean, z), like=Z)
+        return self._to_frame(self._to_data_units(map_blocks(module.decode_mean, z)), like=Z)
 
     def reconstruct(self, X: npt.ArrayLike) -> FloatArray:
         """Return the decoder means of the latent means of X.
@@ -470,37 +548,96 @@ class VAETransformer(
         return self.inverse_transform(in_frame(self, mean, self.get_feature_names_out(), X))
 
     def sample(
-        self, n_samples: int = 1, *,
-        observation_noise: bool = True, random_state: RandomState = None,
+        self, n_samples: int = 1, *, observation_noise: bool = True,
+        given: npt.ArrayLike | None = None, random_state: RandomState = None,
     ) -> FloatArray:  # fmt: skip
-        """Draw new data: z from the prior, then x given z.
+        """Draw new data, or the missing cells of rows given the others.
+
+        New rows are drawn by z from the prior, then x given z. With ``given``, z is drawn from its
+        posterior given the observed cells of a row, then the missing cells given z. The posterior
+        is exact if the decoder is linear, the likelihood Gaussian with a standard deviation that
+        does not depend on the row, and the prior N(0, I). Otherwise codes are resampled by their
+        importance weights from 512 draws around the posterior, as those of `score_samples`, with
+        new ones for each 64 draws of a row. Rows without observed cells are drawn as new rows.
 
         Parameters
         ----------
         n_samples : int, default=1
-            Number of rows.
+            Number of rows, or of draws for each row of ``given``: a multiple imputation.
         observation_noise : bool, default=True
             If True, rows are drawn as they would be observed; if False, they are decoder means.
+        given : array-like of shape (n_rows, n_features), default=None
+            Rows with missing cells (NaN).
         random_state : int, Generator, RandomState or None, default=None
             Seed; None gives new draws in each call.
 
         Returns
         -------
-        X : ndarray or data frame of shape (n_samples, n_features)
-            New rows, in the units of the data.
+        X : ndarray or data frame of shape (n_samples, n_features), or (n_samples * n_rows, \
+                n_features)
+            New rows, in the units of the data; or ``n_samples`` completed tables, one below the
+            other, with observed cells as they are in ``given``.
         """
         check_is_fitted(self)
         n_samples = Integer(1, MOST, remedy="Give a number of rows.").check(n_samples, "n_samples")
         noisy = check_flag(observation_noise, "observation_noise")
         rng = generator(random_state)
+        if given is not None:
+
+            def draws(vae: VAE, views: Batch, X: FloatArray) -> FloatArray:
+                return conditional_draws(vae, views, X, n_samples, noisy, rng)
+
+            return self._complete(given, draws, n_samples)
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
         module = self._module_of(np.dtype(np.float64))
         draw = partial(module.draw, generator=noise) if noisy else module.decode_mean
         codes = module.prior().sample(n_samples, rng)
-        return self._to_table(map_blocks(draw, codes.to(module.device, module.dtype)))
+        rows = map_blocks(draw, codes.to(module.device, module.dtype))
+        return self._to_frame(self._to_data_units(rows))
+
+    def impute(self, X: npt.ArrayLike) -> FloatArray:
+        """Replace missing cells by their means, or modes, given the observed cells of the row.
+
+        The means are exact where `sample` is; otherwise they are weighted means over 512 draws
+        around the posterior of z, the same at each call.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, with NaN for missing cells.
+
+        Returns
+        -------
+        X_imputed : ndarray or data frame of shape (n_samples, n_features)
+            Data without missing cells; observed cells are as in X.
+        """
+
+        def means(vae: VAE, views: Batch, X: FloatArray) -> FloatArray:
+            return conditional_means(vae, views, X)[None]
+
+        return self._complete(X, means)
+
+    def _complete(
+        self, X: Any, conditional: Callable[[VAE, Batch, FloatArray], FloatArray], n_tables: int = 1
+    ) -> FloatArray:
+        """Return copies of X with missing cells from tables of a function, one below the other."""
+        check_is_fitted(self)
+        table = self._check_table(X, reset=False)
+        batch, views, module = self._view(table)
+        tables = np.tile(table, (n_tables, 1, 1))
+        if batch.mask is not None:
+            rows = np.flatnonzero(batch.mask.any(axis=1))
+            of_rows = views.map(TableView.subset, rows)
+            found = conditional(module, of_rows, batch.x[rows])
+            values = self._to_data_units(found.reshape(-1, table.shape[1]))
+            missing = batch.mask[rows]
+            tables[:, rows] = np.where(missing, values.reshape(found.shape), table[rows])
+        return self._to_frame(tables.reshape(-1, table.shape[1]), X if n_tables == 1 else None)
 
     def score_samples(self, X: npt.ArrayLike, n_importance_samples: int = 100) -> FloatArray:
         """Estimate log p(x) of each row by importance weighting, in nats.
+
+        Of a row with missing cells it is the log density of the observed cells.
 
         The expectation of the estimate is a lower bound that rises to log p(x) with the number of
         draws (Burda, Grosse and Salakhutdinov 2016, theorem 1); with one draw it is the ELBO. The
@@ -526,12 +663,11 @@ class VAETransformer(
         log_likelihood : ndarray of shape (n_samples,)
             Estimates of log p(x), in nats.
         """
-        table, x, module = self._prepare(X)
-        name = "n_importance_samples"
-        n_points = FIT_PARAMETERS[name].check(n_importance_samples, name)
+        batch, views, module = self._prepare(X)
+        n_points = self._check_n_draws(n_importance_samples)
         seed = int(generator(self.random_state).integers(2**63))
-        bounds = estimate_log_probs(module, Batch(x), [table], n_points, seed)
-        return bounds + module.likelihood.log_jacobian(table).sum(axis=1).astype(bounds.dtype)
+        bounds = estimate_log_probs(module, views, [batch.x], n_points, seed)
+        return bounds + sum_log_jacobian(module.likelihood, batch).astype(bounds.dtype)
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:
         """Return the mean of `score_samples` over rows: the greater the better.
@@ -550,23 +686,38 @@ class VAETransformer(
         """
         return float(self.score_samples(X).mean())
 
-    def _prepare(self, X: Any) -> tuple[FloatArray, TableView, VAE]:
-        """Return X validated, X as the networks see it, and the networks in its precision."""
+    @staticmethod
+    def _check_n_draws(n_importance_samples: Any) -> int:
+        name = "n_importance_samples"
+        n_draws: int = FIT_PARAMETERS[name].check(n_importance_samples, name)
+        return n_draws
+
+    def _prepare(self, X: Any) -> tuple[Batch, Batch, VAE]:
+        """Return X validated, views of it for the networks, and the networks in its precision."""
         check_is_fitted(self)
-        batch = self._validate_batch((X,), self.module_.likelihood, reset=False)
-        module = self._module_of(batch.x.dtype)
-        return batch.x, replace(self._views(batch, module).x, device=module.device), module
+        return self._view(self._check_table(X, reset=False))
+
+    def _view(self, table: FloatArray) -> tuple[Batch, Batch, VAE]:
+        """Return a checked table as a batch, views of it, and the networks in its precision."""
+        batch = Batch(self.likelihood_.check_support(table), mask=missing_cells(table))
+        module = self._module_of(table.dtype)
+        views = self._views(batch, module).map(partial(replace, device=module.device))
+        return batch, views, module
 
     def _latent_moments(self, X: Any) -> tuple[FloatArray, FloatArray]:
         """Return latent means and log variances."""
-        _, x, module = self._prepare(X)
-        moments = map_blocks(lambda rows: torch.cat(module.moments(rows), -1), x)
-        mean, log_variance = np.split(moments, 2, axis=1)
+        _, views, module = self._prepare(X)
+
+        def moments(x: Tensor, mask: Tensor | None = None) -> Tensor:
+            return torch.cat(module.moments(x, mask=mask), -1)
+
+        mean, log_variance = np.split(map_blocks(moments, *views.parts), 2, axis=1)
         return mean, log_variance
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         with suppress(ValueError, TypeError):  # fit reports an invalid likelihood
             tags.input_tags.positive_only = resolve_likelihood(self.likelihood).positive_only
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

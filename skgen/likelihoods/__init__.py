@@ -8,8 +8,14 @@ from .._validation import short_repr
 from ._base import Likelihood as Likelihood
 from ._base import StandardizedLikelihood as StandardizedLikelihood
 from ._bernoulli import Bernoulli as Bernoulli
+from ._categorical import Categorical as Categorical
 from ._continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
+from ._counts import NegativeBinomial as NegativeBinomial
+from ._counts import Poisson as Poisson
 from ._gaussian import Gaussian as Gaussian
+from ._mixed import Mixed as Mixed
+from ._numeric import Numeric as Numeric
+from ._ordinal import Ordinal as Ordinal
 
 PARTS: dict[str, type[Likelihood]] = register_parts(globals())
 """Likelihoods by the names that estimators take."""

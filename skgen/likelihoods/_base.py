@@ -10,11 +10,24 @@ import torch.distributions as td
 from torch import Generator, Tensor, from_numpy
 
 from .._parameters import Flag, Parameters, check_fields
-from .._schema import array
-from .._validation import FloatArray
+from .._schema import Check, array
+from .._validation import FloatArray, extremes, missing_cells, short_repr
 
 STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", 1e-300)}
 """State of a fitted `StandardizedLikelihood` in files."""
+Columns = tuple[tuple[Any, int], ...]
+"""Columns of a table: for each its name and its number of categories, 0 if it holds numbers."""
+
+
+def _are_columns(value: Any, _: Any) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(column, tuple) and len(column) == 2 and type(column[1]) is int and column[1] >= 0
+        for column in value
+    )
+
+
+COLUMNS = {"columns_": Check(_are_columns)}
+"""Columns of a likelihood in files, if it knows of any."""
 BLOCK_VALUES = 2**22
 """Values of X that are worked on at a time."""
 
@@ -34,6 +47,13 @@ class Likelihood(ABC):
         True if data are binary: grey levels then count as probabilities, to be drawn from.
     positive_only : bool
         True if negative values are an error.
+    categorical : bool
+        True if columns of text and categories can be modelled, as integer codes.
+    handle_unknown : {"error", "ignore"}
+        How categories that `fit` did not see are met, if there are categories.
+    linear_transform : bool
+        True if each feature is transformed linearly, so that moments of transformed data give those
+        of the data.
 
     See Also
     --------
@@ -57,6 +77,9 @@ class Likelihood(ABC):
     shortcut: ClassVar[str]
     binary: ClassVar[bool] = False
     positive_only: ClassVar[bool] = False
+    categorical: ClassVar[bool] = False
+    handle_unknown: str = "ignore"
+    linear_transform: ClassVar[bool] = True
 
     @classmethod
     def _examples(cls) -> tuple[Self, ...]:
@@ -72,6 +95,68 @@ class Likelihood(ABC):
 
     def _values(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if not name.endswith("_")}
+
+    def for_columns(self, columns: Columns) -> Self:
+        """Return the likelihood for a table with these columns, before `fit`.
+
+        Parameters
+        ----------
+        columns : tuple of (name, n_categories)
+            Names of the columns, each with its number of categories, or 0 for numbers.
+
+        Returns
+        -------
+        likelihood : Likelihood
+            By default the likelihood itself.
+        """
+        return self
+
+    def _with_columns(self, columns: Columns) -> Self:
+        """Return a copy whose errors call the columns by their names."""
+        likelihood = copy.copy(self)
+        vars(likelihood)["columns_"] = columns
+        return likelihood
+
+    def _support_error(self, column: int, condition: str, value: Any, remedy: str) -> ValueError:
+        """Return the error for a value outside the support, which names its column."""
+        columns = vars(self).get("columns_")
+        name = columns[column][0] if columns else column
+        return ValueError(
+            f"`X` must hold {condition} in column {name!r} for likelihood={short_repr(self)}; got "
+            f"{value}. {remedy}"
+        )
+
+    def n_inputs(self, n_features: int) -> int:
+        """Return the number of values per row that the encoder sees.
+
+        Parameters
+        ----------
+        n_features : int
+            Number of features.
+
+        Returns
+        -------
+        n_inputs : int
+            Number of values, by default one for each feature.
+        """
+        return n_features
+
+    def encoder_inputs(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return what the encoder sees of transformed data.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Transformed data, 0 in missing cells.
+        mask : Tensor of bool of shape (n_samples, n_features), default=None
+            True for cells that are missing: all of their inputs are 0.
+
+        Returns
+        -------
+        inputs : Tensor of shape (n_samples, n_inputs)
+            By default x.
+        """
+        return x
 
     def n_outputs(self, n_features: int) -> int:
         """Return the number of decoder outputs.
@@ -259,6 +344,42 @@ class Likelihood(ABC):
         """
         return self.distribution(outputs, global_parameters).mean
 
+    def mixture_mean(self, outputs: Tensor, global_parameters: Tensor, weights: Tensor) -> Tensor:
+        """Return the mean of x over several outputs for each row, by which cells are imputed.
+
+        Parameters
+        ----------
+        outputs, global_parameters : Tensor
+            A decoder's outputs, of shape (n_draws, n_samples, n_outputs), and parameters that all
+            rows share.
+        weights : Tensor of shape (n_draws, n_samples)
+            Weights of the draws, which add up to 1 for each row.
+
+        Returns
+        -------
+        mixture_mean : Tensor of shape (n_samples, n_features)
+            Weighted means of `mean`; a likelihood of categories returns the most probable ones.
+        """
+        return (weights[..., None] * self.mean(outputs, global_parameters)).sum(0)
+
+    def linear_variance(self, global_parameters: Tensor) -> Tensor | None:
+        """Return the variance of x if x is normal, with the outputs as its mean.
+
+        With a linear decoder and a standard normal prior, z given x is then normal, and missing
+        cells are imputed and drawn in closed form.
+
+        Parameters
+        ----------
+        global_parameters : Tensor
+            Parameters that all rows share.
+
+        Returns
+        -------
+        variance : Tensor of shape (n_features,) or (1,), or None
+            Variances, or by default None: x has another distribution.
+        """
+        return None
+
     @abstractmethod
     def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         """Draw x for each row of outputs, of shape (n_samples, n_features).
@@ -357,13 +478,14 @@ class UnitIntervalLikelihood(Likelihood):
         return not self.clip
 
     def check_support(self, X: FloatArray) -> FloatArray:
-        if X.min() >= 0 and X.max() <= 1:
+        low, high = extremes(X)
+        if not (low < 0 or high > 1):
             return X
         if self.clip:
             return X.clip(0, 1)
         raise ValueError(
-            f"`X` must hold values in [0, 1] for likelihood={self}; got values from {X.min():g} to "
-            f"{X.max():g}. Negative values in data, or values above 1, have no probability: divide "
+            f"`X` must hold values in [0, 1] for likelihood={self}; got values from {low:g} to "
+            f"{high:g}. Negative values in data, or values above 1, have no probability: divide "
             "grey levels by the largest one (X / 255), or take clip=True or a Gaussian likelihood."
         )
 
@@ -372,25 +494,37 @@ class UnitIntervalLikelihood(Likelihood):
 
 
 def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return means and standard deviations of the features, 1 for a constant one.
+    """Return means and standard deviations of what is observed of features, 1 for a constant one.
 
     X may be larger than memory: moments of blocks are combined by the update of Chan, Golub and
     LeVeque (Algorithms for computing the sample variance, The American Statistician 37, 1983,
     eq. 1.5), those of each block corrected for the rounding of its mean (eq. 1.7).
     """
-    n, total, squares = 0, np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    n, total, squares = np.zeros((3, X.shape[1]))
     step = max(1, BLOCK_VALUES // X.shape[1])
     for start in range(0, len(X), step):
-        block = np.ascontiguousarray(X[start : start + step])  # sums then ignore its order
-        m, block_total = len(block), block.sum(axis=0, dtype=np.float64)
-        deviations = block - block_total / m
-        correction = deviations.sum(axis=0) ** 2 / m
-        deviations **= 2
-        block_squares = deviations.sum(axis=0) - correction
-        between = n / m / (n + m) * (total / (n / m) - block_total) ** 2 if n else 0.0
-        squares = squares + block_squares + between
+        # In memory row by row: sums then ignore its order.
+        m, block_total, block_squares = _moments(np.ascontiguousarray(X[start : start + step]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            between = n / m / (n + m) * (total / (n / m) - block_total) ** 2
+        squares = squares + block_squares + np.where(n * m > 0, between, 0.0)
         n, total = n + m, total + block_total
     mean, variance = total / n, squares / n
     eps = np.finfo(np.float64).eps
     rounding = n * eps * variance + (n * mean * eps) ** 2  # in the variance of a constant
     return mean, np.where(variance <= rounding, 1.0, np.sqrt(variance.clip(0)))
+
+
+def _moments(block: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return counts of observed cells of each column, their sums and sums of squared deviations."""
+    n = np.full(block.shape[1], len(block), dtype=np.float64)
+    if (missing := missing_cells(block)) is not None:
+        n -= missing.sum(axis=0)
+        block = np.where(missing, 0.0, block)
+    total = block.sum(axis=0, dtype=np.float64)
+    deviations = block - total / n.clip(1)
+    if missing is not None:
+        deviations[missing] = 0.0
+    correction = deviations.sum(axis=0) ** 2 / n.clip(1)
+    deviations **= 2
+    return n, total, deviations.sum(axis=0) - correction

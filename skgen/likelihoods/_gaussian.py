@@ -103,6 +103,11 @@ class Gaussian(StandardizedLikelihood):
         squares = functional.mse_loss(mean, x)
         return -0.5 * x.shape[-1] * (squares / variance + variance.log() + LOG_2_PI).squeeze()
 
+    def linear_variance(self, global_parameters: Tensor) -> Tensor | None:
+        if self.scale == "row":
+            return None
+        return global_parameters.exp() + self.min_scale**2
+
     def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         mean, variance = self._moments(outputs, global_parameters)
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)

@@ -43,6 +43,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "default": {},
     "constant": {"learning_rate": "constant"},
     "bernoulli": {"likelihood": "bernoulli", "n_importance_samples": 2, "kl_warmup": 5},
+    "missing cells": {"masking": 0.3, "early_stopping": True},
     "mixture": {"prior": Mixture(3)},
     "vamp": {"prior": VampPrior(3)},
     "flow": {"prior": Flow(2, 5)},
@@ -56,6 +57,10 @@ WAYS: dict[str, dict[str, Any]] = {
 def data(n_rows: int = 43) -> np.ndarray:
     rng = np.random.default_rng(0)
     return 1 / (1 + np.exp(-rng.normal(size=(n_rows, 2)) @ rng.normal(size=(2, 6))))
+
+
+def with_holes(X: np.ndarray) -> np.ndarray:
+    return np.where(np.random.default_rng(1).random(X.shape) < 0.2, np.nan, X)
 
 
 def model(path: Path | None = None, **parameters: Any) -> VAETransformer:
@@ -128,7 +133,7 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_resumed_fit_equals_an_uninterrupted_one(way, path):
-    X = data()
+    X = with_holes(data()) if "masking" in WAYS[way] else data()
     expected = model(**WAYS[way]).fit(X)
     for epoch in {1, 2, expected.n_iter_}:
         interrupt_fit(model(path, **WAYS[way]), X, epoch)

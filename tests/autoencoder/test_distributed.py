@@ -56,6 +56,7 @@ EXACT: dict[str, dict[str, Any]] = {
     "bernoulli": {"likelihood": "bernoulli"},
     "free bits": {"free_bits": 0.8, "beta": 2.0, "kl_warmup": 2},
     "importance": {"n_importance_samples": 3},
+    "missing cells": {"masking": 0.3},
     "stopping": {"early_stopping": True, "max_iter": 60, "n_iter_no_change": 3,
                  "learning_rate": "constant"},
     "mixture": {"prior": Mixture(3)},
@@ -72,7 +73,8 @@ def model(**parameters: Any) -> VAETransformer:
 
 
 def X_of(parameters: dict[str, Any]) -> np.ndarray:
-    return 1 / (1 + np.exp(-data())) if parameters.get("likelihood") else data()
+    X = 1 / (1 + np.exp(-data())) if parameters.get("likelihood") else data()
+    return np.where(X > 1, np.nan, X) if "masking" in parameters else X
 
 
 def outcome(vae: VAETransformer) -> dict[str, Any]:
@@ -277,7 +279,7 @@ def test_an_error_on_one_rank_ends_all(tmp_path):
     first, second = run_ranks("go_wrong", 2, tmp_path)
     other = "RuntimeError: Training has ended on another rank"
     assert first["bad X"].startswith(other)
-    assert second["bad X"].startswith("ValueError: Input X contains NaN")
+    assert second["bad X"].startswith("ValueError: `X` must have observed cells")
     assert first["bad parameter"].startswith(other)
     assert second["bad parameter"].startswith("ValueError: `beta` must be")
     for rank in (first, second):

@@ -1,6 +1,5 @@
 """Estimates of log p(x) against quadrature over z."""
 
-from itertools import product
 from math import log
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from scipy import stats
 from small_vae import (
     BODY,
+    CASES,
     FEW,
     LIKELIHOODS,
     N_FEATURES,
@@ -42,7 +42,7 @@ def _first_weights_are_the_same_in_any_order():
         yield
 
 
-@pytest.fixture(params=product(LIKELIHOODS, [1, 2]), ids=lambda param: f"{param[0]}, {param[1]}")
+@pytest.fixture(params=CASES)
 def vae(request, rng):
     likelihood, n_components = request.param
     return random_vae(rng, LIKELIHOODS[likelihood], n_components)

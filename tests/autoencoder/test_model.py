@@ -3,7 +3,6 @@
 import copy
 import pickle
 import pickletools
-from itertools import product
 from math import log
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch.distributions as td
 from scipy import special, stats
 from small_vae import (
     BODY,
+    CASES,
     FEW,
     LIKELIHOODS,
     N_FEATURES,
@@ -45,7 +45,7 @@ def _first_weights_are_the_same_in_any_order():
         yield
 
 
-@pytest.fixture(params=product(LIKELIHOODS, [1, 2]), ids=lambda param: f"{param[0]}, {param[1]}")
+@pytest.fixture(params=CASES)
 def vae(request, rng):
     likelihood, n_components = request.param
     return random_vae(rng, LIKELIHOODS[likelihood], n_components)
@@ -255,7 +255,7 @@ def test_the_content_of_missing_cells_does_not_matter(sees_mask, vae, x, rng):
         gradients = torch.autograd.grad(
             values.sum(), [other, *vae.parameters()], allow_unused=True, retain_graph=True
         )
-        assert not gradients[0][MASK].any(), name
+        assert gradients[0] is None or not gradients[0][MASK].any(), name
         assert all(gradient is None or gradient.isfinite().all() for gradient in gradients), name
 
 
@@ -287,7 +287,7 @@ def test_of_a_row_without_observed_cells_the_density_is_1(vae, x):
         log_marginal(vae, x, mask=everything), torch.zeros(N_ROWS, dtype=x.dtype)
     )
     noise = torch.zeros(1, N_ROWS, vae.n_components, dtype=x.dtype)
-    q = vae.encode(torch.zeros_like(x))
+    q = vae.encode(torch.zeros_like(x), mask=everything)
     expected = vae.prior().log_prob(q.mean) - q.log_prob(q.mean).sum(-1)
     torch.testing.assert_close(vae.bound(x, noise, mask=everything), expected)
 

@@ -582,7 +582,7 @@ FAILURES = {
     "a rate too large": ({"learning_rate_init": 1e9}, IRIS, ValueError, "learning_rate_init"),
     "a rate out of bounds": ({"learning_rate_init": 1e30}, IRIS, ValueError, "learning_rate_init"),
     "a failing callback": ({"callbacks": [Failing()]}, IRIS, RuntimeError, "no more"),
-    "nan in X": ({}, np.where(IRIS > 5, np.nan, IRIS), ValueError, "NaN"),
+    "infinity in X": ({}, np.where(IRIS > 5, np.inf, IRIS), ValueError, "infinity"),
     "another architecture": ({"n_components": 3}, IRIS, ValueError, "n_components"),
     "another likelihood": ({"likelihood": "bernoulli"}, IRIS / 10, ValueError, "likelihood"),
     "out of range": ({"likelihood": "bernoulli"}, IRIS, ValueError, r"\[0, 1\]"),

@@ -283,6 +283,8 @@ AUTOENCODERS = {
         "decoder": ConvolutionalDecoder((4, 4, 1), [2]),
     },
     "mixed": SMALL | {"encoder": "convolutional", "decoder": MLP((3,), "logistic")},
+    "masking": SMALL | {"masking": 0.3},
+    "masked images": IMAGE | {"masking": 0.1, "beta": 0.001, "max_iter": 20},
     "importance": SMALL | {"n_importance_samples": 3, "beta": 0.5, "kl_warmup": 2},
     "constant rate": SMALL | {"learning_rate": "constant", "batch_size": 7, "free_bits": 0.1},
     "generator": SMALL | {"random_state": np.random.default_rng(5)},

@@ -1,0 +1,229 @@
+"""Data frames as matrices and back: names, dtypes and categories of the columns that `fit` saw.
+
+A frame is one of pandas or of polars, by its methods; neither library is imported before a frame of
+it is met.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from .._schema import Check, each, exactly, number, store, text
+from .._validation import FloatArray, check_numeric, short_repr
+
+LIBRARIES = ("pandas", "polars")
+CATEGORICAL = ("category", "bool", "str", "enum", "categorical", "utf8")
+"""First letters of the names of dtypes of categories, booleans and text, in small letters."""
+BOOLEANS = ("bool",)
+
+
+def library_of(X: Any) -> str:
+    """Return the library of a data frame, or ""."""
+    library = type(X).__module__.split(".")[0]
+    is_frame = hasattr(X, "columns") and (hasattr(X, "iloc") or hasattr(X, "get_columns"))
+    return library if library in LIBRARIES and is_frame else ""
+
+
+def is_categorical(dtype: Any) -> bool:
+    """Return True for a dtype of categories, text or booleans, in pandas or polars."""
+    name = str(dtype).lower()
+    return name.startswith(CATEGORICAL) and not name.startswith("struct")
+
+
+PLAIN = Check(lambda value, _: type(value) in (str, int, float, bool))
+CATEGORIES = exactly(None) | each(PLAIN, tuple)
+
+
+@store(
+    parameters={
+        "library": exactly(*LIBRARIES), "names": each(text() | number(), tuple),
+        "dtypes": each(text(), tuple), "categories": each(CATEGORIES, tuple),
+        "ordered": each(exactly(True, False), tuple),
+    }
+)  # fmt: skip
+@dataclass(frozen=True)
+class Table:
+    """Columns of a data frame."""
+
+    library: str
+    names: tuple[Any, ...]
+    dtypes: tuple[str, ...]
+    categories: tuple[tuple[Any, ...] | None, ...]  # None for a column of numbers
+    ordered: tuple[bool, ...]  # True for categories that have an order
+
+    @classmethod
+    def of(cls, X: Any) -> Self:
+        """Learn the columns of a frame."""
+        names = tuple(X.columns)
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ValueError(
+                f"`X` must have columns of different names; got {repeated[0]!r} "
+                f"{names.count(repeated[0])} times. Rename them."
+            )
+        _check_text(X)
+        columns = [column for _, column in _columns(X)]
+        return cls(
+            library_of(X),
+            names,
+            tuple(_name_of(column.dtype) for column in columns),
+            tuple(map(_categories, columns)),
+            tuple(bool(getattr(column.dtype, "ordered", False)) for column in columns),
+        )
+
+    @property
+    def columns(self) -> tuple[tuple[Any, int], ...]:
+        """Names of the columns, and their numbers of categories, 0 for numbers."""
+        sizes = [0 if known is None else len(known) for known in self.categories]
+        return tuple(zip(self.names, sizes, strict=True))
+
+    def to_matrix(self, X: Any, handle_unknown: str = "error") -> FloatArray:
+        """Return a frame as floats: codes for categories, NaN for missing cells.
+
+        Unknown categories are an error, or -1 if ``handle_unknown`` is "ignore".
+        """
+        unknown = -1.0 if handle_unknown == "ignore" else None
+        numbers = [
+            name for name, known in zip(self.names, self.categories, strict=True) if known is None
+        ]
+        _check_text(X)
+        check_numeric(X[numbers], "X")
+        columns = [
+            _numbers(column) if known is None else self._codes(name, column, known, unknown)
+            for (name, column), known in zip(_columns(X), self.categories, strict=True)
+        ]
+        dtype = np.result_type(np.float32, *columns)
+        return np.stack(columns, 1).astype(dtype, copy=False)
+
+    @staticmethod
+    def _codes(name: Any, column: Any, known: tuple[Any, ...], unknown: float | None) -> FloatArray:
+        """Return positions among the known categories."""
+        codes = {category: float(code) for code, category in enumerate(known)}
+        missing = _is_missing(column)
+        values = column.to_list()
+        if unknown is not None:
+            codes = {**dict.fromkeys(set(values), unknown), **codes}
+        try:
+            found = [np.nan if m else codes[v] for m, v in zip(missing, values, strict=True)]
+        except (KeyError, TypeError) as error:
+            value = next(
+                v for m, v in zip(missing, values, strict=True) if not m and v not in codes
+            )
+            raise ValueError(
+                f"`X` must hold categories that `fit` saw in column {name!r}; got the unknown "
+                f"{value!r}. Known are {short_repr([*known])}. Leave out such rows, or fit to data "
+                "that have it, or to a dtype that lists it."
+            ) from error
+        return np.array(found, dtype=np.float64)
+
+    def to_frame(self, X: FloatArray) -> Any:
+        """Return a matrix as a frame with the columns, dtypes and categories of `fit`."""
+        module = sys.modules.get(self.library) or __import__(self.library)
+        restore = _pandas_column if self.library == "pandas" else _polars_column
+        columns = [
+            restore(module, values, dtype, known, ordered)
+            for values, dtype, known, ordered in zip(
+                X.T, self.dtypes, self.categories, self.ordered, strict=True
+            )
+        ]
+        if self.library == "polars":
+            return module.DataFrame(dict(zip(self.names, columns, strict=True)))
+        frame = module.DataFrame(dict(enumerate(columns)))
+        frame.columns = [*self.names]
+        return frame
+
+
+def _columns(X: Any) -> Any:
+    """Yield names and columns of a frame."""
+    return X.items() if library_of(X) == "pandas" else zip(X.columns, X.get_columns(), strict=True)
+
+
+def _name_of(dtype: Any) -> str:
+    """Return the name of a dtype, by which it is made again."""
+    storage = getattr(dtype, "storage", "")
+    if storage and str(dtype) == "string":  # pandas' text with pd.NA
+        return f"string[{storage}]"
+    return str(dtype).split("(")[0] if is_categorical(dtype) else str(dtype)
+
+
+def _is_missing(column: Any) -> npt.NDArray[np.bool_]:
+    missing = column.isna() if hasattr(column, "isna") else column.is_null()
+    return np.asarray(missing, dtype=bool)
+
+
+def _categories(column: Any) -> tuple[Any, ...] | None:
+    """Return the categories of a column: those of its dtype, or its distinct values."""
+    if not is_categorical(column.dtype):
+        return None
+    if str(column.dtype).lower().startswith(BOOLEANS):
+        return False, True
+    listed = getattr(column.dtype, "categories", None)
+    if listed is not None and str(column.dtype) != "Categorical":  # polars' grow
+        return tuple(listed.to_list() if hasattr(listed, "to_list") else listed)
+    missing = _is_missing(column)
+    values = {v for m, v in zip(missing, column.to_list(), strict=True) if not m}
+    if not values:
+        raise ValueError(
+            f"`X` must hold an observed cell in column {column.name!r}; got missing cells only. "
+            "Leave the column out."
+        )
+    return tuple(sorted(values))
+
+
+def _numbers(column: Any) -> npt.NDArray[np.floating]:
+    """Return a column of numbers as floats."""
+    dtype = np.float32 if str(column.dtype).lower() in ("float32", "float16") else np.float64
+    if hasattr(column, "isna"):
+        return np.asarray(column.to_numpy(dtype=dtype, na_value=np.nan))
+    return np.asarray(column.to_numpy(), dtype=dtype)
+
+
+def _check_text(X: Any) -> None:
+    """Raise for text in a column of Python objects, which may be text or anything else."""
+    for name, column in _columns(X):
+        if str(column.dtype).lower() == "object":
+            found = next((item for item in column.to_list() if isinstance(item, str | bytes)), None)
+            if found is not None:
+                raise ValueError(
+                    f"`X` must not hold text in a column of dtype object; got {found!r} in column "
+                    f"{name!r}. Give it the dtype 'category' or 'str', for example by "
+                    f"X.astype({{{name!r}: 'category'}})."
+                )
+
+
+def _pandas_column(
+    pandas: Any, values: FloatArray, dtype: str, known: tuple[Any, ...] | None, ordered: bool
+) -> Any:
+    if known is None:
+        is_integer = dtype.lower().startswith(("int", "uint"))
+        series = pandas.Series(_round_to(values, dtype) if is_integer else values)
+        return series.astype(dtype)
+    codes = np.nan_to_num(values, nan=-1.0).astype(np.int64)
+    kind = pandas.CategoricalDtype([*known], ordered=ordered)
+    series = pandas.Series(pandas.Categorical.from_codes(codes, dtype=kind))
+    return series if dtype == "category" else series.astype(dtype)
+
+
+def _polars_column(
+    polars: Any, values: FloatArray, dtype: str, known: tuple[Any, ...] | None, ordered: bool
+) -> Any:
+    if known is None:
+        is_integer = dtype.startswith(("Int", "UInt"))
+        series = polars.Series(_round_to(values, dtype) if is_integer else values)
+        return series.fill_nan(None).cast(getattr(polars, dtype))
+    items = [known[int(code)] if code >= 0 else None for code in values]
+    kind = polars.Enum([*known]) if dtype == "Enum" else getattr(polars, dtype)
+    return polars.Series(items, dtype=kind)
+
+
+def _round_to(values: FloatArray, dtype: str) -> FloatArray:
+    """Round to integers within the range of a dtype, which an extrapolation may leave."""
+    info = np.iinfo(dtype.lower().split("[")[0])
+    largest = float(info.max)
+    if int(largest) > info.max:  # of 64 bits: a float above cannot be converted
+        largest = float(np.nextafter(largest, 0))
+    return np.round(values.astype(np.float64)).clip(info.min, largest)

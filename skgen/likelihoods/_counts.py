@@ -1,0 +1,155 @@
+"""Likelihoods of counts."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+import torch.distributions as td
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from .._schema import store
+from .._validation import FloatArray
+from ._base import COLUMNS, Columns, Likelihood
+
+LARGEST_LOG_MEAN = 30.0
+SMALLEST_MEAN = 1e-3
+"""Smallest mean that is turned into an initial output."""
+MOST_LOG_SIZE = 8.0
+"""Log of the size of a negative binomial distribution from which it counts as Poisson."""
+
+
+class CountLikelihood(Likelihood):
+    """Base class of likelihoods of counts, whose output is the logarithm of the mean."""
+
+    positive_only: ClassVar[bool] = True
+
+    def for_columns(self, columns: Columns) -> Self:
+        return self._with_columns(columns)
+
+    def check_support(self, X: FloatArray) -> FloatArray:
+        invalid = (X < 0) | (np.round(X) != X) & ~np.isnan(X)
+        if invalid.any():
+            row, column = np.argwhere(invalid)[0]
+            remedy = (
+                "Negative values in data, and fractions, have no probability: take a Numeric or a "
+                "Gaussian likelihood."
+            )
+            value = f"{X[row, column]:g}"
+            raise self._support_error(int(column), "counts 0, 1, 2, ...", value, remedy)
+        return X
+
+    def fit(self, X: FloatArray) -> Self:
+        missing = np.flatnonzero(np.isnan(X).all(axis=0))
+        if len(missing):
+            remedy = "Leave the column out."
+            raise self._support_error(
+                int(missing[0]), "an observed cell", "missing cells only", remedy
+            )
+        return self
+
+    def onnx_transform(self, x: Tensor) -> Tensor:
+        return x
+
+    def encoder_inputs(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        # Logarithms: counts may be of any size; those of missing cells, which are 0, are 0.
+        return torch.log1p(x)
+
+    def mean(self, outputs: Tensor, global_parameters: Tensor) -> Tensor:
+        return outputs.clamp(max=LARGEST_LOG_MEAN).exp()
+
+    def initial_outputs(self, mean: FloatArray) -> FloatArray:
+        return np.log(np.maximum(mean, SMALLEST_MEAN))
+
+    @abstractmethod
+    def _draw_rates(self, mean: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
+        """Draw the rates of Poisson distributions, on the CPU."""
+
+    def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
+        mean = self.mean(outputs, global_parameters).cpu()
+        rates = self._draw_rates(mean, global_parameters.cpu(), generator)
+        return torch.poisson(rates, generator).to(outputs.device)
+
+
+@store(options=COLUMNS, parameters={})
+@dataclass(frozen=True)
+class Poisson(CountLikelihood):
+    """Poisson distribution of each feature, for counts.
+
+    ``x_d ~ Poisson(exp(output_d(z)))``. The encoder sees logarithms, log(1 + x).
+
+    See Also
+    --------
+    NegativeBinomial : For counts that vary more.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skgen.likelihoods import Poisson
+    >>> Poisson().mean(torch.zeros(1, 3), torch.zeros(0))
+    tensor([[1., 1., 1.]])
+    """
+
+    shortcut: ClassVar[str] = "poisson"
+
+    def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.Poisson:
+        return td.Poisson(self.mean(outputs, global_parameters), validate_args=False)
+
+    def log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
+        log_mean = outputs.clamp(max=LARGEST_LOG_MEAN)
+        return x * log_mean - log_mean.exp() - torch.lgamma(x + 1)
+
+    def _draw_rates(self, mean: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
+        return mean
+
+
+@store(options=COLUMNS, parameters={})
+@dataclass(frozen=True)
+class NegativeBinomial(CountLikelihood):
+    """Negative binomial distribution of each feature, for counts that vary more than Poisson's.
+
+    ``x_d ~ Poisson(r)`` with a rate r that has a gamma distribution of mean ``exp(output_d(z))``
+    and a shape that is learned for each feature: the variance is mean + mean^2 / shape. The
+    encoder sees logarithms, log(1 + x).
+
+    See Also
+    --------
+    Poisson : For counts whose variance given z is their mean.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skgen.likelihoods import NegativeBinomial
+    >>> NegativeBinomial().distribution(torch.zeros(1, 2), torch.zeros(2)).variance
+    tensor([[2., 2.]])
+    """
+
+    shortcut: ClassVar[str] = "negative_binomial"
+
+    def n_global_parameters(self, n_features: int) -> int:
+        return n_features
+
+    def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.NegativeBinomial:
+        log_shape = global_parameters.clamp(-MOST_LOG_SIZE, MOST_LOG_SIZE)
+        logits = outputs.clamp(max=LARGEST_LOG_MEAN) - log_shape
+        shape = log_shape.exp().expand_as(logits)
+        return td.NegativeBinomial(shape, logits=logits, validate_args=False)
+
+    def mean(self, outputs: Tensor, global_parameters: Tensor) -> Tensor:
+        return self.distribution(outputs, global_parameters).mean
+
+    def log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
+        log_shape = global_parameters.clamp(-MOST_LOG_SIZE, MOST_LOG_SIZE)
+        logits, shape = outputs.clamp(max=LARGEST_LOG_MEAN) - log_shape, log_shape.exp()
+        log_binomial = torch.lgamma(x + shape) - torch.lgamma(shape) - torch.lgamma(x + 1)
+        return (
+            log_binomial
+            + x * functional.logsigmoid(logits)
+            + shape * functional.logsigmoid(-logits)
+        )
+
+    def _draw_rates(self, mean: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
+        shape = global_parameters.clamp(-MOST_LOG_SIZE, MOST_LOG_SIZE).exp().expand_as(mean)
+        return torch._standard_gamma(shape.contiguous(), generator) * mean / shape
