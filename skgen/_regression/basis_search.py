@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from typing import Any
 from scipy.optimize import minimize
 
 from .._pipelines import final_estimator, transform_before_final
@@ -21,18 +22,20 @@ from ..bases import is_learnable
 from .conjugate import Posterior, Statistic
 from .design import Design, statistic_of
 from .loo import calibrate, loo_log_density
-from .marginal_likelihood import Objective, make_objective
+from .marginal_likelihood import InfeasibleError, Objective, make_objective
 from .precisions import LinearModelSpec
 from .rows import SEARCH_ROWS, Rows
 from .source import Source
 
 MAX_ITER = 40
 TOLERANCE = 1e-6  # relative to the gain so far
-PILOT_ROWS = 800  # of the search from several starts
-STARTS = ((0.0, 0.0), (0.0, -6.0), (-2.0, -3.0))
+STAGES = (400, 1000, 2000, 4000)
+"""Rows of the stages of the search, the first of which has several starts."""
+STARTS = ((0.0, 0.0), (0.0, -4.0), (-1.0, -4.0), (-2.0, -3.0), (1.0, -4.0), (2.0, -4.0))
 """Shifts of all basis parameters, and of the log ratio of precisions, from where they start."""
-SAME = 0.05  # difference of basis parameters below which two maxima are one
 THETA_RANGE, LOG_RATIO_RANGE = 5.0, 20.0  # distances from the start
+PILOT_RANGE = 6.0  # of the log ratio: few rows may be explained without noise in many ways
+TOL1 = 1e-5
 SIGNAL_TO_NOISE = 20.0  # ratio of variances at the start
 
 
@@ -43,19 +46,11 @@ class Fit:
     theta: FloatArray
     statistic: Statistic
     posteriors: list[Posterior]
-    log_evidence: float
-    loo_log_density: float
 
-    def score(self, start: FloatArray) -> tuple[bool, float]:
-        """Log evidence, log prior and leave-one-out log density, by which fits are compared.
-
-        Maxima of the evidence may be a few nats apart although they predict very differently, above
-        all where the noise is not normal. Fits that determine as many weights as there are rows
-        have no such density, and come after all others.
-        """
-        offset, has_density = self.theta - start, np.isfinite(self.loo_log_density)
-        value = self.log_evidence - 0.5 * float(offset @ offset)
-        return bool(has_density), value + (self.loo_log_density if has_density else 0.0)
+    @property
+    def log_evidence(self) -> float:
+        """Sum over the outputs."""
+        return float(sum(posterior.log_evidence.sum() for posterior in self.posteriors))
 
 
 def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Design:
@@ -70,13 +65,12 @@ def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Desig
         return design
     if isinstance(prior.precision, str):  # "ard" would need a search in each step of this one
         prior = replace(prior, precision="evidence")
-    final = replace(design, basis=basis)
-    start = _fit_weights(final, rows, prior, basis.theta_)
+    final, start = replace(design, basis=basis), basis.theta_
     # The search uses the kernel or other random functions than the basis, to avoid fitting length
-    # scales to one draw. So its results are compared with the start on the basis itself.
-    found = [_fit_weights(final, rows, prior, theta) for theta in search(final, rows, prior, start)]
-    better = [fit for fit in found if fit.log_evidence > start.log_evidence]
-    best = max([start, *better], key=lambda fit: fit.score(start.theta))
+    # scales to one draw. So its result is compared with the start on the basis itself.
+    found = search(final, rows, prior)
+    fits = [_fit_weights(final, rows, prior, theta) for theta in (start, found)]
+    best = max(fits, key=lambda fit: fit.log_evidence)
     basis.theta_ = best.theta
     calibration = calibrate(final, rows, prior, best.statistic, best.posteriors)
     return replace(design, calibration=calibration)
@@ -87,11 +81,7 @@ def _fit_weights(design: Design, rows: Rows, prior: LinearModelSpec, theta: Floa
     design.basis.theta_ = theta
     with np.errstate(all="ignore"):
         statistic = statistic_of(design, rows, "auto")
-        posteriors = prior.best(statistic)
-        log_evidence = float(sum(posterior.log_evidence.sum() for posterior in posteriors))
-        is_known = prior.noise != "evidence"
-        loo = 0.0 if is_known else loo_log_density(design, rows, posteriors)
-    return Fit(theta, statistic, posteriors, log_evidence, loo)
+        return Fit(theta, statistic, prior.best(statistic))
 
 
 def merge_duplicates(rows: Rows) -> Rows:
@@ -110,24 +100,30 @@ def merge_duplicates(rows: Rows) -> Rows:
     return Rows(np.ascontiguousarray(X), Y, total, noise_scale)
 
 
-def search(design: Design, rows: Rows, prior: LinearModelSpec, start: Fit) -> list[FloatArray]:
-    """Basis parameters at maxima of the evidence times the prior.
+def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
+    """Basis parameters at a maximum of the evidence times the prior.
 
-    The evidence has several maxima, so the search has several starts. With many rows it takes few
-    of them, and continues with all from the best maximum.
+    The evidence has several maxima, so the search has several starts, and continues with more and
+    more rows from the best maximum of few.
     """
-    few = rows.select(PILOT_ROWS)
-    pilot = Ascent(make_objective(design, few, prior), start)
-    maxima: list[FloatArray] = []
-    for shift in STARTS:
-        maximum = pilot.climb(pilot.shift(*shift))
-        if not any(np.allclose(maximum[:-1], other[:-1], 0, SAME) for other in maxima):
-            maxima.append(maximum)
-    if len(few) < len(rows):
-        fits = [_fit_weights(design, few, prior, maximum[:-1]) for maximum in maxima]
-        best = max(range(len(fits)), key=lambda index: fits[index].score(start.theta))
-        maxima = [Ascent(make_objective(design, rows, prior), start).climb(maxima[best])]
-    return [maximum[:-1] for maximum in maxima]
+    start = design.basis.theta_
+    few = rows.select(STAGES[0])
+    precisions = [posterior.noise_precision for posterior in _fit_weights(design, few, prior, start).posteriors]
+    noise_variance = -float(np.log(np.concatenate(precisions)).mean())
+    pilot = Ascent(make_objective(design, few, prior), few, prior, start, noise_variance, PILOT_RANGE)
+    maxima = [pilot.climb(pilot.shift(*shift)) for shift in STARTS]
+    import os
+    if os.environ.get("DBG"):
+        for m in maxima: print("   ", pilot.score(m), -pilot.loss(m)[0], m.round(2))
+    best = max(maxima, key=pilot.score)
+    for n_rows in STAGES:
+        if len(few) < len(rows) or n_rows == STAGES[0] >= len(rows):
+            few = rows.select(n_rows)
+            stage = Ascent(make_objective(design, few, prior), few, prior, start, noise_variance)
+            best = max([best, stage.climb(best)], key=stage.score)
+            if os.environ.get("DBG"):
+                print("   ", len(few), stage.score(best), -stage.loss(best)[0], best.round(2))
+    return best[:-1]
 
 
 class Ascent:
@@ -136,11 +132,12 @@ class Ascent:
     A position holds the basis parameters, followed by the log ratio of precisions.
     """
 
-    def __init__(self, objective: Objective, start: Fit) -> None:
-        log_ratio = _init_log_ratio(objective, start.theta, start.posteriors)
-        self.objective, self.center = objective, np.append(start.theta, log_ratio)
+    def __init__(self, objective: Objective, rows: Rows, prior: Any, start: FloatArray, noise: float, log_ratio_range: float = LOG_RATIO_RANGE) -> None:
+        log_ratio = _init_log_ratio(objective, start, noise)
+        self.objective, self.center = objective, np.append(start, log_ratio)
+        self.rows, self.prior = rows, prior
         radius = np.full(len(self.center), THETA_RANGE)
-        radius[-1] = LOG_RATIO_RANGE if objective.is_ratio_free else 0.0
+        radius[-1] = log_ratio_range if objective.is_ratio_free else 0.0
         self.bounds = list(zip(self.center - radius, self.center + radius, strict=True))
 
     def loss(self, position: FloatArray) -> tuple[float, FloatArray]:
@@ -149,6 +146,22 @@ class Ascent:
         offset = position[:-1] - self.center[:-1]
         gradient[:-1] -= offset
         return 0.5 * float(offset @ offset) - value, -gradient
+
+    def score(self, position: FloatArray) -> tuple[bool, float]:
+        """Log evidence, log prior and leave-one-out log density, by which maxima are compared.
+
+        Maxima of the evidence may be a few nats apart although they predict very differently, above
+        all where the noise is not normal. Fits that determine as many weights as there are rows
+        have no such density, and come after all others.
+        """
+        value = -self.loss(position)[0]
+        if self.prior.noise != "evidence":
+            return True, value
+        try:
+            density = loo_log_density(self.rows, *self.objective.fit_rows(position[:-1], position[-1]))
+        except InfeasibleError:
+            density = -np.inf
+        return bool(np.isfinite(density)), value + (density if np.isfinite(density) else 0.0)
 
     def shift(self, shift: float, log_ratio_shift: float) -> FloatArray:
         """Position at a distance from the center."""
@@ -170,18 +183,17 @@ class Ascent:
 
         found = minimize(
             gain, position, jac=True, method="L-BFGS-B", bounds=self.bounds,
-            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOLERANCE, "gtol": 1e-6},
+            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOL1, "gtol": 1e-6},
         )  # fmt: skip
         return np.asarray(found.x)
 
 
-def _init_log_ratio(objective: Objective, start: FloatArray, posteriors: list[Posterior]) -> float:
-    """Log ratio of precisions at the start, where most of y is signal, to avoid fitting noise."""
+def _init_log_ratio(objective: Objective, start: FloatArray, noise_variance: float) -> float:
+    """Log ratio at the start, where most of y is signal, to avoid fitting noise."""
     if not objective.is_ratio_free:
         return 0.0
     if objective.is_ratio_noise_variance:  # in the unit of y
-        precisions = np.concatenate([posterior.noise_precision for posterior in posteriors])
-        return -float(np.log(precisions).mean())
+        return noise_variance
     signal = objective.signal_variance(start)
     noise = (signal if signal > 0 else 1.0) / SIGNAL_TO_NOISE
     return float(np.log(noise / objective.noise_variance))

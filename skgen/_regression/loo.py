@@ -87,44 +87,47 @@ def effective_number_of_basis_parameters(
 def loo_residuals(
     design: Design, rows: Rows, posteriors: list[Posterior], variances: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Standardized leave-one-out residuals of the posteriors, as `standardize` returns them."""
+    Phi = design.rows(rows.X)
+    residuals = rows.Y - Phi @ np.hstack([posterior.mean for posterior in posteriors])
+    leverage = np.column_stack([posterior.leverage(Phi) for posterior in posteriors])
+    return standardize(rows, residuals, leverage, variances)
+
+
+def standardize(
+    rows: Rows, residuals: FloatArray, leverage: FloatArray, variances: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Standardized residuals of rows, each left out of the fit that predicts it.
 
     With them the standard deviations, both of shape (n_rows, n_outputs), and the weights of the
-    rows, shape (n_rows,). ``variances`` (n_outputs,) are the noise's.
+    rows, shape (n_rows,). ``residuals`` are those of the fit of all rows, ``leverage`` (n_rows, 1)
+    or (n_rows, n_outputs) that of the rows in it, and ``variances`` (n_outputs,) the noise's.
     Precisions and basis stay as all rows have them. Rows that determine their own prediction, but
     for rounding, are left out of the result.
     """
-    Phi, weights, precision_weights = design.rows(rows.X), rows.weights, rows.precision_weights
-    assert weights is not None
-    residuals, stds = np.empty((2, *rows.Y.shape))
-    valid = np.ones(len(rows), dtype=bool)
-    for output, posterior in enumerate(posteriors):
-        leverage = posterior.leverage(Phi)
-        share = 1 - precision_weights * leverage  # of the others in the fit of the row
-        valid &= share > ROUNDING
-        residual = (rows.Y[:, output] - Phi @ posterior.mean[:, 0]) / share
-        zero = np.zeros_like(residual)
-        predictive = Predictive.from_leverage(
-            zero, leverage / share, variances[output], np.inf, rows.noise_variance
-        )
-        stds[:, output] = predictive.std
-        residuals[:, output] = residual / predictive.std
-    valid &= np.isfinite(residuals).all(axis=1)
-    return residuals[valid], stds[valid], weights[valid]
+    assert rows.weights is not None
+    share = 1 - rows.precision_weights[:, None] * leverage  # of the others in the fit of the row
+    noise = rows.noise_variance[:, None]
+    zero = np.zeros_like(residuals)
+    stds = Predictive.from_leverage(zero, leverage / share, variances, np.inf, noise).std
+    standard = residuals / share / stds
+    valid = (share > ROUNDING).all(axis=1) & np.isfinite(standard).all(axis=1)
+    return standard[valid], stds[valid], rows.weights[valid]
 
 
-def loo_log_density(design: Design, rows: Rows, posteriors: list[Posterior]) -> float:
+def loo_log_density(
+    rows: Rows, residuals: FloatArray, leverage: FloatArray, variances: FloatArray
+) -> float:
     """Sum of the log densities of rows, each left out, by the Student-t that suits them best.
 
-    Rows that determine their own prediction count as the others on average. There is no density,
-    minus infinity, if they are half of all.
+    The arguments are those of `standardize`. Rows that determine their own prediction count as the
+    others on average. There is no density, minus infinity, if they are half of all.
     """
-    variances = np.concatenate([1 / posterior.noise_precision for posterior in posteriors])
-    residuals, stds, weights = loo_residuals(design, rows, posteriors, variances)
+    standard, stds, weights = standardize(rows, residuals, leverage, variances)
     if weights.sum() <= rows.weight / 2:
         return -np.inf
     log_densities = -np.log(stds)
-    for output, column in enumerate(residuals.T):
+    for output, column in enumerate(standard.T):
         df, std = fit_student_t(column, weights, np.inf)
         log_densities[:, output] += Predictive.from_std(0.0, std, df).log_density(column)
     return float(rows.weight * (weights @ log_densities.sum(axis=1)) / weights.sum())

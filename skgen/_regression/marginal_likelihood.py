@@ -86,6 +86,11 @@ class Objective(ABC):
                 return evaluation.value, gradient
         return INFEASIBLE, np.zeros(len(theta) + 1)
 
+    @property
+    def _flat_leverage(self) -> Any:
+        """Leverage of the rows in the intercept, times weight, if its prior is flat."""
+        return self.normalized_weights if self.n_flat else 0.0
+
     @abstractmethod
     def signal_variance(self, theta: FloatArray) -> float:
         """Expected variance over the rows of a function drawn from the prior of precision 1."""
@@ -93,6 +98,19 @@ class Objective(ABC):
     @abstractmethod
     def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
         """Value with its derivatives, and its gradient by theta."""
+
+    def fit_rows(
+        self, theta: FloatArray, log_ratio: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Residuals of the rows, their leverages (n_rows, 1), and the noise variances.
+
+        The residuals are those of the best weights, not yet of weights without the row.
+        """
+        with np.errstate(all="ignore"):
+            found, _ = self._evaluate(theta, log_ratio)
+            variances = 1 / found.noise_precision
+            residuals = found.residual * variances / self.root_weights[:, None]
+            return residuals, (found.leverage / self.root_weights**2)[:, None], variances
 
     def _center(self, table: FloatArray) -> FloatArray:
         """Subtract weighted column means if the intercept has a flat prior."""
@@ -107,9 +125,11 @@ class Objective(ABC):
         energy = _rounding_floor(Y) + ratio * explained
         squares = explained - ratio * _column_products(dual, dual)
         value, slope, by_energy = self._sum_outputs(energy, squares, upper, inverse, log_ratio)
-        residual = -2 * by_energy * ratio * dual
-        by_gram = 0.5 * (residual @ dual.T - n_outputs * inverse)
-        return _Evaluation(value, slope, by_gram, residual)
+        noise_precision = -2 * by_energy
+        residual = noise_precision * ratio * dual
+        leverage = 1 - ratio * np.diag(inverse) + self._flat_leverage
+        by_gram = _add_product(inverse * (-0.5 * n_outputs), 0.5 * residual, dual)
+        return _Evaluation(value, slope, by_gram, residual, leverage, noise_precision)
 
     def _evaluate_factor(self, factor: FloatArray, Y: FloatArray, log_ratio: float) -> _Evaluation:
         """Value from a scaled design matrix, by its smaller matrix of inner products."""
@@ -124,10 +144,13 @@ class Objective(ABC):
         squares = _column_products(mean, mean)
         energy = _rounding_floor(Y) + _column_products(residual, residual) + ratio * squares
         value, slope, by_energy = self._sum_outputs(energy, squares, upper, inverse, log_ratio)
-        residual *= -2 * by_energy
+        noise_precision = -2 * by_energy
+        residual *= noise_precision
         inverse *= -n_outputs
         by_log_det = (inverse @ factor.T).T
-        return _Evaluation(value, slope, _add_product(by_log_det, residual, mean), residual)
+        leverage = self._flat_leverage - np.einsum("ij,ij->i", by_log_det, factor) / n_outputs
+        by_factor = _add_product(by_log_det, residual, mean)
+        return _Evaluation(value, slope, by_factor, residual, leverage, noise_precision)
 
     def _sum_outputs(
         self, energy: Any, squares: Any, upper: FloatArray, inverse: FloatArray, log_ratio: float
@@ -221,6 +244,8 @@ class _Evaluation:
     by_log_ratio: float
     by_matrix: FloatArray  # by the Gram matrix or the scaled design matrix
     residual: FloatArray  # (n_rows, n_outputs), times root weight and noise precision
+    leverage: FloatArray  # (n_rows,), times weight
+    noise_precision: Any  # (n_outputs,)
 
 
 def _factorize(gram: FloatArray, ratio: float) -> tuple[FloatArray, FloatArray]:
