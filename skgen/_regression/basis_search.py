@@ -10,78 +10,82 @@ then plausible and a factor of a hundred is not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
-from typing import Any
 from scipy.optimize import minimize
 
 from .._pipelines import final_estimator, transform_before_final
 from .._validation import FloatArray
 from ..bases import is_learnable
-from .conjugate import Posterior, Statistic
-from .design import Design, statistic_of
-from .loo import calibrate, loo_log_density
+from .design import Design
+from .loo import RowFit, loo_log_density
 from .marginal_likelihood import InfeasibleError, Objective, make_objective
 from .precisions import LinearModelSpec
 from .rows import SEARCH_ROWS, Rows
 from .source import Source
 
-MAX_ITER = 40
-TOLERANCE = 1e-6  # relative to the gain so far
 STAGES = (400, 1000, 2000, 4000)
 """Rows of the stages of the search, the first of which has several starts."""
-STARTS = ((0.0, 0.0), (0.0, -4.0), (-1.0, -4.0), (-2.0, -3.0), (1.0, -4.0), (2.0, -4.0))
+STARTS = ((0.0, 0.0), (0.0, -4.0), (-1.0, -4.0), (-2.0, -3.0))
 """Shifts of all basis parameters, and of the log ratio of precisions, from where they start."""
+COMPARED_ROWS = 1000  # on which the basis itself is compared with that of the start
+CALIBRATION_ROWS = 2000
+MAX_ITER = 40
+TOLERANCE = 1e-5  # relative to the gain so far
 THETA_RANGE, LOG_RATIO_RANGE = 5.0, 20.0  # distances from the start
-PILOT_RANGE = 6.0  # of the log ratio: few rows may be explained without noise in many ways
-TOL1 = 1e-5
+FIRST_LOG_RATIO_RANGE = 6.0  # in the first stage: few rows can be explained without noise
 SIGNAL_TO_NOISE = 20.0  # ratio of variances at the start
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """Fit of the weights at some basis parameters."""
+def learn_basis(
+    design: Design, source: Source, prior: LinearModelSpec
+) -> tuple[Design, LinearModelSpec]:
+    """Set the parameters of a learnable basis to those of largest evidence, and calibrate.
 
-    theta: FloatArray
-    statistic: Statistic
-    posteriors: list[Posterior]
-
-    @property
-    def log_evidence(self) -> float:
-        """Sum over the outputs."""
-        return float(sum(posterior.log_evidence.sum() for posterior in self.posteriors))
-
-
-def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Design:
-    """Set the parameters of a learnable basis to those of largest evidence, and calibrate."""
+    The design has the calibration, and the prior, if rows are equal, the least noise variance: the
+    density of equal rows, and so the evidence, would be largest without noise.
+    """
     basis = design.basis
     if not is_learnable(basis):
-        return design
+        return design, prior
     rows = source.select(SEARCH_ROWS)  # before a pipeline transforms them all
     X, basis = transform_before_final(basis, rows.X), final_estimator(basis)
     rows = merge_duplicates(replace(rows, X=np.asarray(X, dtype=np.float64)))
     if rows.weight <= design.fit_intercept + 1:
-        return design
-    if isinstance(prior.precision, str):  # "ard" would need a search in each step of this one
-        prior = replace(prior, precision="evidence")
+        return design, prior
+    if rows.weight > len(rows):
+        prior = replace(prior, least_noise=_rounding_variance(rows.Y))
+    # "ard" would need a search in each step of this one.
+    common = replace(prior, precision="evidence") if isinstance(prior.precision, str) else prior
     final, start = replace(design, basis=basis), basis.theta_
-    # The search uses the kernel or other random functions than the basis, to avoid fitting length
-    # scales to one draw. So its result is compared with the start on the basis itself.
-    found = search(final, rows, prior)
-    fits = [_fit_weights(final, rows, prior, theta) for theta in (start, found)]
-    best = max(fits, key=lambda fit: fit.log_evidence)
-    basis.theta_ = best.theta
-    calibration = calibrate(final, rows, prior, best.statistic, best.posteriors)
-    return replace(design, calibration=calibration)
+    theta = search(final, rows, common)
+    best = _better_fit(final, rows, common, start, theta)
+    basis.theta_ = start if best is None else best.theta
+    return replace(design, calibration=best and best.calibration()), prior
 
 
-def _fit_weights(design: Design, rows: Rows, prior: LinearModelSpec, theta: FloatArray) -> Fit:
-    """Fit of the weights after the basis of ``design`` is set to ``theta``."""
-    design.basis.theta_ = theta
-    with np.errstate(all="ignore"):
-        statistic = statistic_of(design, rows, "auto")
-        return Fit(theta, statistic, prior.best(statistic))
+def _rounding_variance(Y: FloatArray) -> float:
+    """Variance due to rounding, if values are multiples of the smallest difference between two."""
+    steps = [np.diff(np.unique(column)).min(initial=np.inf) for column in Y.T]
+    return min(steps) ** 2 / 12 if np.isfinite(steps).all() else 0.0
+
+
+def _better_fit(
+    design: Design, rows: Rows, prior: LinearModelSpec, start: FloatArray, found: FloatArray
+) -> RowFit | None:
+    """Fit of some rows at the parameters of larger evidence; None if neither can be computed.
+
+    The search uses the kernel or other random functions than the basis, to avoid fitting length
+    scales to one draw. So its result is compared with the start on the basis itself.
+    """
+    few = rows.select(COMPARED_ROWS)
+    fits = [RowFit.of(design, few, prior, theta) for theta in (start, found)]
+    best = max((fit for fit in fits if fit), key=lambda fit: fit.log_evidence, default=None)
+    if best is None or len(few) == len(rows):
+        return best
+    return RowFit.of(design, rows.select(CALIBRATION_ROWS), prior, best.theta) or best
 
 
 def merge_duplicates(rows: Rows) -> Rows:
@@ -103,26 +107,20 @@ def merge_duplicates(rows: Rows) -> Rows:
 def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
     """Basis parameters at a maximum of the evidence times the prior.
 
-    The evidence has several maxima, so the search has several starts, and continues with more and
-    more rows from the best maximum of few.
+    The evidence has several maxima, so the search has several starts, and goes on from the best
+    maximum with more and more rows.
     """
-    start = design.basis.theta_
-    few = rows.select(STAGES[0])
-    precisions = [posterior.noise_precision for posterior in _fit_weights(design, few, prior, start).posteriors]
-    noise_variance = -float(np.log(np.concatenate(precisions)).mean())
-    pilot = Ascent(make_objective(design, few, prior), few, prior, start, noise_variance, PILOT_RANGE)
-    maxima = [pilot.climb(pilot.shift(*shift)) for shift in STARTS]
-    import os
-    if os.environ.get("DBG"):
-        for m in maxima: print("   ", pilot.score(m), -pilot.loss(m)[0], m.round(2))
-    best = max(maxima, key=pilot.score)
+    best: FloatArray | None = None
     for n_rows in STAGES:
-        if len(few) < len(rows) or n_rows == STAGES[0] >= len(rows):
-            few = rows.select(n_rows)
-            stage = Ascent(make_objective(design, few, prior), few, prior, start, noise_variance)
-            best = max([best, stage.climb(best)], key=stage.score)
-            if os.environ.get("DBG"):
-                print("   ", len(few), stage.score(best), -stage.loss(best)[0], best.round(2))
+        stage = Ascent(design, rows.select(n_rows), prior)
+        if best is None:
+            starts = [stage.shift(*shift) for shift in STARTS]
+            bounds = stage.bounds(FIRST_LOG_RATIO_RANGE)
+            best = max((stage.climb(start, bounds) for start in starts), key=stage.score)
+        best = max([best, stage.climb(best, stage.bounds())], key=stage.score)
+        if n_rows >= len(rows):
+            break
+    assert best is not None  # there are stages
     return best[:-1]
 
 
@@ -132,13 +130,16 @@ class Ascent:
     A position holds the basis parameters, followed by the log ratio of precisions.
     """
 
-    def __init__(self, objective: Objective, rows: Rows, prior: Any, start: FloatArray, noise: float, log_ratio_range: float = LOG_RATIO_RANGE) -> None:
-        log_ratio = _init_log_ratio(objective, start, noise)
-        self.objective, self.center = objective, np.append(start, log_ratio)
-        self.rows, self.prior = rows, prior
+    def __init__(self, design: Design, rows: Rows, prior: LinearModelSpec) -> None:
+        self.rows, self.objective = rows, make_objective(design, rows, prior)
+        start = design.basis.theta_
+        self.center = np.append(start, _init_log_ratio(self.objective, start))
+
+    def bounds(self, log_ratio_range: float = LOG_RATIO_RANGE) -> list[tuple[float, float]]:
+        """Limits of a position."""
         radius = np.full(len(self.center), THETA_RANGE)
-        radius[-1] = log_ratio_range if objective.is_ratio_free else 0.0
-        self.bounds = list(zip(self.center - radius, self.center + radius, strict=True))
+        radius[-1] = log_ratio_range if self.objective.is_ratio_free else 0.0
+        return list(zip(self.center - radius, self.center + radius, strict=True))
 
     def loss(self, position: FloatArray) -> tuple[float, FloatArray]:
         """Negative log evidence plus log prior, and its gradient."""
@@ -155,19 +156,21 @@ class Ascent:
         have no such density, and come after all others.
         """
         value = -self.loss(position)[0]
-        if self.prior.noise != "evidence":
+        if self.objective.is_noise_known:
             return True, value
-        try:
-            density = loo_log_density(self.rows, *self.objective.fit_rows(position[:-1], position[-1]))
-        except InfeasibleError:
-            density = -np.inf
-        return bool(np.isfinite(density)), value + (density if np.isfinite(density) else 0.0)
+        density = -np.inf
+        with suppress(InfeasibleError):
+            density = loo_log_density(
+                self.rows, *self.objective.fit_rows(position[:-1], position[-1])
+            )
+        has_density = bool(np.isfinite(density))
+        return has_density, value + (density if has_density else 0.0)
 
     def shift(self, shift: float, log_ratio_shift: float) -> FloatArray:
         """Position at a distance from the center."""
         return self.center + np.append(np.full(len(self.center) - 1, shift), log_ratio_shift)
 
-    def climb(self, position: FloatArray) -> FloatArray:
+    def climb(self, position: FloatArray, bounds: list[tuple[float, float]]) -> FloatArray:
         """Position of the maximum that L-BFGS reaches from ``position``.
 
         L-BFGS is given the gain so far, because its tolerance is relative and the value depends on
@@ -182,18 +185,18 @@ class Ascent:
             return (value - reference) / unit, gradient / unit
 
         found = minimize(
-            gain, position, jac=True, method="L-BFGS-B", bounds=self.bounds,
-            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOL1, "gtol": 1e-6},
+            gain, position, jac=True, method="L-BFGS-B", bounds=bounds,
+            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOLERANCE, "gtol": 1e-6},
         )  # fmt: skip
         return np.asarray(found.x)
 
 
-def _init_log_ratio(objective: Objective, start: FloatArray, noise_variance: float) -> float:
+def _init_log_ratio(objective: Objective, start: FloatArray) -> float:
     """Log ratio at the start, where most of y is signal, to avoid fitting noise."""
     if not objective.is_ratio_free:
         return 0.0
     if objective.is_ratio_noise_variance:  # in the unit of y
-        return noise_variance
+        return float(np.log(objective.target_variance / SIGNAL_TO_NOISE))
     signal = objective.signal_variance(start)
     noise = (signal if signal > 0 else 1.0) / SIGNAL_TO_NOISE
     return float(np.log(noise / objective.noise_variance))

@@ -571,8 +571,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         target = None if kind is None else TargetTransform.fit(kind, source)
         source = _transform_targets(source, target)
         design = replace(self._fit_design(source), target=target)
-        prior = self._prior(design)
-        design = learn_basis(design, source, prior)
+        design, prior = learn_basis(design, source, self._prior(design))
         return Stream(design, prior, Statistic.empty(design.n_columns, source.n_outputs))
 
     def _prior(self, design: Design) -> LinearModelSpec:

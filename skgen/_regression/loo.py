@@ -6,13 +6,18 @@ to that, and the residuals of rows that are left out one by one how heavy the ta
 processes, Neural Computation 13(5), 2001).
 """
 
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import minimize
 
 from .._validation import FloatArray
-from .conjugate import Posterior, Statistic
 from .design import Design
-from .precisions import LinearModelSpec, LooCalibration
+from .marginal_likelihood import DesignObjective, InfeasibleError, rounding_floor
+from .precisions import LinearModelSpec, LooCalibration, RatioChoice, Spectrum, remaining
 from .predictive import Predictive
 from .rows import Rows
 
@@ -24,74 +29,125 @@ PRIOR_ROWS = 30.0  # what the distribution before calibration counts for
 MIDPOINTS = (np.arange(100) + 0.5) / 100
 
 
-def calibrate(
-    design: Design,
-    rows: Rows,
-    prior: LinearModelSpec,
-    statistic: Statistic,
-    posteriors: list[Posterior],
-) -> LooCalibration:
-    """Calibration for the basis of ``design``, learned from ``rows``.
+@dataclass(frozen=True, eq=False)
+class RowFit:
+    """Fit of the weights to rows, by the eigenvectors of the matrix of their inner products.
 
-    ``posteriors`` are those of the rows at the best precisions.
+    That costs less than a `Posterior`, above all for fewer rows than basis functions.
     """
-    n_params = effective_number_of_basis_parameters(design, rows, posteriors)
-    calibration = LooCalibration.neutral(n_params, rows.n_outputs)
-    if prior.noise != "evidence":  # then its distribution is given
-        return calibration
-    with np.errstate(all="ignore"):
-        averages = prior.posteriors(statistic, calibration)
-        variances = np.concatenate([average.noise_variance for average in averages])
-        residuals, _, weights = loo_residuals(design, rows, posteriors, variances)
-        for output, average in enumerate(averages):
+
+    rows: Rows
+    objective: DesignObjective
+    theta: FloatArray
+    Phi: FloatArray
+    factor: FloatArray  # (n_rows, n_proper), scaled columns of Phi
+    left: FloatArray  # (n_rows, n), eigenvectors
+    Y: FloatArray  # (n_rows, n_outputs), scaled
+    spectra: list[Spectrum]  # one per output
+    choices: list[RatioChoice]
+
+    @classmethod
+    def of(
+        cls, design: Design, rows: Rows, prior: LinearModelSpec, theta: FloatArray
+    ) -> RowFit | None:
+        """Fit for the basis of ``design`` at ``theta``; None if it cannot be computed."""
+        objective = DesignObjective(design.basis, design, rows, prior)
+        with np.errstate(all="ignore"), suppress(InfeasibleError, np.linalg.LinAlgError):
+            Phi, factor, Y = objective.scaled(theta)
+            values, left = _left_eigenvectors(factor)
+            components = left.T @ Y
+            rest = Y - left @ components if left.shape[1] < len(left) else np.zeros_like(Y)
+            residuals = np.einsum("ij,ij->j", rest, rest) + rounding_floor(Y)
+            spectra = [
+                Spectrum(values, left, column, float(residual))
+                for column, residual in zip(components.T, residuals, strict=True)
+            ]
+            choices = [prior.choose_ratio(spectrum, objective.weight) for spectrum in spectra]
+            return cls(rows, objective, theta, Phi, factor, left, Y, spectra, choices)
+        return None
+
+    @property
+    def log_evidence(self) -> float:
+        """Sum over the outputs, up to a constant."""
+        weight = self.objective.weight
+        return sum(
+            float(spectrum.evidence(choice.terms(weight)[0], np.log(choice.ratio))[0])
+            for spectrum, choice in zip(self.spectra, self.choices, strict=True)
+        )
+
+    @property
+    def ratios(self) -> FloatArray:
+        """Ratios of prior to noise precision, one per output."""
+        return np.array([choice.ratio for choice in self.choices])
+
+    def calibration(self) -> LooCalibration:
+        """Calibration of the predictive distribution by the residuals of rows left out."""
+        n_params = self._effective_number_of_basis_parameters()
+        calibration = LooCalibration.neutral(n_params, self.rows.n_outputs)
+        if self.objective.is_noise_known:
+            return calibration
+        df = remaining(self.objective.weight, n_params)
+        noise = [c.noise(s, df) for s, c in zip(self.spectra, self.choices, strict=True)]
+        variances, dfs = np.array(noise).T
+        residuals, _, weights = standardize(self.rows, *self._residuals_and_leverage(), variances)
+        for output, column in enumerate(residuals.T):
             calibration.df[output], calibration.std_ratio[output] = fit_student_t(
-                residuals[:, output], weights, average.df
+                column, weights, float(dfs[output])
             )
-    return calibration
+        return calibration
+
+    def _residuals_and_leverage(self) -> tuple[FloatArray, FloatArray]:
+        """Residuals of the fit of all rows, and their leverages, both (n_rows, n_outputs)."""
+        roots = self.objective.root_weights[:, None]
+        shares = self.spectra[0].values[:, None] / (self.spectra[0].values[:, None] + self.ratios)
+        fitted = self.left @ (shares * np.column_stack([s.components for s in self.spectra]))
+        leverage = (self.left**2 @ shares + self.objective.flat_leverage[:, None]) / roots**2
+        return (self.Y - fitted) / roots, leverage
+
+    def _effective_number_of_basis_parameters(self) -> float:
+        """Number of basis parameters that the data determine, beyond the weights.
+
+        MacKay's effective number in the model that is linear in weights and basis parameters alike
+        (the Gauss-Newton approximation): the derivatives of the mean function by the parameters,
+        less what the weights can make of them, squared in units of the noise, against the prior
+        precision of 1.
+        """
+        values, n_params = self.spectra[0].values[:, None], len(self.theta)
+        components = np.column_stack([s.components for s in self.spectra])
+        weights = self.factor.T @ (self.left @ (components / (values + self.ratios)))
+        tangents = np.empty((n_params, *self.Y.shape))
+        for tangent, step in zip(tangents, STEP * np.eye(n_params), strict=True):
+            tangent[:] = self.objective.mean_change(self.theta + step, self.Phi, weights) / STEP
+        information = np.eye(n_params)
+        for output, precision in enumerate(self._noise_precisions()):
+            columns = tangents[:, :, output].T
+            along = self.left.T @ columns
+            rest = columns - self.left @ along  # what no weights can make of them
+            kept = along * np.sqrt(self.ratios[output] / (values + self.ratios[output]))
+            information += precision * (rest.T @ rest + kept.T @ kept)
+        if not np.isfinite(information).all():  # no noise to speak of
+            return float(n_params)
+        return float(n_params - np.trace(np.linalg.inv(information)))
+
+    def _noise_precisions(self) -> list[float]:
+        """Best noise precision of each output."""
+        precisions = []
+        for spectrum, choice in zip(self.spectra, self.choices, strict=True):
+            energy = spectrum.terms(np.log(choice.ratio))[0]
+            by_energy = choice.terms(self.objective.weight)[0](energy, np.log(choice.ratio))[1]
+            precisions.append(-2 * float(by_energy))
+        return precisions
 
 
-def effective_number_of_basis_parameters(
-    design: Design, rows: Rows, posteriors: list[Posterior]
-) -> float:
-    """Number of basis parameters that the data determine, beyond the weights.
-
-    MacKay's effective number in the model that is linear in weights and basis parameters alike (the
-    Gauss-Newton approximation): the derivatives of the mean function by the parameters, less what
-    the weights can make of them, squared in units of the noise, against the prior precision of 1.
-    """
-    basis, start = design.basis, design.basis.theta_
-    mean = np.hstack([posterior.mean for posterior in posteriors])
-    noise = np.concatenate([posterior.noise_precision for posterior in posteriors])
-    Phi = design.rows(rows.X)
-    tangents = np.empty((len(start), *rows.Y.shape))
-    for index, tangent in enumerate(tangents):
-        basis.theta_ = start + STEP * (np.arange(len(start)) == index)
-        # First the tables' difference, so that rounding of a large intercept takes no part.
-        tangent[:] = (design.rows(rows.X) - Phi) @ mean / STEP
-    basis.theta_ = start
-    rows.scale_by_root_weights(Phi)
-    information = np.eye(len(start))
-    for output, precision in enumerate(noise):
-        columns = rows.scale_by_root_weights(tangents[:, :, output].T * np.sqrt(precision))
-        posterior = posteriors[output % len(posteriors)]
-        weights = posterior.root @ (posterior.root.T @ (Phi.T @ columns))
-        # A sum of squares, because the difference of the two that it equals may cancel.
-        columns -= Phi @ weights
-        weights *= np.sqrt(posterior.precision)[:, None]
-        information += columns.T @ columns + weights.T @ weights
-    if not np.isfinite(information).all():  # no noise to speak of
-        return float(len(start))
-    return float(len(start) - np.trace(np.linalg.inv(information)))
-
-
-def loo_residuals(
-    design: Design, rows: Rows, posteriors: list[Posterior], variances: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Standardized leave-one-out residuals of the posteriors, as `standardize` returns them."""
-    Phi = design.rows(rows.X)
-    residuals = rows.Y - Phi @ np.hstack([posterior.mean for posterior in posteriors])
-    leverage = np.column_stack([posterior.leverage(Phi) for posterior in posteriors])
-    return standardize(rows, residuals, leverage, variances)
+def _left_eigenvectors(factor: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues and eigenvectors of ``factor factor'``, without those that must be zero."""
+    n_rows, n_columns = factor.shape
+    if n_rows <= n_columns:
+        values, left = np.linalg.eigh(factor @ factor.T)
+        return np.maximum(values, 0.0), left
+    values, right = np.linalg.eigh(factor.T @ factor)
+    positive = values > len(values) * np.finfo(float).eps * values[-1]
+    return values[positive], factor @ (right[:, positive] / np.sqrt(values[positive]))
 
 
 def standardize(

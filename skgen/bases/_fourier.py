@@ -17,7 +17,8 @@ from ._base import FEWEST_ROWS, MOST, LearnableBasis
 from ._kernels import MATERN_DF, Kernel, KernelName
 from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location_and_scale
 
-FEWEST_WAVES, SETTLED_ROWS = 600, 4000  # the default from so many rows on
+FEWEST_WAVES, MOST_WAVES = 1200, 2400  # by default
+WAVES_PER_ROW = 2.4
 STEP = 2e-3  # of a logarithm, for the derivative of a quantile
 
 
@@ -48,8 +49,8 @@ class FourierBasis(LearnableBasis):
     ----------
     n_basis : int, default=None
         Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
-        takes 1200 for up to 1000 rows, down to 600 from 4000 rows on, to learn in about equal time,
-        and a quarter of that for one feature.
+        takes 1200 for up to 500 rows, and more for more, up to 2400 from 1000 rows on; and a
+        quarter of that for one feature.
     kernel : {"rbf", "matern32", "matern52", "rational_quadratic"}, default="rbf"
         The kernel: squared exponential, Matern with smoothness 3/2 or 5/2, or rational quadratic: a
         mixture of squared exponentials of longer and shorter length scales. How different these
@@ -188,8 +189,8 @@ class FourierBasis(LearnableBasis):
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
         p = check_parameters(self, n_features=n_features)
-        factor = np.clip(np.sqrt(SETTLED_ROWS / len(X)), 1, 2) / (4 if n_features == 1 else 1)
-        n_basis = p.n_basis or 2 * round(FEWEST_WAVES * factor / 2)
+        default = np.clip(WAVES_PER_ROW * len(X), FEWEST_WAVES, MOST_WAVES)
+        n_basis = p.n_basis or 2 * round(default / (8 if n_features == 1 else 2))
         rows = distinct_rows(X, FEWEST_ROWS)
         self._ranks = EmpiricalCDF.fit(rows) if p.ranks else None
         n_inputs = n_features * (2 if p.ranks else 1)
