@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import minimize
@@ -33,7 +34,8 @@ STARTS = ((0.0, 0.0), (0.0, -4.0), (-1.0, -4.0), (-2.0, -3.0))
 COMPARED_ROWS = 1000  # on which the basis itself is compared with that of the start
 CALIBRATION_ROWS = 2000
 MAX_ITER = 40
-TOLERANCE = 1e-5  # relative to the gain so far
+TOLERANCE = 1e-6  # relative to the gain so far
+SAME = 0.05  # difference of scores, in nats, that counts for nothing
 THETA_RANGE, LOG_RATIO_RANGE = 5.0, 20.0  # distances from the start
 FIRST_LOG_RATIO_RANGE = 6.0  # in the first stage: few rows can be explained without noise
 SIGNAL_TO_NOISE = 20.0  # ratio of variances at the start
@@ -62,8 +64,9 @@ def learn_basis(
     final, start = replace(design, basis=basis), basis.theta_
     theta = search(final, rows, common)
     best = _better_fit(final, rows, common, start, theta)
+    calibration = best and best.calibration()
     basis.theta_ = start if best is None else best.theta
-    return replace(design, calibration=best and best.calibration()), prior
+    return replace(design, calibration=calibration), prior
 
 
 def _rounding_variance(Y: FloatArray) -> float:
@@ -110,17 +113,15 @@ def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
     The evidence has several maxima, so the search has several starts, and goes on from the best
     maximum with more and more rows.
     """
-    best: FloatArray | None = None
-    for n_rows in STAGES:
-        stage = Ascent(design, rows.select(n_rows), prior)
-        if best is None:
-            starts = [stage.shift(*shift) for shift in STARTS]
-            bounds = stage.bounds(FIRST_LOG_RATIO_RANGE)
-            best = max((stage.climb(start, bounds) for start in starts), key=stage.score)
-        best = max([best, stage.climb(best, stage.bounds())], key=stage.score)
-        if n_rows >= len(rows):
-            break
-    assert best is not None  # there are stages
+    stage = Ascent(design, rows.select(STAGES[0]), prior)
+    first = stage.bounds(FIRST_LOG_RATIO_RANGE)
+    best = stage.best([stage.climb(stage.shift(*shift), first) for shift in STARTS])
+    if not first[-1][0] < best[-1] < first[-1][1]:
+        best = stage.best([best, stage.climb(best, stage.bounds())])
+    for n_fewer, n_rows in pairwise(STAGES):
+        if n_fewer < len(rows):
+            stage = Ascent(design, rows.select(n_rows), prior)
+            best = stage.best([best, stage.climb(best, stage.bounds())])
     return best[:-1]
 
 
@@ -165,6 +166,16 @@ class Ascent:
             )
         has_density = bool(np.isfinite(density))
         return has_density, value + (density if has_density else 0.0)
+
+    def best(self, positions: list[FloatArray]) -> FloatArray:
+        """The position of the largest score, the first of those whose scores are nearly equal.
+
+        Several starts may lead to one maximum, up to the tolerance of the search.
+        """
+        scores = [self.score(position) for position in positions]
+        has_density, most = max(scores)
+        nearly = [has is has_density and value > most - SAME for has, value in scores]
+        return positions[nearly.index(True)]
 
     def shift(self, shift: float, log_ratio_shift: float) -> FloatArray:
         """Position at a distance from the center."""

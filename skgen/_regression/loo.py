@@ -38,7 +38,7 @@ class RowFit:
 
     rows: Rows
     objective: DesignObjective
-    theta: FloatArray
+    theta: FloatArray | None  # of the basis, if they are learned
     Phi: FloatArray
     factor: FloatArray  # (n_rows, n_proper), scaled columns of Phi
     left: FloatArray  # (n_rows, n), eigenvectors
@@ -48,9 +48,12 @@ class RowFit:
 
     @classmethod
     def of(
-        cls, design: Design, rows: Rows, prior: LinearModelSpec, theta: FloatArray
+        cls, design: Design, rows: Rows, prior: LinearModelSpec, theta: FloatArray | None = None
     ) -> RowFit | None:
-        """Fit for the basis of ``design`` at ``theta``; None if it cannot be computed."""
+        """Fit for the basis of ``design``, set to ``theta`` if given.
+
+        None if it cannot be computed in floating point.
+        """
         objective = DesignObjective(design.basis, design, rows, prior)
         with np.errstate(all="ignore"), suppress(InfeasibleError, np.linalg.LinAlgError):
             Phi, factor, Y = objective.scaled(theta)
@@ -80,31 +83,46 @@ class RowFit:
         """Ratios of prior to noise precision, one per output."""
         return np.array([choice.ratio for choice in self.choices])
 
+    @property
+    def values(self) -> FloatArray:
+        """Eigenvalues, in a column."""
+        return self.spectra[0].values[:, None]
+
+    @property
+    def components(self) -> FloatArray:
+        """Targets along the eigenvectors, (n, n_outputs)."""
+        return np.column_stack([spectrum.components for spectrum in self.spectra])
+
+    @property
+    def scaled_weights(self) -> FloatArray:
+        """Best weights of the scaled columns, (n_proper, n_outputs), less their prior means."""
+        return self.factor.T @ (self.left @ (self.components / (self.values + self.ratios)))
+
     def calibration(self) -> LooCalibration:
         """Calibration of the predictive distribution by the residuals of rows left out."""
-        n_params = self._effective_number_of_basis_parameters()
+        n_params = self.effective_number_of_basis_parameters()
         calibration = LooCalibration.neutral(n_params, self.rows.n_outputs)
         if self.objective.is_noise_known:
             return calibration
         df = remaining(self.objective.weight, n_params)
         noise = [c.noise(s, df) for s, c in zip(self.spectra, self.choices, strict=True)]
         variances, dfs = np.array(noise).T
-        residuals, _, weights = standardize(self.rows, *self._residuals_and_leverage(), variances)
+        residuals, _, weights = standardize(self.rows, *self.residuals_and_leverage(), variances)
         for output, column in enumerate(residuals.T):
             calibration.df[output], calibration.std_ratio[output] = fit_student_t(
                 column, weights, float(dfs[output])
             )
         return calibration
 
-    def _residuals_and_leverage(self) -> tuple[FloatArray, FloatArray]:
+    def residuals_and_leverage(self) -> tuple[FloatArray, FloatArray]:
         """Residuals of the fit of all rows, and their leverages, both (n_rows, n_outputs)."""
         roots = self.objective.root_weights[:, None]
-        shares = self.spectra[0].values[:, None] / (self.spectra[0].values[:, None] + self.ratios)
-        fitted = self.left @ (shares * np.column_stack([s.components for s in self.spectra]))
+        shares = self.values / (self.values + self.ratios)
+        fitted = self.left @ (shares * self.components)
         leverage = (self.left**2 @ shares + self.objective.flat_leverage[:, None]) / roots**2
         return (self.Y - fitted) / roots, leverage
 
-    def _effective_number_of_basis_parameters(self) -> float:
+    def effective_number_of_basis_parameters(self) -> float:
         """Number of basis parameters that the data determine, beyond the weights.
 
         MacKay's effective number in the model that is linear in weights and basis parameters alike
@@ -112,31 +130,33 @@ class RowFit:
         less what the weights can make of them, squared in units of the noise, against the prior
         precision of 1.
         """
-        values, n_params = self.spectra[0].values[:, None], len(self.theta)
-        components = np.column_stack([s.components for s in self.spectra])
-        weights = self.factor.T @ (self.left @ (components / (values + self.ratios)))
+        assert self.theta is not None
+        values, n_params, weights = self.values, len(self.theta), self.scaled_weights
         tangents = np.empty((n_params, *self.Y.shape))
         for tangent, step in zip(tangents, STEP * np.eye(n_params), strict=True):
             tangent[:] = self.objective.mean_change(self.theta + step, self.Phi, weights) / STEP
         information = np.eye(n_params)
-        for output, precision in enumerate(self._noise_precisions()):
+        for output, (ratio, precision) in enumerate(
+            zip(self.ratios, self.noise_precisions, strict=True)
+        ):
             columns = tangents[:, :, output].T
             along = self.left.T @ columns
             rest = columns - self.left @ along  # what no weights can make of them
-            kept = along * np.sqrt(self.ratios[output] / (values + self.ratios[output]))
+            kept = along * np.sqrt(ratio / (values + ratio))
             information += precision * (rest.T @ rest + kept.T @ kept)
         if not np.isfinite(information).all():  # no noise to speak of
             return float(n_params)
         return float(n_params - np.trace(np.linalg.inv(information)))
 
-    def _noise_precisions(self) -> list[float]:
+    @property
+    def noise_precisions(self) -> FloatArray:
         """Best noise precision of each output."""
         precisions = []
         for spectrum, choice in zip(self.spectra, self.choices, strict=True):
             energy = spectrum.terms(np.log(choice.ratio))[0]
             by_energy = choice.terms(self.objective.weight)[0](energy, np.log(choice.ratio))[1]
             precisions.append(-2 * float(by_energy))
-        return precisions
+        return np.array(precisions)
 
 
 def _left_eigenvectors(factor: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -116,7 +116,7 @@ class Objective(ABC):
         """
         with np.errstate(all="ignore"):
             found, _ = self._evaluate(theta, log_ratio)
-            variances = 1 / found.noise_precision
+            variances = np.broadcast_to(1 / found.noise_precision, self.Y.shape[1])
             residuals = found.residual * variances / self.root_weights[:, None]
             return residuals, (found.leverage / self.root_weights**2)[:, None], variances
 
@@ -186,7 +186,7 @@ class DesignObjective(Objective):
         variances = self._design_matrix(theta)[:, self.n_flat :].var(axis=0)
         return float((variances / self.root_precision**2).sum())
 
-    def scaled(self, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def scaled(self, theta: FloatArray | None) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Design matrix, and columns and targets scaled for prior and noise of precision 1."""
         Phi = self._design_matrix(theta)
         factor = self._center(Phi[:, self.n_flat :])
@@ -218,8 +218,9 @@ class DesignObjective(Objective):
         )
         return found, by_theta
 
-    def _design_matrix(self, theta: FloatArray) -> FloatArray:
-        self.design.basis.theta_ = theta
+    def _design_matrix(self, theta: FloatArray | None) -> FloatArray:
+        if theta is not None:
+            self.design.basis.theta_ = theta
         Phi = np.empty((len(self.X), self.design.n_columns), order="F")
 
         def fill(part: slice) -> None:

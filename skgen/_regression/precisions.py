@@ -168,7 +168,7 @@ class LinearModelSpec:
         precision = weighting.copy()
         precision[weighting > 0] = models[0].precision
         noise: Any = None if self.noise == "evidence" else self.noise
-        if noise is None and models[0].energy < self.least_noise * data.weight:
+        if noise is None and models[0] is common and common.energy < self.least_noise * data.weight:
             noise = 1 / self.least_noise
         noise = np.array([noise]) if isinstance(noise, float) else noise
         posterior = condition(statistic, precision, self.mean, noise)
