@@ -319,7 +319,9 @@ class FourierBasis(LearnableBasis):
         if self.slope_:
             parts.append(np.einsum("id,id->", gradient[:, 2 * half :], Phi[:, 2 * half :]))
         if self.scale_mixture_:
-            parts.append(np.einsum("df,df,f->", by_frequency, self._spectrum, self._radius_slopes()))
+            parts.append(
+                np.einsum("df,df,f->", by_frequency, self._spectrum, self._radius_slopes())
+            )
         return np.hstack(parts)
 
     def _inputs(self, X: FloatArray) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -91,9 +90,7 @@ def _stationary(name: KernelName, squares: FloatArray, mixture: float) -> _Stati
     decay = np.exp(-distances)
     if name == "matern32":
         return _Stationary((1 + distances) * decay, -1.5 * decay)
-    return _Stationary(
-        (1 + distances + distances**2 / 3) * decay, -5 / 6 * (1 + distances) * decay
-    )
+    return _Stationary((1 + distances + distances**2 / 3) * decay, -5 / 6 * (1 + distances) * decay)
 
 
 def _quadratic(matrix: FloatArray, columns: FloatArray) -> FloatArray:

@@ -8,8 +8,9 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from skgen import BayesianBasisRegressor, FourierBasis
+from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
 from skgen._regression.loo import RowFit, fit_student_t, standardize
+from skgen._regression.marginal_likelihood import DesignObjective
 from skgen._regression.rows import Rows
 
 
@@ -97,6 +98,22 @@ def test_rows_that_determine_their_own_prediction_are_not_left_out(rng):
     found, _, weights = standardize(rows, *fit.residuals_and_leverage(), np.ones(1))
     assert found.shape == (19, 1)
     assert len(weights) == 19
+
+
+@pytest.mark.parametrize("n_rows", [15, 60])  # fewer and more than basis functions
+@pytest.mark.parametrize("given", [{}, {"prior_precision": 2.0}], ids=str)
+def test_objective_and_fit_leave_out_the_same(given, n_rows, rng):
+    X, Y = table(rng, n_rows, 2), rng.normal(size=(n_rows, 2)) * [1.0, 1.1]
+    rows = Rows(X, Y, rng.uniform(0.5, 3, size=n_rows), rng.uniform(0.5, 3, size=n_rows))
+    model = BayesianBasisRegressor(GaussianBasis(20, width="evidence"), **given).fit(X, Y)
+    design, prior = model._stream.design, model._stream.prior
+    fit = RowFit.of(design, rows, prior, design.basis.theta_.copy())
+    objective = DesignObjective(design.basis, design, rows, prior)
+    for output, ratio in enumerate(fit.ratios):
+        residuals, leverage, _ = objective.fit_rows(fit.theta, np.log(ratio))
+        expected, leverages = fit.residuals_and_leverage()
+        np.testing.assert_allclose(residuals[:, output], expected[:, output], atol=1e-9)
+        np.testing.assert_allclose(leverage[:, 0], leverages[:, output], atol=1e-9)
 
 
 @pytest.mark.parametrize("df", [3.5, 5.0, 10.0, 1e9])

@@ -56,7 +56,10 @@ def log_evidence(Phi, y, precision, mean, noise):
 def objective(data, noise, weighting, mean):
     """The evidence that the maximiser climbs, and its slope, by the log ratio of precisions."""
     terms = ProjectedData.of(statistic_of(*data), weighting, mean)
-    spectrum, fit = terms.spectrum(), LinearModelSpec("evidence", np.zeros(1), noise).data_term(terms.weight)
+    spectrum, fit = (
+        terms.spectrum(),
+        LinearModelSpec("evidence", np.zeros(1), noise).data_term(terms.weight),
+    )
 
     def evidence(log_ratio):
         energy, energy_slope, log_det, log_det_slope = spectrum.terms(log_ratio)
