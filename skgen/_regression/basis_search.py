@@ -64,7 +64,7 @@ def learn_basis(
     final, start = replace(design, basis=basis), basis.theta_
     theta = search(final, rows, common)
     best = _better_fit(final, rows, common, start, theta)
-    calibration = best and best.calibration()
+    calibration = None if best is None else best.calibration()
     basis.theta_ = start if best is None else best.theta
     return replace(design, calibration=calibration), prior
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Kernel:
         matrix = stationary.values if lines is None else stationary.values + lines @ lines.T
 
         def vjp(gradient: FloatArray) -> FloatArray:
-            parts = [_gradient_by_lengths(stationary.by_square, scaled, gradient)]
+            parts: list[Any] = [_gradient_by_lengths(stationary.by_square, scaled, gradient)]
             if lines is not None:
                 parts.append(2 * _quadratic(gradient, lines).sum())
             if mixture:
