@@ -41,6 +41,7 @@ WINGS = {
         {"design"},
         {"stream", "marginal_likelihood", "loo"},
         {"basis_search"},
+        {"noise"},
         {"estimator"},
     ),
     "_autoencoder": (

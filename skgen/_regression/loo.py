@@ -36,13 +36,21 @@ def calibrate(
     ``posteriors`` are those of the rows at the best precisions.
     """
     n_params = effective_number_of_basis_parameters(design, rows, posteriors)
+    return calibrate_spreads(n_params, design, rows, prior, statistic, posteriors)
+
+
+def calibrate_spreads(
+    n_params: float, design: Design, rows: Rows, prior: LinearModelSpec, statistic: Statistic,
+    posteriors: list[Posterior], noise_variance: FloatArray | None = None,
+) -> LooCalibration:  # fmt: skip
+    """Calibration for so many basis parameters, with the noise of left-out rows if given."""
     calibration = LooCalibration.neutral(n_params, rows.n_outputs)
     if prior.noise != "evidence":  # then its distribution is given
         return calibration
     with np.errstate(all="ignore"):
         averages = prior.posteriors(statistic, calibration)
         variances = np.concatenate([average.noise_variance for average in averages])
-        residuals, _, weights = loo_residuals(design, rows, posteriors, variances)
+        residuals, _, weights = loo_residuals(design, rows, posteriors, variances, noise_variance)
         for output, average in enumerate(averages):
             calibration.df[output], calibration.std_ratio[output] = fit_student_t(
                 residuals[:, output], weights, average.df
@@ -85,19 +93,22 @@ def effective_number_of_basis_parameters(
 
 
 def loo_residuals(
-    design: Design, rows: Rows, posteriors: list[Posterior], variances: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+    design: Design, rows: Rows, posteriors: list[Posterior], variances: FloatArray,
+    noise_variance: FloatArray | None = None,
+) -> tuple[FloatArray, FloatArray, FloatArray]:  # fmt: skip
     """Standardized residuals of rows, each left out of the fit that predicts it.
 
     With them the standard deviations, both of shape (n_rows, n_outputs), and the weights of the
     rows, shape (n_rows,). ``variances`` (n_outputs,) are the noise's.
-    Precisions and basis stay as all rows have them. Rows that determine their own prediction, but
-    for rounding, are left out of the result.
+    Precisions and basis stay as all rows have them. ``noise_variance`` (n_rows,) is the noise of
+    the left-out rows relative to ``variances``, by default that of the fit. Rows that determine
+    their own prediction, but for rounding, are left out of the result.
     """
     Phi, weights, precision_weights = design.rows(rows.X), rows.weights, rows.precision_weights
     assert weights is not None
     residuals, stds = np.empty((2, *rows.Y.shape))
     valid = np.ones(len(rows), dtype=bool)
+    noise = rows.noise_variance if noise_variance is None else noise_variance
     for output, posterior in enumerate(posteriors):
         leverage = posterior.leverage(Phi)
         share = 1 - precision_weights * leverage  # of the others in the fit of the row
@@ -105,7 +116,7 @@ def loo_residuals(
         residual = (rows.Y[:, output] - Phi @ posterior.mean[:, 0]) / share
         zero = np.zeros_like(residual)
         predictive = Predictive.from_leverage(
-            zero, leverage / share, variances[output], np.inf, rows.noise_variance
+            zero, leverage / share, variances[output], np.inf, noise
         )
         stds[:, output] = predictive.std
         residuals[:, output] = residual / predictive.std
@@ -113,14 +124,17 @@ def loo_residuals(
     return residuals[valid], stds[valid], weights[valid]
 
 
-def loo_log_density(design: Design, rows: Rows, posteriors: list[Posterior]) -> float:
+def loo_log_density(
+    design: Design, rows: Rows, posteriors: list[Posterior],
+    noise_variance: FloatArray | None = None,
+) -> float:  # fmt: skip
     """Sum of the log densities of rows, each left out, by the Student-t that suits them best.
 
     Rows that determine their own prediction count as the others on average. There is no density,
     minus infinity, if they are half of all.
     """
     variances = np.concatenate([1 / posterior.noise_precision for posterior in posteriors])
-    residuals, stds, weights = loo_residuals(design, rows, posteriors, variances)
+    residuals, stds, weights = loo_residuals(design, rows, posteriors, variances, noise_variance)
     if weights.sum() <= rows.weight / 2:
         return -np.inf
     log_densities = -np.log(stds)
