@@ -23,7 +23,7 @@ from .basis_search import merge_duplicates
 from .conjugate import Posterior, Statistic, UndeterminedError
 from .design import Design, LogLinearNoise, evaluate_table, statistic_of
 from .loo import calibrate_spreads, loo_log_density, loo_residuals
-from .precisions import LinearModelSpec, LooCalibration
+from .precisions import LinearModelSpec
 from .rows import SEARCH_ROWS, Rows
 from .source import Source
 
@@ -37,6 +37,7 @@ DFS = (3.0, 4.0, 5.0, 7.0, 10.0, 20.0, np.inf)  # degrees of freedom of the erro
 OUTSIDE = 0.1  # share of rows at each end whose log variances are limited to that of the next
 MAX_STEPS, MAX_HALVINGS = 30, 20
 LONGEST_STEP = 3.0  # of a log variance
+NO_INFORMATION = 1e-9  # rows, added so that none at all is no division by zero
 TOLERANCE = 1e-3  # nats, by which the last step improves the fit of all rows
 
 
@@ -57,9 +58,9 @@ def learn_noise(design: Design, source: Source, prior: LinearModelSpec, kind: st
 
 
 def _learn(design: Design, rows: Rows, prior: LinearModelSpec, is_choice: bool) -> Design:
-    statistic, posteriors = _fit_weights(design, rows, prior)
+    _, posteriors = _fit_weights(design, rows, prior)
     n_params = 0.0 if design.calibration is None else design.calibration.n_params
-    errors = _errors(design, rows, prior, statistic, posteriors, n_params)
+    errors = _errors(design, rows, posteriors, n_params)
     if errors is None:
         return design
     learned = _fit_noise(design, rows, posteriors, errors)
@@ -85,15 +86,13 @@ def _fit_weights(
 
 
 def _errors(
-    design: Design, rows: Rows, prior: LinearModelSpec, statistic: Statistic,
-    posteriors: list[Posterior], n_params: float,
-) -> Errors | None:  # fmt: skip
+    design: Design, rows: Rows, posteriors: list[Posterior], n_params: float
+) -> Errors | None:
     """Errors of left-out rows in units of their noise, or None if there are too few to learn of."""
     n_most = max(posterior.n_effective_params for posterior in posteriors) + n_params
     if rows.weight < FEWEST_ROWS or n_most > LARGEST_SHARE * rows.weight:
         return None
-    averages = prior.posteriors(statistic, LooCalibration.neutral(n_params, rows.n_outputs))
-    variances = np.concatenate([average.noise_variance for average in averages])
+    variances = np.concatenate([1 / posterior.noise_precision for posterior in posteriors])
     residuals, stds, weights = loo_residuals(design, rows, posteriors, variances)
     if len(residuals) < len(rows) or not np.all(variances > _rounding(rows)):
         return None
@@ -231,29 +230,32 @@ def climb(
     prior = np.full(len(weights), precision)
     prior[0] = 0.0
 
-    def evaluate_at(weights: FloatArray) -> tuple[float, Density]:
-        density = log_density(columns @ weights, errors, df)
-        value = errors.weights @ density.values - 0.5 * prior @ weights**2
-        return float(value), density
+    def value_at(weights: FloatArray) -> float:
+        values = log_density(columns @ weights, errors, df).values
+        return float(errors.weights @ values - 0.5 * prior @ weights**2)
 
-    value, density = evaluate_at(weights)
+    value = value_at(weights)
     for _ in range(MAX_STEPS):
-        slope = columns.T @ (errors.weights * density.slopes) - prior * weights
-        information = columns.T @ ((errors.weights * density.information)[:, None] * columns)
-        information[np.diag_indices(len(prior))] += prior + 1e-9
-        step = np.linalg.solve(information, slope)
-        step *= min(1.0, LONGEST_STEP / max(np.abs(columns @ step).max(), 1e-300))
-        for _ in range(MAX_HALVINGS):
-            new, there = evaluate_at(weights + step)
-            if new >= value:
-                break
-            step /= 2
-        else:
-            return weights
-        gain, value, density, weights = new - value, new, there, weights + step
-        if gain < TOLERANCE:
+        step = scoring_step(columns, errors, prior, weights, df)
+        halved = (step / 2**power for power in range(MAX_HALVINGS))
+        step = next((each for each in halved if value_at(weights + each) >= value), 0 * step)
+        weights = weights + step
+        before, value = value, value_at(weights)
+        if value - before < TOLERANCE:
             break
     return weights
+
+
+def scoring_step(
+    columns: FloatArray, errors: Errors, prior: FloatArray, weights: FloatArray, df: float
+) -> FloatArray:
+    """Step of Newton's method with the expected second derivatives."""
+    density = log_density(columns @ weights, errors, df)
+    slope = columns.T @ (errors.weights * density.slopes) - prior * weights
+    information = columns.T @ ((errors.weights * density.information)[:, None] * columns)
+    information[np.diag_indices(len(prior))] += prior + NO_INFORMATION
+    step = np.linalg.solve(information, slope)
+    return np.asarray(step * min(1.0, LONGEST_STEP / max(np.abs(columns @ step).max(), 1e-300)))
 
 
 class Density(NamedTuple):
