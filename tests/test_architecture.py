@@ -42,6 +42,7 @@ WINGS = {
         {"stream", "marginal_likelihood"},
         {"loo"},
         {"basis_search"},
+        {"noise"},
         {"estimator"},
     ),
     "_autoencoder": (

@@ -104,16 +104,46 @@ class RowFit:
         """Best weights of the scaled columns, (n_proper, n_outputs), less their prior means."""
         return self.factor.T @ (self.left @ (self.components / (self.values + self.ratios)))
 
-    def calibration(self) -> LooCalibration:
-        """Calibration of the predictive distribution by the residuals of rows left out."""
-        n_params = self.effective_number_of_basis_parameters()
+    @property
+    def mean_weights(self) -> FloatArray:
+        """Best weights of the columns of the design matrix, (n_columns, n_outputs)."""
+        objective = self.objective
+        weights = objective.mean[:, None] + self.scaled_weights / objective.root_precision[:, None]
+        if not objective.n_flat:
+            return np.asarray(weights)
+        residuals = objective.Y - self.Phi[:, 1:] @ weights
+        return np.vstack([objective.normalized_weights @ residuals, weights])
+
+    @property
+    def n_effective_params(self) -> float:
+        """Largest effective number of weights of an output."""
+        shares = self.values / (self.values + self.ratios)
+        return float(shares.sum(axis=0).max()) + self.objective.n_flat
+
+    def loo_log_density(self, noise_variance: FloatArray | None = None) -> float:
+        """Sum of the log densities of rows, each left out; see `standardize` for the noise."""
+        variances = 1 / self.noise_precisions
+        return loo_log_density(self.rows, *self.residuals_and_leverage(), variances, noise_variance)
+
+    def calibration(
+        self, n_params: float | None = None, noise_variance: FloatArray | None = None
+    ) -> LooCalibration:
+        """Calibration of the predictive distribution by the residuals of rows left out.
+
+        ``n_params`` is the effective number of basis parameters, if it is known, and
+        ``noise_variance`` that of left-out rows, if it is not that of the fit.
+        """
+        if n_params is None:
+            n_params = self.effective_number_of_basis_parameters()
         calibration = LooCalibration.neutral(n_params, self.rows.n_outputs)
         if self.objective.is_noise_known:
             return calibration
         df = remaining(self.weight, n_params)
         noise = [c.noise(s, df) for s, c in zip(self.spectra, self.choices, strict=True)]
         variances, dfs = np.array(noise).T
-        residuals, _, weights = standardize(self.rows, *self.residuals_and_leverage(), variances)
+        residuals, _, weights = standardize(
+            self.rows, *self.residuals_and_leverage(), variances, noise_variance
+        )
         for output, column in enumerate(residuals.T):
             calibration.df[output], calibration.std_ratio[output] = fit_student_t(
                 column, weights, float(dfs[output])
@@ -177,19 +207,24 @@ def _left_eigenvectors(factor: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def standardize(
-    rows: Rows, residuals: FloatArray, leverage: FloatArray, variances: FloatArray
+    rows: Rows,
+    residuals: FloatArray,
+    leverage: FloatArray,
+    variances: FloatArray,
+    noise_variance: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Standardized residuals of rows, each left out of the fit that predicts it.
 
     With them the standard deviations, both of shape (n_rows, n_outputs), and the weights of the
     rows, shape (n_rows,). ``residuals`` are those of the fit of all rows, ``leverage`` (n_rows, 1)
     or (n_rows, n_outputs) that of the rows in it, and ``variances`` (n_outputs,) the noise's.
-    Precisions and basis stay as all rows have them. Rows that determine their own prediction, but
-    for rounding, are left out of the result.
+    Precisions and basis stay as all rows have them. ``noise_variance`` (n_rows,) is the noise of
+    the left-out rows relative to ``variances``, by default that of the fit. Rows that determine
+    their own prediction, but for rounding, are left out of the result.
     """
     assert rows.weights is not None
     share = 1 - rows.precision_weights[:, None] * leverage  # of the others in the fit of the row
-    noise = rows.noise_variance[:, None]
+    noise = (rows.noise_variance if noise_variance is None else noise_variance)[:, None]
     zero = np.zeros_like(residuals)
     stds = Predictive.from_leverage(zero, leverage / share, variances, np.inf, noise).std
     standard = residuals / share / stds
@@ -198,14 +233,18 @@ def standardize(
 
 
 def loo_log_density(
-    rows: Rows, residuals: FloatArray, leverage: FloatArray, variances: FloatArray
+    rows: Rows,
+    residuals: FloatArray,
+    leverage: FloatArray,
+    variances: FloatArray,
+    noise_variance: FloatArray | None = None,
 ) -> float:
     """Sum of the log densities of rows, each left out, by the Student-t that suits them best.
 
     The arguments are those of `standardize`. Rows that determine their own prediction count as the
     others on average. There is no density, minus infinity, if they are half of all.
     """
-    standard, stds, weights = standardize(rows, residuals, leverage, variances)
+    standard, stds, weights = standardize(rows, residuals, leverage, variances, noise_variance)
     if weights.sum() <= rows.weight / 2:
         return -np.inf
     log_densities = -np.log(stds)
