@@ -122,7 +122,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         each. A transformer needs ``inverse_transform``; it is cloned, and fitted to each output
         by ``fit`` or by the first ``partial_fit``. Its derivative is computed numerically, unless
         it has a method ``log_derivative(y)``, the logarithm of ``|dz / dy|``.
-    noise : {"auto", "constant", "log-linear"}, default="constant"
+    noise : {"auto", "constant", "log-linear"}, default="auto"
         Dependence of the noise on the features. "constant" has the same variance at all rows of the
         same ``noise_scale``. With "log-linear" the logarithm of the variance is linear in waves and
         linear terms of the features, of the predicted means, and of the ranks of both, learned from
@@ -292,7 +292,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         forgetting: float = 1.0,
         solver: Literal["auto", "qr", "cholesky"] = "auto",
         target_transformer: Any = None,
-        noise: Literal["auto", "constant", "log-linear"] = "constant",
+        noise: Literal["auto", "constant", "log-linear"] = "auto",
     ) -> None:
         self.basis = basis
         self.prior_precision = prior_precision

@@ -87,8 +87,8 @@ def _errors(fit: RowFit, n_params: float) -> Errors | None:
 
 
 def _rounding(rows: Rows) -> Any:
-    """Variances of each output that are nothing but rounding."""
-    return (1e-9 * np.abs(rows.Y).max(axis=0)) ** 2
+    """Variances of each output that are nothing but rounding, or the error of the basis."""
+    return (1e-6 * np.abs(rows.Y).max(axis=0)) ** 2
 
 
 def _is_worth_it(gains: FloatArray, weights: FloatArray) -> bool:
