@@ -29,7 +29,13 @@ LINEAR = {
     )
     for ranks in (False, True)
 }
-LEARNABLE = FOURIER | LINEAR | GAUSSIAN
+MIXED = {
+    f"rational quadratic{', linear' * linear}": FourierBasis(
+        N_COLUMNS, kernel="rational_quadratic", linear=linear, random_state=0
+    )
+    for linear in (False, True)
+}
+LEARNABLE = FOURIER | LINEAR | MIXED | GAUSSIAN
 
 
 def table(rng, n_rows, n_features):

@@ -39,8 +39,10 @@ WINGS = {
         {"relevance"},
         {"precisions", "source", "dask"},
         {"design"},
-        {"stream", "marginal_likelihood", "loo"},
+        {"stream", "marginal_likelihood"},
+        {"loo"},
         {"basis_search"},
+        {"noise"},
         {"estimator"},
     ),
     "_autoencoder": (

@@ -30,7 +30,7 @@ SEEDS, N_PER_SEED = range(20), 1500
 WORDS = (
     "evidence", "ard", "gamma", "auto", "even", "quantile", "kmeans", "gaussian", "polynomial",
     "sigmoid", "fourier", "identity", "qr", "cholesky", "rbf", "matern32", "matern52", "halton",
-    "random",
+    "random", "constant", "log-linear",
 )  # fmt: skip
 
 

@@ -56,6 +56,9 @@ REGRESSORS = {
     "ard, features": BayesianBasisRegressor("identity", prior_precision="ard"),
     "ard, fourier": BayesianBasisRegressor(LEARNED, prior_precision="ard"),
     "gamma": BayesianBasisRegressor(LEARNED, noise_precision="gamma"),
+    "chosen noise": BayesianBasisRegressor(LEARNED, noise="auto"),
+    "log-linear noise": BayesianBasisRegressor(LEARNED, noise="log-linear"),
+    "log-linear noise, features": BayesianBasisRegressor("identity", noise="log-linear"),
     "prior known": BayesianBasisRegressor(LEARNED, prior_precision=2.0),
     "numbers": BayesianBasisRegressor(LEARNED, prior_precision=2.0, noise_precision=25.0),
     "numbers, gamma": BayesianBasisRegressor(

@@ -10,7 +10,9 @@ then plausible and a factor of a hundred is not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import minimize
@@ -18,80 +20,75 @@ from scipy.optimize import minimize
 from .._pipelines import final_estimator, transform_before_final
 from .._validation import FloatArray
 from ..bases import is_learnable
-from .conjugate import Posterior, Statistic
-from .design import Design, statistic_of
-from .loo import calibrate, loo_log_density
-from .marginal_likelihood import Objective, make_objective
+from .design import Design
+from .loo import RowFit, loo_log_density
+from .marginal_likelihood import InfeasibleError, Objective, make_objective
 from .precisions import LinearModelSpec
 from .rows import SEARCH_ROWS, Rows
 from .source import Source
 
+STAGES = (400, 1000, 2000, 4000)
+"""Rows of the stages of the search, the first of which has several starts."""
+STARTS = ((0.0, 0.0), (0.0, -4.0), (-1.0, -4.0), (-2.0, -3.0))
+"""Shifts of all basis parameters, and of the log ratio of precisions, from where they start."""
+COMPARED_ROWS = 1000  # on which the basis itself is compared with that of the start
+CALIBRATION_ROWS = 2000
 MAX_ITER = 40
 TOLERANCE = 1e-6  # relative to the gain so far
-PILOT_ROWS = 800  # of the search from several starts
-STARTS = ((0.0, 0.0), (0.0, -6.0), (-2.0, -3.0))
-"""Shifts of all basis parameters, and of the log ratio of precisions, from where they start."""
-SAME = 0.05  # difference of basis parameters below which two maxima are one
+SAME = 0.05  # difference of scores, in nats, that counts for nothing
 THETA_RANGE, LOG_RATIO_RANGE = 5.0, 20.0  # distances from the start
+FIRST_LOG_RATIO_RANGE = 6.0  # in the first stage: few rows can be explained without noise
 SIGNAL_TO_NOISE = 20.0  # ratio of variances at the start
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """Fit of the weights at some basis parameters."""
+def learn_basis(
+    design: Design, source: Source, prior: LinearModelSpec
+) -> tuple[Design, LinearModelSpec]:
+    """Set the parameters of a learnable basis to those of largest evidence, and calibrate.
 
-    theta: FloatArray
-    statistic: Statistic
-    posteriors: list[Posterior]
-    log_evidence: float
-    loo_log_density: float
-
-    def score(self, start: FloatArray) -> tuple[bool, float]:
-        """Log evidence, log prior and leave-one-out log density, by which fits are compared.
-
-        Maxima of the evidence may be a few nats apart although they predict very differently, above
-        all where the noise is not normal. Fits that determine as many weights as there are rows
-        have no such density, and come after all others.
-        """
-        offset, has_density = self.theta - start, np.isfinite(self.loo_log_density)
-        value = self.log_evidence - 0.5 * float(offset @ offset)
-        return bool(has_density), value + (self.loo_log_density if has_density else 0.0)
-
-
-def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Design:
-    """Set the parameters of a learnable basis to those of largest evidence, and calibrate."""
+    The design has the calibration, and the prior, if rows are equal, the least noise variance: the
+    density of equal rows, and so the evidence, would be largest without noise.
+    """
     basis = design.basis
     if not is_learnable(basis):
-        return design
+        return design, prior
     rows = source.select(SEARCH_ROWS)  # before a pipeline transforms them all
     X, basis = transform_before_final(basis, rows.X), final_estimator(basis)
     rows = merge_duplicates(replace(rows, X=np.asarray(X, dtype=np.float64)))
     if rows.weight <= design.fit_intercept + 1:
-        return design
-    if isinstance(prior.precision, str):  # "ard" would need a search in each step of this one
-        prior = replace(prior, precision="evidence")
-    final = replace(design, basis=basis)
-    start = _fit_weights(final, rows, prior, basis.theta_)
-    # The search uses the kernel or other random functions than the basis, to avoid fitting length
-    # scales to one draw. So its results are compared with the start on the basis itself.
-    found = [_fit_weights(final, rows, prior, theta) for theta in search(final, rows, prior, start)]
-    better = [fit for fit in found if fit.log_evidence > start.log_evidence]
-    best = max([start, *better], key=lambda fit: fit.score(start.theta))
-    basis.theta_ = best.theta
-    calibration = calibrate(final, rows, prior, best.statistic, best.posteriors)
-    return replace(design, calibration=calibration)
+        return design, prior
+    if rows.weight > len(rows):
+        prior = replace(prior, least_noise=_rounding_variance(rows.Y))
+    # "ard" would need a search in each step of this one.
+    common = replace(prior, precision="evidence") if isinstance(prior.precision, str) else prior
+    final, start = replace(design, basis=basis), basis.theta_
+    theta = search(final, rows, common)
+    best = _better_fit(final, rows, common, start, theta)
+    calibration = None if best is None else best.calibration()
+    basis.theta_ = start if best is None else best.theta
+    return replace(design, calibration=calibration), prior
 
 
-def _fit_weights(design: Design, rows: Rows, prior: LinearModelSpec, theta: FloatArray) -> Fit:
-    """Fit of the weights after the basis of ``design`` is set to ``theta``."""
-    design.basis.theta_ = theta
-    with np.errstate(all="ignore"):
-        statistic = statistic_of(design, rows, "auto")
-        posteriors = prior.best(statistic)
-        log_evidence = float(sum(posterior.log_evidence.sum() for posterior in posteriors))
-        is_known = prior.noise != "evidence"
-        loo = 0.0 if is_known else loo_log_density(design, rows, posteriors)
-    return Fit(theta, statistic, posteriors, log_evidence, loo)
+def _rounding_variance(Y: FloatArray) -> float:
+    """Variance due to rounding, if values are multiples of the smallest difference between two."""
+    steps = [np.diff(np.unique(column)).min(initial=np.inf) for column in Y.T]
+    return min(steps) ** 2 / 12 if np.isfinite(steps).all() else 0.0
+
+
+def _better_fit(
+    design: Design, rows: Rows, prior: LinearModelSpec, start: FloatArray, found: FloatArray
+) -> RowFit | None:
+    """Fit of some rows at the parameters of larger evidence; None if neither can be computed.
+
+    The search uses the kernel or other random functions than the basis, to avoid fitting length
+    scales to one draw. So its result is compared with the start on the basis itself.
+    """
+    few = rows.select(COMPARED_ROWS)
+    fits = [RowFit.of(design, few, prior, theta) for theta in (start, found)]
+    best = max((fit for fit in fits if fit), key=lambda fit: fit.log_evidence, default=None)
+    if best is None or len(few) == len(rows):
+        return best
+    return RowFit.of(design, rows.select(CALIBRATION_ROWS), prior, best.theta) or best
 
 
 def merge_duplicates(rows: Rows) -> Rows:
@@ -110,24 +107,22 @@ def merge_duplicates(rows: Rows) -> Rows:
     return Rows(np.ascontiguousarray(X), Y, total, noise_scale)
 
 
-def search(design: Design, rows: Rows, prior: LinearModelSpec, start: Fit) -> list[FloatArray]:
-    """Basis parameters at maxima of the evidence times the prior.
+def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
+    """Basis parameters at a maximum of the evidence times the prior.
 
-    The evidence has several maxima, so the search has several starts. With many rows it takes few
-    of them, and continues with all from the best maximum.
+    The evidence has several maxima, so the search has several starts, and goes on from the best
+    maximum with more and more rows.
     """
-    few = rows.select(PILOT_ROWS)
-    pilot = Ascent(make_objective(design, few, prior), start)
-    maxima: list[FloatArray] = []
-    for shift in STARTS:
-        maximum = pilot.climb(pilot.shift(*shift))
-        if not any(np.allclose(maximum[:-1], other[:-1], 0, SAME) for other in maxima):
-            maxima.append(maximum)
-    if len(few) < len(rows):
-        fits = [_fit_weights(design, few, prior, maximum[:-1]) for maximum in maxima]
-        best = max(range(len(fits)), key=lambda index: fits[index].score(start.theta))
-        maxima = [Ascent(make_objective(design, rows, prior), start).climb(maxima[best])]
-    return [maximum[:-1] for maximum in maxima]
+    stage = Ascent(design, rows.select(STAGES[0]), prior)
+    first = stage.bounds(FIRST_LOG_RATIO_RANGE)
+    best = stage.best([stage.climb(stage.shift(*shift), first) for shift in STARTS])
+    if not first[-1][0] < best[-1] < first[-1][1]:
+        best = stage.best([best, stage.climb(best, stage.bounds())])
+    for n_fewer, n_rows in pairwise(STAGES):
+        if n_fewer < len(rows):
+            stage = Ascent(design, rows.select(n_rows), prior)
+            best = stage.best([best, stage.climb(best, stage.bounds())])
+    return best[:-1]
 
 
 class Ascent:
@@ -136,12 +131,16 @@ class Ascent:
     A position holds the basis parameters, followed by the log ratio of precisions.
     """
 
-    def __init__(self, objective: Objective, start: Fit) -> None:
-        log_ratio = _init_log_ratio(objective, start.theta, start.posteriors)
-        self.objective, self.center = objective, np.append(start.theta, log_ratio)
+    def __init__(self, design: Design, rows: Rows, prior: LinearModelSpec) -> None:
+        self.rows, self.objective = rows, make_objective(design, rows, prior)
+        start = design.basis.theta_
+        self.center = np.append(start, _init_log_ratio(self.objective, start))
+
+    def bounds(self, log_ratio_range: float = LOG_RATIO_RANGE) -> list[tuple[float, float]]:
+        """Limits of a position."""
         radius = np.full(len(self.center), THETA_RANGE)
-        radius[-1] = LOG_RATIO_RANGE if objective.is_ratio_free else 0.0
-        self.bounds = list(zip(self.center - radius, self.center + radius, strict=True))
+        radius[-1] = log_ratio_range if self.objective.is_ratio_free else 0.0
+        return list(zip(self.center - radius, self.center + radius, strict=True))
 
     def loss(self, position: FloatArray) -> tuple[float, FloatArray]:
         """Negative log evidence plus log prior, and its gradient."""
@@ -150,11 +149,39 @@ class Ascent:
         gradient[:-1] -= offset
         return 0.5 * float(offset @ offset) - value, -gradient
 
+    def score(self, position: FloatArray) -> tuple[bool, float]:
+        """Log evidence, log prior and leave-one-out log density, by which maxima are compared.
+
+        Maxima of the evidence may be a few nats apart although they predict very differently, above
+        all where the noise is not normal. Fits that determine as many weights as there are rows
+        have no such density, and come after all others.
+        """
+        value = -self.loss(position)[0]
+        if self.objective.is_noise_known:
+            return True, value
+        density = -np.inf
+        with suppress(InfeasibleError):
+            density = loo_log_density(
+                self.rows, *self.objective.fit_rows(position[:-1], position[-1])
+            )
+        has_density = bool(np.isfinite(density))
+        return has_density, value + (density if has_density else 0.0)
+
+    def best(self, positions: list[FloatArray]) -> FloatArray:
+        """The position of the largest score, the first of those whose scores are nearly equal.
+
+        Several starts may lead to one maximum, up to the tolerance of the search.
+        """
+        scores = [self.score(position) for position in positions]
+        has_density, most = max(scores)
+        nearly = [has is has_density and value > most - SAME for has, value in scores]
+        return positions[nearly.index(True)]
+
     def shift(self, shift: float, log_ratio_shift: float) -> FloatArray:
         """Position at a distance from the center."""
         return self.center + np.append(np.full(len(self.center) - 1, shift), log_ratio_shift)
 
-    def climb(self, position: FloatArray) -> FloatArray:
+    def climb(self, position: FloatArray, bounds: list[tuple[float, float]]) -> FloatArray:
         """Position of the maximum that L-BFGS reaches from ``position``.
 
         L-BFGS is given the gain so far, because its tolerance is relative and the value depends on
@@ -169,19 +196,18 @@ class Ascent:
             return (value - reference) / unit, gradient / unit
 
         found = minimize(
-            gain, position, jac=True, method="L-BFGS-B", bounds=self.bounds,
+            gain, position, jac=True, method="L-BFGS-B", bounds=bounds,
             options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOLERANCE, "gtol": 1e-6},
         )  # fmt: skip
         return np.asarray(found.x)
 
 
-def _init_log_ratio(objective: Objective, start: FloatArray, posteriors: list[Posterior]) -> float:
-    """Log ratio of precisions at the start, where most of y is signal, to avoid fitting noise."""
+def _init_log_ratio(objective: Objective, start: FloatArray) -> float:
+    """Log ratio at the start, where most of y is signal, to avoid fitting noise."""
     if not objective.is_ratio_free:
         return 0.0
     if objective.is_ratio_noise_variance:  # in the unit of y
-        precisions = np.concatenate([posterior.noise_precision for posterior in posteriors])
-        return -float(np.log(precisions).mean())
+        return float(np.log(objective.target_variance / SIGNAL_TO_NOISE))
     signal = objective.signal_variance(start)
     noise = (signal if signal > 0 else 1.0) / SIGNAL_TO_NOISE
     return float(np.log(noise / objective.noise_variance))

@@ -1,15 +1,26 @@
 """The design matrix, evaluated in blocks of rows: its statistic, and predictions from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from .._schema import FLAG, NONE, TRANSFORMER, integer, made_of, store
+from .._schema import (
+    FLAG,
+    NONE,
+    TRANSFORMER,
+    Values,
+    array,
+    integer,
+    made_of,
+    number,
+    store,
+)
 from .._threads import BLOCK_ROWS, map_in_threads, row_blocks
 from .._validation import LARGEST, FloatArray
+from ..bases import FourierBasis
 from ..bases._base import evaluate
 from .conjugate import Posterior, Statistic, condition_number, from_gram, of_few_rows
 from .precisions import LooCalibration
@@ -32,11 +43,68 @@ Summary = tuple[Statistic, int]  # of rows, and their number
 
 @store(
     parameters={
+        "basis": made_of(FourierBasis),
+        "mean_weights": array("n_columns n_outputs"),
+        "weights": array("n_basis"),
+        "low": number(),
+        "high": number(),
+        "offset": number(),
+    }
+)
+@dataclass(frozen=True, eq=False)
+class LogLinearNoise:
+    """Relative variance of the noise at each row, as a function of its features."""
+
+    basis: FourierBasis
+    """Functions of the features, followed by the means of all outputs."""
+    mean_weights: FloatArray
+    """(n_columns, n_outputs), weights of the design matrix that give these means."""
+    weights: FloatArray  # (n_basis,)
+    low: float
+    high: float
+    """Limits of the log variance, beyond which no rows taught anything."""
+    offset: float
+    """The log variance where the noise scale is 1."""
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        basis = values["basis"]
+        n_features_out = getattr(basis, "_n_features_out", None)  # None before a fit
+        return n_features_out == len(values["weights"]) and values["low"] <= values["high"]
+
+    def matches(self, n_columns: int, n_outputs: int, X: FloatArray) -> bool:
+        """Return True if this is noise of rows like X, of so many outputs."""
+        n_inputs: int = self.basis.n_features_in_
+        shape = self.mean_weights.shape
+        return shape == (n_columns, n_outputs) and n_inputs == X.shape[1] + n_outputs
+
+    def variance(self, X: FloatArray, mean: FloatArray) -> FloatArray:
+        """Relative variances (n_rows,) at rows X, where the means are ``mean`` (n_rows, n_outputs).
+
+        The mean of their inverses over the rows of the fit is 1.
+        """
+        log_variance = np.empty(len(X))
+        for block in row_blocks(0, len(X)):
+            values = evaluate_table(self.basis, np.hstack([X[block], mean[block]]))
+            log_variance[block] = values @ self.weights
+        return np.exp(np.clip(log_variance, self.low, self.high) - self.offset)
+
+
+def evaluate_table(basis: FourierBasis, table: FloatArray) -> FloatArray:
+    """Basis functions at the rows of ``table``."""
+    values = np.empty((len(table), basis._n_features_out))
+    evaluate(basis, table, values)
+    return values
+
+
+@store(
+    parameters={
         "basis": TRANSFORMER,
         "n_basis": integer(1),
         "fit_intercept": FLAG,
         "calibration": NONE | made_of(LooCalibration),
         "target": NONE | made_of(TargetTransform),
+        "noise": NONE | made_of(LogLinearNoise),
     }
 )
 @dataclass(frozen=True, eq=False)
@@ -50,6 +118,8 @@ class Design:
     """Calibration of the predictive distribution if parameters of the basis were learned."""
     target: TargetTransform | None = None
     """Transformation of y, of which the design matrix is the model."""
+    noise: LogLinearNoise | None = None
+    """Relative variances of the noise of rows; None for constant noise."""
 
     @classmethod
     def of(cls, basis: Any, X: FloatArray, fit_intercept: bool) -> "Design":
@@ -74,6 +144,20 @@ class Design:
         evaluate(self.basis, X, Phi[:, self.fit_intercept :])
         return Phi
 
+    def noise_variance(self, X: FloatArray) -> Any:
+        """Relative variances of the noise at the rows of X, shape (n_rows,); 1.0 if constant."""
+        if self.noise is None:
+            return 1.0
+        mean, _ = evaluate_rows(self, self.noise.mean_weights, [], X)
+        return self.noise.variance(X, mean)
+
+    def with_noise(self, rows: Rows) -> Rows:
+        """Rows whose noise scales are those given, or 1, times those of this design."""
+        if self.noise is None or not len(rows):
+            return rows
+        scale = np.sqrt(self.noise_variance(rows.X) * rows.noise_variance)
+        return replace(rows, noise_scale=scale)
+
 
 def summarize(source: Source, design: Design, solver: str, forgetting: float = 1.0) -> Summary:
     """Statistic and number of the rows of ``source``, each discounted once per later row."""
@@ -85,7 +169,8 @@ def summarize(source: Source, design: Design, solver: str, forgetting: float = 1
 
 
 def _summarize_block(rows: Rows, design: Design, solver: str, forgetting: float) -> Summary:
-    return statistic_of(design, rows.discount_by_age(forgetting), solver), len(rows)
+    rows = design.with_noise(rows).discount_by_age(forgetting)
+    return statistic_of(design, rows, solver), len(rows)
 
 
 def _merge_blocks(forgetting: float, blocks: list[Summary]) -> Summary:

@@ -38,6 +38,7 @@ from . import dask
 from .basis_search import learn_basis
 from .conjugate import Gamma, Posterior, Statistic, UndeterminedError
 from .design import QR_ROWS, Design, evaluate_rows, summarize
+from .noise import learn_noise
 from .precisions import LinearModelSpec
 from .predictive import Predictive, TransformedPredictive, joint_covariance
 from .rows import Rows
@@ -121,6 +122,16 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         each. A transformer needs ``inverse_transform``; it is cloned, and fitted to each output
         by ``fit`` or by the first ``partial_fit``. Its derivative is computed numerically, unless
         it has a method ``log_derivative(y)``, the logarithm of ``|dz / dy|``.
+    noise : {"auto", "constant", "log-linear"}, default="auto"
+        Dependence of the noise on the features. "constant" has the same variance at all rows of the
+        same ``noise_scale``. With "log-linear" the logarithm of the variance is linear in waves and
+        linear terms of the features, of the predicted means, and of the ranks of both, learned from
+        the errors of left-out rows. "auto" takes it where the log density of left-out rows is
+        larger, if the basis has parameters to learn, and no ``noise_precision`` or ``noise_scale``
+        is given. "log-linear" must learn the ``noise_precision`` by the evidence. The noise is
+        constant where fewer than 40 rows, or fewer than two per weight that they determine, say
+        too little of it. It is learned by ``fit`` or by the first ``partial_fit``, and kept by
+        later ones.
 
     Attributes
     ----------
@@ -171,6 +182,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     deviation, ``noise_scale``, is one row still, and the evidence that of a Gaussian process with
     noise of its own at each row. ``noise_precision`` is that of rows whose noise scale is 1: with
     ``noise_precision=1``, ``noise_scale`` is the standard deviation itself, in the units of y.
+    Log-linear noise has a noise scale at each row, too, which multiplies those that are given. The
+    mean of its inverse square over the rows of the fit is 1, so that ``noise_precision_`` is their
+    average precision. Several outputs share these noise scales.
 
     X, y and ``sample_weight`` may be dask arrays or data frames. Their blocks are then reduced on
     the workers that hold them, and ``predict``, ``sample_y`` and ``log_predictive_density`` return
@@ -232,6 +246,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         "forgetting": Number(0.0, 1.0, open_low=True, remedy="1 forgets nothing."),
         "solver": Choice("auto", "qr", "cholesky"),
         "target_transformer": TARGET_TRANSFORMER,
+        "noise": Choice("auto", "constant", "log-linear"),
     }
 
     @classmethod
@@ -260,6 +275,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             shape == (1, design.n_basis)
             and (n_outputs == 1 or not values["_is_1d"])
             and (design.target is None or len(design.target.transformers) == n_outputs)
+            and (design.noise is None or design.noise.matches(design.n_columns, n_outputs, row))
         )
 
     def __init__(
@@ -276,6 +292,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         forgetting: float = 1.0,
         solver: Literal["auto", "qr", "cholesky"] = "auto",
         target_transformer: Any = None,
+        noise: Literal["auto", "constant", "log-linear"] = "auto",
     ) -> None:
         self.basis = basis
         self.prior_precision = prior_precision
@@ -288,6 +305,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         self.forgetting = forgetting
         self.solver = solver
         self.target_transformer = target_transformer
+        self.noise = noise
 
     # -- fitting ---------------------------------------------------------------------------------
 
@@ -385,7 +403,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If basis functions, intercepts, outputs or transformations of y of the models differ.
+            If basis functions, intercepts, outputs, transformations of y or the models of the noise
+            differ.
         """
         if not isinstance(other, BayesianBasisRegressor):
             raise TypeError(
@@ -396,9 +415,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         check_is_fitted(other)
         if self._signature() != other._signature():
             raise ValueError(
-                "`other` must have the same fitted basis, intercept, outputs and transformation of "
-                "y; got ones that differ. Fit both with a basis that does not depend on the data "
-                "(give a `domain`), or share one by sklearn.frozen.FrozenEstimator(model.basis_)."
+                "`other` must have the same fitted basis, intercept, outputs, transformation of y "
+                "and noise model; got ones that differ. Fit both with noise='constant' and a basis "
+                "that does not depend on the data (give a `domain`), or share one by "
+                "sklearn.frozen.FrozenEstimator(model.basis_)."
             )
         self._stream = self._stream.merge(other._stream.statistic, self._stream.prior)
         self.n_samples_seen_ += other.n_samples_seen_
@@ -407,7 +427,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _signature(self) -> tuple[Any, ...]:
         """Properties in which models must agree to be merged."""
         design, shape = self._stream.design, (self._is_1d, self._stream.n_outputs)
-        fitted = joblib.hash((design.basis, design.target and design.target.transformers))
+        target = design.target and design.target.transformers
+        fitted = joblib.hash((design.basis, target, design.noise))
         return fitted, design.n_columns, design.fit_intercept, shape
 
     def _set_stream(self, stream: Stream, n_samples_seen: int) -> None:
@@ -435,7 +456,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             and np.vdot(y, y) <= LARGEST**2
         )
         if is_valid:
-            self._stream.buffer(Rows(X, y if y.ndim == 2 else y[:, None]))
+            rows = Rows(X, y if y.ndim == 2 else y[:, None])
+            self._stream.buffer(self._stream.design.with_noise(rows))
             self.n_samples_seen_ += len(X)
         return bool(is_valid)
 
@@ -571,9 +593,20 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         target = None if kind is None else TargetTransform.fit(kind, source)
         source = _transform_targets(source, target)
         design = replace(self._fit_design(source), target=target)
-        prior = self._prior(design)
-        design = learn_basis(design, source, prior)
+        design, prior = learn_basis(design, source, self._prior(design))
+        design = learn_noise(design, source, prior, self._noise_kind(prior))
         return Stream(design, prior, Statistic.empty(design.n_columns, source.n_outputs))
+
+    def _noise_kind(self, prior: LinearModelSpec) -> str:
+        """The parameter ``noise``, or raise if the noise precision is not learned as it has to."""
+        kind: str = check_parameters(self).noise
+        if kind == "log-linear" and prior.noise != "evidence":
+            raise ValueError(
+                "`noise` must be 'constant' or 'auto' unless noise_precision='evidence'; got "
+                f"noise={kind!r} with noise_precision={short_repr(self.noise_precision)}. Learn "
+                "the noise precision, or give a `noise_scale` for each row."
+            )
+        return kind
 
     def _prior(self, design: Design) -> LinearModelSpec:
         """Prior of the columns of the design matrix, from the parameters."""
@@ -692,9 +725,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         mean = self._drop_output_axis(mean)
         if not return_cov:
             return mean
-        Phi = stream.design.rows(X)
+        Phi, relative = stream.design.rows(X), noise * stream.design.noise_variance(X)
         covariances = [
-            joint_covariance(p.root.T @ Phi.T, p.noise_variance, noise) for p in posteriors
+            joint_covariance(p.root.T @ Phi.T, p.noise_variance, relative) for p in posteriors
         ]
         return mean, self._drop_output_axis(np.concatenate(covariances, axis=-1))
 
@@ -1122,6 +1155,7 @@ def _predictive(
     leverage = np.repeat(leverage, n_outputs, axis=1)
     scales = np.concatenate([posterior.squared_scale for posterior in posteriors])
     df = np.repeat([posterior.df for posterior in posteriors], n_outputs)
+    noise = noise * design.noise_variance(X)
     base = Predictive.from_leverage(mean, leverage, scales, df, noise[:, None])
     return base if design.target is None else TransformedPredictive(base, design.target)
 
@@ -1152,7 +1186,7 @@ def _draw(
     values, _ = evaluate_rows(design, weights.reshape(len(weights), -1), [], X)
     samples: FloatArray = values.reshape(len(values), *weights.shape[1:])
     if scales is not None:
-        row_scales = np.sqrt(noise)[..., None, None]
+        row_scales = np.sqrt(noise * design.noise_variance(X))[..., None, None]
         samples += row_scales * (scales * rng.standard_normal(samples.shape))
     return samples if design.target is None else design.target.checked_inverse(samples)
 

@@ -6,13 +6,18 @@ to that, and the residuals of rows that are left out one by one how heavy the ta
 processes, Neural Computation 13(5), 2001).
 """
 
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import minimize
 
 from .._validation import FloatArray
-from .conjugate import Posterior, Statistic
 from .design import Design
-from .precisions import LinearModelSpec, LooCalibration
+from .marginal_likelihood import DesignObjective, InfeasibleError, rounding_floor
+from .precisions import LinearModelSpec, LooCalibration, RatioChoice, Spectrum, remaining
 from .predictive import Predictive
 from .rows import Rows
 
@@ -24,107 +29,226 @@ PRIOR_ROWS = 30.0  # what the distribution before calibration counts for
 MIDPOINTS = (np.arange(100) + 0.5) / 100
 
 
-def calibrate(
-    design: Design,
-    rows: Rows,
-    prior: LinearModelSpec,
-    statistic: Statistic,
-    posteriors: list[Posterior],
-) -> LooCalibration:
-    """Calibration for the basis of ``design``, learned from ``rows``.
+@dataclass(frozen=True, eq=False)
+class RowFit:
+    """Fit of the weights to rows, by the eigenvectors of the matrix of their inner products.
 
-    ``posteriors`` are those of the rows at the best precisions.
+    That costs less than a `Posterior`, above all for fewer rows than basis functions.
     """
-    n_params = effective_number_of_basis_parameters(design, rows, posteriors)
-    calibration = LooCalibration.neutral(n_params, rows.n_outputs)
-    if prior.noise != "evidence":  # then its distribution is given
-        return calibration
-    with np.errstate(all="ignore"):
-        averages = prior.posteriors(statistic, calibration)
-        variances = np.concatenate([average.noise_variance for average in averages])
-        residuals, _, weights = loo_residuals(design, rows, posteriors, variances)
-        for output, average in enumerate(averages):
+
+    rows: Rows
+    objective: DesignObjective
+    theta: FloatArray | None  # of the basis, if they are learned
+    Phi: FloatArray
+    factor: FloatArray  # (n_rows, n_proper), scaled columns of Phi
+    left: FloatArray  # (n_rows, n), eigenvectors
+    Y: FloatArray  # (n_rows, n_outputs), scaled
+    spectra: list[Spectrum]  # one per output
+    choices: list[RatioChoice]
+
+    @classmethod
+    def of(
+        cls, design: Design, rows: Rows, prior: LinearModelSpec, theta: FloatArray | None = None
+    ) -> RowFit | None:
+        """Fit for the basis of ``design``, set to ``theta`` if given.
+
+        None if it cannot be computed in floating point.
+        """
+        objective = DesignObjective(design.basis, design, rows, prior)
+        with np.errstate(all="ignore"), suppress(InfeasibleError, np.linalg.LinAlgError):
+            Phi, factor, Y = objective.scaled(theta)
+            values, left = _left_eigenvectors(factor)
+            components = left.T @ Y
+            rest = Y - left @ components if left.shape[1] < len(left) else np.zeros_like(Y)
+            residuals = np.einsum("ij,ij->j", rest, rest) + rounding_floor(Y)
+            spectra = [
+                Spectrum(values, left, column, float(residual))
+                for column, residual in zip(components.T, residuals, strict=True)
+            ]
+            choices = [
+                prior.choose_ratio(spectrum, rows.weight - objective.n_flat) for spectrum in spectra
+            ]
+            return cls(rows, objective, theta, Phi, factor, left, Y, spectra, choices)
+        return None
+
+    @property
+    def weight(self) -> float:
+        """Degrees of freedom that the intercept leaves if its prior is flat."""
+        return self.rows.weight - self.objective.n_flat
+
+    @property
+    def log_evidence(self) -> float:
+        """Sum over the outputs, up to a constant."""
+        return sum(
+            float(spectrum.evidence(choice.terms(self.weight)[0], np.log(choice.ratio))[0])
+            for spectrum, choice in zip(self.spectra, self.choices, strict=True)
+        )
+
+    @property
+    def ratios(self) -> FloatArray:
+        """Ratios of prior to noise precision, one per output."""
+        return np.array([choice.ratio for choice in self.choices])
+
+    @property
+    def values(self) -> FloatArray:
+        """Eigenvalues, in a column."""
+        return self.spectra[0].values[:, None]
+
+    @property
+    def components(self) -> FloatArray:
+        """Targets along the eigenvectors, (n, n_outputs)."""
+        return np.column_stack([spectrum.components for spectrum in self.spectra])
+
+    @property
+    def scaled_weights(self) -> FloatArray:
+        """Best weights of the scaled columns, (n_proper, n_outputs), less their prior means."""
+        return self.factor.T @ (self.left @ (self.components / (self.values + self.ratios)))
+
+    @property
+    def mean_weights(self) -> FloatArray:
+        """Best weights of the columns of the design matrix, (n_columns, n_outputs)."""
+        objective = self.objective
+        weights = objective.mean[:, None] + self.scaled_weights / objective.root_precision[:, None]
+        if not objective.n_flat:
+            return np.asarray(weights)
+        residuals = objective.Y - self.Phi[:, 1:] @ weights
+        return np.vstack([objective.normalized_weights @ residuals, weights])
+
+    @property
+    def n_effective_params(self) -> float:
+        """Largest effective number of weights of an output."""
+        shares = self.values / (self.values + self.ratios)
+        return float(shares.sum(axis=0).max()) + self.objective.n_flat
+
+    def loo_log_density(self, noise_variance: FloatArray | None = None) -> float:
+        """Sum of the log densities of rows, each left out; see `standardize` for the noise."""
+        variances = 1 / self.noise_precisions
+        return loo_log_density(self.rows, *self.residuals_and_leverage(), variances, noise_variance)
+
+    def calibration(
+        self, n_params: float | None = None, noise_variance: FloatArray | None = None
+    ) -> LooCalibration:
+        """Calibration of the predictive distribution by the residuals of rows left out.
+
+        ``n_params`` is the effective number of basis parameters, if it is known, and
+        ``noise_variance`` that of left-out rows, if it is not that of the fit.
+        """
+        if n_params is None:
+            n_params = self.effective_number_of_basis_parameters()
+        calibration = LooCalibration.neutral(n_params, self.rows.n_outputs)
+        if self.objective.is_noise_known:
+            return calibration
+        df = remaining(self.weight, n_params)
+        noise = [c.noise(s, df) for s, c in zip(self.spectra, self.choices, strict=True)]
+        variances, dfs = np.array(noise).T
+        residuals, _, weights = standardize(
+            self.rows, *self.residuals_and_leverage(), variances, noise_variance
+        )
+        for output, column in enumerate(residuals.T):
             calibration.df[output], calibration.std_ratio[output] = fit_student_t(
-                residuals[:, output], weights, average.df
+                column, weights, float(dfs[output])
             )
-    return calibration
+        return calibration
+
+    def residuals_and_leverage(self) -> tuple[FloatArray, FloatArray]:
+        """Residuals of the fit of all rows, and their leverages, both (n_rows, n_outputs)."""
+        roots = self.objective.root_weights[:, None]
+        shares = self.values / (self.values + self.ratios)
+        fitted = self.left @ (shares * self.components)
+        leverage = (self.left**2 @ shares + self.objective.flat_leverage[:, None]) / roots**2
+        return (self.Y - fitted) / roots, leverage
+
+    def effective_number_of_basis_parameters(self) -> float:
+        """Number of basis parameters that the data determine, beyond the weights.
+
+        MacKay's effective number in the model that is linear in weights and basis parameters alike
+        (the Gauss-Newton approximation): the derivatives of the mean function by the parameters,
+        less what the weights can make of them, squared in units of the noise, against the prior
+        precision of 1.
+        """
+        assert self.theta is not None
+        values, n_params, weights = self.values, len(self.theta), self.scaled_weights
+        tangents = np.empty((n_params, *self.Y.shape))
+        for tangent, step in zip(tangents, STEP * np.eye(n_params), strict=True):
+            tangent[:] = self.objective.mean_change(self.theta + step, self.Phi, weights) / STEP
+        information = np.eye(n_params)
+        for output, (ratio, precision) in enumerate(
+            zip(self.ratios, self.noise_precisions, strict=True)
+        ):
+            columns = tangents[:, :, output].T
+            along = self.left.T @ columns
+            rest = columns - self.left @ along  # what no weights can make of them
+            kept = along * np.sqrt(ratio / (values + ratio))
+            information += precision * (rest.T @ rest + kept.T @ kept)
+        if not np.isfinite(information).all():  # no noise to speak of
+            return float(n_params)
+        return float(n_params - np.trace(np.linalg.inv(information)))
+
+    @property
+    def noise_precisions(self) -> FloatArray:
+        """Best noise precision of each output."""
+        precisions = []
+        for spectrum, choice in zip(self.spectra, self.choices, strict=True):
+            energy = spectrum.terms(np.log(choice.ratio))[0]
+            by_energy = choice.terms(self.weight)[0](energy, np.log(choice.ratio))[1]
+            precisions.append(-2 * float(by_energy))
+        return np.array(precisions)
 
 
-def effective_number_of_basis_parameters(
-    design: Design, rows: Rows, posteriors: list[Posterior]
-) -> float:
-    """Number of basis parameters that the data determine, beyond the weights.
-
-    MacKay's effective number in the model that is linear in weights and basis parameters alike (the
-    Gauss-Newton approximation): the derivatives of the mean function by the parameters, less what
-    the weights can make of them, squared in units of the noise, against the prior precision of 1.
-    """
-    basis, start = design.basis, design.basis.theta_
-    mean = np.hstack([posterior.mean for posterior in posteriors])
-    noise = np.concatenate([posterior.noise_precision for posterior in posteriors])
-    Phi = design.rows(rows.X)
-    tangents = np.empty((len(start), *rows.Y.shape))
-    for index, tangent in enumerate(tangents):
-        basis.theta_ = start + STEP * (np.arange(len(start)) == index)
-        # First the tables' difference, so that rounding of a large intercept takes no part.
-        tangent[:] = (design.rows(rows.X) - Phi) @ mean / STEP
-    basis.theta_ = start
-    rows.scale_by_root_weights(Phi)
-    information = np.eye(len(start))
-    for output, precision in enumerate(noise):
-        columns = rows.scale_by_root_weights(tangents[:, :, output].T * np.sqrt(precision))
-        posterior = posteriors[output % len(posteriors)]
-        weights = posterior.root @ (posterior.root.T @ (Phi.T @ columns))
-        # A sum of squares, because the difference of the two that it equals may cancel.
-        columns -= Phi @ weights
-        weights *= np.sqrt(posterior.precision)[:, None]
-        information += columns.T @ columns + weights.T @ weights
-    if not np.isfinite(information).all():  # no noise to speak of
-        return float(len(start))
-    return float(len(start) - np.trace(np.linalg.inv(information)))
+def _left_eigenvectors(factor: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues and eigenvectors of ``factor factor'``, without those that must be zero."""
+    n_rows, n_columns = factor.shape
+    if n_rows <= n_columns:
+        values, left = np.linalg.eigh(factor @ factor.T)
+        return np.maximum(values, 0.0), left
+    values, right = np.linalg.eigh(factor.T @ factor)
+    positive = values > len(values) * np.finfo(float).eps * values[-1]
+    return values[positive], factor @ (right[:, positive] / np.sqrt(values[positive]))
 
 
-def loo_residuals(
-    design: Design, rows: Rows, posteriors: list[Posterior], variances: FloatArray
+def standardize(
+    rows: Rows,
+    residuals: FloatArray,
+    leverage: FloatArray,
+    variances: FloatArray,
+    noise_variance: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Standardized residuals of rows, each left out of the fit that predicts it.
 
     With them the standard deviations, both of shape (n_rows, n_outputs), and the weights of the
-    rows, shape (n_rows,). ``variances`` (n_outputs,) are the noise's.
-    Precisions and basis stay as all rows have them. Rows that determine their own prediction, but
-    for rounding, are left out of the result.
+    rows, shape (n_rows,). ``residuals`` are those of the fit of all rows, ``leverage`` (n_rows, 1)
+    or (n_rows, n_outputs) that of the rows in it, and ``variances`` (n_outputs,) the noise's.
+    Precisions and basis stay as all rows have them. ``noise_variance`` (n_rows,) is the noise of
+    the left-out rows relative to ``variances``, by default that of the fit. Rows that determine
+    their own prediction, but for rounding, are left out of the result.
     """
-    Phi, weights, precision_weights = design.rows(rows.X), rows.weights, rows.precision_weights
-    assert weights is not None
-    residuals, stds = np.empty((2, *rows.Y.shape))
-    valid = np.ones(len(rows), dtype=bool)
-    for output, posterior in enumerate(posteriors):
-        leverage = posterior.leverage(Phi)
-        share = 1 - precision_weights * leverage  # of the others in the fit of the row
-        valid &= share > ROUNDING
-        residual = (rows.Y[:, output] - Phi @ posterior.mean[:, 0]) / share
-        zero = np.zeros_like(residual)
-        predictive = Predictive.from_leverage(
-            zero, leverage / share, variances[output], np.inf, rows.noise_variance
-        )
-        stds[:, output] = predictive.std
-        residuals[:, output] = residual / predictive.std
-    valid &= np.isfinite(residuals).all(axis=1)
-    return residuals[valid], stds[valid], weights[valid]
+    assert rows.weights is not None
+    share = 1 - rows.precision_weights[:, None] * leverage  # of the others in the fit of the row
+    noise = (rows.noise_variance if noise_variance is None else noise_variance)[:, None]
+    zero = np.zeros_like(residuals)
+    stds = Predictive.from_leverage(zero, leverage / share, variances, np.inf, noise).std
+    standard = residuals / share / stds
+    valid = (share > ROUNDING).all(axis=1) & np.isfinite(standard).all(axis=1)
+    return standard[valid], stds[valid], rows.weights[valid]
 
 
-def loo_log_density(design: Design, rows: Rows, posteriors: list[Posterior]) -> float:
+def loo_log_density(
+    rows: Rows,
+    residuals: FloatArray,
+    leverage: FloatArray,
+    variances: FloatArray,
+    noise_variance: FloatArray | None = None,
+) -> float:
     """Sum of the log densities of rows, each left out, by the Student-t that suits them best.
 
-    Rows that determine their own prediction count as the others on average. There is no density,
-    minus infinity, if they are half of all.
+    The arguments are those of `standardize`. Rows that determine their own prediction count as the
+    others on average. There is no density, minus infinity, if they are half of all.
     """
-    variances = np.concatenate([1 / posterior.noise_precision for posterior in posteriors])
-    residuals, stds, weights = loo_residuals(design, rows, posteriors, variances)
+    standard, stds, weights = standardize(rows, residuals, leverage, variances, noise_variance)
     if weights.sum() <= rows.weight / 2:
         return -np.inf
     log_densities = -np.log(stds)
-    for output, column in enumerate(residuals.T):
+    for output, column in enumerate(standard.T):
         df, std = fit_student_t(column, weights, np.inf)
         log_densities[:, output] += Predictive.from_std(0.0, std, df).log_density(column)
     return float(rows.weight * (weights @ log_densities.sum(axis=1)) / weights.sum())

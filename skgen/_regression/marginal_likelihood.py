@@ -31,7 +31,7 @@ from .._threads import map_in_threads, row_blocks
 from .._validation import FloatArray
 from ..bases._kernels import Kernel
 from .design import Design
-from .precisions import LinearModelSpec, data_term, unit_prior_term
+from .precisions import LinearModelSpec, unit_prior_term
 from .rows import Rows
 
 # Rows per basis function up to which the kernel matrix is no more expensive than the design.
@@ -70,10 +70,12 @@ class Objective(ABC):
         self.n_flat = int(self.relative_precision[0] == 0)
         self.root_weights, self.normalized_weights = np.sqrt(weights), weights / weights.sum()
         self.Y = rows.Y
-        self.weight = rows.weight - self.n_flat
+        # Copies of rows would say that there is no noise.
+        self.weight = min(rows.weight, len(rows)) - self.n_flat
         self.noise_variance = rows.weight / float(weights.sum())  # of the rows, relative to 1
         self.is_ratio_noise_variance = not isinstance(prior.precision, str) and self.is_ratio_free
-        self.data_term = data_term(prior.noise, self.weight)
+        self.is_noise_known = prior.noise != "evidence"
+        self.data_term = prior.data_term(self.weight)
         if self.is_ratio_noise_variance:
             self.data_term = unit_prior_term(self.weight)
 
@@ -86,6 +88,18 @@ class Objective(ABC):
                 return evaluation.value, gradient
         return INFEASIBLE, np.zeros(len(theta) + 1)
 
+    @property
+    def target_variance(self) -> float:
+        """Mean variance of the outputs over the rows, 1 if it is 0."""
+        deviations = self.Y - self.normalized_weights @ self.Y
+        variance = float((self.normalized_weights @ deviations**2).mean())
+        return variance if variance > 0 else 1.0
+
+    @property
+    def flat_leverage(self) -> FloatArray:
+        """Leverage of the rows in the intercept, times weight, if its prior is flat."""
+        return self.normalized_weights * self.n_flat
+
     @abstractmethod
     def signal_variance(self, theta: FloatArray) -> float:
         """Expected variance over the rows of a function drawn from the prior of precision 1."""
@@ -93,6 +107,19 @@ class Objective(ABC):
     @abstractmethod
     def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
         """Value with its derivatives, and its gradient by theta."""
+
+    def fit_rows(
+        self, theta: FloatArray, log_ratio: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Residuals of the rows, their leverages (n_rows, 1), and the noise variances.
+
+        The residuals are those of the best weights, not yet of weights without the row.
+        """
+        with np.errstate(all="ignore"):
+            found, _ = self._evaluate(theta, log_ratio)
+            variances = np.broadcast_to(1 / found.noise_precision, self.Y.shape[1])
+            residuals = found.residual * variances / self.root_weights[:, None]
+            return residuals, (found.leverage / self.root_weights**2)[:, None], variances
 
     def _center(self, table: FloatArray) -> FloatArray:
         """Subtract weighted column means if the intercept has a flat prior."""
@@ -104,12 +131,14 @@ class Objective(ABC):
         upper, inverse = _factorize(gram, ratio)
         dual, _ = lapack.dpotrs(upper, Y)
         explained = _column_products(Y, dual)
-        energy = _rounding_floor(Y) + ratio * explained
+        energy = rounding_floor(Y) + ratio * explained
         squares = explained - ratio * _column_products(dual, dual)
         value, slope, by_energy = self._sum_outputs(energy, squares, upper, inverse, log_ratio)
-        residual = -2 * by_energy * ratio * dual
-        by_gram = 0.5 * (residual @ dual.T - n_outputs * inverse)
-        return _Evaluation(value, slope, by_gram, residual)
+        noise_precision = -2 * by_energy
+        residual = noise_precision * ratio * dual
+        leverage = 1 - ratio * np.diag(inverse) + self.flat_leverage
+        by_gram = _add_product(inverse * (-0.5 * n_outputs), 0.5 * residual, dual)
+        return _Evaluation(value, slope, by_gram, residual, leverage, noise_precision)
 
     def _evaluate_factor(self, factor: FloatArray, Y: FloatArray, log_ratio: float) -> _Evaluation:
         """Value from a scaled design matrix, by its smaller matrix of inner products."""
@@ -122,12 +151,15 @@ class Objective(ABC):
         mean, _ = lapack.dpotrs(upper, factor.T @ Y)
         residual = Y - factor @ mean
         squares = _column_products(mean, mean)
-        energy = _rounding_floor(Y) + _column_products(residual, residual) + ratio * squares
+        energy = rounding_floor(Y) + _column_products(residual, residual) + ratio * squares
         value, slope, by_energy = self._sum_outputs(energy, squares, upper, inverse, log_ratio)
-        residual *= -2 * by_energy
+        noise_precision = -2 * by_energy
+        residual *= noise_precision
         inverse *= -n_outputs
         by_log_det = (inverse @ factor.T).T
-        return _Evaluation(value, slope, _add_product(by_log_det, residual, mean), residual)
+        leverage = self.flat_leverage - np.einsum("ij,ij->i", by_log_det, factor) / n_outputs
+        by_factor = _add_product(by_log_det, residual, mean)
+        return _Evaluation(value, slope, by_factor, residual, leverage, noise_precision)
 
     def _sum_outputs(
         self, energy: Any, squares: Any, upper: FloatArray, inverse: FloatArray, log_ratio: float
@@ -155,12 +187,27 @@ class DesignObjective(Objective):
         variances = self._design_matrix(theta)[:, self.n_flat :].var(axis=0)
         return float((variances / self.root_precision**2).sum())
 
-    def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
+    def scaled(self, theta: FloatArray | None) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Design matrix, and columns and targets scaled for prior and noise of precision 1."""
         Phi = self._design_matrix(theta)
         factor = self._center(Phi[:, self.n_flat :])
         factor = _scale(_scale(factor, self.root_weights[:, None]), 1 / self.root_precision)
         Y = self._center(self.Y - (Phi[:, self.n_flat :] @ self.mean)[:, None])
-        found = self._evaluate_factor(factor, Y * self.root_weights[:, None], log_ratio)
+        return Phi, factor, Y * self.root_weights[:, None]
+
+    def mean_change(self, theta: FloatArray, Phi: FloatArray, weights: FloatArray) -> FloatArray:
+        """Difference of the mean function at ``theta`` to that of ``Phi``, scaled as targets are.
+
+        The ``weights`` are those of the columns of `scaled`.
+        """
+        weights = weights / self.root_precision[:, None] + self.mean[:, None]
+        # First the tables' difference, so that rounding of large weights takes no part.
+        change = (self._design_matrix(theta) - Phi)[:, self.n_flat :] @ weights
+        return self._center(change) * self.root_weights[:, None]
+
+    def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
+        Phi, factor, Y = self.scaled(theta)
+        found = self._evaluate_factor(factor, Y, log_ratio)
         by_Phi = _scale(found.by_matrix, 1 / self.root_precision)
         if self.mean.any():
             residual = found.residual.sum(axis=1, keepdims=True)
@@ -172,8 +219,9 @@ class DesignObjective(Objective):
         )
         return found, by_theta
 
-    def _design_matrix(self, theta: FloatArray) -> FloatArray:
-        self.design.basis.theta_ = theta
+    def _design_matrix(self, theta: FloatArray | None) -> FloatArray:
+        if theta is not None:
+            self.design.basis.theta_ = theta
         Phi = np.empty((len(self.X), self.design.n_columns), order="F")
 
         def fill(part: slice) -> None:
@@ -221,6 +269,8 @@ class _Evaluation:
     by_log_ratio: float
     by_matrix: FloatArray  # by the Gram matrix or the scaled design matrix
     residual: FloatArray  # (n_rows, n_outputs), times root weight and noise precision
+    leverage: FloatArray  # (n_rows,), times weight
+    noise_precision: Any  # (n_outputs,)
 
 
 def _factorize(gram: FloatArray, ratio: float) -> tuple[FloatArray, FloatArray]:
@@ -235,7 +285,7 @@ def _factorize(gram: FloatArray, ratio: float) -> tuple[FloatArray, FloatArray]:
     return upper, inverse
 
 
-def _rounding_floor(Y: FloatArray) -> Any:
+def rounding_floor(Y: FloatArray) -> Any:
     """Residual sums of squares due to rounding; added to avoid division by zero."""
     return np.finfo(float).eps ** 2 * _column_products(Y, Y) + 1e-200
 

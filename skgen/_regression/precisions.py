@@ -100,6 +100,7 @@ class LooCalibration:
         "mean": array("n_columns"),
         "noise": exactly("evidence") | number(1 / LARGEST) | made_of(Gamma),
         "flat_first": FLAG,
+        "least_noise": number(0.0),
     },
 )
 @dataclass(frozen=True, eq=False)
@@ -109,13 +110,15 @@ class LinearModelSpec:
     ``precision`` is "evidence" (one for all weights), "ard" (one a weight) or known values, one a
     column of the design matrix. ``flat_first`` says that the first column, the intercept's, keeps a
     flat prior while the others' precision is learned. Known values are absolute, but relative to
-    the noise precision if ``noise`` is a Gamma prior.
+    the noise precision if ``noise`` is a Gamma prior. ``least_noise`` is the least noise
+    variance that the evidence may choose.
     """
 
     precision: FloatArray | Literal["evidence", "ard"]
     mean: FloatArray  # (n_columns,)
     noise: float | Gamma | Literal["evidence"]
     flat_first: bool = False
+    least_noise: float = 0.0
 
     def best(self, statistic: Statistic) -> list[Posterior]:
         """Posteriors at the best precisions: one per output, or one for all if these are given."""
@@ -154,9 +157,9 @@ class LinearModelSpec:
         weighting = (np.arange(len(self.mean)) >= self.flat_first).astype(np.float64)
         data = ProjectedData.of(statistic, weighting, self.mean)
         spectrum = data.spectrum()
-        limits = spectrum.ratio_limits()
-        fit = data_term(self.noise, data.weight)
-        common = _Common(spectrum, limits, spectrum.best(fit, limits), fit)
+        choice = self.choose_ratio(spectrum, data.weight)
+        fit, _ = choice.terms(data.weight)
+        common = _Common(spectrum, choice.limits, choice.ratio, fit)
         models: list[_Common | _Sparse] = [common]
         if self.precision == "ard" and data.weight > 0:
             problem = data.problem(EnergyTerm.of(self.noise, data.weight), common)
@@ -165,16 +168,15 @@ class LinearModelSpec:
         precision = weighting.copy()
         precision[weighting > 0] = models[0].precision
         noise: Any = None if self.noise == "evidence" else self.noise
+        if noise is None and models[0] is common and common.energy < self.least_noise * data.weight:
+            noise = 1 / self.least_noise
         noise = np.array([noise]) if isinstance(noise, float) else noise
         posterior = condition(statistic, precision, self.mean, noise)
         irrelevant = np.flatnonzero(weighting)[models[0].irrelevant]
         posterior.mean[irrelevant, 0] = self.mean[irrelevant]
         if data.weight <= 0 or not np.all(precision[weighting > 0] > 1 / LARGEST):
             return posterior, None  # nothing to average over
-        return posterior, _Average(
-            statistic, weighting, models, data.weight,
-            lambda df: (data_term(self.noise, df), noise_term(self.noise, df)),
-        )  # fmt: skip
+        return posterior, _Average(statistic, weighting, models, data.weight, choice.terms)
 
     def _fit_noise(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
         precision = self.precision
@@ -185,16 +187,44 @@ class LinearModelSpec:
         if data.weight <= 0:
             return self._given(statistic, precision, float(1 / statistic.mean_square[0])), None
         spectrum = data.spectrum()
-        limits = spectrum.variance_limits(data.weight)
-        variance = spectrum.best(unit_prior_term(data.weight), limits)
-        posterior = self._given(statistic, precision, 1 / variance)
+        choice = self.choose_ratio(spectrum, data.weight)
+        posterior = self._given(statistic, precision, 1 / choice.ratio)
         if not np.all(precision[1:] > 0):
             return posterior, None
+        models: list[_Common | _Sparse] = [_Common(spectrum, choice.limits, choice.ratio)]
+        return posterior, _Average(statistic, precision, models, data.weight, choice.terms)
 
-        noise = NoiseTerm(lambda _, log_variance: np.exp(log_variance))
-        models: list[_Common | _Sparse] = [_Common(spectrum, limits, variance)]
-        return posterior, _Average(
-            statistic, precision, models, data.weight, lambda df: (unit_prior_term(df), noise)
+    def choose_ratio(self, spectrum: Spectrum, weight: float) -> RatioChoice:
+        """The ratio of largest evidence, for weights of prior precision 1."""
+        if not isinstance(self.precision, str) and self.noise != "evidence":
+            limits, best = (0.0, 0.0), 1.0
+        elif not isinstance(self.precision, str):  # the ratio is the noise variance
+            noise = NoiseTerm(lambda _, log_variance: np.exp(log_variance))
+            limits = spectrum.variance_limits(weight)
+            best = spectrum.best(unit_prior_term(weight), limits)
+            return RatioChoice(best, limits, lambda df: (unit_prior_term(df), noise))
+        else:
+            limits = spectrum.ratio_limits()
+            best = spectrum.best(self.data_term(weight), limits)
+        return RatioChoice(best, limits, lambda df: (self.data_term(df), self.noise_term(df)))
+
+    def data_term(self, weight: float) -> DataTerm:
+        """The evidence's data term given the energy, noise profiled or integrated out."""
+        term = EnergyTerm.of(self.noise, weight, self.least_noise)
+        return lambda energy, _: (term.value(energy), term.slope(energy), 0.0)
+
+    def noise_term(self, weight: float) -> NoiseTerm:
+        """The expected noise variance, in its posterior under Jeffreys' prior of the precision.
+
+        Fewer than three degrees of freedom, which leave it next to undetermined, count as three.
+        """
+        if isinstance(self.noise, float):
+            known = 1 / self.noise
+            return NoiseTerm(lambda energy, _: np.full_like(energy, known))
+        prior = self.noise if isinstance(self.noise, Gamma) else Gamma(0.0, 0.0)
+        df, least = 2 * prior.shape + weight, self.least_noise
+        return NoiseTerm(
+            lambda energy, _: np.maximum(least, (2 * prior.rate + energy) / max(df - 2, df / 3)), df
         )
 
 
@@ -243,10 +273,10 @@ class ProjectedData:
             self, factor=factor, target=target, residual=self.residual + float(rest @ rest)
         )
 
-    def spectrum(self) -> _Spectrum:
+    def spectrum(self) -> Spectrum:
         """The singular value decomposition of the factor."""
         if not len(self.factor):
-            return _Spectrum(np.zeros(0), np.zeros((0, 0)), np.zeros(0), self.residual)
+            return Spectrum(np.zeros(0), np.zeros((0, 0)), np.zeros(0), self.residual)
         inverse_condition, _ = lapack.dtrcon(self.factor)
         if inverse_condition * WELL_CONDITIONED > 1:
             values, vectors = np.linalg.eigh(self.factor.T @ self.factor)
@@ -254,7 +284,7 @@ class ProjectedData:
         else:  # twice the digits for the small ones
             singular, vectors, components = _decomposed(self.factor, self.target)
             values = singular**2
-        return _Spectrum(values, vectors, components, self.residual)
+        return Spectrum(values, vectors, components, self.residual)
 
 
 def _decomposed(
@@ -293,7 +323,7 @@ def _svd(matrix: FloatArray) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class _Spectrum:
+class Spectrum:
     values: FloatArray  # squared singular values of the factor
     vectors: FloatArray  # right singular vectors, in columns
     components: FloatArray  # of the target along the left ones
@@ -375,10 +405,25 @@ class _Spectrum:
 
 
 @dataclass(frozen=True, eq=False)
+class RatioChoice:
+    """The best ratio of precisions, and what its posterior follows from."""
+
+    ratio: float
+    limits: tuple[float, float]  # of its logarithm
+    terms: Callable[[float], tuple[DataTerm, NoiseTerm]]  # by degrees of freedom
+
+    def noise(self, spectrum: Spectrum, df: float) -> tuple[float, float]:
+        """Noise variance and degrees of freedom, averaged over the posterior of the ratio."""
+        fit, noise = self.terms(df)
+        log_ratios, shares = spectrum.quadrature(fit, self.limits)
+        return mixture(noise.df, noise.variances(spectrum.terms(log_ratios)[0], log_ratios), shares)
+
+
+@dataclass(frozen=True, eq=False)
 class _Common:
     """Model with one precision for all weights of `ProjectedData`."""
 
-    spectrum: _Spectrum
+    spectrum: Spectrum
     limits: tuple[float, float]
     precision: float
     fit: DataTerm | None = None
@@ -470,8 +515,7 @@ class _Average:
         """
         fit, noise = self.terms(remaining(self.weight, calibration.n_params))
         variances, shares, deviations = self._moments(fit, noise)
-        variance = float(shares @ variances)
-        own_df = degrees_of_freedom(noise.df, float(shares @ (variances / variance) ** 2))
+        variance, own_df = mixture(noise.df, variances, shares)
         df = min(own_df, float(calibration.df[0]))
         deviations *= np.sqrt(1 + calibration.n_params / max(1.0, posterior.n_effective_params))
         return replace(
@@ -524,6 +568,12 @@ class _Average:
         return np.where(constant, 1 / np.maximum(1.0, SMALLEST_REMAINDER * sizes), 1.0)
 
 
+def mixture(df: float, variances: FloatArray, shares: FloatArray) -> tuple[float, float]:
+    """Variance and degrees of freedom of a mixture of Student-t's of these variances."""
+    variance = float(shares @ variances)
+    return variance, degrees_of_freedom(df, float(shares @ (variances / variance) ** 2))
+
+
 def degrees_of_freedom(df: float, square: float) -> float:
     """Degrees of freedom of a mixture of Student-t's, by its kurtosis; more than 4.
 
@@ -543,24 +593,6 @@ def remaining(weight: float, n_params: float) -> float:
     Rows of small weight, or that were forgotten, may be worth less than what was learned from them.
     """
     return max(weight - n_params, weight / 2)
-
-
-def data_term(noise: float | Gamma | str, weight: float) -> DataTerm:
-    """The evidence's data term as a function of the energy, noise profiled or integrated out."""
-    term = EnergyTerm.of(noise, weight)
-    return lambda energy, _: (term.value(energy), term.slope(energy), 0.0)
-
-
-def noise_term(noise: float | Gamma | str, weight: float) -> NoiseTerm:
-    """The expected noise variance, in the posterior of the noise precision under Jeffreys' prior.
-
-    Fewer than three degrees of freedom, which leave it next to undetermined, count as three.
-    """
-    if isinstance(noise, float):
-        return NoiseTerm(lambda energy, _: np.full_like(energy, 1 / noise))
-    prior = noise if isinstance(noise, Gamma) else Gamma(0.0, 0.0)
-    df = 2 * prior.shape + weight
-    return NoiseTerm(lambda energy, _: (2 * prior.rate + energy) / max(df - 2, df / 3), df)
 
 
 def unit_prior_term(weight: float) -> DataTerm:

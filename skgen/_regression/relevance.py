@@ -47,24 +47,29 @@ class EnergyTerm:
     count: float  # degrees of freedom, infinite where the noise is known
     offset: float = 0.0
     precision: float = 0.0  # of known noise
+    least: float = 0.0  # energy, below which the noise variance is at its least
 
     @classmethod
-    def of(cls, noise: float | Gamma | str, weight: float) -> EnergyTerm:
-        """The term for this noise and rows of this weight."""
+    def of(cls, noise: float | Gamma | str, weight: float, least_noise: float = 0.0) -> EnergyTerm:
+        """The term for this noise, of at least some variance, and rows of this weight."""
         if isinstance(noise, Gamma):
             return cls(2 * noise.shape + weight, 2 * noise.rate)
-        return cls(np.inf, precision=noise) if isinstance(noise, float) else cls(weight)
+        if isinstance(noise, float):
+            return cls(np.inf, precision=noise)
+        return cls(weight, least=least_noise * weight)
 
     def value(self, energy: Any) -> Any:
         if np.isinf(self.count):
             return -0.5 * self.precision * energy
-        return -0.5 * self.count * np.log(self.offset + energy)
+        whole = np.maximum(self.offset + energy, self.least)
+        below = np.minimum(energy / self.least - 1, 0.0) if self.least else 0.0
+        return -0.5 * self.count * (np.log(whole) + below)
 
     def slope(self, energy: Any) -> Any:
         """Derivative of `value`."""
         if np.isinf(self.count):
             return -0.5 * self.precision
-        return -0.5 * self.count / (self.offset + energy)
+        return -0.5 * self.count / np.maximum(self.offset + energy, self.least)
 
     def best_share(self, explained: FloatArray, rest: FloatArray) -> FloatArray:
         """Shares that the best precision of one weight keeps from being explained by it.

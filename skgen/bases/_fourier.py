@@ -2,11 +2,11 @@
 
 import copy
 from collections.abc import Callable
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import gammaincinv, ndtri
 from scipy.stats import chi2, qmc
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,10 +14,12 @@ from .._parameters import NONE, Choice, Flag, Integer, Parameters, Seed, check_p
 from .._schema import SEEDS, Values, array, from_record, integer, made_of, number, store
 from .._validation import LARGEST, FloatArray, RandomState, generator
 from ._base import FEWEST_ROWS, MOST, LearnableBasis
-from ._kernels import MATERN_DF, Kernel
+from ._kernels import MATERN_DF, Kernel, KernelName
 from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location_and_scale
 
-FEWEST_WAVES, SETTLED_ROWS = 600, 4000  # the default from so many rows on
+FEWEST_WAVES, MOST_WAVES = 1200, 2400  # by default
+WAVES_PER_ROW = 2.4
+STEP = 2e-3  # of a logarithm, for the derivative of a quantile
 
 
 @store(
@@ -26,10 +28,13 @@ FEWEST_WAVES, SETTLED_ROWS = 600, 4000  # the default from so many rows on
         "location_": array("n_features"), "scale_": POSITIVE,
         "_relative": array("n_inputs", 1e-300), "_spectrum": array("n_inputs n_draws"),
     },
-    options={"slope_": number(0.0)},
+    options={
+        "slope_": number(0.0), "scale_mixture_": number(0.0),
+        "_uniform": array("n_draws", 0.0, 1.0),
+    },
     derived=(
         "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_scales",
-        "_bends", "_reach", "_n_features_out",
+        "_bends", "_reach", "_unit_frequencies", "_n_features_out",
     ),
 )  # fmt: skip
 class FourierBasis(LearnableBasis):
@@ -44,10 +49,12 @@ class FourierBasis(LearnableBasis):
     ----------
     n_basis : int, default=None
         Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
-        takes 1200 for up to 1000 rows, down to 600 from 4000 rows on, to learn in about equal time,
-        and a quarter of that for one feature.
-    kernel : {"rbf", "matern32", "matern52"}, default="rbf"
-        The kernel: squared exponential, or Matern with smoothness 3/2 or 5/2.
+        takes 1200 for up to 500 rows, and more for more, up to 2400 from 1000 rows on; and a
+        quarter of that for one feature.
+    kernel : {"rbf", "matern32", "matern52", "rational_quadratic"}, default="rbf"
+        The kernel: squared exponential, Matern with smoothness 3/2 or 5/2, or rational quadratic: a
+        mixture of squared exponentials of longer and shorter length scales. How different these
+        are is learned with them.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
         Length scales of the kernel, in the units of X. "evidence" starts at
         ``sqrt(n_inputs)`` standard deviations of each feature, and BayesianBasisRegressor then
@@ -78,16 +85,20 @@ class FourierBasis(LearnableBasis):
         Prior standard deviation of the change of y per ``scale_`` of a feature, relative to that of
         all waves together. It starts at 1 and is learned with the length scales; 0 without linear
         terms.
+    scale_mixture_ : float
+        Parameter ``a`` of the rational quadratic kernel ``(1 + r^2 / (2 a))^-a``, for the distance
+        r in units of the length scales: the mixture is the narrower, the larger it is. It starts at
+        1 and is learned with the length scales; 0 with other kernels.
     relevance_ : ndarray of shape (n_features,)
         ``scale_`` divided by the length scales, combined with the same ratio of the ranks as the
         root of the sum of squares. Near 0, the waves do not depend on that feature. It says how
         fast the function may vary along a feature, not by how much: a feature whose effect is a
         straight line may have a value near 0. sklearn.inspection.permutation_importance ranks
         features by what they are worth for prediction, and the two orders may differ.
-    theta_ : ndarray of shape (n_inputs,), (n_inputs + 1,) or (0,)
+    theta_ : ndarray of shape (n_inputs,), (n_inputs + 1,), (n_inputs + 2,) or (0,)
         Parameters that BayesianBasisRegressor learns: logarithms of the length scales divided by
-        the standard deviations of the features, then of the ranks, and the logarithm of ``slope_``
-        if there are linear terms. Empty unless ``length_scale="evidence"``.
+        the standard deviations of the features, then of the ranks, and the logarithms of ``slope_``
+        and ``scale_mixture_`` unless they are 0. Empty unless ``length_scale="evidence"``.
     location_, scale_ : ndarray of shape (n_features,)
         Point at which the phases of all waves are zero, and standard deviations of the features,
         or the length scales if they are given.
@@ -119,7 +130,7 @@ class FourierBasis(LearnableBasis):
 
     _parameters: ClassVar[Parameters] = {
         "n_basis": NONE | Integer(1, MOST, remedy="Give the number of waves."),
-        "kernel": Choice("rbf", "matern32", "matern52"),
+        "kernel": Choice("rbf", "matern32", "matern52", "rational_quadratic"),
         "length_scale": NONE | Choice("evidence") | LENGTHS,
         "ranks": Flag(), "linear": Flag(),
         "sampling": Choice("halton", "random"), "random_state": Seed(),
@@ -131,6 +142,8 @@ class FourierBasis(LearnableBasis):
             return True
         ranks, n_features = values["_ranks"], values["n_features_in_"]
         n_inputs = len(values["_relative"])
+        if ("_uniform" in values) != (values.get("scale_mixture_", 0.0) > 0):
+            return False
         if ranks is None:
             return n_inputs == n_features
         return n_inputs / 2 == len(ranks.knots) == len(ranks.scale) == n_features
@@ -138,7 +151,7 @@ class FourierBasis(LearnableBasis):
     @classmethod
     def _from_record(cls, values: Values) -> Self:
         if "_spectrum" in values:
-            values.setdefault("slope_", 0.0)  # files of 0.1.0 have none
+            values = {"slope_": 0.0, "scale_mixture_": 0.0, **values}  # files of 0.1.0 have none
         basis: Self = from_record(cls, values)
         if "_spectrum" in values:
             basis._stretch()
@@ -148,7 +161,7 @@ class FourierBasis(LearnableBasis):
         self,
         n_basis: int | None = None,
         *,
-        kernel: Literal["rbf", "matern32", "matern52"] = "rbf",
+        kernel: KernelName = "rbf",
         length_scale: float | npt.ArrayLike | Literal["evidence"] | None = "evidence",
         ranks: bool = False,
         linear: bool = False,
@@ -170,13 +183,14 @@ class FourierBasis(LearnableBasis):
             cls(20, kernel="matern32", sampling="random", random_state=0),
             cls(21, kernel="matern52", length_scale=2.0, random_state=0),
             cls(20, ranks=True, linear=True, random_state=0),
+            cls(20, kernel="rational_quadratic", linear=True, random_state=0),
         )
 
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
         p = check_parameters(self, n_features=n_features)
-        factor = np.clip(np.sqrt(SETTLED_ROWS / len(X)), 1, 2) / (4 if n_features == 1 else 1)
-        n_basis = p.n_basis or 2 * round(FEWEST_WAVES * factor / 2)
+        default = np.clip(WAVES_PER_ROW * len(X), FEWEST_WAVES, MOST_WAVES)
+        n_basis = p.n_basis or 2 * round(default / (8 if n_features == 1 else 2))
         rows = distinct_rows(X, FEWEST_ROWS)
         self._ranks = EmpiricalCDF.fit(rows) if p.ranks else None
         n_inputs = n_features * (2 if p.ranks else 1)
@@ -188,6 +202,7 @@ class FourierBasis(LearnableBasis):
             self._relative[:n_features] = 1.0
         self._seed = int(generator(p.random_state).integers(2**63))
         self.slope_ = float(p.linear)
+        self.scale_mixture_ = float(p.kernel == "rational_quadratic")
         self._draw(self._seed, (n_basis + 1) // 2)
 
     def _draw(self, seed: int, n_draws: int) -> None:
@@ -197,22 +212,40 @@ class FourierBasis(LearnableBasis):
         else:
             uniform = qmc.Halton(n_numbers, rng=rng).random(n_draws)
         self._spectrum = self._spectral(uniform).T
+        if self.scale_mixture_:
+            self._uniform = uniform[:, -1].copy()
         self._stretch()
 
     def _spectral(self, uniform: FloatArray) -> FloatArray:
         """Return frequencies of unit length scale: normal, or Student-t with 2 nu df."""
         normal = ndtri(uniform[:, :-1])
-        if self.kernel == "rbf":
+        if self.kernel not in MATERN_DF:
             return normal
         df = MATERN_DF[self.kernel]
         return normal * np.sqrt(df / chi2.ppf(uniform[:, -1:], df))
+
+    def _radii(self, log_shift: float = 0.0) -> Any:
+        """Return inverse length scales of the mixture: the roots of gamma-distributed numbers.
+
+        They are those where the logarithm of `scale_mixture_` is larger by ``log_shift``.
+        """
+        if not self.scale_mixture_:
+            return 1.0
+        shape = self.scale_mixture_ * np.exp(log_shift)
+        return np.sqrt(gammaincinv(shape, self._uniform) / shape)
+
+    def _radius_slopes(self) -> FloatArray:
+        """Return derivatives of `_radii` by the logarithm of `scale_mixture_`."""
+        near, far = ((self._radii(h) - self._radii(-h)) / (2 * h) for h in (STEP, 2 * STEP))
+        return np.asarray((4 * near - far) / 3)  # Richardson's extrapolation
 
     def _stretch(self) -> None:
         """Set the attributes that follow from draws and length scales."""
         n_features = len(self.scale_)
         self._scales = np.append(self.scale_, [] if self._ranks is None else self._ranks.scale)
         lengths = self._scales * self._relative
-        frequencies = self._spectrum / lengths[:, None]
+        self._unit_frequencies = self._spectrum * self._radii()
+        frequencies = self._unit_frequencies / lengths[:, None]
         self.length_scale_, self.frequencies_ = lengths[:n_features], frequencies[:n_features]
         if self._ranks is not None:
             self._bends = self._ranks.without_lines()
@@ -264,26 +297,32 @@ class FourierBasis(LearnableBasis):
         check_is_fitted(self)
         if not isinstance(self.length_scale, str):
             return np.empty(0)
-        return np.log(np.append(self._relative, [self.slope_] if self.slope_ else []))
+        others = [value for value in (self.slope_, self.scale_mixture_) if value]
+        return np.log(np.append(self._relative, others))
 
     @theta_.setter
     def theta_(self, theta: FloatArray) -> None:
-        n_inputs = len(self._relative)
-        self._relative = np.exp(theta[:n_inputs])
+        values = np.exp(theta)
+        self._relative, others = np.split(values, [len(self._relative)])
         if self.slope_:
-            self.slope_ = float(np.exp(theta[n_inputs]))
+            self.slope_ = float(others[0])
+        if self.scale_mixture_:
+            self.scale_mixture_ = float(others[-1])
         self._stretch()
 
     def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
         half = self._spectrum.shape[1]
         by_phase = gradient[:, half : 2 * half] * Phi[:, :half]
         by_phase -= gradient[:, :half] * Phi[:, half : 2 * half]
-        by_input = np.einsum("df,df->d", self._inputs(X).T @ by_phase, self._spectrum)
-        by_length = -by_input / self._relative
-        if not self.slope_:
-            return by_length
-        by_slope = np.einsum("id,id->", gradient[:, 2 * half :], Phi[:, 2 * half :])
-        return np.append(by_length, by_slope)
+        by_frequency = (self._inputs(X) / self._relative).T @ by_phase
+        parts = [-np.einsum("df,df->d", by_frequency, self._unit_frequencies)]
+        if self.slope_:
+            parts.append(np.einsum("id,id->", gradient[:, 2 * half :], Phi[:, 2 * half :]))
+        if self.scale_mixture_:
+            parts.append(
+                np.einsum("df,df,f->", by_frequency, self._spectrum, self._radius_slopes())
+            )
+        return np.hstack(parts)
 
     def _inputs(self, X: FloatArray) -> FloatArray:
         """Return features, and ranks, over their standard deviations, (n_samples, n_inputs)."""
@@ -327,7 +366,7 @@ class FourierBasis(LearnableBasis):
                 lines = graph("Concat", inputs, bends, axis=1)
             inputs = graph("Concat", inputs, ranks, axis=1)
         inputs = graph("Div", inputs, self._relative)
-        phase = graph("MatMul", inputs, self._spectrum)
+        phase = graph("MatMul", inputs, self._unit_frequencies)
         # Sines only, because older releases of onnxruntime have no cosine in double precision.
         phases = graph("Concat", graph("Add", phase, np.array([np.pi / 2])), phase, axis=1)
         waves = graph("Mul", graph("Sin", phases), np.array([self._spectrum.shape[1] ** -0.5]))

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,6 +10,8 @@ from .._validation import FloatArray
 
 MATERN_DF = {"matern32": 3, "matern52": 5}
 """Twice the smoothness of Matern kernels: degrees of freedom of their spectral densities."""
+
+KernelName = Literal["rbf", "matern32", "matern52", "rational_quadratic"]
 
 VJP = Callable[[FloatArray], FloatArray]
 """Vector-Jacobian product, from a gradient by a matrix to one by theta."""
@@ -20,12 +21,13 @@ VJP = Callable[[FloatArray], FloatArray]
 class Kernel:
     """Sum of a stationary kernel of variance 1 and, optionally, a linear one, between given rows.
 
-    Its parameters ``theta`` are the logarithms of one length scale per input and, if there is a
-    linear kernel, of the prior standard deviation of its slopes.
+    Its parameters ``theta`` are the logarithms of one length scale per input, of the prior standard
+    deviation of the slopes if there is a linear kernel, and of the scale mixture of the rational
+    quadratic kernel.
     """
 
     inputs: FloatArray  # (n_rows, n_inputs)
-    name: Literal["rbf", "matern32", "matern52"]
+    name: KernelName
     lines: FloatArray | None = None  # (n_rows, n_lines), inputs of the linear kernel
 
     def at(self, theta: FloatArray) -> tuple[FloatArray, VJP]:
@@ -33,18 +35,35 @@ class Kernel:
         n_inputs = self.inputs.shape[1]
         scaled = self.inputs / np.exp(theta[:n_inputs])
         products = scaled @ scaled.T
-        norms = np.diag(products)
-        matrix, by_square = _stationary(self.name, norms[:, None] + norms - 2 * products)
-        if self.lines is None:
-            return matrix, partial(_gradient_by_lengths, by_square, scaled)
-        lines = self.lines * np.exp(theta[n_inputs])
-        matrix += lines @ lines.T
+        norms = np.diag(products).copy()
+        squares = norms[:, None] + norms
+        squares -= 2 * products
+        np.maximum(squares, 0.0, out=squares)
+        np.fill_diagonal(squares, 0.0)
+        mixture = float(np.exp(theta[-1])) if self.name == "rational_quadratic" else 0.0
+        stationary = _stationary(self.name, squares, mixture)
+        lines = None if self.lines is None else self.lines * np.exp(theta[n_inputs])
+        matrix = stationary.values if lines is None else stationary.values + lines @ lines.T
 
         def vjp(gradient: FloatArray) -> FloatArray:
-            by_slope = 2 * _quadratic(gradient, lines).sum()
-            return np.append(_gradient_by_lengths(by_square, scaled, gradient), by_slope)
+            parts: list[Any] = [_gradient_by_lengths(stationary.by_square, scaled, gradient)]
+            if lines is not None:
+                parts.append(2 * _quadratic(gradient, lines).sum())
+            if mixture:
+                parts.append(np.vdot(gradient, stationary.by_log_mixture()))
+            return np.hstack(parts)
 
         return matrix, vjp
+
+
+@dataclass(frozen=True, eq=False)
+class _Stationary:
+    """Values of a stationary kernel at squared distances, and their derivatives by these."""
+
+    values: FloatArray
+    by_square: FloatArray
+    by_log_mixture: Callable[[], FloatArray] = lambda: np.zeros(0)
+    """Derivatives by the logarithm of the scale mixture."""
 
 
 def _gradient_by_lengths(
@@ -55,18 +74,23 @@ def _gradient_by_lengths(
     return 4 * _quadratic(shares, scaled) - 4 * (shares.sum(axis=0) @ scaled**2)
 
 
-def _stationary(name: str, squares: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the kernel at squared distances, and its derivative by these."""
-    np.maximum(squares, 0.0, out=squares)
-    np.fill_diagonal(squares, 0.0)
+def _stationary(name: KernelName, squares: FloatArray, mixture: float) -> _Stationary:
+    """Return the kernel at squared distances, with its derivatives."""
     if name == "rbf":
         values = np.exp(-0.5 * squares)
-        return values, -0.5 * values
+        return _Stationary(values, -0.5 * values)
+    if name == "rational_quadratic":
+        log_base = np.log1p(squares * (0.5 / mixture))
+        values = np.exp(-mixture * log_base)
+        by_square = -0.5 * values / (1 + squares * (0.5 / mixture))
+        return _Stationary(
+            values, by_square, lambda: -mixture * log_base * values - squares * by_square
+        )
     distances = np.sqrt(MATERN_DF[name] * squares)
     decay = np.exp(-distances)
     if name == "matern32":
-        return (1 + distances) * decay, -1.5 * decay
-    return (1 + distances + distances**2 / 3) * decay, -5 / 6 * (1 + distances) * decay
+        return _Stationary((1 + distances) * decay, -1.5 * decay)
+    return _Stationary((1 + distances + distances**2 / 3) * decay, -5 / 6 * (1 + distances) * decay)
 
 
 def _quadratic(matrix: FloatArray, columns: FloatArray) -> FloatArray:

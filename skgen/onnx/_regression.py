@@ -20,6 +20,7 @@ from sklearn.preprocessing import PolynomialFeatures
 
 from .. import bases
 from .._regression.conjugate import Posterior
+from .._regression.design import Design
 from .._regression.estimator import BayesianBasisRegressor
 from .._validation import short_repr
 
@@ -79,23 +80,38 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
             "fit, and predictions after the ONNX model."
         )
     graph = Graph(scope, container)
-    Phi = _design_matrix(graph, model.basis_, graph.join(operator.inputs, TensorProto.DOUBLE))
+    X = graph.join(operator.inputs, TensorProto.DOUBLE)
+    Phi = _design_matrix(graph, model.basis_, X)
     coef = np.atleast_2d(model.coef_)
     mean, *std = operator.outputs
     intercept = np.broadcast_to(model.intercept_, len(coef))
     graph.write(graph("Add", graph("MatMul", Phi, coef.T), intercept), mean)
     if std:
-        variances = [_variance(graph, each, Phi, coef.shape[1]) for each in model._posteriors()]
+        stream, posteriors = model._read()
+        noise = _noise_variance(graph, stream.design, X, Phi)
+        variances = [_variance(graph, each, Phi, coef.shape[1], noise) for each in posteriors]
         graph.write(graph("Sqrt", graph("Concat", *variances, axis=1)), std[0])
 
 
-def _variance(graph: Graph, posterior: Posterior, Phi: str, n_basis: int) -> str:
+def _noise_variance(graph: Graph, design: Design, X: str, Phi: str) -> Any:
+    """Relative variances of the noise, shape (n_rows, 1) or (1,)."""
+    if (noise := design.noise) is None:
+        return np.ones(1)
+    intercept, weights = np.split(noise.mean_weights, [int(design.fit_intercept)])
+    means = graph("Add", graph("MatMul", Phi, weights), intercept.sum(axis=0))
+    values = noise.basis._to_onnx(graph, graph("Concat", X, means, axis=1))
+    log_variance = graph("MatMul", values, noise.weights[:, None])
+    within = graph("Min", graph("Max", log_variance, np.array([noise.low])), np.array([noise.high]))
+    return graph("Exp", graph("Sub", within, np.array([noise.offset])))
+
+
+def _variance(graph: Graph, posterior: Posterior, Phi: str, n_basis: int, noise: Any) -> str:
     """Predictive variances of the outputs that share a posterior (Bishop eq. 3.59)."""
     intercept, weights = np.split(posterior.root, [len(posterior.mean) - n_basis])
     product = graph("Add", graph("MatMul", Phi, weights), intercept.sum(axis=0))
     squares = graph("Mul", product, product)
     leverage = graph("ReduceSum", squares, np.array([1]), keepdims=1)
-    return graph("Mul", graph("Add", leverage, np.ones(1)), posterior.noise_variance)
+    return graph("Mul", graph("Add", leverage, noise), posterior.noise_variance)
 
 
 def _design_matrix(graph: Graph, basis: Any, X: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from conftest import assert_digits
-from learnable import LEARNABLE, LINEAR, N_COLUMNS, moved, slopes, table, with_theta
+from learnable import LEARNABLE, N_COLUMNS, moved, slopes, table, with_theta
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -542,9 +542,10 @@ def test_theta_relevances_and_lengths_agree(name, rng):
     basis = moved(LEARNABLE[name], table(rng, 40, 2), rng)
     length = basis.width_ if isinstance(basis, GaussianBasis) else basis.length_scale_
     np.testing.assert_allclose(length, basis.scale_ * np.exp(basis.theta_[:2]), rtol=1e-13)
-    if name in LINEAR:
-        assert basis.slope_ == pytest.approx(np.exp(basis.theta_[-1]), rel=1e-14)
-    lengths = basis.theta_[:-1] if name in LINEAR else basis.theta_
+    n_inputs = 4 if getattr(basis, "ranks", False) else 2
+    lengths, others = np.split(basis.theta_, [n_inputs])
+    expected = [getattr(basis, name, 0.0) for name in ("slope_", "scale_mixture_")]
+    np.testing.assert_allclose(np.exp(others), [value for value in expected if value], rtol=1e-14)
     squares = np.exp(-2 * lengths).reshape(-1, 2).sum(axis=0)
     np.testing.assert_allclose(basis.relevance_, np.sqrt(squares), rtol=1e-12)
 

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from conftest import assert_digits
 from learnable import slopes
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Matern
+from sklearn.gaussian_process.kernels import (
+    RBF,
+    ConstantKernel,
+    DotProduct,
+    Matern,
+    RationalQuadratic,
+)
 
 from skgen.bases._kernels import Kernel
 
@@ -14,6 +20,22 @@ PEERS = {
     "matern52": lambda lengths: Matern(lengths, nu=2.5),
 }
 SLOPE = 0.7
+
+
+def peer(name, theta, inputs):
+    """The kernel matrix by scikit-learn, which has no rational quadratic of several lengths."""
+    if name == "rational_quadratic":
+        return RationalQuadratic(1.0, np.exp(theta[-1]))(inputs / np.exp(theta[:4]))
+    return PEERS[name](np.exp(theta[:4]))(inputs)
+
+
+def parameters(name, theta, n_linear):
+    """The part of ``theta`` that a kernel has."""
+    mixture = theta[-1:] if name == "rational_quadratic" else []
+    return np.hstack([theta[:4], theta[4:5] if n_linear else [], mixture])
+
+
+NAMES = [*PEERS, "rational_quadratic"]
 
 
 @pytest.fixture
@@ -26,18 +48,18 @@ def inputs(rng):
 
 @pytest.fixture
 def theta(rng):
-    return np.append(rng.normal(0.5, scale=0.5, size=4), np.log(SLOPE))
+    return np.append(rng.normal(0.5, scale=0.5, size=4), [np.log(SLOPE), np.log(0.6)])
 
 
 @pytest.mark.parametrize("n_linear", [0, 3, 4])
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_matrix_is_that_of_scikit_learn(name, n_linear, inputs, theta):
-    lengths = np.exp(theta[:4])
-    expected = PEERS[name](lengths)(inputs)
+    theta = parameters(name, theta, n_linear)
+    expected = peer(name, theta, inputs)
     if n_linear:
         expected += (ConstantKernel(SLOPE**2) * DotProduct(0.0))(inputs[:, :n_linear])
     lines = inputs[:, :n_linear] if n_linear else None
-    matrix, _ = Kernel(inputs, name, lines).at(theta if n_linear else theta[:4])
+    matrix, _ = Kernel(inputs, name, lines).at(theta)
     assert_digits(matrix, expected, 13)
     assert np.array_equal(matrix, matrix.T)
     if not n_linear:
@@ -45,10 +67,10 @@ def test_the_matrix_is_that_of_scikit_learn(name, n_linear, inputs, theta):
 
 
 @pytest.mark.parametrize("n_linear", [0, 3, 4])
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_gradient_is_that_of_differences(name, n_linear, inputs, theta, rng):
     lines = inputs[:, :n_linear] if n_linear else None
-    kernel, theta = Kernel(inputs, name, lines), theta if n_linear else theta[:4]
+    kernel, theta = Kernel(inputs, name, lines), parameters(name, theta, n_linear)
     share = rng.normal(size=(30, 30))
     share += share.T
     _, vjp = kernel.at(theta)
@@ -56,10 +78,11 @@ def test_the_gradient_is_that_of_differences(name, n_linear, inputs, theta, rng)
     assert_digits(vjp(share), expected, 9)
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_extreme_length_scales_give_finite_values(name, inputs):
     for log_length in (-300.0, 300.0):
-        matrix, vjp = Kernel(inputs, name, inputs).at(np.append(np.full(4, log_length), -300.0))
+        theta = parameters(name, np.append(np.full(4, log_length), [-300.0, 0.0]), 4)
+        matrix, vjp = Kernel(inputs, name, inputs).at(theta)
         assert np.isfinite(matrix[3, 7])
         if log_length > 0:
             np.testing.assert_allclose(matrix, 1.0, rtol=0, atol=1e-12)

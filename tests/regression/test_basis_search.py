@@ -641,3 +641,32 @@ def test_a_grid_search_chooses_kernel_and_ranks(rng):
     search = GridSearchCV(model, grid, cv=3).fit(X, y)
     assert search.best_params_[name + "ranks"]
     assert search.predict(X).shape == (80,)
+
+
+@pytest.mark.parametrize("step", [0.1, 1.0])
+def test_copies_of_rows_do_not_hide_the_noise(step, rng):
+    """Copies agree without noise, and evidence would be largest where there is none."""
+
+    def observe(n_rows):
+        X = np.round(rng.normal(size=(n_rows, 3)), 1)
+        y = 2 * np.sin(X[:, 0]) + 0.6 * rng.normal(size=n_rows)
+        return X, np.round(y / step) * step
+
+    X, y = observe(150)
+    copied = np.r_[0:150, 0:40]
+    model = BayesianBasisRegressor().fit(X[copied], y[copied])
+    assert 0.4 < model.noise_precision_**-0.5 < 0.8
+    X, y = observe(500)
+    lower, upper = model.predict_interval(X).T
+    assert 0.88 < np.mean((lower <= y) & (y <= upper)) < 0.99
+
+
+def test_the_least_noise_variance_is_that_of_rounding():
+    """With copies and as many functions as rows, nothing else limits the noise."""
+    X, y = np.arange(12.0)[:, None], np.array([0.0, 3, 1, 2, 0, 3, 3, 0, 1, 3, 0, 2])
+    copied = np.r_[0:12, 0:12, 0:12]
+    basis = FourierBasis(200, length_scale=0.2, random_state=0)
+    free = BayesianBasisRegressor(basis).fit(X[copied], y[copied])
+    assert free.noise_precision_ > 1e6
+    learnable = FourierBasis(200, random_state=0)
+    assert BayesianBasisRegressor(learnable).fit(X[copied], y[copied]).noise_precision_ <= 12.0001

@@ -8,8 +8,9 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from skgen import BayesianBasisRegressor, FourierBasis
-from skgen._regression.loo import effective_number_of_basis_parameters, fit_student_t, loo_residuals
+from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
+from skgen._regression.loo import RowFit, fit_student_t, standardize
+from skgen._regression.marginal_likelihood import DesignObjective
 from skgen._regression.rows import Rows
 
 
@@ -43,7 +44,8 @@ def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, 
         part[diagonal, diagonal] += posterior.precision * posterior.noise_precision[0]
         information[np.ix_(places, places)] += part
     own = np.linalg.inv(information)[-n_theta:, -n_theta:]
-    found = effective_number_of_basis_parameters(design, Rows(X, Y, weights), posteriors)
+    fit = RowFit.of(design, Rows(X, Y, weights), stream.prior, design.basis.theta_.copy())
+    found = fit.effective_number_of_basis_parameters()
     np.testing.assert_allclose(found, n_theta - np.trace(own), rtol=1e-4)
     assert 0 < found < n_theta
     np.testing.assert_allclose(design.calibration.n_params, found, rtol=1e-4)
@@ -75,11 +77,10 @@ def test_residuals_are_those_of_fits_to_all_other_rows(basis, weighted, rng):
     scales = rng.uniform(0.5, 3, size=30) if weighted else np.ones(30)
     frozen = FrozenEstimator(clone(SEARCHED[basis]).fit(X))
     model = BayesianBasisRegressor(frozen, prior_precision=2.0, noise_precision=4.0)
-    posteriors = model.fit(X, y, weights, noise_scale=scales)._stream.posteriors
-    design = model._stream.design
-    found, _, their_weights = loo_residuals(
-        design, Rows(X, y[:, None], weights, scales), posteriors, np.array([0.25])
-    )
+    stream = model.fit(X, y, weights, noise_scale=scales)._stream
+    rows = Rows(X, y[:, None], weights, scales)
+    fit = RowFit.of(stream.design, rows, stream.prior)
+    found, _, their_weights = standardize(rows, *fit.residuals_and_leverage(), np.array([0.25]))
     assert np.array_equal(their_weights, weights)
     for row in range(30):
         others = np.arange(30) != row
@@ -92,12 +93,27 @@ def test_rows_that_determine_their_own_prediction_are_not_left_out(rng):
     X, y = rng.normal(size=(20, 2)), rng.normal(size=20)
     X[0] = 1e8
     model = BayesianBasisRegressor("identity", prior_precision=1e-9, noise_precision=1.0).fit(X, y)
-    stream = model._stream
-    found, _, weights = loo_residuals(
-        stream.design, Rows(X, y[:, None], np.ones(20)), stream.posteriors, np.ones(1)
-    )
+    rows = Rows(X, y[:, None], np.ones(20))
+    fit = RowFit.of(model._stream.design, rows, model._stream.prior)
+    found, _, weights = standardize(rows, *fit.residuals_and_leverage(), np.ones(1))
     assert found.shape == (19, 1)
     assert len(weights) == 19
+
+
+@pytest.mark.parametrize("n_rows", [15, 60])  # fewer and more than basis functions
+@pytest.mark.parametrize("given", [{}, {"prior_precision": 2.0}], ids=str)
+def test_objective_and_fit_leave_out_the_same(given, n_rows, rng):
+    X, Y = table(rng, n_rows, 2), rng.normal(size=(n_rows, 2)) * [1.0, 1.1]
+    rows = Rows(X, Y, rng.uniform(0.5, 3, size=n_rows), rng.uniform(0.5, 3, size=n_rows))
+    model = BayesianBasisRegressor(GaussianBasis(20, width="evidence"), **given).fit(X, Y)
+    design, prior = model._stream.design, model._stream.prior
+    fit = RowFit.of(design, rows, prior, design.basis.theta_.copy())
+    objective = DesignObjective(design.basis, design, rows, prior)
+    for output, ratio in enumerate(fit.ratios):
+        residuals, leverage, _ = objective.fit_rows(fit.theta, np.log(ratio))
+        expected, leverages = fit.residuals_and_leverage()
+        np.testing.assert_allclose(residuals[:, output], expected[:, output], atol=1e-9)
+        np.testing.assert_allclose(leverage[:, 0], leverages[:, output], atol=1e-9)
 
 
 @pytest.mark.parametrize("df", [3.5, 5.0, 10.0, 1e9])

@@ -7,7 +7,7 @@ from scipy import optimize, special, stats
 from skgen import BayesianBasisRegressor
 from skgen._regression import precisions
 from skgen._regression.conjugate import Gamma, Statistic, condition
-from skgen._regression.precisions import LinearModelSpec, ProjectedData, data_term
+from skgen._regression.precisions import LinearModelSpec, ProjectedData
 
 NOISES = {"known": 4.0, "gamma": Gamma(2.0, 3.0), "jeffreys": Gamma(0.0, 0.0), "learnt": "evidence"}
 WEIGHTINGS = {
@@ -56,7 +56,10 @@ def log_evidence(Phi, y, precision, mean, noise):
 def objective(data, noise, weighting, mean):
     """The evidence that the maximiser climbs, and its slope, by the log ratio of precisions."""
     terms = ProjectedData.of(statistic_of(*data), weighting, mean)
-    spectrum, fit = terms.spectrum(), data_term(noise, terms.weight)
+    spectrum, fit = (
+        terms.spectrum(),
+        LinearModelSpec("evidence", np.zeros(1), noise).data_term(terms.weight),
+    )
 
     def evidence(log_ratio):
         energy, energy_slope, log_det, log_det_slope = spectrum.terms(log_ratio)

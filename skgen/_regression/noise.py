@@ -1,0 +1,266 @@
+"""Noise whose variance depends on the features: its logarithm is linear in basis functions.
+
+These are waves and linear terms of the features and of the predicted means, and of the ranks of
+both. Their weights have a normal prior. They are those of largest posterior density, given the
+errors of predicting each row from all others: an error has the variance of the noise plus that of
+the function at its row, and is normal or Student-t (H. White, Econometrica 48(4), 1980, regresses
+squared residuals in the same way; the scoring algorithm is that of a generalized linear model,
+P. McCullagh and J. A. Nelder, Generalized Linear Models, 1989, chapter 10). The prior precision is
+that under which rows are most probable that the noise was not fitted to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import gammaln
+
+from .._validation import FloatArray
+from ..bases import FourierBasis
+from .basis_search import merge_duplicates
+from .design import Design, LogLinearNoise, evaluate_table
+from .loo import RowFit, standardize
+from .precisions import LinearModelSpec
+from .rows import SEARCH_ROWS, Rows
+from .source import Source
+
+FEWEST_ROWS, MOST_ROWS = 40, 2000
+LARGEST_SHARE = 0.5  # of parameters in rows; beyond, left-out rows say little of the noise
+N_WAVES = 40
+MOST_DIRECTIONS = 60  # principal components of the basis functions, beyond which none is used
+PRECISIONS = np.array([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0])
+FOLDS = 5
+DFS = (3.0, 4.0, 5.0, 7.0, 10.0, 20.0, np.inf)  # degrees of freedom of the errors, to choose from
+OUTSIDE = 0.1  # share of rows at each end whose log variances are limited to that of the next
+MAX_STEPS, MAX_HALVINGS = 30, 20
+LONGEST_STEP = 3.0  # of a log variance
+NO_INFORMATION = 1e-9  # rows, added so that none at all is no division by zero
+TOLERANCE = 1e-3  # nats, by which the last step improves the fit of all rows
+
+
+def learn_noise(design: Design, source: Source, prior: LinearModelSpec, kind: str) -> Design:
+    """Design whose noise is log-linear, if ``kind`` or left-out rows say so, and calibrated."""
+    if kind == "constant" or prior.noise != "evidence":
+        return design
+    if kind == "auto" and design.calibration is None:  # the basis does not follow the data either
+        return design
+    rows = source.select(SEARCH_ROWS)
+    if kind == "auto" and rows.noise_scale is not None:
+        return design
+    common = replace(prior, precision="evidence") if isinstance(prior.precision, str) else prior
+    with np.errstate(all="ignore"):
+        return _learn(design, merge_duplicates(rows).select(MOST_ROWS), common, kind == "auto")
+
+
+def _learn(design: Design, rows: Rows, prior: LinearModelSpec, is_choice: bool) -> Design:
+    constant = RowFit.of(design, rows, prior)
+    n_params = 0.0 if design.calibration is None else design.calibration.n_params
+    errors = None if constant is None else _errors(constant, n_params)
+    if constant is None or errors is None:
+        return design
+    weights = constant.mean_weights
+    learned = fit_noise(rows.X, constant.Phi @ weights, weights, errors)
+    if is_choice and not _is_worth_it(learned.gains, errors.weights):
+        return design
+    varying = replace(design, noise=learned.noise)
+    fit = RowFit.of(design, varying.with_noise(rows), prior)
+    variance = learned.left_out_variance * rows.noise_variance
+    if fit is None or (
+        is_choice and not fit.loo_log_density(variance) > constant.loo_log_density()
+    ):
+        return design
+    return replace(varying, calibration=fit.calibration(n_params, variance))
+
+
+def _errors(fit: RowFit, n_params: float) -> Errors | None:
+    """Errors of left-out rows in units of their noise, or None if there are too few to learn of."""
+    rows, variances = fit.rows, 1 / fit.noise_precisions
+    if rows.weight < FEWEST_ROWS or fit.n_effective_params + n_params > LARGEST_SHARE * rows.weight:
+        return None
+    residuals, stds, weights = standardize(rows, *fit.residuals_and_leverage(), variances)
+    if len(residuals) < len(rows) or not np.all(variances > _rounding(rows)):
+        return None
+    unit = np.sqrt(np.outer(rows.noise_variance, variances))
+    return Errors(residuals * stds / unit, (stds / unit) ** 2 - 1, weights)
+
+
+def _rounding(rows: Rows) -> Any:
+    """Variances of each output that are nothing but rounding, or the error of the basis."""
+    return (1e-6 * np.abs(rows.Y).max(axis=0)) ** 2
+
+
+def _is_worth_it(gains: FloatArray, weights: FloatArray) -> bool:
+    """True if left-out rows gain more than a standard error of the sum."""
+    mean = np.average(gains, weights=weights)
+    return bool(mean * weights.sum() > np.sqrt(weights @ (gains - mean) ** 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Errors of rows, each predicted from all others, in units of constant noise."""
+
+    values: FloatArray  # (n_rows, n_outputs)
+    leverages: FloatArray  # (n_rows, n_outputs), variances of the function in the same unit
+    weights: FloatArray  # (n_rows,)
+
+    def __getitem__(self, index: Any) -> Errors:
+        return Errors(self.values[index], self.leverages[index], self.weights[index])
+
+
+class LearnedNoise(NamedTuple):
+    """Noise, and what rows say of it that it was not fitted to."""
+
+    noise: LogLinearNoise
+    left_out_variance: FloatArray  # (n_rows,), relative variances by the other folds
+    gains: FloatArray  # (n_rows,), of their log densities over those of constant noise
+
+
+def fit_noise(
+    X: FloatArray, mean: FloatArray, mean_weights: FloatArray, errors: Errors
+) -> LearnedNoise:
+    """Log-linear noise of rows X with these means, of which the errors are left-out residuals."""
+    table = np.hstack([X, mean])
+    basis = FourierBasis(N_WAVES, ranks=True, linear=True, random_state=0).fit(table)
+    theta = basis.theta_.copy()
+    theta[-1] = -0.5 * np.log(len(theta) - 1)  # the waves and all linear terms vary alike
+    basis.theta_ = theta
+    values = evaluate_table(basis, table)
+    shares = errors.weights / errors.weights.sum()
+    directions = principal_directions(values - shares @ values, shares)
+    columns = np.column_stack([np.ones(len(X)), (values - shares @ values) @ directions])
+    precision, left_out, gains = cross_validate(columns, errors)
+    weights = directions @ fit_log_variance(columns, errors, precision).weights[1:]
+    log_variance = values @ weights
+    low, high = limits(log_variance)
+    offset = -log_mean_exp(-np.clip(log_variance, low, high), shares)
+    left_out -= -log_mean_exp(-left_out, shares)
+    noise = LogLinearNoise(basis, mean_weights, weights, low, high, offset)
+    return LearnedNoise(noise, np.exp(left_out), gains)
+
+
+def principal_directions(values: FloatArray, shares: FloatArray) -> FloatArray:
+    """Orthonormal directions of largest variance over the rows, in columns."""
+    _, vectors = np.linalg.eigh(values.T @ (shares[:, None] * values))
+    return np.asarray(vectors[:, ::-1][:, :MOST_DIRECTIONS])
+
+
+def limits(log_variance: FloatArray) -> tuple[float, float]:
+    """Quantiles of log variances between which there are rows enough to learn from."""
+    low, high = np.quantile(log_variance, [OUTSIDE, 1 - OUTSIDE])
+    return float(low), float(high)
+
+
+def log_mean_exp(values: FloatArray, shares: FloatArray) -> float:
+    """Logarithm of the mean of the exponentials."""
+    largest = values.max()
+    return float(largest + np.log(shares @ np.exp(values - largest)))
+
+
+def cross_validate(columns: FloatArray, errors: Errors) -> tuple[float, FloatArray, FloatArray]:
+    """Prior precision of most probable left-out errors, their log variances, and their gains."""
+    n_rows = len(columns)
+    fold = np.arange(n_rows) % FOLDS
+    densities, constant = np.empty((len(PRECISIONS), n_rows)), np.empty(n_rows)
+    log_variances = np.empty_like(densities)
+    for number_ in range(FOLDS):
+        rest, out = fold != number_, fold == number_
+        fit = fit_log_variance(columns[rest, :1], errors[rest], 0.0)
+        f = columns[out, :1] @ fit.weights
+        constant[out] = log_density(f, errors[out], fit.df).values
+        start = np.pad(fit.weights, (0, columns.shape[1] - 1))
+        for index in reversed(range(len(PRECISIONS))):
+            fit = fit_log_variance(columns[rest], errors[rest], PRECISIONS[index], start, fit.df)
+            f = np.clip(columns[out] @ fit.weights, *limits(columns[rest] @ fit.weights))
+            log_variances[index, out], start = f, fit.weights
+            densities[index, out] = log_density(f, errors[out], fit.df).values
+    best = int(np.argmax(densities @ errors.weights))
+    return float(PRECISIONS[best]), log_variances[best], densities[best] - constant
+
+
+class LogVarianceFit(NamedTuple):
+    """Weights of the columns, and degrees of freedom of the errors."""
+
+    weights: FloatArray
+    df: float
+
+
+def fit_log_variance(
+    columns: FloatArray, errors: Errors, precision: float, start: FloatArray | None = None,
+    df: float = 10.0,
+) -> LogVarianceFit:  # fmt: skip
+    """Most probable weights, of which all but the first have a prior, and degrees of freedom."""
+    weights = np.zeros(columns.shape[1]) if start is None else start
+    for _ in range(len(DFS)):
+        weights = climb(columns, errors, precision, weights, df)
+        f = columns @ weights
+        likely = max(DFS, key=lambda df: errors.weights @ log_density(f, errors, df).values)
+        if likely == df:
+            break
+        df = likely
+    return LogVarianceFit(weights, df)
+
+
+def climb(
+    columns: FloatArray, errors: Errors, precision: float, weights: FloatArray, df: float
+) -> FloatArray:
+    """Most probable weights at given degrees of freedom, by Fisher's scoring."""
+    prior = np.full(len(weights), precision)
+    prior[0] = 0.0
+
+    def value_at(weights: FloatArray) -> float:
+        values = log_density(columns @ weights, errors, df).values
+        return float(errors.weights @ values - 0.5 * prior @ weights**2)
+
+    value = value_at(weights)
+    for _ in range(MAX_STEPS):
+        step = scoring_step(columns, errors, prior, weights, df)
+        halved = (step / 2**power for power in range(MAX_HALVINGS))
+        step = next((each for each in halved if value_at(weights + each) >= value), 0 * step)
+        weights = weights + step
+        before, value = value, value_at(weights)
+        if value - before < TOLERANCE:
+            break
+    return weights
+
+
+def scoring_step(
+    columns: FloatArray, errors: Errors, prior: FloatArray, weights: FloatArray, df: float
+) -> FloatArray:
+    """Step of Newton's method with the expected second derivatives."""
+    density = log_density(columns @ weights, errors, df)
+    slope = columns.T @ (errors.weights * density.slopes) - prior * weights
+    information = columns.T @ ((errors.weights * density.information)[:, None] * columns)
+    information[np.diag_indices(len(prior))] += prior + NO_INFORMATION
+    step = np.linalg.solve(information, slope)
+    return np.asarray(step * min(1.0, LONGEST_STEP / max(np.abs(columns @ step).max(), 1e-300)))
+
+
+class Density(NamedTuple):
+    """Log densities of rows, with derivatives by the log variance of the noise."""
+
+    values: FloatArray
+    slopes: FloatArray
+    information: FloatArray
+    """Fisher's information, the mean of the squared slope."""
+
+
+def log_density(log_variance: FloatArray, errors: Errors, df: float) -> Density:
+    """Log densities of errors, Student-t with variance ``exp(log_variance)`` plus leverage."""
+    noise = np.exp(log_variance)[:, None]
+    variance = noise + errors.leverages
+    share = noise / variance
+    square = errors.values**2 / variance
+    if np.isinf(df):
+        values = -0.5 * (np.log(2 * np.pi * variance) + square)
+        slopes, information = 0.5 * (square - 1), 0.5
+    else:
+        constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(np.pi * (df - 2))
+        excess = square / (df - 2)
+        values = constant - 0.5 * np.log(variance) - 0.5 * (df + 1) * np.log1p(excess)
+        slopes = 0.5 * ((df + 1) * excess / (1 + excess) - 1)
+        information = 0.5 * df / (df + 3)
+    return Density(
+        values.sum(axis=1), (slopes * share).sum(axis=1), (information * share**2).sum(axis=1)
+    )
