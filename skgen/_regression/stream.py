@@ -102,9 +102,10 @@ class Stream:
             new = Rows(*(np.empty((QR_ROWS, *width)) for width in widths))
             state = _State(self.statistic, new)
         stop = state.n_buffered + len(rows)
-        columns = vars(state.buffer).values(), vars(rows).values()
-        for column, values in zip(*columns, strict=True):
-            column[state.n_buffered : stop] = 1.0 if values is None else values
+        added = slice(state.n_buffered, stop)
+        for name, values in vars(rows).items():
+            missing = 0.0 if name == "log_derivative" else 1.0
+            getattr(state.buffer, name)[added] = missing if values is None else values
         self._state = state._replace(n_buffered=stop)
 
     def extend(
