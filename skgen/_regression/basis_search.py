@@ -34,7 +34,7 @@ STARTS = ((0.0, 0.0), (0.0, -4.0), (-1.0, -4.0), (-2.0, -3.0))
 COMPARED_ROWS = 1000  # on which the basis itself is compared with that of the start
 CALIBRATION_ROWS = 2000
 MAX_ITER = 40
-TOLERANCE = 1e-6  # relative to the gain so far
+ROUGH, FINE = 1e-4, 1e-11  # tolerances of starts and of what follows, relative to the gain so far
 SAME = 0.05  # difference of scores, in nats, that counts for nothing
 THETA_RANGE, LOG_RATIO_RANGE = 5.0, 20.0  # distances from the start
 FIRST_LOG_RATIO_RANGE = 6.0  # in the first stage: few rows can be explained without noise
@@ -113,11 +113,13 @@ def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
     The evidence has several maxima, so the search has several starts, and goes on from the best
     maximum with more and more rows.
     """
+    if prior.noise == "evidence" and rows.weight > len(rows):  # copies say nothing of the noise
+        assert rows.weights is not None
+        rows = replace(rows, weights=rows.weights * (len(rows) / rows.weight))
     stage = Ascent(design, rows.select(STAGES[0]), prior)
-    first = stage.bounds(FIRST_LOG_RATIO_RANGE)
-    best = stage.best([stage.climb(stage.shift(*shift), first) for shift in STARTS])
-    if not first[-1][0] < best[-1] < first[-1][1]:
-        best = stage.best([best, stage.climb(best, stage.bounds())])
+    few = stage.bounds(FIRST_LOG_RATIO_RANGE)
+    best = stage.best([stage.climb(stage.shift(*shift), few, ROUGH) for shift in STARTS])
+    best = stage.best([stage.climb(best, few), stage.climb(best, stage.bounds())])
     for n_fewer, n_rows in pairwise(STAGES):
         if n_fewer < len(rows):
             stage = Ascent(design, rows.select(n_rows), prior)
@@ -181,7 +183,9 @@ class Ascent:
         """Position at a distance from the center."""
         return self.center + np.append(np.full(len(self.center) - 1, shift), log_ratio_shift)
 
-    def climb(self, position: FloatArray, bounds: list[tuple[float, float]]) -> FloatArray:
+    def climb(
+        self, position: FloatArray, bounds: list[tuple[float, float]], tolerance: float = FINE
+    ) -> FloatArray:
         """Position of the maximum that L-BFGS reaches from ``position``.
 
         L-BFGS is given the gain so far, because its tolerance is relative and the value depends on
@@ -197,7 +201,7 @@ class Ascent:
 
         found = minimize(
             gain, position, jac=True, method="L-BFGS-B", bounds=bounds,
-            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOLERANCE, "gtol": 1e-6},
+            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": tolerance, "gtol": 1e-6},
         )  # fmt: skip
         return np.asarray(found.x)
 

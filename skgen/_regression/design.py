@@ -91,10 +91,11 @@ class LogLinearNoise:
 
 
 def evaluate_table(basis: FourierBasis, table: FloatArray) -> FloatArray:
-    """Basis functions at the rows of ``table``."""
+    """Basis functions at the rows of ``table``, whose columns may have very different units."""
     values = np.empty((len(table), basis._n_features_out))
-    evaluate(basis, table, values)
-    return values
+    with np.errstate(all="ignore"):
+        basis._write(table, values)
+    return np.nan_to_num(values)
 
 
 @store(

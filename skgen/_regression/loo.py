@@ -65,22 +65,17 @@ class RowFit:
                 Spectrum(values, left, column, float(residual))
                 for column, residual in zip(components.T, residuals, strict=True)
             ]
-            choices = [
-                prior.choose_ratio(spectrum, rows.weight - objective.n_flat) for spectrum in spectra
-            ]
+            choices = [prior.choose_ratio(spectrum, objective.weight) for spectrum in spectra]
             return cls(rows, objective, theta, Phi, factor, left, Y, spectra, choices)
         return None
-
-    @property
-    def weight(self) -> float:
-        """Degrees of freedom that the intercept leaves if its prior is flat."""
-        return self.rows.weight - self.objective.n_flat
 
     @property
     def log_evidence(self) -> float:
         """Sum over the outputs, up to a constant."""
         return sum(
-            float(spectrum.evidence(choice.terms(self.weight)[0], np.log(choice.ratio))[0])
+            float(
+                spectrum.evidence(choice.terms(self.objective.weight)[0], np.log(choice.ratio))[0]
+            )
             for spectrum, choice in zip(self.spectra, self.choices, strict=True)
         )
 
@@ -138,7 +133,7 @@ class RowFit:
         calibration = LooCalibration.neutral(n_params, self.rows.n_outputs)
         if self.objective.is_noise_known:
             return calibration
-        df = remaining(self.weight, n_params)
+        df = remaining(self.objective.weight, n_params)
         noise = [c.noise(s, df) for s, c in zip(self.spectra, self.choices, strict=True)]
         variances, dfs = np.array(noise).T
         residuals, _, weights = standardize(
@@ -190,7 +185,7 @@ class RowFit:
         precisions = []
         for spectrum, choice in zip(self.spectra, self.choices, strict=True):
             energy = spectrum.terms(np.log(choice.ratio))[0]
-            by_energy = choice.terms(self.weight)[0](energy, np.log(choice.ratio))[1]
+            by_energy = choice.terms(self.objective.weight)[0](energy, np.log(choice.ratio))[1]
             precisions.append(-2 * float(by_energy))
         return np.array(precisions)
 
@@ -200,7 +195,7 @@ def _left_eigenvectors(factor: FloatArray) -> tuple[FloatArray, FloatArray]:
     n_rows, n_columns = factor.shape
     if n_rows <= n_columns:
         values, left = np.linalg.eigh(factor @ factor.T)
-        return np.maximum(values, 0.0), left
+        return np.where(values > n_rows * np.finfo(float).eps * values[-1], values, 0.0), left
     values, right = np.linalg.eigh(factor.T @ factor)
     positive = values > len(values) * np.finfo(float).eps * values[-1]
     return values[positive], factor @ (right[:, positive] / np.sqrt(values[positive]))

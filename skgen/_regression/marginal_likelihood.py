@@ -70,8 +70,7 @@ class Objective(ABC):
         self.n_flat = int(self.relative_precision[0] == 0)
         self.root_weights, self.normalized_weights = np.sqrt(weights), weights / weights.sum()
         self.Y = rows.Y
-        # Copies of rows would say that there is no noise.
-        self.weight = min(rows.weight, len(rows)) - self.n_flat
+        self.weight = rows.weight - self.n_flat
         self.noise_variance = rows.weight / float(weights.sum())  # of the rows, relative to 1
         self.is_ratio_noise_variance = not isinstance(prior.precision, str) and self.is_ratio_free
         self.is_noise_known = prior.noise != "evidence"
