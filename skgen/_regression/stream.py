@@ -11,6 +11,8 @@ from .precisions import LinearModelSpec
 from .rows import Rows
 from .source import Source
 
+NEUTRAL = np.nan, np.nan, 1.0, 1.0, 0.0  # values of the columns of Rows where they are left out
+
 
 class _State(NamedTuple):
     """Rows seen: the statistic of those before, and the first ``n_buffered`` of a buffer."""
@@ -103,8 +105,8 @@ class Stream:
             state = _State(self.statistic, new)
         stop = state.n_buffered + len(rows)
         columns = vars(state.buffer).values(), vars(rows).values()
-        for column, values in zip(*columns, strict=True):
-            column[state.n_buffered : stop] = 1.0 if values is None else values
+        for column, values, neutral in zip(*columns, NEUTRAL, strict=True):
+            column[state.n_buffered : stop] = neutral if values is None else values
         self._state = state._replace(n_buffered=stop)
 
     def extend(
