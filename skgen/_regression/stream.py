@@ -11,6 +11,8 @@ from .precisions import LinearModelSpec
 from .rows import Rows
 from .source import Source
 
+NEUTRAL = np.nan, np.nan, 1.0, 1.0, 0.0  # values of the columns of Rows where they are left out
+
 
 class _State(NamedTuple):
     """Rows seen: the statistic of those before, and the first ``n_buffered`` of a buffer."""
@@ -102,10 +104,9 @@ class Stream:
             new = Rows(*(np.empty((QR_ROWS, *width)) for width in widths))
             state = _State(self.statistic, new)
         stop = state.n_buffered + len(rows)
-        added = slice(state.n_buffered, stop)
-        for name, values in vars(rows).items():
-            missing = 0.0 if name == "log_derivative" else 1.0
-            getattr(state.buffer, name)[added] = missing if values is None else values
+        columns = vars(state.buffer).values(), vars(rows).values()
+        for column, values, neutral in zip(*columns, NEUTRAL, strict=True):
+            column[state.n_buffered : stop] = neutral if values is None else values
         self._state = state._replace(n_buffered=stop)
 
     def extend(
@@ -118,7 +119,6 @@ class Stream:
         return self.merge(statistic, prior, forgetting**n_rows), n_rows
 
     def _append(self, rows: Rows, prior: LinearModelSpec, forgetting: float) -> "Stream":
-        rows = self.design.with_noise(rows)
         extended = Stream(self.design, prior, self._state.statistic)
         extended._state, extended._emptied = self._state, self._emptied
         if forgetting == 1 and len(rows) <= QR_ROWS // 2:
