@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -409,6 +409,19 @@ class VAETransformer(
         builders = networks.resolve_builders(p, n_features)
         prior = resolve_prior(p.prior)
         return Architecture(*builders, likelihood, prior, n_features, p.n_components)
+
+    @overload
+    def transform(self, X: npt.ArrayLike, return_std: Literal[False] = False) -> FloatArray: ...
+
+    @overload
+    def transform(
+        self, X: npt.ArrayLike, return_std: Literal[True]
+    ) -> tuple[FloatArray, FloatArray]: ...
+
+    @overload
+    def transform(
+        self, X: npt.ArrayLike, return_std: bool
+    ) -> FloatArray | tuple[FloatArray, FloatArray]: ...
 
     def transform(
         self, X: npt.ArrayLike, return_std: bool = False
