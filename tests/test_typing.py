@@ -12,7 +12,7 @@ from typing import assert_type
 import numpy as np
 import numpy.typing as npt
 
-from skgen import BayesianBasisRegressor
+from skgen import BayesianBasisRegressor, VAERegressor, VAETransformer
 
 Table = npt.NDArray[np.float64]
 X, y, flag = np.zeros((3, 1)), np.zeros(3), bool(np.ones(1).all())
@@ -32,6 +32,27 @@ assert_type(model.log_predictive_density(X, y), Table)
 assert_type(model.predictive_cdf(X, y), Table)
 assert_type(model.score(X, y), float)
 model.predict(X, return_std=True).sum()  # type: ignore[attr-defined]
+assert_type(model.coef_, Table)
+assert_type(model.n_features_in_, int)
+
+vae = VAETransformer(2).fit(X)
+assert_type(vae, VAETransformer)
+assert_type(vae.transform(X), Table)
+assert_type(vae.transform(X, return_std=True), tuple[Table, Table])
+assert_type(vae.transform(X, flag), Table | tuple[Table, Table])
+assert_type(vae.inverse_transform(X), Table)
+assert_type(vae.score_samples(X), Table)
+assert_type(vae.score(X), float)
+assert_type(vae.sample(3), Table)
+assert_type(vae.explained_kl_, Table)
+assert_type(vae.loss_curve_, list[float])
+assert_type(vae.n_iter_, int)
+
+conditional = VAERegressor().fit(X, y)
+assert_type(conditional.predict(X), Table)
+assert_type(conditional.predict(X, return_std=True, n_draws=9), tuple[Table, Table])
+assert_type(conditional.predict(X, flag), Table | tuple[Table, Table])
+assert_type(conditional.transform(X, y), Table)
 """
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from math import prod
 from os import PathLike
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -445,6 +445,21 @@ class VAERegressor(
         return residuals.astype(Y.dtype, copy=False)
 
     # -- reading ---------------------------------------------------------------------------------
+
+    @overload
+    def predict(
+        self, X: npt.ArrayLike, return_std: Literal[False] = False, *, n_draws: int = 128
+    ) -> FloatArray: ...
+
+    @overload
+    def predict(
+        self, X: npt.ArrayLike, return_std: Literal[True], *, n_draws: int = 128
+    ) -> tuple[FloatArray, FloatArray]: ...
+
+    @overload
+    def predict(
+        self, X: npt.ArrayLike, return_std: bool, *, n_draws: int = 128
+    ) -> FloatArray | tuple[FloatArray, FloatArray]: ...
 
     def predict(
         self, X: npt.ArrayLike, return_std: bool = False, *, n_draws: int = 128

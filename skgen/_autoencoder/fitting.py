@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
@@ -109,8 +110,11 @@ class BaseAutoencoder(BaseEstimator):
 
     _data_names: ClassVar[Batch] = Batch("X", "context", "mask")  # in errors and checkpoints
     module_: VAE
+    explained_kl_: FloatArray
     history_: dict[str, list[Any]]
     n_iter_: int
+    n_features_in_: int
+    feature_names_in_: npt.NDArray[np.object_]
 
     @abstractmethod
     def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -487,6 +487,19 @@ class VAETransformer(
         return Architecture(
             encoder, decoder, likelihood, prior, n_features, p.n_components, sees_mask=sees_mask
         )
+
+    @overload
+    def transform(self, X: npt.ArrayLike, return_std: Literal[False] = False) -> FloatArray: ...
+
+    @overload
+    def transform(
+        self, X: npt.ArrayLike, return_std: Literal[True]
+    ) -> tuple[FloatArray, FloatArray]: ...
+
+    @overload
+    def transform(
+        self, X: npt.ArrayLike, return_std: bool
+    ) -> FloatArray | tuple[FloatArray, FloatArray]: ...
 
     def transform(
         self, X: npt.ArrayLike, return_std: bool = False

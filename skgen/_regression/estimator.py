@@ -228,8 +228,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     __module__ = "skgen"
 
-    _stream: Stream
+    n_features_in_: int
+    feature_names_in_: npt.NDArray[np.object_]
     n_samples_seen_: int
+    _stream: Stream
 
     _parameters: ClassVar[Parameters] = {
         "basis": BASIS,
