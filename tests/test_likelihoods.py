@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.distributions as td
 from scipy import stats
+from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
 from small_vae import EXAMPLES, FEW, build_vae, ready, table_of
 from torch.distributions.constraints import boolean, real
@@ -30,7 +31,7 @@ from skgen.likelihoods import (
     resolve_likelihood,
 )
 from skgen.likelihoods import Poisson as Counts
-from skgen.likelihoods._base import location_and_scale
+from skgen.likelihoods._base import LOG_DEVIATION, location_and_scale
 from skgen.likelihoods._continuous_bernoulli import log_normalizer
 from skgen.likelihoods._numeric import _Positions
 from skgen.networks import MLP, seed_torch
@@ -670,6 +671,71 @@ def test_a_mixed_density_is_that_of_its_parts(rng):
 def test_errors_about_groups_of_columns(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+# -- constant features of a Gaussian ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", ["shared", "feature", "row"])
+def test_a_constant_feature_is_a_point_in_a_gaussian(scale, rng):
+    X = rng.normal(size=(50, 3))
+    X[:, 1] = 0.1
+    likelihood = Gaussian(scale).fit(X)
+    assert likelihood.is_constant_.tolist() == [False, True, False]
+    outputs = doubles(rng.normal(size=(50, likelihood.n_outputs(3))))
+    free = doubles(rng.normal(size=likelihood.n_global_parameters(3)))
+    others = [0, 2] + [3, 5] * (scale == "row")
+    global_parameters = free[[0, 2]] if scale == "feature" else free
+    expected = Gaussian(scale).log_prob(
+        torch.from_numpy(likelihood.transform(X)[:, [0, 2]]), outputs[:, others], global_parameters
+    )
+    deviating = X.copy()
+    deviating[:3, 1] = [0.0, 0.2, np.float32(0.1)]
+    x, other = (torch.from_numpy(likelihood.transform(table)) for table in (X, deviating))
+    assert other[:4, 1].tolist() == [-1, 1, 0, 0]
+    log_prob = likelihood.log_prob(x, outputs, free)
+    torch.testing.assert_close(log_prob[:, [0, 2]], expected)
+    assert torch.all(log_prob[:, 1] == 0)
+    assert likelihood.log_prob(other, outputs, free)[:3, 1].tolist() == [LOG_DEVIATION] * 2 + [0]
+    for rows in (x, other):
+        total = likelihood.sum_log_prob(rows, outputs, free)
+        torch.testing.assert_close(total, likelihood.log_prob(rows, outputs, free).sum(-1))
+        mean = likelihood.mean_log_prob(rows, outputs, free)
+        torch.testing.assert_close(mean, total.mean(), rtol=1e-12, atol=0)
+    draws = likelihood.inverse_transform(likelihood.draw(outputs, free, seed(0)).numpy())
+    assert np.all(draws[:, 1] == 0.1)
+    for function, table in (("transform", deviating), ("inverse_transform", draws)):
+        found = getattr(likelihood, f"onnx_{function}")(torch.from_numpy(table))
+        np.testing.assert_allclose(found, getattr(likelihood, function)(table), rtol=1e-14)
+    assert np.all(likelihood.log_jacobian(X)[:, 1] == 0)
+    assert torch.all(likelihood.without_constants().log_prob(x, outputs, free)[:, 1] != 0)
+
+
+def test_blank_pixels_of_digits_are_constants_in_any_unit():
+    X = load_digits().data[:300] / 16
+    blank = np.flatnonzero(X.max(axis=0) == 0)
+    half = X[:20].copy()
+    half[:, blank[1]] = 0.5
+    costs, noise = [], doubles(np.random.default_rng(0).normal(size=(10, 20, 2)))
+    for unit in (1.0, 16.0, 1 / 16000):
+        vae = VAETransformer(2, max_iter=2, random_state=0).fit(X * unit)
+        assert np.all(vae.sample(50, random_state=0)[:, blank] == 0)
+        assert np.all(vae.reconstruct(X * unit)[:, blank] == 0)
+        assert np.min(vae.score_samples(X[:20] * unit) - vae.score_samples(half * unit)) > 20
+        module = vae.module_.twin().double()
+        rows = [torch.from_numpy(vae.likelihood_.transform(of * unit)) for of in (X[:20], half)]
+        with torch.no_grad():
+            of_data, of_half = (module.bound(x, noise).numpy() for x in rows)
+        costs.append(of_data - of_half)
+    assert np.min(costs) > 20
+    np.testing.assert_allclose(costs, np.broadcast_to(costs[0], (3, 20)), rtol=0, atol=1e-4)
+
+
+def test_a_stream_takes_no_feature_for_a_constant(rng):
+    X = rng.normal(size=(40, 2))
+    vae = VAETransformer(1, random_state=0).partial_fit(np.c_[X[:20], np.ones(20)])
+    vae.partial_fit(np.c_[X[20:], rng.normal(size=20)])
+    assert np.ptp(vae.sample(50, random_state=0)[:, 2]) > 0.1
 
 
 # -- Bernoulli and Gaussian ----------------------------------------------------------------------

@@ -149,6 +149,7 @@ class BaseAutoencoder(BaseEstimator):
         with restore_on_error(self), memory_errors(type(self).__name__), process_group() as ranks:
             p = self._check_parameters()
             p.max_iter, p.learning_rate, p.early_stopping = 1, "constant", False
+            p.streams = True
             p.warm = self.__sklearn_is_fitted__()
             p.n_epochs_before = self.n_iter_ if p.warm else 0
             result = self._train(data, p, ranks, Checkpoint())
@@ -163,7 +164,7 @@ class BaseAutoencoder(BaseEstimator):
                 "`free_bits` must be 0 with n_importance_samples > 1, whose bound has no KL term; "
                 f"got free_bits={p.free_bits}. Set one of them back."
             )
-        p.n_epochs_before = 0
+        p.n_epochs_before, p.streams = 0, False
         return p
 
     def _train(
@@ -205,6 +206,8 @@ class BaseAutoencoder(BaseEstimator):
     def _build(self, p: Any, batch: Batch, likelihood: Likelihood, seeds: Iterator[int]) -> VAE:
         """Build new networks, or copy the present ones if ``p.warm``."""
         fitted = likelihood if p.warm else likelihood.for_columns(self._columns).fit(batch.x)
+        if p.streams:
+            fitted = fitted.without_constants()
         architecture = self._architecture(p, fitted, batch)
         if not p.warm:
             return self._new_module(architecture, batch, next(seeds))

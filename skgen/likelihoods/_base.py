@@ -1,11 +1,14 @@
 """Base classes of likelihoods p(x | z)."""
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
+import torch
 import torch.distributions as td
 from torch import Generator, Tensor, from_numpy
 
@@ -15,6 +18,12 @@ from .._validation import FloatArray, extremes, missing_cells, short_repr
 
 STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", 1e-300)}
 """State of a fitted `StandardizedLikelihood` in files."""
+IS_CONSTANT = {"is_constant_": array("n_features", kinds="b")}
+"""Constant features, of which files of 0.1.0 do not tell."""
+CONSTANT_DIGITS = 1e-6
+"""Deviation that still counts as the constant, relative to it: that of single precision."""
+LOG_DEVIATION = math.log(1e-10) - 2
+"""Log probability of any other value of a constant feature, in nats."""
 Columns = tuple[tuple[Any, int], ...]
 """Columns of a table: for each its name and its number of categories, 0 if it holds numbers."""
 
@@ -218,6 +227,16 @@ class Likelihood(ABC):
         """
         return self
 
+    def without_constants(self) -> Self:
+        """Return the fitted likelihood for a stream, whose features may yet vary.
+
+        Returns
+        -------
+        likelihood : Likelihood
+            Copy that takes no feature for a constant, by default the likelihood itself.
+        """
+        return self
+
     def transform(self, X: FloatArray) -> FloatArray:
         """Transform data to the values that the networks see, or `inverse_transform` them back.
 
@@ -417,6 +436,9 @@ class StandardizedLikelihood(Likelihood):
         Means of the features, which are subtracted.
     scale_ : ndarray of shape (n_features,)
         Standard deviations, by which features are divided; 1 for a constant feature.
+    is_constant_ : ndarray of bool of shape (n_features,)
+        True for constant features. Transformed, the constant is 0, and any other value 1 or -1,
+        according to its side; all values are transformed back to the constant.
 
     See Also
     --------
@@ -436,26 +458,57 @@ class StandardizedLikelihood(Likelihood):
     scale_: FloatArray
 
     def fit(self, X: FloatArray) -> Self:
+        location, scale = location_and_scale(X)
+        low, high = extremes(X, axis=0)
+        constant = high - low <= 4 * np.finfo(X.dtype).eps * np.abs(low)
         fitted = copy.copy(self)  # updated by `vars`, since subclasses may be frozen
-        vars(fitted).update(zip(STANDARDIZED, location_and_scale(X), strict=True))
+        vars(fitted).update(
+            location_=np.where(constant, low, location),
+            scale_=np.where(constant, 1.0, scale),
+            is_constant_=constant,
+        )
         return fitted
+
+    def without_constants(self) -> Self:
+        fitted = copy.copy(self)
+        vars(fitted).pop("is_constant_", None)
+        return fitted
+
+    @property
+    def _constants(self) -> npt.NDArray[np.bool_] | None:
+        """True for constant features, or None if none is."""
+        constant = vars(self).get("is_constant_")
+        return constant if constant is not None and constant.any() else None
+
+    @property
+    def _widths(self) -> FloatArray:
+        """Scales of the features, 0 for a constant."""
+        constant = self._constants
+        return self.scale_ if constant is None else np.where(constant, 0.0, self.scale_)
 
     def transform(self, X: FloatArray) -> FloatArray:
         standard = X - self.location_
+        if (constant := self._constants) is not None:
+            deviates = np.abs(standard) > CONSTANT_DIGITS * np.abs(self.location_)
+            standard = np.where(constant, np.sign(standard) * deviates, standard)
         standard /= self.scale_
         return standard
 
     def inverse_transform(self, X: FloatArray) -> FloatArray:
-        return X * self.scale_ + self.location_
+        return X * self._widths + self.location_
 
     def log_jacobian(self, X: FloatArray) -> FloatArray:
         return -np.log(self.scale_)[None]
 
     def onnx_transform(self, x: Tensor) -> Tensor:
-        return ((x.double() - from_numpy(self.location_)) / from_numpy(self.scale_)).to(x.dtype)
+        location, steps = from_numpy(self.location_), x.double() - from_numpy(self.location_)
+        if (constant := self._constants) is not None:
+            deviates = steps.abs() > CONSTANT_DIGITS * location.abs()
+            steps = torch.where(from_numpy(constant), steps.sign() * deviates, steps)
+        return (steps / from_numpy(self.scale_)).to(x.dtype)
 
     def onnx_inverse_transform(self, x: Tensor) -> Tensor:
-        return (x.double() * from_numpy(self.scale_) + from_numpy(self.location_)).to(x.dtype)
+        return (x.double() * from_numpy(self._widths) + from_numpy(self.location_)).to(x.dtype)
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,11 @@ class Mixed(Likelihood):
         vars(fitted)["parts_"] = tuple(part.fit(X[:, indices]) for part, indices in fitted._groups)
         return fitted
 
+    def without_constants(self) -> Self:
+        fitted = copy.copy(self)
+        vars(fitted)["parts_"] = tuple(part.without_constants() for part, _ in self._groups)
+        return fitted
+
     def check_support(self, X: FloatArray) -> FloatArray:
         found, groups = X, self._resolve(X.shape[1])._groups
         for part, indices in groups:
