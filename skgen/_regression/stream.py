@@ -119,6 +119,7 @@ class Stream:
         return self.merge(statistic, prior, forgetting**n_rows), n_rows
 
     def _append(self, rows: Rows, prior: LinearModelSpec, forgetting: float) -> "Stream":
+        rows = self.design.with_noise(rows)
         extended = Stream(self.design, prior, self._state.statistic)
         extended._state, extended._emptied = self._state, self._emptied
         if forgetting == 1 and len(rows) <= QR_ROWS // 2:
