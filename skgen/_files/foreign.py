@@ -54,7 +54,9 @@ MOST_OUTPUTS = 20_000
 
 def is_plain(value: Any, sizes: Sizes) -> bool:
     """Return True for None, a number, a str, an array, a stored object, or nested ones of these."""
-    if isinstance(value, list | tuple | UserList):
+    if isinstance(value, UserList):  # of scikit-learn 1.6, which warns of a loop over it
+        value = value.data
+    if isinstance(value, list | tuple):
         return all(is_plain(item, sizes) for item in value)
     if isinstance(value, dict):
         return all(type(name) is str for name in value) and is_plain([*value.values()], sizes)

@@ -418,7 +418,7 @@ def frame(rng):
     return frame
 
 
-@pytest.mark.filterwarnings("ignore:\nThe format of the columns:FutureWarning")  # until 1.7
+@pytest.mark.filterwarnings(r"ignore:\nThe format of the columns:FutureWarning")  # of 1.6
 @pytest.mark.parametrize("name", TABLES)
 def test_what_prepares_a_table_comes_back(name, frame, path):
     transformer, columns = TABLES[name]
