@@ -49,6 +49,7 @@ WINGS = {
         {"importance", "training"},
         {"fitting", "missing"},
         {"vae", "conditional"},
+        {"imputer"},
     ),
     "_files": ({"", "container", "foreign"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),
