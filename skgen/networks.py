@@ -170,10 +170,10 @@ class MLP(_NetworkBuilder):
             layers += [nn.Linear(n_units, size), self._activate()]
             n_units = size
         body = nn.Sequential(*layers, nn.Linear(n_units, n_outputs))
-        return nn.Sequential(_PlusLinear(body, n_inputs, n_outputs)) if self.skip else body
+        return nn.Sequential(PlusLinear(body, n_inputs, n_outputs)) if self.skip else body
 
 
-class _PlusLinear(nn.Module):
+class PlusLinear(nn.Module):
     """A network, whose outputs are small at first, plus a linear map."""
 
     def __init__(self, body: nn.Sequential, n_inputs: int, n_outputs: int) -> None:

@@ -34,7 +34,7 @@ def default_estimator(n_rows: int, n_features: int) -> VAETransformer:
     body = MLP((128,), skip=True)
     vae = VAETransformer(
         min(n_features, MOST_COMPONENTS), likelihood=Gaussian("feature", min_scale=0.01),
-        encoder=body, decoder=body, n_importance_samples=10, masking=0.1,
+        encoder=body, decoder=body, n_importance_samples=10, masking=0.2,
     )  # fmt: skip
     n_batches = ceil(n_rows / vae.batch_size)
     n_epochs = ceil(N_STEPS / n_batches)
@@ -63,7 +63,7 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
     estimator : VAETransformer, default=None
         The model. None is one with a latent dimension for each feature, at most 15, networks with
         128 hidden units and a linear map beside them, a standard deviation per feature, the
-        importance-weighted bound of 10 draws, ``masking=0.1``, and 4000 steps of training or 1000
+        importance-weighted bound of 10 draws, ``masking=0.2``, and 4000 steps of training or 1000
         epochs, but at least 100 epochs.
     sample_posterior : bool, default=False
         If True, missing cells are replaced by a draw, so that the completed table is as varied as a
