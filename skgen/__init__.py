@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from . import plotting as plotting
     from . import priors as priors
     from ._autoencoder.conditional import VAERegressor
+    from ._autoencoder.imputer import VAEImputer
     from ._autoencoder.vae import VAETransformer
     from ._files.container import ModelFileError
     from ._files.files import load, save
@@ -28,6 +29,7 @@ _HOMES = {
     "GaussianBasis": "bases",
     "ModelFileError": "_files.container",
     "SigmoidBasis": "bases",
+    "VAEImputer": "_autoencoder.imputer",
     "VAERegressor": "_autoencoder.conditional",
     "VAETransformer": "_autoencoder.vae",
     "load": "_files.files",
@@ -43,6 +45,7 @@ __all__ = [
     "GaussianBasis",
     "ModelFileError",
     "SigmoidBasis",
+    "VAEImputer",
     "VAERegressor",
     "VAETransformer",
     "load",

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ._images import check_image_shape, guess_image_shape
-from ._parameters import NONE, Choice, Custom, Integer, Parameters, Sequence, check_fields
+from ._parameters import NONE, Choice, Custom, Flag, Integer, Parameters, Sequence, check_fields
 from ._schema import store
 from ._validation import error_message
 
@@ -132,6 +132,9 @@ class MLP(_NetworkBuilder):
         Number of units of each hidden layer. With the empty tuple the network is a linear map.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function after each hidden layer.
+    skip : bool, default=False
+        If True, a linear map of the inputs is added to the outputs, so that hidden layers learn
+        only what is not linear.
 
     See Also
     --------
@@ -150,19 +153,38 @@ class MLP(_NetworkBuilder):
 
     hidden_layer_sizes: tuple[int, ...] = (256,)
     activation: str = "silu"
+    skip: bool = False
 
-    _parameters: ClassVar[Parameters] = {"hidden_layer_sizes": SIZES, "activation": ACTIVATION}
+    _parameters: ClassVar[Parameters] = {
+        "hidden_layer_sizes": SIZES, "activation": ACTIVATION, "skip": Flag(),
+    }  # fmt: skip
 
     @classmethod
     def _examples(cls) -> tuple[Self, ...]:
-        return (cls(), cls((), "identity"), cls((20, 10), "tanh"))
+        return (cls(), cls((), "identity"), cls((20, 10), "tanh"), cls((5,), skip=True))
 
     def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
         layers: list[nn.Module] = []
+        n_units = n_inputs
         for size in self.hidden_layer_sizes:
-            layers += [nn.Linear(n_inputs, size), self._activate()]
-            n_inputs = size
-        return nn.Sequential(*layers, nn.Linear(n_inputs, n_outputs))
+            layers += [nn.Linear(n_units, size), self._activate()]
+            n_units = size
+        body = nn.Sequential(*layers, nn.Linear(n_units, n_outputs))
+        return nn.Sequential(PlusLinear(body, n_inputs, n_outputs)) if self.skip else body
+
+
+class PlusLinear(nn.Module):
+    """A network, whose outputs are small at first, plus a linear map."""
+
+    def __init__(self, body: nn.Sequential, n_inputs: int, n_outputs: int) -> None:
+        super().__init__()
+        self.body, self.linear = body, nn.Linear(n_inputs, n_outputs)
+        with torch.no_grad():
+            for parameter in body[-1].parameters():
+                parameter.mul_(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + self.linear(x)
 
 
 @store()

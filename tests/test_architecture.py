@@ -51,6 +51,7 @@ WINGS = {
         {"importance", "training"},
         {"fitting", "missing"},
         {"vae", "conditional"},
+        {"imputer"},
     ),
     "_files": ({"", "container", "foreign"}, {"tables"}, {"files"}),
     "onnx": ({"_regression"}, {"_networks"}, {""}),

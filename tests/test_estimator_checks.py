@@ -20,6 +20,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from skgen import (
     BayesianBasisRegressor,
     FourierBasis,
+    VAEImputer,
     VAERegressor,
     VAETransformer,
     bases,
@@ -103,8 +104,13 @@ CONDITIONAL = {
     ),
 }
 AT_LENGTH = {"VAETransformer": VAETransformer(), "VAERegressor": VAERegressor()}
+IMPUTERS = {"imputer": VAEImputer(VAETransformer(masking=0.3, max_iter=5))}
 ESTIMATORS = (
-    REGRESSORS | {f"basis {name}": basis for name, basis in BASES.items()} | VAES | CONDITIONAL
+    REGRESSORS
+    | {f"basis {name}": basis for name, basis in BASES.items()}
+    | VAES
+    | CONDITIONAL
+    | IMPUTERS
 )
 
 ONE_OF_EACH_KIND = {
@@ -114,11 +120,11 @@ ONE_OF_EACH_KIND = {
     *(f"prior {name}, batches of 128" for name in priors.PARTS if name != "standard_normal"),
     "gaussian, batches of 8", "convolutional, batches of 128",
     "importance-weighted, batches of 128", "stopping early, batches of 128",
-    "masking, batches of 128",
+    "masking, batches of 128", "imputer",
     "conditional, gaussian", "conditional, bernoulli",
 }  # fmt: skip
 ONE_OF_EACH_CLASS = {
-    "forgetful", "gaussian, batches of 128", "conditional, gaussian",
+    "forgetful", "gaussian, batches of 128", "conditional, gaussian", "imputer",
     *(f"basis {name}" for name in bases.PARTS),
 }  # fmt: skip
 
@@ -178,13 +184,13 @@ def test_further_checks_of_transformers(name, check):
 WITH_THE_ARRAY_API = """
 from sklearn.utils import estimator_checks
 from skgen import (
-    BayesianBasisRegressor, FourierBasis, GaussianBasis, VAERegressor, VAETransformer
+    BayesianBasisRegressor, FourierBasis, GaussianBasis, VAEImputer, VAERegressor, VAETransformer
 )
 
 fourier = FourierBasis(20, ranks=True, linear=True, random_state=0)
 for estimator in (
     BayesianBasisRegressor(fourier), GaussianBasis(), fourier, VAETransformer(max_iter=2),
-    VAERegressor(max_iter=2),
+    VAERegressor(max_iter=2), VAEImputer(VAETransformer(max_iter=2)),
 ):
     done = set()
     for estimator, check in estimator_checks.estimator_checks_generator(estimator):

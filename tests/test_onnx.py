@@ -252,6 +252,12 @@ def check_encoder_and_decoder(vae, rows, largest=None):
         assert b".py" not in model.SerializeToString()  # no paths of the machine that made it
 
 
+def test_missing_cells(rng):
+    rows = load_wine().data.astype(np.float32)
+    rows[rng.random(rows.shape) < 0.3] = np.nan
+    check_encoder_and_decoder(fit_autoencoder(rows, masking=0.2), rows)
+
+
 @pytest.mark.parametrize(("name", "precision"), SINGLE_AND_DOUBLE)
 def test_encoder_and_decoder(name, precision):
     rows, parameters = AUTOENCODERS[name]

@@ -3,8 +3,10 @@
 p(missing | observed) = E p(missing | z) over p(z | observed), since cells are independent given z.
 With a linear decoder, normal noise and the prior N(0, I), z given the observed cells is normal in
 closed form (Tipping and Bishop 1999, eq. 7, by rows and features). Otherwise codes are drawn from
-around their posterior, as for the estimate of log p(x), and weighted (self-normalised importance
-sampling) or drawn anew in proportion to their weights (sampling importance resampling, Rubin 1987).
+around their posterior and weighted (self-normalised importance sampling), or drawn anew in
+proportion to their weights (sampling importance resampling, Rubin 1987). They are drawn as for the
+estimate of log p(x), or, in many dimensions, around the mode of the posterior by the decoder
+linearised there.
 """
 
 from collections.abc import Callable
@@ -15,32 +17,41 @@ import torch
 from torch import Tensor, nn
 
 from .._validation import FloatArray
+from ..networks import MLP, PlusLinear
 from ..priors import StandardNormal
 from ..priors._base import LatentDistribution
 from .batches import EVALUATION_ROWS, Batch, map_blocks
 from .building import WithBias
-from .importance import Draws, map_draws
+from .importance import FEWEST_DRAWS, WIDER, Draws, log_mixture, map_draws, map_noise
 from .model import VAE, hide
 
 N_PROPOSALS = 512  # codes per row, of which means are taken or some are drawn
 DRAWS_AT_ONCE = 64  # of the same proposals
+FEWEST_DIMENSIONS = 4  # of which pilot points all over the prior see too little
+N_NEWTON_STEPS = 6
+STEP_LENGTHS = (1.0, 0.5, 0.2, 0.05, 0.0)  # relative to the full step; the best one is taken
 AFFINE = (nn.Linear, nn.Identity, nn.Sequential, WithBias)
 
 
 class LinearModel(NamedTuple):
     """The model x = W z + b + noise of independent normal noise, with z ~ N(0, I)."""
 
-    weights: Tensor  # W, of shape (n_features, n_components)
-    bias: Tensor  # b, of shape (n_features,)
+    weights: Tensor  # W, of shape (n_features, n_components), or one for each row
+    bias: Tensor  # b, of shape (n_features,), likewise
     variance: Tensor  # of the noise, of shape (n_features,)
 
     def posterior(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return means of z given the observed cells, and Cholesky factors of the precisions."""
         share = (~mask).to(x.dtype) / self.variance
-        precision = torch.einsum("nd,di,dj->nij", share, self.weights, self.weights)
-        factor = torch.linalg.cholesky(precision + torch.eye(self.weights.shape[1]).to(x))
-        projected = (hide(x - self.bias, mask) * share) @ self.weights
-        return torch.cholesky_solve(projected[..., None], factor)[..., 0], factor
+        precision = self.weights.mT @ (share[..., None] * self.weights)
+        factor = torch.linalg.cholesky(precision + torch.eye(self.weights.shape[-1]).to(x))
+        projected = self.weights.mT @ (hide(x - self.bias, mask) * share)[..., None]
+        return torch.cholesky_solve(projected, factor)[..., 0], factor
+
+
+def unwhiten(factor: Tensor, steps: Tensor) -> Tensor:
+    """Turn standard normal steps into those of a normal distribution, by its precision's factor."""
+    return torch.linalg.solve_triangular(factor.mT, steps[..., None], upper=True)[..., 0]
 
 
 @torch.no_grad()
@@ -56,6 +67,78 @@ def linear_model(vae: VAE) -> LinearModel | None:
     return LinearModel(torch.stack(rows, 1) - bias[:, None], bias, variance.expand_as(bias))
 
 
+def has_modes(vae: VAE) -> bool:
+    """True if codes are drawn around modes: dimensions are many, and the decoder one of ours."""
+    normal = vae.likelihood.linear_variance(vae.global_parameters) is not None
+    prior, decoder = vae.architecture.prior, vae.architecture.decoder
+    is_ours = isinstance(prior, StandardNormal) and isinstance(decoder, MLP)
+    return normal and is_ours and vae.n_components >= FEWEST_DIMENSIONS
+
+
+def linearize(vae: VAE, z: Tensor) -> LinearModel:
+    """Return the linear model that agrees with the decoder near z, one for each row."""
+    unit = torch.eye(vae.n_components).to(z).expand(len(z), -1, -1)
+    outputs, slopes = differentiate(vae.decoder, z, unit)
+    variance = vae.likelihood.linear_variance(vae.global_parameters)
+    assert variance is not None  # by `has_modes`
+    bias = outputs - (z[:, None] @ slopes)[:, 0]
+    return LinearModel(slopes.mT, bias, variance.expand(outputs.shape[-1]))
+
+
+def differentiate(module: nn.Module, x: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a perceptron's outputs for x, and slopes, by the slopes of x: the chain rule."""
+    if isinstance(module, nn.Sequential):
+        for layer in module:
+            x, slopes = differentiate(layer, x, slopes)
+        return x, slopes
+    if isinstance(module, PlusLinear):
+        pairs = [differentiate(part, x, slopes) for part in (module.body, module.linear)]
+        return pairs[0][0] + pairs[1][0], pairs[0][1] + pairs[1][1]
+    if isinstance(module, nn.Linear):
+        return module(x), slopes @ module.weight.T
+    with torch.enable_grad():  # an activation function
+        inputs = x.detach().requires_grad_()
+        outputs = module(inputs)
+        (slope,) = torch.autograd.grad(outputs.sum(), inputs)
+    return outputs.detach(), slopes * slope[:, None]
+
+
+def posterior_modes(vae: VAE, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return modes of p(z | observed), by Gauss and Newton, and factors of the precisions there."""
+    z, _ = vae.moments(x, mask=mask)
+    lengths = torch.tensor(STEP_LENGTHS).to(x)[:, None, None]
+    for _ in range(N_NEWTON_STEPS):
+        target, _ = linearize(vae, z).posterior(x, mask)
+        tried = z + lengths * (target - z)
+        log_joint = vae.log_weight(x, tried, vae.outputs(tried), torch.zeros(()).to(x), mask=mask)
+        z = tried[log_joint.argmax(0), torch.arange(len(z))]
+    return z, linearize(vae, z).posterior(x, mask)[1]
+
+
+def draw_around_modes(vae: VAE, batch: Batch, noise: Tensor) -> Draws:
+    """Draw codes around the modes; a tenth of the draws from a wider distribution."""
+    mode, factor = posterior_modes(vae, batch.x, batch.mask)
+    n_wide = len(noise) // FEWEST_DRAWS
+    steps = noise.clone()
+    steps[:n_wide] *= WIDER
+    outputs = vae.outputs(z := mode + unwhiten(factor, steps))
+    log_q = log_mixture(steps, n_wide / len(noise)) + factor.diagonal(0, -2, -1).log().sum(-1)
+    return Draws(outputs, vae.log_weight(batch.x, z, outputs, log_q, mask=batch.mask))
+
+
+def map_posterior(
+    function: Callable[[Batch, Draws], Tensor], vae: VAE, views: Batch, X: FloatArray, seed: int
+) -> FloatArray:
+    """Apply ``function`` to blocks of rows and weighted draws of their codes."""
+    if not has_modes(vae):
+        return map_draws(function, vae, views, [X], N_PROPOSALS, seed)
+
+    def of_block(batch: Batch, noise: Tensor) -> Tensor:
+        return function(batch, draw_around_modes(vae, batch, noise))
+
+    return map_noise(of_block, vae, views, [X], N_PROPOSALS, seed)
+
+
 def conditional_means(vae: VAE, views: Batch, X: FloatArray) -> FloatArray:
     """Return the means of all cells given the observed ones, as the networks see them."""
     if model := linear_model(vae):
@@ -67,7 +150,7 @@ def conditional_means(vae: VAE, views: Batch, X: FloatArray) -> FloatArray:
         weights = torch.softmax(draws.log_weights, 0)
         return vae.likelihood.mixture_mean(draws.outputs, vae.global_parameters, weights)
 
-    return map_draws(means, vae, views, [X], N_PROPOSALS, seed=0)
+    return map_posterior(means, vae, views, X, seed=0)
 
 
 def conditional_draws(
@@ -89,7 +172,7 @@ def conditional_draws(
             of_block = _exact(vae, model, n, decode, noise)
             return map_blocks(of_block, *views.parts, n_rows=block)
         seed = int(rng.integers(2**63))
-        return map_draws(_resampled(vae, n, decode, noise, rng), vae, views, [X], N_PROPOSALS, seed)
+        return map_posterior(_resampled(vae, n, decode, noise, rng), vae, views, X, seed)
 
     starts = range(0, n_draws, DRAWS_AT_ONCE)
     parts = [draw(min(DRAWS_AT_ONCE, n_draws - start)) for start in starts]
@@ -103,9 +186,8 @@ def _exact(
 
     def draw(x: Tensor, mask: Tensor) -> Tensor:
         mean, factor = model.posterior(x, mask)
-        steps = torch.randn((n, *mean.shape, 1), generator=noise, dtype=mean.dtype).to(mean.device)
-        z = mean + torch.linalg.solve_triangular(factor.mT, steps, upper=True)[..., 0]
-        return decode(vae.outputs(z))
+        steps = torch.randn((n, *mean.shape), generator=noise, dtype=mean.dtype).to(mean.device)
+        return decode(vae.outputs(mean + unwhiten(factor, steps)))
 
     return draw
 

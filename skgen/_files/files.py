@@ -161,6 +161,7 @@ HOMES = (
     "skgen.networks",
     "skgen.priors",
     "skgen._autoencoder.vae",
+    "skgen._autoencoder.imputer",
     "skgen._autoencoder.conditional",
 )
 """Modules that register classes when they are imported, those without torch first."""

@@ -40,7 +40,8 @@ class _Encoder(_Network):
     """Network from rows of data to the means, and perhaps standard deviations, of q(z | x)."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        mean, log_variance = self.vae.moments(self.vae.likelihood.onnx_transform(x))
+        mask = torch.isnan(x) if self.vae.architecture.sees_mask else None
+        mean, log_variance = self.vae.moments(self.vae.likelihood.onnx_transform(x), mask=mask)
         return (mean, torch.exp(0.5 * log_variance))[: self.n_outputs]
 
 

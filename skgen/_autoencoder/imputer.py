@@ -1,0 +1,180 @@
+"""Imputation of missing cells by a variational autoencoder, as a scikit-learn transformer."""
+
+from math import ceil
+from typing import Any, ClassVar, Self
+
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .. import _schema as schema
+from .._documentation import DocumentationLink
+from .._parameters import NONE, Custom, Flag, Parameters, Seed, check_parameters
+from .._schema import store
+from .._validation import (
+    FloatArray,
+    RandomState,
+    error_message,
+    generator,
+    restore_on_error,
+    shape_of,
+)
+from ..likelihoods import Gaussian
+from ..networks import MLP
+from .vae import VAETransformer
+
+MOST_COMPONENTS = 15
+N_STEPS = 4000  # of the default model's training, unless they are too few or too many epochs
+FEWEST_EPOCHS, MOST_EPOCHS = 100, 1000
+
+
+def default_estimator(n_rows: int, n_features: int) -> VAETransformer:
+    """Return a model that suits imputation; few rows get nearly as many steps as many rows."""
+    body = MLP((128,), skip=True)
+    vae = VAETransformer(
+        min(n_features, MOST_COMPONENTS), likelihood=Gaussian("feature", min_scale=0.01),
+        encoder=body, decoder=body, n_importance_samples=10, masking=0.2,
+    )  # fmt: skip
+    n_batches = ceil(n_rows / vae.batch_size)
+    n_epochs = ceil(N_STEPS / n_batches)
+    return vae.set_params(max_iter=max(FEWEST_EPOCHS, min(n_epochs, MOST_EPOCHS)))
+
+
+def check_vae(estimator: Any, name: str) -> VAETransformer:
+    """Return ``estimator`` if it is a `VAETransformer`, or raise."""
+    if not isinstance(estimator, VAETransformer):
+        remedy = "Give VAETransformer(10, masking=0.3), or None for the default."
+        raise TypeError(error_message(name, "be a VAETransformer or None", estimator, remedy))
+    return estimator
+
+
+@store(state={"estimator_": schema.made_of(VAETransformer)})
+class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Imputation of missing cells by a variational autoencoder.
+
+    A `VAETransformer` learns the joint distribution of the columns from rows with missing cells,
+    and gives the distribution of the missing cells of a row given the others: `transform` replaces
+    them by its means, or by a draw. Cells are taken to be missing at random: that a cell is missing
+    may depend on the observed cells of its row, not on its own value.
+
+    Parameters
+    ----------
+    estimator : VAETransformer, default=None
+        The model. None is one with a latent dimension for each feature, at most 15, networks with
+        128 hidden units and a linear map beside them, a standard deviation per feature, the
+        importance-weighted bound of 10 draws, ``masking=0.2``, and 4000 steps of training or 1000
+        epochs, but at least 100 epochs.
+    sample_posterior : bool, default=False
+        If True, missing cells are replaced by a draw, so that the completed table is as varied as a
+        complete one; if False, by their means.
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of the model, in place of its own, and of draws; None leaves the model's.
+
+    Attributes
+    ----------
+    estimator_ : VAETransformer
+        The fitted model. ``estimator_.sample(n, given=X)`` draws n completed tables: a multiple
+        imputation.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, when X has them.
+
+    See Also
+    --------
+    VAETransformer : The model; its ``impute`` and ``sample`` fill in cells, too.
+    sklearn.impute.IterativeImputer : Regressions of each column on the others, in turns.
+
+    Notes
+    -----
+    Columns without any observed cell are an error, which names them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgen import VAEImputer, VAETransformer
+    >>> X = np.column_stack([np.arange(20.0), 2 * np.arange(20.0)])
+    >>> X[12, 1] = np.nan
+    >>> vae = VAETransformer(1, hidden_layer_sizes=(), learning_rate_init=0.05, max_iter=500)
+    >>> bool(abs(VAEImputer(vae, random_state=0).fit_transform(X)[12, 1] - 24) < 0.5)
+    True
+    """
+
+    __module__ = "skgen"
+    estimator_: VAETransformer
+
+    _parameters: ClassVar[Parameters] = {
+        "estimator": NONE | Custom(check_vae, lambda value: isinstance(value, VAETransformer)),
+        "sample_posterior": Flag(),
+        "random_state": Seed(),
+    }
+
+    def __init__(
+        self, estimator: VAETransformer | None = None, *, sample_posterior: bool = False,
+        random_state: RandomState = None,
+    ) -> None:  # fmt: skip
+        self.estimator = estimator
+        self.sample_posterior = sample_posterior
+        self.random_state = random_state
+
+    def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
+        """Fit the model to what is observed of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, with NaN for missing cells.
+        y : None, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted imputer.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or a parameter is invalid, or nothing of a column is observed; the imputer is left
+            as it was.
+        """
+        with restore_on_error(self):
+            p = check_parameters(self)
+            shape = shape_of(X) if p.estimator is None else ()
+            vae = default_estimator(*(*shape, 1, 1)[:2]) if p.estimator is None else p.estimator
+            vae = clone(vae)
+            if p.random_state is not None:
+                vae.set_params(random_state=int(generator(p.random_state).integers(2**31)))
+            self.estimator_ = vae.fit(X)
+            validate_data(self, X, skip_check_array=True)
+        return self
+
+    def transform(self, X: npt.ArrayLike) -> FloatArray:
+        """Replace missing cells by their means, or a draw, given the observed cells of the row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, with NaN for missing cells.
+
+        Returns
+        -------
+        X_imputed : ndarray of shape (n_samples, n_features)
+            Data without missing cells; observed cells are as in X.
+        """
+        check_is_fitted(self)
+        p = check_parameters(self)
+        if len(shape_of(X)) == 2:  # the model reports others
+            validate_data(self, X, reset=False, skip_check_array=True)
+        if p.sample_posterior:
+            return self.estimator_.sample(given=X, random_state=p.random_state)
+        return self.estimator_.impute(X)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        of_model = (self.estimator or VAETransformer()).__sklearn_tags__().input_tags
+        tags.input_tags.allow_nan = True
+        tags.input_tags.positive_only = of_model.positive_only
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,104 @@
+"""VAEImputer: a transformer for pipelines, searches and frames."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_wine
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skgen
+from skgen import VAEImputer, VAETransformer
+from skgen._autoencoder import imputer as module
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+X, y = load_wine(return_X_y=True)
+HIDDEN = np.random.default_rng(0).random(X.shape) < 0.3
+HOLES = np.where(HIDDEN, np.nan, X)
+VAE = VAETransformer(3, hidden_layer_sizes=(16,), masking=0.2, max_iter=10, random_state=0)
+
+
+def test_cells_are_those_of_the_model():
+    imputer = VAEImputer(VAE).fit(HOLES)
+    model = clone(VAE).fit(HOLES)
+    assert np.array_equal(imputer.transform(HOLES), model.impute(HOLES))
+    drawn = VAEImputer(VAE, sample_posterior=True, random_state=3).fit(HOLES)
+    first = drawn.transform(HOLES)
+    assert np.array_equal(first, drawn.transform(HOLES))
+    assert np.array_equal(first, drawn.estimator_.sample(given=HOLES, random_state=3))
+    assert np.array_equal(first[~HIDDEN], X[~HIDDEN])
+    assert not np.isclose(first, imputer.transform(HOLES))[HIDDEN].all()
+
+
+def test_the_seed_is_that_of_the_model():
+    plain = clone(VAE).set_params(random_state=None)
+    first, second, other = (
+        VAEImputer(plain, random_state=s).fit_transform(HOLES) for s in (0, 0, 1)
+    )
+    assert np.array_equal(first, second)
+    assert not np.allclose(first, other)
+    assert plain.random_state is None
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_come_back_as_frames(library):
+    names = [f"x{i}" for i in range(X.shape[1])]
+    frame = pd.DataFrame(HOLES, columns=names)
+    table = frame if library == "pandas" else pl.from_pandas(frame)
+    imputer = VAEImputer(VAE).set_output(transform=library).fit(table)
+    found = imputer.transform(table)
+    assert type(found).__module__.startswith(library)
+    assert list(found.columns) == names == imputer.get_feature_names_out().tolist()
+    assert np.array_equal(found.to_numpy(), imputer.estimator_.impute(table))
+    with pytest.raises(ValueError, match="feature names"):
+        imputer.transform(frame.add_prefix("z"))
+    frame["x3"] = np.nan
+    with pytest.raises(ValueError, match="none in column 'x3'"):
+        imputer.fit(frame)
+    assert imputer.n_features_in_ == 13
+
+
+def test_a_search_finds_its_parameters_inside_a_pipeline():
+    pipeline = make_pipeline(
+        VAEImputer(VAE, random_state=0), StandardScaler(), LogisticRegression()
+    )
+    grid = {"vaeimputer__estimator__masking": [0.0, 0.4]}
+    search = GridSearchCV(pipeline, grid, cv=3, error_score="raise").fit(HOLES, y)
+    assert search.best_score_ > 0.8
+    best = search.best_estimator_[0]
+    assert best.estimator_.masking == search.best_params_["vaeimputer__estimator__masking"]
+
+
+def test_the_default_model_takes_as_many_steps_for_few_rows():
+    for n_rows, n_features in ((1, 1), (100, 5), (10_000, 40), (10**6, 3)):
+        vae = module.default_estimator(n_rows, n_features)
+        n_batches = -(-n_rows // vae.batch_size)
+        assert 100 <= vae.max_iter <= 1000
+        assert vae.max_iter == 1000 or vae.max_iter * n_batches >= module.N_STEPS
+        assert vae.n_components <= n_features
+        assert vae.masking > 0
+
+
+def test_a_saved_imputer_imputes_the_same(tmp_path):
+    path = tmp_path / "imputer.safetensors"
+    for imputer in (VAEImputer(VAE, random_state=0), VAEImputer(sample_posterior=True)):
+        skgen.save(imputer, path)
+        assert str(skgen.load(path)) == str(imputer)
+    imputer = VAEImputer(VAE, random_state=0).fit(HOLES)
+    skgen.save(imputer, path)
+    assert np.array_equal(skgen.load(path).transform(HOLES), imputer.transform(HOLES))
+
+
+def test_errors_name_the_argument():
+    with pytest.raises(TypeError, match="`estimator` must be a VAETransformer"):
+        VAEImputer(LogisticRegression()).fit(HOLES)
+    with pytest.raises(TypeError, match="`sample_posterior` must"):
+        VAEImputer(VAE, sample_posterior="yes").fit(HOLES)
+    with pytest.raises(NotFittedError):
+        VAEImputer().transform(HOLES)
