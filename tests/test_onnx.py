@@ -79,7 +79,8 @@ def difference(actual, expected):
     """The largest difference, relative to the largest magnitude of the column that it is in."""
     expected = expected.reshape(len(expected), -1)
     assert actual.shape == expected.shape
-    return np.max(np.abs(actual - expected).max(axis=0) / np.abs(expected).max(axis=0))
+    largest = np.abs(expected).max(axis=0)
+    return np.max(np.abs(actual - expected).max(axis=0) / np.where(largest > 0, largest, 1.0))
 
 
 def assert_same(model, rows, expected, largest=None):

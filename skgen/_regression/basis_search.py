@@ -201,7 +201,7 @@ class Ascent:
 
         found = minimize(
             gain, position, jac=True, method="L-BFGS-B", bounds=bounds,
-            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": tolerance, "gtol": 1e-6},
+            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": tolerance, "gtol": 1e-9},
         )  # fmt: skip
         return np.asarray(found.x)
 

@@ -291,7 +291,7 @@ def test_fit_prior_binarises_grey_levels_as_training_does(rng):
         (IRIS, 0, ValueError, "`n_components` must"),
         (IRIS, 1.5, TypeError, "`n_components` must"),
         (IRIS[:, :2], 2, ValueError, "2 features"),
-        (IRIS * np.nan, 2, ValueError, "NaN"),
+        (IRIS + np.inf, 2, ValueError, "infinity"),
     ],
 )
 def test_fit_prior_refuses_what_makes_no_sense(X, n_components, error, message, clustered):

@@ -347,9 +347,10 @@ def test_a_transformed_target_has_noise_of_its_own(rng):
     model = BayesianBasisRegressor(WAVES, noise="log-linear", target_transformer="log")
     model.fit(X, np.exp(z))
     plain = BayesianBasisRegressor(WAVES, noise="log-linear").fit(X, z)
-    assert_digits(noise_scales(model, X), noise_scales(plain, X), 6)
+    # To as many digits as the search finds the maximum of the evidence.
+    assert_digits(noise_scales(model, X), noise_scales(plain, X), 5)
     ends = plain.predict_interval(X)
-    assert_digits(np.log(model.predict_interval(X)), ends, 6)
+    assert_digits(np.log(model.predict_interval(X)), ends, 5)
 
 
 # -- what it is worth -----------------------------------------------------------------------------
