@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import minimize
@@ -29,12 +28,14 @@ from .source import Source
 
 STAGES = (400, 1000, 2000, 4000)
 """Rows of the stages of the search, the first of which has several starts."""
+WORTH_A_STAGE = 1.5  # ratio of rows, below which a stage is left out
 STARTS = ((0.0, 0.0), (0.0, -4.0), (-1.0, -4.0), (-2.0, -3.0))
 """Shifts of all basis parameters, and of the log ratio of precisions, from where they start."""
 COMPARED_ROWS = 1000  # on which the basis itself is compared with that of the start
 CALIBRATION_ROWS = 2000
 MAX_ITER = 40
-ROUGH, FINE = 1e-4, 1e-11  # tolerances of starts and of what follows, relative to the gain so far
+ROUGH, FINE, FINAL = 1e-4, 1e-11, 1e-5
+"""Tolerances, relative to the gain so far, of the starts, of the best of them, of more rows."""
 SAME = 0.05  # difference of scores, in nats, that counts for nothing
 THETA_RANGE, LOG_RATIO_RANGE = 5.0, 20.0  # distances from the start
 FIRST_LOG_RATIO_RANGE = 6.0  # in the first stage: few rows can be explained without noise
@@ -116,15 +117,23 @@ def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
     if prior.noise == "evidence" and rows.weight > len(rows):  # copies say nothing of the noise
         assert rows.weights is not None
         rows = replace(rows, weights=rows.weights * (len(rows) / rows.weight))
-    stage = Ascent(design, rows.select(STAGES[0]), prior)
+    first, *later = stages(len(rows))
+    stage = Ascent(design, rows.select(first), prior)
     few = stage.bounds(FIRST_LOG_RATIO_RANGE)
     best = stage.best([stage.climb(stage.shift(*shift), few, ROUGH) for shift in STARTS])
-    best = stage.best([stage.climb(best, few), stage.climb(best, stage.bounds())])
-    for n_fewer, n_rows in pairwise(STAGES):
-        if n_fewer < len(rows):
-            stage = Ascent(design, rows.select(n_rows), prior)
-            best = stage.best([best, stage.climb(best, stage.bounds())])
+    best = stage.climb(best, few, FINE)
+    if not few[-1][0] < best[-1] < few[-1][1]:
+        best = stage.best([best, stage.climb(best, stage.bounds(), FINE)])
+    for n_rows in later:
+        stage = Ascent(design, rows.select(n_rows), prior)
+        best = stage.best([best, stage.climb(best, stage.bounds(), FINAL)])
     return best[:-1]
+
+
+def stages(n_rows: int) -> list[int]:
+    """Numbers of rows of the stages of a search with so many rows in all."""
+    last = min(n_rows, STAGES[-1])
+    return [some for some in STAGES if WORTH_A_STAGE * some <= last] + [last]
 
 
 class Ascent:
@@ -184,7 +193,7 @@ class Ascent:
         return self.center + np.append(np.full(len(self.center) - 1, shift), log_ratio_shift)
 
     def climb(
-        self, position: FloatArray, bounds: list[tuple[float, float]], tolerance: float = FINE
+        self, position: FloatArray, bounds: list[tuple[float, float]], tolerance: float
     ) -> FloatArray:
         """Position of the maximum that L-BFGS reaches from ``position``.
 
