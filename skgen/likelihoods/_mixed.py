@@ -104,7 +104,7 @@ class Mixed(Likelihood):
     >>> from skgen.likelihoods import Categorical, Gaussian, Mixed
     >>> Mixed([("sizes", Gaussian("feature"), ["height", "width"]), ("sex", Categorical(), "sex")])
     Mixed(likelihoods=(('sizes', Gaussian(scale='feature', min_scale=0.001), ('height', 'width')), \
-('sex', Categorical(), 'sex')), remainder='from_dtype')
+('sex', Categorical(handle_unknown='error'), 'sex')), remainder='from_dtype', handle_unknown='error')
     """
 
     likelihoods: Any = ()

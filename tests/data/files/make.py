@@ -20,6 +20,9 @@ ESTIMATORS = {
     "FourierBasis": skgen.FourierBasis(4, ranks=True, random_state=0),
     "GaussianBasis": skgen.GaussianBasis(5, centers="kmeans"),
     "SigmoidBasis": skgen.SigmoidBasis(3, domain=(-1, 1)),
+    "VAEImputer": skgen.VAEImputer(
+        skgen.VAETransformer(1, hidden_layer_sizes=(3,), max_iter=3, masking=0.1), random_state=0
+    ),
     "VAERegressor": skgen.VAERegressor(1, hidden_layer_sizes=(3,), max_iter=3, random_state=0),
     "VAETransformer": skgen.VAETransformer(
         1, hidden_layer_sizes=(3,), max_iter=3, early_stopping=True, random_state=0
@@ -31,6 +34,8 @@ def answers(estimator: object) -> list[list[float]]:
     """What a fitted estimator says of X."""
     if hasattr(estimator, "predict"):
         return np.stack(estimator.predict(X, return_std=True)).tolist()
+    if isinstance(estimator, skgen.VAEImputer):
+        return estimator.transform(np.where(np.eye(12, 2) > 0, np.nan, X)).tolist()
     return estimator.transform(X).tolist()
 
 
