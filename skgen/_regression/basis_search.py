@@ -4,8 +4,9 @@ A learnable basis has, once fitted, an attribute ``theta_``, its free parameters
 can be read and set, and a method ``vjp(X, Phi, gradient)``, the gradient by ``theta_`` of
 ``sum(gradient * Phi)``. The evidence is maximized by these and by the ratio of prior to noise
 precision, with L-BFGS from several starts. Each parameter has a normal prior with mean at its
-fitted value and standard deviation 1. For the logarithm of a length scale, a factor of three is
-then plausible and a factor of a hundred is not.
+fitted value and standard deviation 1, but for larger values, where its density falls more slowly:
+exponentially. For the logarithm of a length scale, a third is then plausible and a hundredth is
+not; much longer ones, of inputs that matter little, are.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ ROUGH, FINE, FINAL = 1e-4, 1e-11, 1e-5
 SAME = 0.05  # difference of scores, in nats, that counts for nothing
 THETA_RANGE, LOG_RATIO_RANGE = 5.0, 20.0  # distances from the start
 FIRST_LOG_RATIO_RANGE = 6.0  # in the first stage: few rows can be explained without noise
+LONG_SLOPE = 0.4  # nats that a length scale costs which is longer by a factor of e
 SIGNAL_TO_NOISE = 20.0  # ratio of variances at the start
 
 
@@ -157,8 +159,9 @@ class Ascent:
         """Negative log evidence plus log prior, and its gradient."""
         value, gradient = self.objective.evaluate(position[:-1], position[-1])
         offset = position[:-1] - self.center[:-1]
-        gradient[:-1] -= offset
-        return 0.5 * float(offset @ offset) - value, -gradient
+        slope = np.minimum(offset, LONG_SLOPE)
+        gradient[:-1] -= slope
+        return float(slope @ (offset - 0.5 * slope)) - value, -gradient
 
     def score(self, position: FloatArray) -> tuple[bool, float]:
         """Log evidence, log prior and leave-one-out log density, by which maxima are compared.
