@@ -19,5 +19,6 @@ def test_example_runs(title: str, code: str) -> None:
 
 def test_there_is_an_example_for_each_promise() -> None:
     assert [title for title, _ in EXAMPLES] == [
-        "Regression", "Sequential updates", "Grid search", "Latent space and new data", "Pictures",
+        "Regression", "Sequential updates", "Grid search", "Latent space and new data",
+        "Tables as they come", "Pictures",
     ]  # fmt: skip
