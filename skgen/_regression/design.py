@@ -145,18 +145,18 @@ class Design:
         evaluate(self.basis, X, Phi[:, self.fit_intercept :])
         return Phi
 
-    def noise_variance(self, X: FloatArray) -> Any:
-        """Relative variances of the noise at the rows of X, shape (n_rows,); 1.0 if constant."""
+    def noise_variance(self, X: FloatArray, given: FloatArray) -> FloatArray:
+        """Relative variances of the noise at rows of X, ``given`` (n_rows,) if it is constant."""
         if self.noise is None:
-            return 1.0
+            return given
         mean, _ = evaluate_rows(self, self.noise.mean_weights, [], X)
-        return self.noise.variance(X, mean)
+        return self.noise.variance(X, mean) * given
 
     def with_noise(self, rows: Rows) -> Rows:
         """Rows whose noise scales are those given, or 1, times those of this design."""
         if self.noise is None or not len(rows):
             return rows
-        scale = np.sqrt(self.noise_variance(rows.X) * rows.noise_variance)
+        scale = np.sqrt(self.noise_variance(rows.X, rows.noise_variance))
         return replace(rows, noise_scale=scale)
 
 

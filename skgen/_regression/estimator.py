@@ -727,7 +727,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         mean = self._drop_output_axis(mean)
         if not return_cov:
             return mean
-        Phi, relative = stream.design.rows(X), noise * stream.design.noise_variance(X)
+        Phi, relative = stream.design.rows(X), stream.design.noise_variance(X, noise)
         covariances = [
             joint_covariance(p.root.T @ Phi.T, p.noise_variance, relative) for p in posteriors
         ]
@@ -1157,7 +1157,7 @@ def _predictive(
     leverage = np.repeat(leverage, n_outputs, axis=1)
     scales = np.concatenate([posterior.squared_scale for posterior in posteriors])
     df = np.repeat([posterior.df for posterior in posteriors], n_outputs)
-    noise = noise * design.noise_variance(X)
+    noise = design.noise_variance(X, noise)
     base = Predictive.from_leverage(mean, leverage, scales, df, noise[:, None])
     return base if design.target is None else TransformedPredictive(base, design.target)
 
@@ -1188,7 +1188,7 @@ def _draw(
     values, _ = evaluate_rows(design, weights.reshape(len(weights), -1), [], X)
     samples: FloatArray = values.reshape(len(values), *weights.shape[1:])
     if scales is not None:
-        row_scales = np.sqrt(noise * design.noise_variance(X))[..., None, None]
+        row_scales = np.sqrt(design.noise_variance(X, np.asarray(noise)))[..., None, None]
         samples += row_scales * (scales * rng.standard_normal(samples.shape))
     return samples if design.target is None else design.target.checked_inverse(samples)
 
