@@ -1,4 +1,4 @@
-"""What skgen runs on: versions, and packages that an extra brings."""
+"""Versions that skgen runs on, and packages that an extra brings."""
 
 import importlib
 import platform
