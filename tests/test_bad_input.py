@@ -392,6 +392,22 @@ def test_bad_calls():
     assert 0.1 * N_FAST < n_good < 0.7 * N_FAST
 
 
+@pytest.mark.parametrize("unit", [1e60, 1e-60])
+@pytest.mark.parametrize("precisions", [{"noise_precision": 25.0}, {"prior_mean": 1e100}, {}])
+def test_basis_is_learned_in_any_unit(precisions, unit):
+    model = BayesianBasisRegressor(FourierBasis(4, random_state=0), **precisions)
+    model.fit(good_X(2), unit * good_y(None))
+    assert np.isfinite(model.predict(good_X(2))).all()
+
+
+@pytest.mark.parametrize("kind", ["log", "yeo-johnson"])
+def test_predictions_that_overflow_are_refused(kind):
+    X = good_X(1)
+    model = BayesianBasisRegressor("identity", target_transformer=kind).fit(X, np.exp(X[:, 0]))
+    with pytest.raises(ValueError, match="`target_transformer` must give finite y"):
+        model.predict([[1e60]])
+
+
 def forget_to_restore(*estimators: object) -> nullcontext[None]:
     """`restore_on_error` that does nothing: a failed fit leaves n_features_in_ behind."""
     return nullcontext()

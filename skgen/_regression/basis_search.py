@@ -171,6 +171,8 @@ class Ascent:
         have no such density, and come after all others.
         """
         value = -self.loss(position)[0]
+        if np.isnan(value):
+            return False, -np.inf
         if self.objective.is_noise_known:
             return True, value
         density = -np.inf
@@ -188,7 +190,7 @@ class Ascent:
         """
         scores = [self.score(position) for position in positions]
         has_density, most = max(scores)
-        nearly = [has is has_density and value > most - SAME for has, value in scores]
+        nearly = [has is has_density and value >= most - SAME for has, value in scores]
         return positions[nearly.index(True)]
 
     def shift(self, shift: float, log_ratio_shift: float) -> FloatArray:

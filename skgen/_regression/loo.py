@@ -162,22 +162,23 @@ class RowFit:
         precision of 1.
         """
         assert self.theta is not None
-        values, n_params, weights = self.values, len(self.theta), self.scaled_weights
+        n_params, weights = len(self.theta), self.scaled_weights
         tangents = np.empty((n_params, *self.Y.shape))
         for tangent, step in zip(tangents, STEP * np.eye(n_params), strict=True):
             tangent[:] = self.objective.mean_change(self.theta + step, self.Phi, weights) / STEP
-        information = np.eye(n_params)
+        information = np.zeros((n_params, n_params))
         for output, (ratio, precision) in enumerate(
             zip(self.ratios, self.noise_precisions, strict=True)
         ):
             columns = tangents[:, :, output].T
             along = self.left.T @ columns
             rest = columns - self.left @ along  # what no weights can make of them
-            kept = along * np.sqrt(ratio / (values + ratio))
+            kept = along * np.sqrt(ratio / (self.values + ratio))
             information += precision * (rest.T @ rest + kept.T @ kept)
         if not np.isfinite(information).all():  # no noise to speak of
             return float(n_params)
-        return float(n_params - np.trace(np.linalg.inv(information)))
+        values = np.maximum(np.linalg.eigvalsh(information), 0.0)
+        return float(np.sum(values / (values + 1)))
 
     @property
     def noise_precisions(self) -> FloatArray:

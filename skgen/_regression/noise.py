@@ -36,7 +36,7 @@ DFS = (3.0, 4.0, 5.0, 7.0, 10.0, 20.0, np.inf)  # degrees of freedom of the erro
 OUTSIDE = 0.1  # share of rows at each end whose log variances are limited to that of the next
 MAX_STEPS, MAX_HALVINGS = 30, 20
 LONGEST_STEP = 3.0  # of a log variance
-NO_INFORMATION = 1e-9  # rows, added so that none at all is no division by zero
+LEAST_INFORMATION = 1e-9  # as a share of the largest, so that none at all is no division by zero
 TOLERANCE = 1e-3  # nats, by which the last step improves the fit of all rows
 
 
@@ -77,7 +77,8 @@ def _learn(design: Design, rows: Rows, prior: LinearModelSpec, is_choice: bool) 
 def _errors(fit: RowFit, n_params: float) -> Errors | None:
     """Errors of left-out rows in units of their noise, or None if there are too few to learn of."""
     rows, variances = fit.rows, 1 / fit.noise_precisions
-    if rows.weight < FEWEST_ROWS or fit.n_effective_params + n_params > LARGEST_SHARE * rows.weight:
+    n_rows = min(len(rows), rows.weight)
+    if n_rows < FEWEST_ROWS or fit.n_effective_params + n_params > LARGEST_SHARE * n_rows:
         return None
     residuals, stds, weights = standardize(rows, *fit.residuals_and_leverage(), variances)
     if len(residuals) < len(rows) or not np.all(variances > _rounding(rows)):
@@ -232,7 +233,8 @@ def scoring_step(
     density = log_density(columns @ weights, errors, df)
     slope = columns.T @ (errors.weights * density.slopes) - prior * weights
     information = columns.T @ ((errors.weights * density.information)[:, None] * columns)
-    information[np.diag_indices(len(prior))] += prior + NO_INFORMATION
+    diagonal = np.diag_indices(len(prior))
+    information[diagonal] += prior + LEAST_INFORMATION * information[diagonal].max()
     step = np.linalg.solve(information, slope)
     return np.asarray(step * min(1.0, LONGEST_STEP / max(np.abs(columns @ step).max(), 1e-300)))
 

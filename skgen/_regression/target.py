@@ -174,8 +174,15 @@ class TargetTransform:
         return self._map("inverse_transform", Z * signs)
 
     def checked_inverse(self, Z: FloatArray) -> FloatArray:
-        """Return y of z, or raise if some z belong to none."""
+        """Return y of z, or raise if some z belong to none, or to one that overflows."""
         Y = self.inverse(Z)
+        is_beyond = np.isinf(Y) & np.isfinite(Z)
+        if is_beyond.any():
+            raise ValueError(
+                "`target_transformer` must give finite y; got infinite y from transformed values "
+                f"like {Z[is_beyond][0]:g}. Predict nearer to the data, or choose None or a "
+                "transformer whose inverse grows less."
+            )
         if np.isnan(Y).any():
             raise ValueError(
                 "`target_transformer` must have a y for each real number; got NaN from its "
