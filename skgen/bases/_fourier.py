@@ -14,7 +14,7 @@ from .._parameters import NONE, Choice, Flag, Integer, Parameters, Seed, check_p
 from .._schema import SEEDS, Values, array, from_record, integer, made_of, number, store
 from .._validation import LARGEST, FloatArray, RandomState, generator
 from ._base import FEWEST_ROWS, MOST, LearnableBasis
-from ._kernels import MATERN_DF, Kernel, KernelName
+from ._kernels import MATERN_DF, Kernel, KernelName, relevance_shares
 from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location_and_scale
 
 FEWEST_WAVES, MOST_WAVES = 1200, 2400  # by default
@@ -64,11 +64,11 @@ class FourierBasis(LearnableBasis):
         is fitted on, from 0 to 1. Each has its own length scale, so a skewed feature needs no
         transformation: a long length scale switches off the input that is not useful.
     linear : bool, default=False
-        If True, each feature in units of ``scale_``, times ``slope_``, is a further basis function,
-        after the waves, for a trend that continues beyond the data. With ``ranks=True`` so is the
-        rank, less the straight line through the ranks of all rows, for a trend that bends. The
-        kernel is then the sum of the stationary one and a linear one, ``slope_**2`` times the inner
-        product of these.
+        If True, each feature in units of its length scale, times ``slope_``, is a further basis
+        function, after the waves, for a trend that continues beyond the data. With ``ranks=True``
+        so is the rank, less the straight line through the ranks of all rows, for a trend that
+        bends. The kernel is then the sum of the stationary one and a linear one, ``slope_**2``
+        times the inner product of these. A long length scale switches off the linear term, too.
     sampling : {"halton", "random"}, default="halton"
         Source of the frequencies: a scrambled Halton sequence, with which the error of the kernel
         falls nearly as 1 / n_basis, or independent draws, with which it falls as 1 / sqrt(n_basis).
@@ -82,9 +82,9 @@ class FourierBasis(LearnableBasis):
     length_scale_, rank_length_scale_ : ndarray of shape (n_features,)
         Length scales, in the units of X, and those of the ranks, with ``ranks=True``.
     slope_ : float
-        Prior standard deviation of the change of y per ``scale_`` of a feature, relative to that of
-        all waves together. It starts at 1 and is learned with the length scales; 0 without linear
-        terms.
+        Prior standard deviation of the change of y per length scale of a feature, relative to that
+        of all waves together. It is learned with the length scales, and starts where the change per
+        ``scale_`` is 1; 0 without linear terms.
     scale_mixture_ : float
         Parameter ``a`` of the rational quadratic kernel ``(1 + r^2 / (2 a))^-a``, for the distance
         r in units of the length scales: the mixture is the narrower, the larger it is. It starts at
@@ -317,7 +317,9 @@ class FourierBasis(LearnableBasis):
         by_frequency = (self._inputs(X) / self._relative).T @ by_phase
         parts = [-np.einsum("df,df->d", by_frequency, self._unit_frequencies)]
         if self.slope_:
-            parts.append(np.einsum("id,id->", gradient[:, 2 * half :], Phi[:, 2 * half :]))
+            by_line = np.einsum("id,id->d", gradient[:, 2 * half :], Phi[:, 2 * half :])
+            shares = relevance_shares(np.log(self._relative))
+            parts = [parts[0] + shares * by_line.sum() - by_line, by_line.sum()]
         if self.scale_mixture_:
             parts.append(
                 np.einsum("df,df,f->", by_frequency, self._spectrum, self._radius_slopes())
@@ -355,7 +357,13 @@ class FourierBasis(LearnableBasis):
         np.sin(phase, out=waves[:, half:])
         waves *= np.sqrt(1 / half)
         if self.slope_:
-            np.multiply(self._lines(X), self.slope_, out=linear)
+            np.multiply(self._lines(X), self._slopes, out=linear)
+
+    @property
+    def _slopes(self) -> FloatArray:
+        """Factors of the linear terms, (n_inputs,), by which irrelevant features have none."""
+        shares = relevance_shares(np.log(self._relative))
+        return np.asarray(self.slope_ * np.sqrt(len(shares) * shares))
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
         lines = inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
@@ -372,4 +380,4 @@ class FourierBasis(LearnableBasis):
         waves = graph("Mul", graph("Sin", phases), np.array([self._spectrum.shape[1] ** -0.5]))
         if not self.slope_:
             return waves
-        return graph("Concat", waves, graph("Mul", lines, np.array([self.slope_])), axis=1)
+        return graph("Concat", waves, graph("Mul", lines, self._slopes), axis=1)

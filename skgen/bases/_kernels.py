@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from scipy.special import softmax
 
 from .._validation import FloatArray
 
@@ -21,14 +22,14 @@ VJP = Callable[[FloatArray], FloatArray]
 class Kernel:
     """Sum of a stationary kernel of variance 1 and, optionally, a linear one, between given rows.
 
-    Its parameters ``theta`` are the logarithms of one length scale per input, of the prior standard
-    deviation of the slopes if there is a linear kernel, and of the scale mixture of the rational
-    quadratic kernel.
+    Its parameters ``theta`` are the logarithms of one length scale per input, which both kernels
+    share, of the prior standard deviation of the slopes if there is a linear kernel, and of the
+    scale mixture of the rational quadratic kernel.
     """
 
     inputs: FloatArray  # (n_rows, n_inputs)
     name: KernelName
-    lines: FloatArray | None = None  # (n_rows, n_lines), inputs of the linear kernel
+    lines: FloatArray | None = None  # (n_rows, n_inputs), those of the linear kernel
 
     def at(self, theta: FloatArray) -> tuple[FloatArray, VJP]:
         """Return the kernel matrix, and a function from its symmetric gradient to that by theta."""
@@ -42,18 +43,27 @@ class Kernel:
         np.fill_diagonal(squares, 0.0)
         mixture = float(np.exp(theta[-1])) if self.name == "rational_quadratic" else 0.0
         stationary = _stationary(self.name, squares, mixture)
-        lines = None if self.lines is None else self.lines * np.exp(theta[n_inputs])
+        lines = None
+        if self.lines is not None:
+            shares = relevance_shares(theta[:n_inputs])
+            lines = self.lines * (np.exp(theta[n_inputs]) * np.sqrt(shares * n_inputs))
         matrix = stationary.values if lines is None else stationary.values + lines @ lines.T
 
         def vjp(gradient: FloatArray) -> FloatArray:
             parts: list[Any] = [_gradient_by_lengths(stationary.by_square, scaled, gradient)]
             if lines is not None:
-                parts.append(2 * _quadratic(gradient, lines).sum())
+                by_line = 2 * _quadratic(gradient, lines)
+                parts = [parts[0] + shares * by_line.sum() - by_line, by_line.sum()]
             if mixture:
                 parts.append(np.vdot(gradient, stationary.by_log_mixture()))
             return np.hstack(parts)
 
         return matrix, vjp
+
+
+def relevance_shares(log_lengths: FloatArray) -> FloatArray:
+    """Return inverse squared length scales, divided by their sum."""
+    return np.asarray(softmax(-2 * log_lengths))
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,7 +102,7 @@ def fourier(basis, X):
     """Rahimi and Recht's features, wave by wave; ranks are further features.
 
     Linear terms are features in units of their standard deviations, and what ranks deviate from
-    the line through those of the values that occur.
+    the line through those of the values that occur, times factors that follow the length scales.
     """
     X, frequencies, n_features = X - basis.location_, basis.frequencies_, X.shape[1]
     if basis.ranks:
@@ -114,15 +114,24 @@ def fourier(basis, X):
         waves = [math.cos(p) for p in phases] + [math.sin(p) for p in phases]
         row = [math.sqrt(2 / len(waves)) * wave for wave in waves]
         if basis.linear:
-            scales = zip(x[:n_features], basis.scale_, strict=True)
-            row += [basis.slope_ * a / scale for a, scale in scales]
+            factors = slope_factors(basis)
+            row += [f * a for f, a in zip(factors, x[:n_features] / basis.scale_, strict=False)]
         if basis.linear and basis.ranks:
             for k, (values, ranks) in enumerate(basis._ranks.knots):
                 inside = np.clip(x[k] + basis.location_[k], values[0], values[-1])
                 line = np.polyfit(values, ranks, 1)[0] * (inside - values.mean())
-                row.append(basis.slope_ * (x[n_features + k] - line) / basis._ranks.scale[k])
+                bend = x[n_features + k] - line
+                row.append(factors[n_features + k] * bend / basis._ranks.scale[k])
         rows.append(row)
     return rows
+
+
+def slope_factors(basis):
+    """The slope, by relevance: in proportion to inverse length scales, 1 in the mean square."""
+    inverse = basis.scale_ / basis.length_scale_
+    if basis.ranks:
+        inverse = np.append(inverse, basis._ranks.scale / basis.rank_length_scale_)
+    return basis.slope_ * inverse / np.sqrt(np.mean(inverse**2))
 
 
 FORMULAS = {GaussianBasis: gaussian, SigmoidBasis: sigmoid, FourierBasis: fourier}

@@ -29,10 +29,16 @@ def peer(name, theta, inputs):
     return PEERS[name](np.exp(theta[:4]))(inputs)
 
 
-def parameters(name, theta, n_linear):
+def parameters(name, theta, is_linear):
     """The part of ``theta`` that a kernel has."""
     mixture = theta[-1:] if name == "rational_quadratic" else []
-    return np.hstack([theta[:4], theta[4:5] if n_linear else [], mixture])
+    return np.hstack([theta[:4], theta[4:5] if is_linear else [], mixture])
+
+
+def slope_factors(theta):
+    """Inverse length scales over the root of their mean square."""
+    inverse = np.exp(-theta[:4])
+    return inverse / np.sqrt(np.mean(inverse**2))
 
 
 NAMES = [*PEERS, "rational_quadratic"]
@@ -51,26 +57,26 @@ def theta(rng):
     return np.append(rng.normal(0.5, scale=0.5, size=4), [np.log(SLOPE), np.log(0.6)])
 
 
-@pytest.mark.parametrize("n_linear", [0, 3, 4])
+@pytest.mark.parametrize("is_linear", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_the_matrix_is_that_of_scikit_learn(name, n_linear, inputs, theta):
-    theta = parameters(name, theta, n_linear)
+def test_the_matrix_is_that_of_scikit_learn(name, is_linear, inputs, theta):
+    theta = parameters(name, theta, is_linear)
     expected = peer(name, theta, inputs)
-    if n_linear:
-        expected += (ConstantKernel(SLOPE**2) * DotProduct(0.0))(inputs[:, :n_linear])
-    lines = inputs[:, :n_linear] if n_linear else None
+    lines = np.roll(inputs, 1, axis=0) if is_linear else None
+    if is_linear:
+        expected += (ConstantKernel(SLOPE**2) * DotProduct(0.0))(lines * slope_factors(theta))
     matrix, _ = Kernel(inputs, name, lines).at(theta)
     assert_digits(matrix, expected, 13)
     assert np.array_equal(matrix, matrix.T)
-    if not n_linear:
+    if not is_linear:
         assert np.all(np.diag(matrix) == 1)
 
 
-@pytest.mark.parametrize("n_linear", [0, 3, 4])
+@pytest.mark.parametrize("is_linear", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_the_gradient_is_that_of_differences(name, n_linear, inputs, theta, rng):
-    lines = inputs[:, :n_linear] if n_linear else None
-    kernel, theta = Kernel(inputs, name, lines), parameters(name, theta, n_linear)
+def test_the_gradient_is_that_of_differences(name, is_linear, inputs, theta, rng):
+    lines = np.roll(inputs, 1, axis=0) if is_linear else None
+    kernel, theta = Kernel(inputs, name, lines), parameters(name, theta, is_linear)
     share = rng.normal(size=(30, 30))
     share += share.T
     _, vjp = kernel.at(theta)
@@ -81,7 +87,7 @@ def test_the_gradient_is_that_of_differences(name, n_linear, inputs, theta, rng)
 @pytest.mark.parametrize("name", NAMES)
 def test_extreme_length_scales_give_finite_values(name, inputs):
     for log_length in (-300.0, 300.0):
-        theta = parameters(name, np.append(np.full(4, log_length), [-300.0, 0.0]), 4)
+        theta = parameters(name, np.append(np.full(4, log_length), [-300.0, 0.0]), True)
         matrix, vjp = Kernel(inputs, name, inputs).at(theta)
         assert np.isfinite(matrix[3, 7])
         if log_length > 0:

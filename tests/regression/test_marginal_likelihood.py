@@ -93,7 +93,8 @@ class Exact(TransformerMixin, BaseEstimator):
         slope = np.exp(self.theta_[-1])
         known, new = self.inputs_ / lengths, self.waves._inputs(X) / lengths
         kernel = KERNELS[self.waves.kernel]
-        lines = slope**2 * self._lines(X) @ self.lines_.T, slope**2 * self.lines_ @ self.lines_.T
+        slope = slope / lengths / np.sqrt(np.mean(lengths**-2)) if self.waves.linear else 0.0
+        lines = [slope * table @ (slope * self.lines_).T for table in (self._lines(X), self.lines_)]
         values, vectors = np.linalg.eigh(kernel(known) + lines[1])
         inverse = np.where(values > 1e-12, 1 / np.sqrt(np.maximum(values, 1e-12)), 0)
         return (kernel(new, known) + lines[0]) @ (vectors * inverse)
