@@ -125,18 +125,20 @@ class Objective(ABC):
         return table - self.normalized_weights @ table if self.n_flat else table
 
     def _evaluate_gram(self, gram: FloatArray, Y: FloatArray, log_ratio: float) -> _Evaluation:
-        """Value from the inner products of rows, shape (n_rows, n_rows)."""
+        """Value from the inner products of rows, shape (n_rows, n_rows), which are overwritten."""
         ratio, n_outputs = np.exp(log_ratio), Y.shape[1]
-        upper, inverse = _factorize(gram, ratio)
+        upper = _factorize(gram, ratio)
         dual, _ = lapack.dpotrs(upper, Y)
         explained = _column_products(Y, dual)
         energy = rounding_floor(Y) + ratio * explained
         squares = explained - ratio * _column_products(dual, dual)
-        value, slope, by_energy = self._sum_outputs(energy, squares, upper, inverse, log_ratio)
+        log_det, inverse = _invert(upper)
+        value, slope, by_energy = self._sum_outputs(energy, squares, log_det, inverse, log_ratio)
         noise_precision = -2 * by_energy
         residual = noise_precision * ratio * dual
         leverage = 1 - ratio * np.diag(inverse) + self.flat_leverage
-        by_gram = _add_product(inverse * (-0.5 * n_outputs), 0.5 * residual, dual)
+        inverse *= -0.5 * n_outputs
+        by_gram = _add_product(inverse, 0.5 * residual, dual)
         return _Evaluation(value, slope, by_gram, residual, leverage, noise_precision)
 
     def _evaluate_factor(self, factor: FloatArray, Y: FloatArray, log_ratio: float) -> _Evaluation:
@@ -146,12 +148,13 @@ class Objective(ABC):
             found = self._evaluate_gram(factor @ factor.T, Y, log_ratio)
             return replace(found, by_matrix=(factor.T @ (2 * found.by_matrix)).T)
         ratio = np.exp(log_ratio)
-        upper, inverse = _factorize(factor.T @ factor, ratio)
+        upper = _factorize(factor.T @ factor, ratio)
         mean, _ = lapack.dpotrs(upper, factor.T @ Y)
+        log_det, inverse = _invert(upper)
         residual = Y - factor @ mean
         squares = _column_products(mean, mean)
         energy = rounding_floor(Y) + _column_products(residual, residual) + ratio * squares
-        value, slope, by_energy = self._sum_outputs(energy, squares, upper, inverse, log_ratio)
+        value, slope, by_energy = self._sum_outputs(energy, squares, log_det, inverse, log_ratio)
         noise_precision = -2 * by_energy
         residual *= noise_precision
         inverse *= -n_outputs
@@ -161,14 +164,16 @@ class Objective(ABC):
         return _Evaluation(value, slope, by_factor, residual, leverage, noise_precision)
 
     def _sum_outputs(
-        self, energy: Any, squares: Any, upper: FloatArray, inverse: FloatArray, log_ratio: float
+        self, energy: Any, squares: Any, log_det: float, inverse: FloatArray, log_ratio: float
     ) -> tuple[float, float, Any]:
-        """Value, its derivative by the log ratio, and the data terms' derivatives by energy."""
-        ratio, n, n_outputs = np.exp(log_ratio), len(upper), len(energy)
+        """Value, its derivative by the log ratio, and the data terms' derivatives by energy.
+
+        ``log_det`` is that of the matrix of which ``inverse`` is the inverse.
+        """
+        ratio, n, n_outputs = np.exp(log_ratio), len(inverse), len(energy)
         value, by_energy, by_ratio = self.data_term(energy, log_ratio)
-        log_det = 0.5 * n * log_ratio - np.log(np.diag(upper)).sum()
         log_det_slope = 0.5 * (n - ratio * np.trace(inverse))
-        total = float(np.sum(value)) + n_outputs * log_det
+        total = float(np.sum(value)) + n_outputs * 0.5 * (n * log_ratio - log_det)
         slope = float(np.sum(by_ratio + ratio * by_energy * squares)) + n_outputs * log_det_slope
         return total, slope, by_energy
 
@@ -249,14 +254,20 @@ class KernelObjective(Objective):
 
     def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
         (matrix, vjp), roots = self.kernel.at(theta), self.root_weights
-        matrix = self._center(self._center(self.variance * matrix + self.constant).T)
         Y = self._center(self.Y) * roots[:, None]
-        found = self._evaluate_gram(matrix * roots * roots[:, None], Y, log_ratio)
-        by_matrix = self.variance * found.by_matrix * roots * roots[:, None]
-        if self.n_flat:  # the adjoint of centering rows, then columns
-            for _ in range(2):
-                mean = np.outer(self.normalized_weights, by_matrix.sum(axis=0))
-                by_matrix = (by_matrix - mean).T
+        # Large: the matrix is changed in place, and becomes its own inverse and gradient.
+        matrix *= self.variance
+        matrix += self.constant
+        if self.n_flat:
+            matrix -= self.normalized_weights @ matrix
+            matrix -= (matrix @ self.normalized_weights)[:, None]
+        _scale_both(matrix, roots)
+        found = self._evaluate_gram(matrix, Y, log_ratio)
+        by_matrix = _scale_both(found.by_matrix, roots)
+        if self.n_flat:  # the adjoint of centering columns, then rows
+            by_matrix -= self.normalized_weights[:, None] * by_matrix.sum(axis=0)
+            by_matrix -= by_matrix.sum(axis=1)[:, None] * self.normalized_weights
+        by_matrix *= self.variance
         return found, vjp(by_matrix)
 
 
@@ -272,16 +283,23 @@ class _Evaluation:
     noise_precision: Any  # (n_outputs,)
 
 
-def _factorize(gram: FloatArray, ratio: float) -> tuple[FloatArray, FloatArray]:
-    """Cholesky factor and inverse of ``gram + ratio I``; ``gram`` is overwritten."""
+def _factorize(gram: FloatArray, ratio: float) -> FloatArray:
+    """Cholesky factor of ``gram + ratio I``, in the place of ``gram``."""
     gram[np.diag_indices(len(gram))] += ratio
-    upper, failed = lapack.dpotrf(gram)
+    upper, failed = lapack.dpotrf(gram.T, overwrite_a=True)
     if failed:
         raise InfeasibleError
-    half, _ = lapack.dpotri(upper)  # zeros below the diagonal
-    inverse = half + half.T
-    inverse[np.diag_indices(len(inverse))] /= 2
-    return upper, inverse
+    return np.asarray(upper)
+
+
+def _invert(upper: FloatArray) -> tuple[float, FloatArray]:
+    """Logarithm of the determinant and inverse of ``upper' upper``, in the place of ``upper``."""
+    log_det = 2 * float(np.log(np.diag(upper)).sum())
+    inverse, _ = lapack.dpotri(upper, overwrite_c=True)  # zeros below the diagonal
+    diagonal = np.diag(inverse).copy()
+    inverse += inverse.T
+    inverse[np.diag_indices(len(inverse))] = diagonal
+    return log_det, inverse
 
 
 def rounding_floor(Y: FloatArray) -> Any:
@@ -302,6 +320,14 @@ def _add_product(table: FloatArray, left: FloatArray, right: FloatArray) -> Any:
 def _scale(table: FloatArray, factors: FloatArray) -> FloatArray:
     """``table * factors``, without a copy in the usual case that all factors are 1."""
     return table if np.all(factors == 1) else table * factors
+
+
+def _scale_both(table: FloatArray, factors: FloatArray) -> FloatArray:
+    """``table``, its rows and columns multiplied by the factors in place."""
+    if not np.all(factors == 1):
+        table *= factors
+        table *= factors[:, None]
+    return table
 
 
 def _relative_precision(prior: LinearModelSpec, design: Design) -> tuple[FloatArray, bool]:

@@ -32,13 +32,18 @@ class Kernel:
     lines: FloatArray | None = None  # (n_rows, n_inputs), those of the linear kernel
 
     def at(self, theta: FloatArray) -> tuple[FloatArray, VJP]:
-        """Return the kernel matrix, and a function from its symmetric gradient to that by theta."""
+        """Return the kernel matrix, and a function from its symmetric gradient to that by theta.
+
+        The caller may change the matrix in place.
+        """
         n_inputs = self.inputs.shape[1]
         scaled = self.inputs / np.exp(theta[:n_inputs])
         products = scaled @ scaled.T
         norms = np.diag(products).copy()
         squares = norms[:, None] + norms
-        squares -= 2 * products
+        products *= 2
+        squares -= products
+        del products  # one of these may take 100 MB
         np.maximum(squares, 0.0, out=squares)
         np.fill_diagonal(squares, 0.0)
         mixture = float(np.exp(theta[-1])) if self.name == "rational_quadratic" else 0.0
@@ -47,10 +52,11 @@ class Kernel:
         if self.lines is not None:
             shares = relevance_shares(theta[:n_inputs])
             lines = self.lines * (np.exp(theta[n_inputs]) * np.sqrt(shares * n_inputs))
-        matrix = stationary.values if lines is None else stationary.values + lines @ lines.T
+        matrix = np.zeros_like(squares) if lines is None else lines @ lines.T
+        matrix += stationary.values
 
         def vjp(gradient: FloatArray) -> FloatArray:
-            parts: list[Any] = [_gradient_by_lengths(stationary.by_square, scaled, gradient)]
+            parts: list[Any] = [_gradient_by_lengths(stationary.by_square(), scaled, gradient)]
             if lines is not None:
                 by_line = 2 * _quadratic(gradient, lines)
                 parts = [parts[0] + shares * by_line.sum() - by_line, by_line.sum()]
@@ -68,10 +74,13 @@ def relevance_shares(log_lengths: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class _Stationary:
-    """Values of a stationary kernel at squared distances, and their derivatives by these."""
+    """Values of a stationary kernel at squared distances.
+
+    The derivatives are computed when they are needed, because they are large, and may be changed.
+    """
 
     values: FloatArray
-    by_square: FloatArray
+    by_square: Callable[[], FloatArray]
     by_log_mixture: Callable[[], FloatArray] = lambda: np.zeros(0)
     """Derivatives by the logarithm of the scale mixture."""
 
@@ -80,27 +89,34 @@ def _gradient_by_lengths(
     by_square: FloatArray, scaled: FloatArray, gradient: FloatArray
 ) -> FloatArray:
     """Return the gradient by the logarithms of the length scales."""
-    shares = gradient * by_square
+    shares = by_square  # in place
+    shares *= gradient
     return 4 * _quadratic(shares, scaled) - 4 * (shares.sum(axis=0) @ scaled**2)
 
 
 def _stationary(name: KernelName, squares: FloatArray, mixture: float) -> _Stationary:
-    """Return the kernel at squared distances, with its derivatives."""
+    """Return the kernel at squared distances, which may be overwritten, with its derivatives."""
     if name == "rbf":
-        values = np.exp(-0.5 * squares)
-        return _Stationary(values, -0.5 * values)
+        squares *= -0.5
+        values = np.exp(squares, out=squares)
+        return _Stationary(values, lambda: -0.5 * values)
     if name == "rational_quadratic":
         log_base = np.log1p(squares * (0.5 / mixture))
         values = np.exp(-mixture * log_base)
-        by_square = -0.5 * values / (1 + squares * (0.5 / mixture))
+
+        def by_square() -> FloatArray:
+            return np.asarray(-0.5 * values / (1 + squares * (0.5 / mixture)))
+
         return _Stationary(
-            values, by_square, lambda: -mixture * log_base * values - squares * by_square
+            values, by_square, lambda: -mixture * log_base * values - squares * by_square()
         )
     distances = np.sqrt(MATERN_DF[name] * squares)
     decay = np.exp(-distances)
     if name == "matern32":
-        return _Stationary((1 + distances) * decay, -1.5 * decay)
-    return _Stationary((1 + distances + distances**2 / 3) * decay, -5 / 6 * (1 + distances) * decay)
+        return _Stationary((1 + distances) * decay, lambda: -1.5 * decay)
+    return _Stationary(
+        (1 + distances + distances**2 / 3) * decay, lambda: -5 / 6 * (1 + distances) * decay
+    )
 
 
 def _quadratic(matrix: FloatArray, columns: FloatArray) -> FloatArray:
