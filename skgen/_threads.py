@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -27,13 +27,29 @@ def row_blocks(start: int, stop: int) -> Iterator[slice]:
 
 def map_in_threads(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
     """Return ``function`` of each task, in order, computed on as many threads as BLAS may use."""
+    return list(_iterate(function, tasks))
+
+
+def sum_in_threads(function: Callable[[Task], Any], tasks: Sequence[Task]) -> Any:
+    """Return the sum of the arrays that ``function`` gives, added in order as they come."""
+    results = _iterate(function, tasks)
+    total = next(results)
+    for result in results:
+        total += result
+    return total
+
+
+def _iterate(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+    """Yield ``function`` of each task, in order."""
     if len(tasks) == 1:
-        return [function(tasks[0])]
+        yield function(tasks[0])
+        return
     with one_blas_thread() as n_threads:
         if n_threads == 1:
-            return [function(task) for task in tasks]
+            yield from map(function, tasks)
+            return
         with ThreadPoolExecutor(n_threads) as pool:
-            return list(pool.map(function, tasks))
+            yield from pool.map(function, tasks)
 
 
 @cache

@@ -18,7 +18,7 @@ from .._schema import (
     number,
     store,
 )
-from .._threads import BLOCK_ROWS, map_in_threads, row_blocks
+from .._threads import BLOCK_ROWS, map_in_threads, row_blocks, sum_in_threads
 from .._validation import LARGEST, FloatArray
 from ..bases import FourierBasis
 from ..bases._base import evaluate
@@ -213,7 +213,7 @@ def _statistic_by_gram(design: Design, rows: Rows) -> Statistic | None:
     shift = _column_means(design, rows)
 
     def gram_of(group: slice) -> FloatArray:
-        gram, product = np.zeros((2, len(shift), len(shift)))
+        gram, product = (np.zeros((len(shift), len(shift))) for _ in range(2))
         buffer = Buffer(len(shift))
         with np.errstate(all="ignore"):  # here, because threads do not inherit it
             for part in row_blocks(group.start, group.stop):
@@ -229,7 +229,7 @@ def _statistic_by_gram(design: Design, rows: Rows) -> Statistic | None:
     # The same groups for any number of threads, so that sums are rounded in the same way.
     edges = np.linspace(0, len(rows), GRAM_GROUPS + 1).astype(int)
     groups = [slice(start, stop) for start, stop in pairwise(edges)]
-    gram = np.sum(map_in_threads(gram_of, groups), axis=0)
+    gram = sum_in_threads(gram_of, groups)
     try:
         statistic = from_gram(gram, n_columns, rows.weight, rows.log_jacobian)
     except np.linalg.LinAlgError:

@@ -21,7 +21,6 @@ from .precisions import LinearModelSpec, LooCalibration, RatioChoice, Spectrum, 
 from .predictive import Predictive
 from .rows import Rows
 
-STEP = 1e-6  # of a logarithm, for the derivative of the mean function
 ROUNDING = 1e-6  # share of the others in the fit of a row, below which it is mostly rounding
 FEWEST_DF = 3.0
 MOST_DF = 1e3  # next to normal
@@ -162,18 +161,17 @@ class RowFit:
         precision of 1.
         """
         assert self.theta is not None
-        n_params, weights = len(self.theta), self.scaled_weights
-        tangents = np.empty((n_params, *self.Y.shape))
-        for tangent, step in zip(tangents, STEP * np.eye(n_params), strict=True):
-            tangent[:] = self.objective.mean_change(self.theta + step, self.Phi, weights) / STEP
+        n_params = len(self.theta)
+        tangents = self.objective.mean_slopes(self.theta, self.Phi, self.scaled_weights)
         information = np.zeros((n_params, n_params))
         for output, (ratio, precision) in enumerate(
             zip(self.ratios, self.noise_precisions, strict=True)
         ):
             columns = tangents[:, :, output].T
+            # By penalized least squares, as the residuals and the size of the best weights.
             along = self.left.T @ columns
-            rest = columns - self.left @ along  # what no weights can make of them
-            kept = along * np.sqrt(ratio / (self.values + ratio))
+            rest = columns - self.left @ (self.values / (self.values + ratio) * along)
+            kept = np.sqrt(ratio * self.values) / (self.values + ratio) * along
             information += precision * (rest.T @ rest + kept.T @ kept)
         if not np.isfinite(information).all():  # no noise to speak of
             return float(n_params)

@@ -199,15 +199,26 @@ class DesignObjective(Objective):
         Y = self._center(self.Y - (Phi[:, self.n_flat :] @ self.mean)[:, None])
         return Phi, factor, Y * self.root_weights[:, None]
 
-    def mean_change(self, theta: FloatArray, Phi: FloatArray, weights: FloatArray) -> FloatArray:
-        """Difference of the mean function at ``theta`` to that of ``Phi``, scaled as targets are.
+    def mean_slopes(self, theta: FloatArray, Phi: FloatArray, weights: FloatArray) -> FloatArray:
+        """Derivatives of the mean function by the basis parameters, scaled as targets are.
 
-        The ``weights`` are those of the columns of `scaled`.
+        Shape (n_params, n_rows, n_outputs). ``Phi`` is the design matrix at ``theta``, and
+        ``weights`` are those of the columns of `scaled`.
         """
         weights = weights / self.root_precision[:, None] + self.mean[:, None]
-        # First the tables' difference, so that rounding of large weights takes no part.
-        change = (self._design_matrix(theta) - Phi)[:, self.n_flat :] @ weights
-        return self._center(change) * self.root_weights[:, None]
+        first, basis = int(self.design.fit_intercept), self.design.basis
+        basis.theta_ = theta
+        by_Phi = [weight[None] for weight in weights[first - self.n_flat :].T]
+        slopes = np.array(
+            [
+                [basis.vjp(x, phi, gradient) for gradient in by_Phi]
+                for x, phi in zip(self.X[:, None], Phi[:, None, first:], strict=True)
+            ]
+        )
+        slopes = np.moveaxis(slopes, -1, 0)
+        if self.n_flat:
+            slopes -= np.einsum("i,pik->pk", self.normalized_weights, slopes)[:, None]
+        return np.asarray(slopes * self.root_weights[:, None])
 
     def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
         Phi, factor, Y = self.scaled(theta)
