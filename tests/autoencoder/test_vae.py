@@ -19,7 +19,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from conftest import assert_digits, without_addresses
+from conftest import assert_digits, representatives, without_addresses
 from scipy import special
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -596,8 +596,9 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("way", ["partial_fit", "warm start"])
-@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize(
+    ("failure", "way"), representatives(FAILURES, ["partial_fit", "warm start"])
+)
 def test_a_failing_continuation_leaves_the_estimator_unchanged(failure, way):
     parameters, X, error, message = FAILURES[failure]
     model = short(learning_rate="constant", warm_start=True, batch_size=40).fit(IRIS)
