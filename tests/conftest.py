@@ -3,7 +3,8 @@
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 
 import numpy as np
 import pytest
@@ -42,6 +43,24 @@ def one_torch_thread() -> None:
 def without_addresses(value: object) -> str:
     """A name for a case that is the same in every process."""
     return re.sub(r" at 0x\w+", "", str(value))
+
+
+def representatives(*axes: Iterable) -> list:
+    """Parameters of the product of axes; in the default suite each value is in one case or more.
+
+    All other cases are slow. The values of a tuple are those of as many arguments.
+    """
+    values = [list(axis) for axis in axes]
+    length = max(map(len, values))
+    default = {tuple(axis[index % len(axis)] for axis in values) for index in range(length)}
+    return [
+        pytest.param(*_flatten(case), marks=() if case in default else pytest.mark.slow)
+        for case in product(*values)
+    ]
+
+
+def _flatten(case: tuple) -> list:
+    return [part for value in case for part in (value if isinstance(value, tuple) else (value,))]
 
 
 def examples(parts: dict[str, type]) -> dict[str, object]:

@@ -22,7 +22,7 @@ import skgen
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis, SigmoidBasis
 from skgen._regression.stream import Stream
 
-N_FAST = 600
+N_FAST = 400
 SEEDS, N_PER_SEED = range(20), 1500
 
 # -- bad parameters ------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """scikit-learn's own checks, those for its own estimators included, with no expected failures.
 
-By default they run over one estimator of each kind, with `-m slow` over all others.
+By default they run over a few estimators of several kinds, with `-m slow` over all others.
 """
 
 import os
@@ -127,6 +127,10 @@ ONE_OF_EACH_CLASS = {
     "forgetful", "gaussian, batches of 128", "conditional, gaussian", "imputer",
     *(f"basis {name}" for name in bases.PARTS),
 }  # fmt: skip
+CHECKED_BY_DEFAULT = ONE_OF_EACH_CLASS | {
+    "ard", "from_dtype, batches of 128", "prior mixture, batches of 128",
+    "convolutional, batches of 128", "masking, batches of 128",
+}  # fmt: skip
 
 
 def slow_except(names, default):
@@ -151,7 +155,7 @@ FURTHER_OF_TRANSFORMERS = (
 )
 
 
-@pytest.mark.parametrize("name", slow_except(ESTIMATORS | AT_LENGTH, ONE_OF_EACH_KIND))
+@pytest.mark.parametrize("name", slow_except(ESTIMATORS | AT_LENGTH, CHECKED_BY_DEFAULT))
 def test_check_estimator(name):
     results = check_estimator(clone((ESTIMATORS | AT_LENGTH)[name]), on_fail=None)
     failed = [result for result in results if result["status"] not in ("passed", "skipped")]

@@ -259,6 +259,7 @@ def test_ranks_and_one_process_learn_the_same(n_ranks, tmp_path):
     assert not (tmp_path / "checkpoint").exists()
 
 
+@pytest.mark.slow
 def test_ranks_started_by_torchrun_agree(tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*torchrun, __file__, "learn", str(tmp_path)]

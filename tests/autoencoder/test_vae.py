@@ -19,7 +19,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from conftest import assert_digits, without_addresses
+from conftest import assert_digits, representatives, without_addresses
 from scipy import special
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -192,7 +192,7 @@ def gap(X, n_components, **parameters):
     return exact_log_likelihood(X, n_components) - elbo_of_linear_networks(model, X)
 
 
-@pytest.mark.parametrize("name", ["iris", "rank 3"])
+@pytest.mark.parametrize("name", ["iris", pytest.param("rank 3", marks=pytest.mark.slow)])
 def test_a_linear_model_approaches_probabilistic_pca(name):
     data, n_components, allowed = LINEAR_CASES[name]
     assert -1e-6 <= gap(data(), n_components, learning_rate_init=0.02, max_iter=2000) <= allowed
@@ -241,7 +241,7 @@ BOUNDED = {
 
 
 BOUNDED_CASES = [
-    pytest.param(name, n, marks=pytest.mark.slow if (name, n) == ("all pixels", 1) else ())
+    pytest.param(name, n, marks=pytest.mark.slow if (name, n) == ("all pixels", 2) else ())
     for name in BOUNDED
     for n in (1, 2)
 ]
@@ -296,7 +296,7 @@ def test_the_estimate_rises_with_the_number_of_draws(name, n_components):
     assert means[-1] < expected.mean() + 0.01
 
 
-@pytest.mark.parametrize("n_components", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("n_components", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_estimates_hold_for_rows_that_the_encoder_misses(n_components):
     model, X, expected = bounded("all pixels", n_components)
     model = copy.deepcopy(model)
@@ -596,8 +596,9 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("way", ["partial_fit", "warm start"])
-@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize(
+    ("failure", "way"), representatives(FAILURES, ["partial_fit", "warm start"])
+)
 def test_a_failing_continuation_leaves_the_estimator_unchanged(failure, way):
     parameters, X, error, message = FAILURES[failure]
     model = short(learning_rate="constant", warm_start=True, batch_size=40).fit(IRIS)

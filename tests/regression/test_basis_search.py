@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import pytest
 from bad_calls import snapshot
-from conftest import assert_digits
+from conftest import assert_digits, representatives
 from learnable import FITTED, GAMMA, LEARNABLE, SEARCHED, waves, with_theta
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -91,9 +91,7 @@ PRIORS = {
 }
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("basis", SEARCHED)
-@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize(("data", "basis", "prior"), representatives(DATA, SEARCHED, PRIORS))
 def test_learned_parameters_have_at_least_the_evidence_of_the_start(data, basis, prior, rng):
     X, y = DATA[data](rng)
     basis, prior = SEARCHED[basis], PRIORS[prior]
@@ -121,8 +119,7 @@ def test_constant_target(value, basis, rng):
     np.testing.assert_allclose(model.predict(rng.normal(size=(9, 3))), value, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("factor", [1e-3, 1e3])
-@pytest.mark.parametrize("basis", SEARCHED)
+@pytest.mark.parametrize(("basis", "factor"), representatives(SEARCHED, [1e-3, 1e3]))
 def test_search_does_not_depend_on_the_unit_of_y(basis, factor, rng):
     X, y = waves(rng)
     plain = BayesianBasisRegressor(SEARCHED[basis]).fit(X, y).basis_.theta_
@@ -130,8 +127,7 @@ def test_search_does_not_depend_on_the_unit_of_y(basis, factor, rng):
     assert_digits(scaled.basis_.theta_, plain, 4)
 
 
-@pytest.mark.parametrize("unit", [0.1, 1.0, 10.0])
-@pytest.mark.parametrize("prior", [1.0, 100.0])
+@pytest.mark.parametrize(("prior", "unit"), representatives([1.0, 100.0], [0.1, 1.0, 10.0]))
 def test_search_with_a_given_prior_in_other_units_of_y(prior, unit):
     """The best noise variance may be far from the variance of the basis functions."""
     X, y = make_friedman1(100, n_features=5, noise=0.5, random_state=0)
@@ -191,7 +187,7 @@ def test_search_avoids_overflow(rng):
 # -- one feature, and beyond the data -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_waves", [1, 4, 8])
+@pytest.mark.parametrize("n_waves", [1, pytest.param(4, marks=pytest.mark.slow), 8])
 def test_the_default_finds_waves_of_one_feature(n_waves, rng):
     x = rng.random((600, 1))
     signal = np.sin(2 * np.pi * n_waves * x[:, 0])
@@ -249,9 +245,9 @@ def test_known_noise_has_the_evidence_of_the_best_length_scale(n_rows, rng):
 # -- relevance ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("basis", [FourierBasis(200, ranks=ranks, random_state=0)
-                                   for ranks in (False, True)], ids=str)  # fmt: skip
-def test_the_five_features_that_matter_are_the_five_most_relevant(basis):
+@pytest.mark.parametrize("ranks", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_the_five_features_that_matter_are_the_five_most_relevant(ranks):
+    basis = FourierBasis(200, ranks=ranks, random_state=0)
     X, y = make_friedman1(400, noise=0.5, random_state=0)
     relevance = BayesianBasisRegressor(basis).fit(X, y).basis_.relevance_
     assert relevance[:5].min() > 1.3 * relevance[5:].max()
@@ -340,8 +336,10 @@ def test_every_fit_learns_the_same(basis, rng):
     assert np.array_equal(one.predict(X), other.predict(X))
 
 
-@pytest.mark.parametrize("convert", [np.float32, np.asfortranarray, np.ndarray.tolist])
-@pytest.mark.parametrize("basis", FITTED)
+@pytest.mark.parametrize(
+    ("basis", "convert"),
+    representatives(FITTED, [np.float32, np.asfortranarray, np.ndarray.tolist]),
+)
 def test_same_result_for_other_types_of_X(basis, convert, rng):
     X, y = waves(rng)
     X = X.astype(np.float32).astype(np.float64)
@@ -383,7 +381,7 @@ def test_parallel_fits_equal_sequential_fits(rng):
         assert np.array_equal(cross_val_score(model, X, y, cv=3, n_jobs=3), one)
 
 
-@pytest.mark.parametrize("n_rows", [60, 300])
+@pytest.mark.parametrize("n_rows", [60, pytest.param(300, marks=pytest.mark.slow)])
 def test_linear_function_is_learned(n_rows, rng):
     """Errors are near those of least squares, and beyond the data well below those of waves."""
     X = rng.normal(size=(n_rows + 200, 12))

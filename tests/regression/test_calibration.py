@@ -360,14 +360,17 @@ def coverage_of_learned_length_scales(basis: Any, shape: tuple[int, int], n_sets
     return float(np.mean(covered))
 
 
-@pytest.mark.parametrize("shape", [(8, 2), pytest.param((30, 3), marks=pytest.mark.slow)])
-def test_intervals_cover_where_length_scales_are_learned(shape, monkeypatch):
+@pytest.mark.parametrize(
+    ("shape", "n_sets"),
+    [((8, 2), 40), *(pytest.param(s, 100, marks=pytest.mark.slow) for s in ((8, 2), (30, 3)))],
+)
+def test_intervals_cover_where_length_scales_are_learned(shape, n_sets, monkeypatch):
     basis = FourierBasis(200, random_state=0)
-    assert 0.93 < coverage_of_learned_length_scales(basis, shape, 100) < 0.98
+    assert 0.93 < coverage_of_learned_length_scales(basis, shape, n_sets) < 0.98
     monkeypatch.setattr(
         skgen._regression.loo.RowFit, "effective_number_of_basis_parameters", lambda *given: 0.0
     )
-    assert coverage_of_learned_length_scales(basis, shape, 100) < 0.925
+    assert coverage_of_learned_length_scales(basis, shape, n_sets) < 0.925
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_digits
+from conftest import assert_digits, representatives
 from distributed import Client, LocalCluster
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -98,12 +98,11 @@ EXACT = {
 }
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("basis", EXACT.values(), ids=EXACT)
+@pytest.mark.parametrize(("basis", "weighted"), representatives(EXACT, [False, True]))
 def test_fit_is_that_in_memory(basis, weighted, rng):
     X, y = data(rng)
     weights = rng.integers(0, 3, size=len(y)) * 0.7 if weighted else None
-    model = BayesianBasisRegressor(basis)
+    model = BayesianBasisRegressor(EXACT[basis])
     expected = clone(model).fit(X, y, weights)
     found = model.fit(
         da.from_array(X, chunks=(701, 1)), in_blocks(y, 640), in_blocks(weights, 1000)
@@ -249,7 +248,13 @@ def clients_peak(job):
 
 
 @pytest.mark.parametrize(
-    "basis", ["identity", FourierBasis(20, random_state=0), StandardScaler()], ids=str
+    "basis",
+    [
+        pytest.param("identity", marks=pytest.mark.slow),
+        FourierBasis(20, random_state=0),
+        pytest.param(StandardScaler(), marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_only_objects_of_the_models_size_reach_the_client(basis, client):
     """With ten times the rows, 24 MB, the client needs no more memory."""

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from conftest import assert_digits
+from conftest import assert_digits, representatives
 from scipy import integrate, optimize, stats
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -263,8 +263,7 @@ def test_the_lectures_cases_to_12_digits_of_mpmath(batches, case, n_rows):
     assert_digits(model.log_marginal_likelihood_, log_evidence)
 
 
-@pytest.mark.parametrize("option", PROPER)
-@pytest.mark.parametrize("basis", DATA_FREE)
+@pytest.mark.parametrize(("basis", "option"), representatives(DATA_FREE, PROPER))
 def test_draws_before_any_data_are_from_the_prior(basis, option, X):
     """The case of 0 points in the lecture."""
     model = model_of(option, basis, X)
@@ -314,8 +313,7 @@ def chunks(name, n_rows):
     return np.split(order, cuts[name])
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("basis", DATA_FREE)
+@pytest.mark.parametrize(("basis", "option"), representatives(DATA_FREE, OPTIONS))
 def test_any_order_and_chunks_are_one_fit(basis, option, X, y):
     model = model_of(option, basis, X)
     whole = clone(model).fit(X, y)
@@ -330,8 +328,7 @@ def test_any_order_and_chunks_are_one_fit(basis, option, X, y):
     assert_same_model(lists, whole, X)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("basis", DATA_FREE)
+@pytest.mark.parametrize(("basis", "option"), representatives(DATA_FREE, OPTIONS))
 def test_any_chunks_of_weighted_rows_are_one_weighted_fit(basis, option, X, Y, rng):
     weights = rng.gamma(2.0, size=len(X))
     model = model_of(option, basis, X)
@@ -343,8 +340,7 @@ def test_any_chunks_of_weighted_rows_are_one_weighted_fit(basis, option, X, Y, r
         assert_same_model(parts, whole, X)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("basis", DATA_FREE)
+@pytest.mark.parametrize(("basis", "option"), representatives(DATA_FREE, OPTIONS))
 def test_merged_shards_are_one_fit(basis, option, X, Y):
     model = model_of(option, basis, X)
     whole = clone(model).fit(X, Y)
@@ -606,8 +602,7 @@ def test_scikit_learns_precisions_have_no_more_evidence(rule, data):
     assert model.log_marginal_likelihood_ >= theirs - 1e-8 * abs(theirs)
 
 
-@pytest.mark.parametrize("option", PROPER)
-@pytest.mark.parametrize("basis", DATA_FREE)
+@pytest.mark.parametrize(("basis", "option"), representatives(DATA_FREE, PROPER))
 def test_the_evidence_is_the_sum_of_densities_of_each_row_given_those_before(basis, option, X, y):
     model = model_of(option, basis, X)
     total = clone(model).fit(X[:1], y[:1]).log_marginal_likelihood_
@@ -782,9 +777,7 @@ ROUND_TRIPS = {
 }
 
 
-@pytest.mark.parametrize("trip", ROUND_TRIPS)
-@pytest.mark.parametrize("waiting", [0, 7])
-@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize(("basis", "waiting", "trip"), representatives(BASES, [0, 7], ROUND_TRIPS))
 def test_round_trips_are_exact(basis, waiting, trip, X, Y):
     model = BayesianBasisRegressor(BASES[basis]).fit(X, Y)
     for row in range(waiting):
@@ -845,17 +838,18 @@ MAPS = [(1e-6, 0.0), (1e6, 0.0), (1.0, 1e6), (1e6, 1e6)]
 
 @cache
 def raw_data(n_features):
+    """Rows, of which 80 are to be fitted, and predictions for all of them."""
     rng = np.random.default_rng(8)
     X = rng.normal(size=(120, n_features))
-    return X, np.sin(2 * X[:, 0]) + 0.3 * X[:, -1] + 0.2 * rng.normal(size=120)
+    y = np.sin(2 * X[:, 0]) + 0.3 * X[:, -1] + 0.2 * rng.normal(size=120)
+    return X, y, BayesianBasisRegressor().fit(X[:80], y[:80]).predict(X, return_std=True)
 
 
-@pytest.mark.parametrize("which", ["X", "y", "both"])
-@pytest.mark.parametrize(("scale", "shift"), MAPS)
-@pytest.mark.parametrize("n_features", [1, 3])
+@pytest.mark.parametrize(
+    ("n_features", "scale", "shift", "which"), representatives([1, 3], MAPS, ["X", "y", "both"])
+)
 def test_units_and_origins_do_not_matter(n_features, scale, shift, which):
-    X, y = raw_data(n_features)
-    expected = BayesianBasisRegressor().fit(X[:80], y[:80]).predict(X, return_std=True)
+    X, y, expected = raw_data(n_features)
     mapped_X = X * scale + shift if which != "y" else X
     y_scale, y_shift = (scale, shift) if which != "X" else (1.0, 0.0)
     model = BayesianBasisRegressor().fit(mapped_X[:80], y[:80] * y_scale + y_shift)

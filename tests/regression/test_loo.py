@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import assert_digits
+from conftest import assert_digits, representatives
 from learnable import FITTED, GAMMA, SEARCHED, table, waves
 from scipy import stats
 from sklearn.base import clone
@@ -14,9 +14,10 @@ from skgen._regression.marginal_likelihood import DesignObjective
 from skgen._regression.rows import Rows
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("noise_precision", [4.0, "evidence"])
-@pytest.mark.parametrize("basis", SEARCHED)
+@pytest.mark.parametrize(
+    ("basis", "noise_precision", "weighted"),
+    representatives(SEARCHED, [4.0, "evidence"], [False, True]),
+)
 def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, weighted, rng):
     """By the covariance of weights and parameters together, of the model that is linear in both."""
     X = table(rng, 100, 2)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import assert_digits
+from conftest import assert_digits, representatives
 from learnable import (
     FOURIER,
     GAMMA,
@@ -186,16 +186,17 @@ class Problem:
 FEW, MANY = 6, 40
 
 
-@pytest.mark.parametrize("n_rows", [FEW, MANY])
-@pytest.mark.parametrize("n_features", [1, 3])
-@pytest.mark.parametrize("name", LEARNABLE)
+@pytest.mark.parametrize(
+    ("name", "n_features", "n_rows"), representatives(LEARNABLE, [1, 3], [FEW, MANY])
+)
 def test_evidence_and_gradient_with_each_basis(name, n_features, n_rows, rng):
     Problem.of(LEARNABLE[name], RULES["learnt"], rng, n_rows, n_features).check(rng)
 
 
-@pytest.mark.parametrize(("n_outputs", "weighted"), [(1, False), (1, True), (2, True)])
-@pytest.mark.parametrize("n_rows", [FEW, MANY])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("rule", "n_rows", "n_outputs", "weighted"),
+    representatives(RULES, [FEW, MANY], [(1, False), (1, True), (2, True)]),
+)
 def test_evidence_and_gradient_with_each_prior(rule, n_rows, n_outputs, weighted, rng):
     basis = FOURIER["matern52, halton, ranks"]
     Problem.of(basis, RULES[rule], rng, n_rows, 2, n_outputs, weighted).check(rng)
@@ -220,15 +221,17 @@ OF_ONE_SIZE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("n_rows", [FEW, MANY])
-@pytest.mark.parametrize("n_features", [1, 3])
-@pytest.mark.parametrize("name", FOURIER | LINEAR)
+@pytest.mark.parametrize(
+    ("name", "n_features", "n_rows"), representatives(FOURIER | LINEAR, [1, 3], [FEW, MANY])
+)
 def test_evidence_and_gradient_with_each_kernel(name, n_features, n_rows, rng):
     Problem.of(Exact(LEARNABLE[name]), RULES["learnt"], rng, n_rows, n_features).check(rng)
 
 
-@pytest.mark.parametrize(("n_outputs", "weighted"), [(1, False), (1, True), (2, True)])
-@pytest.mark.parametrize("rule", OF_ONE_SIZE)
+@pytest.mark.parametrize(
+    ("rule", "n_outputs", "weighted"),
+    representatives(OF_ONE_SIZE, [(1, False), (1, True), (2, True)]),
+)
 def test_evidence_and_gradient_by_the_kernel_with_each_prior(rule, n_outputs, weighted, rng):
     basis = Exact(LINEAR["fourier, linear, ranks"])
     Problem.of(basis, RULES[rule], rng, MANY, 2, n_outputs, weighted).check(rng)

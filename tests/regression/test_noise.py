@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import assert_digits
+from conftest import assert_digits, representatives
 from scipy import stats
 from scipy.optimize import minimize
 from sklearn.base import clone
@@ -223,16 +223,17 @@ def test_dask_input_is_as_in_memory(data):
     )
 
 
-@pytest.mark.parametrize("basis", [WAVES, LOCAL, make_pipeline(StandardScaler(), WAVES)],
-                         ids=["waves", "local", "pipeline"])  # fmt: skip
-@pytest.mark.parametrize("n_outputs", [1, 2])
-def test_onnx_has_the_standard_deviations(basis, n_outputs, data):
+EXPORTED = {"waves": WAVES, "local": LOCAL, "pipeline": make_pipeline(StandardScaler(), WAVES)}
+
+
+@pytest.mark.parametrize(("n_outputs", "basis"), representatives([1, 2], EXPORTED))
+def test_onnx_has_the_standard_deviations(n_outputs, basis, data):
     onnxruntime = pytest.importorskip("onnxruntime")
     from skgen.onnx import to_onnx
 
     X, y = data
     Y = y if n_outputs == 1 else np.column_stack([y, 2 * y + X[:, 0]])
-    model = BayesianBasisRegressor(basis, noise="log-linear").fit(X, Y)
+    model = BayesianBasisRegressor(EXPORTED[basis], noise="log-linear").fit(X, Y)
     assert has_noise_model(model)
     exported = to_onnx(model, X, return_std=True)
     session = onnxruntime.InferenceSession(exported.SerializeToString())
