@@ -87,7 +87,7 @@ class Statistic:
         n_rows, n_columns = len(values["factor"]), len(values["targets"])
         return _fewest_stored_rows(n_columns) <= n_rows <= n_columns
 
-    def updated(
+    def append(
         self, Phi: FloatArray, Y: FloatArray, weight: float, log_jacobian: FloatArray | float = 0.0
     ) -> Statistic:
         """The statistic with further rows, already scaled by the roots of their weights."""
@@ -96,7 +96,7 @@ class Statistic:
         sums = self.weight + weight, self.log_jacobian + log_jacobian
         return Statistic(factor, targets, residual, *sums)
 
-    def merged(self, other: Statistic) -> Statistic:
+    def merge(self, other: Statistic) -> Statistic:
         """The statistic of the rows of both."""
         factor, targets, remainder = _qr_append(
             self.factor, self.targets, other.factor, other.targets, len(other.factor)
@@ -105,7 +105,7 @@ class Statistic:
         sums = self.weight + other.weight, self.log_jacobian + other.log_jacobian
         return Statistic(factor, targets, residual, *sums)
 
-    def discounted(self, discount: float) -> Statistic:
+    def discount(self, discount: float) -> Statistic:
         """The statistic with every row's weight multiplied by ``discount``."""
         if discount == 1:
             return self

@@ -313,9 +313,9 @@ def _squares(rows: Rows, model: Any) -> tuple[Statistic, FloatArray]:
     residual = rows.scale_by_root_weights(rows.Y - model.predict(rows.X).reshape(rows.Y.shape))
     ones = rows.scale_by_root_weights(np.ones((len(rows), 1)))
     Y = rows.scale_by_root_weights(np.array(rows.Y, dtype=np.float64))
-    return total.updated(ones, Y, rows.weight), np.einsum("ij,ij->j", residual, residual)
+    return total.append(ones, Y, rows.weight), np.einsum("ij,ij->j", residual, residual)
 
 
 def _merge_squares(blocks: list[tuple[Statistic, FloatArray]]) -> tuple[Statistic, FloatArray]:
     totals, errors = zip(*blocks, strict=True)
-    return reduce(Statistic.merged, totals), sum(errors[1:], errors[0])
+    return reduce(Statistic.merge, totals), sum(errors[1:], errors[0])

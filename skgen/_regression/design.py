@@ -177,7 +177,7 @@ def _summarize_block(rows: Rows, design: Design, solver: str, forgetting: float)
 def _merge_blocks(forgetting: float, blocks: list[Summary]) -> Summary:
     statistic, n_rows = blocks[0]
     for later, n_later in blocks[1:]:
-        statistic = statistic.discounted(forgetting**n_later).merged(later)
+        statistic = statistic.discount(forgetting**n_later).merge(later)
         n_rows += n_later
     return statistic, n_rows
 
@@ -203,7 +203,7 @@ def append_rows(statistic: Statistic, design: Design, rows: Rows) -> Statistic:
         block = rows[start : start + QR_ROWS]
         Phi = block.scale_by_root_weights(design.rows(block.X))
         Y = block.scale_by_root_weights(np.array(block.Y, dtype=np.float64))
-        statistic = statistic.updated(Phi, Y, block.weight, block.log_jacobian)
+        statistic = statistic.append(Phi, Y, block.weight, block.log_jacobian)
     return _check_finite(statistic)
 
 

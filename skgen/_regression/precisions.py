@@ -282,14 +282,12 @@ class ProjectedData:
             values, vectors = np.linalg.eigh(self.factor.T @ self.factor)
             components = vectors.T @ (self.factor.T @ self.target) / np.sqrt(values)
         else:  # twice the digits for the small ones
-            singular, vectors, components = _decomposed(self.factor, self.target)
+            singular, vectors, components = _decompose(self.factor, self.target)
             values = singular**2
         return Spectrum(values, vectors, components, self.residual)
 
 
-def _decomposed(
-    factor: FloatArray, target: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _decompose(factor: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Singular values, right singular vectors, and ``target`` along the left ones.
 
     Rows of the triangular ``factor`` that are nothing but rounding, as most are where the data had

@@ -255,7 +255,7 @@ class Relevances:
         step = vectors @ along
         return np.clip(step, -LONGEST_STEP, LONGEST_STEP), float(own @ step)
 
-    def improved(self, tolerance: float) -> Relevances:
+    def improve(self, tolerance: float) -> Relevances:
         """All precisions that are in at a maximum of the evidence, by Newton's method.
 
         Or on the way there, as soon as a weight has to be out, or when the next step promises to
@@ -264,10 +264,10 @@ class Relevances:
         best = self
         for _ in range(NEWTON_STEPS * bool(len(self.indices))):
             step, promise = best.newton_step()
-            length, moved = 1.0, best.moved(step)
+            length, moved = 1.0, best.move(step)
             while not moved.log_evidence >= best.log_evidence and length > 1e-3:
                 length /= 4
-                moved = best.moved(length * step)
+                moved = best.move(length * step)
             if not moved.log_evidence >= best.log_evidence - 1e-9:
                 break
             best = moved
@@ -275,7 +275,7 @@ class Relevances:
                 break
         return best
 
-    def moved(self, step: FloatArray) -> Relevances:
+    def move(self, step: FloatArray) -> Relevances:
         precision = self.precision.copy()
         precision[self.indices] *= np.exp(step)
         return replace(self, precision=precision)
@@ -349,7 +349,7 @@ def _climb(found: Relevances) -> Relevances:
     removed = np.zeros(len(found.precision), dtype=bool)
     tolerance = ROUGH
     while True:
-        found = found.improved(tolerance)
+        found = found.improve(tolerance)
         precision = _without_the_worst(found)
         if precision is not None:
             removed |= np.isfinite(found.precision) & np.isinf(precision)

@@ -127,14 +127,14 @@ class Stream:
             extended.buffer(rows)
             return extended
         # Of the copy, because self must stay as it is if what follows raises.
-        statistic = extended.statistic.discounted(forgetting ** len(rows))
+        statistic = extended.statistic.discount(forgetting ** len(rows))
         rows = rows.discount_by_age(forgetting)
         return Stream(self.design, prior, append_rows(statistic, self.design, rows))
 
     def merge(self, statistic: Statistic, prior: LinearModelSpec, discount: float = 1) -> "Stream":
         """Stream that has seen the rows of ``statistic`` too, its own discounted."""
-        older = self.statistic.discounted(discount)
-        return Stream(self.design, prior, older.merged(statistic))
+        older = self.statistic.discount(discount)
+        return Stream(self.design, prior, older.merge(statistic))
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickling: all rows in the statistic, and no buffer."""

@@ -38,7 +38,7 @@ class Logarithm:
     """``z = log(y)`` of positive y."""
 
     @classmethod
-    def fitted(cls, y: FloatArray, weights: FloatArray) -> Self:
+    def fit(cls, y: FloatArray, weights: FloatArray) -> Self:
         """The logarithm, if all y are positive."""
         if not np.all(y > 0):
             raise ValueError(
@@ -67,7 +67,7 @@ class YeoJohnson:
     unit: float
 
     @classmethod
-    def fitted(cls, y: FloatArray, weights: FloatArray) -> Self:
+    def fit(cls, y: FloatArray, weights: FloatArray) -> Self:
         """The power of largest likelihood, under which z is normal, as in scikit-learn."""
         low, center, high = weighted_quantiles(y, weights, np.array([0.25, 0.5, 0.75]))
         unit = high - low if high > low else np.sqrt(np.average((y - center) ** 2, weights=weights))
@@ -144,7 +144,7 @@ class TargetTransform:
         """Transformers of this ``kind``, fitted to the outputs of ``rows``."""
         Y = np.asarray(rows.Y, dtype=np.float64)
         weights = np.ones(len(rows)) if rows.weights is None else rows.weights
-        transformers, ones = [_fitted(kind, y, weights) for y in Y.T], np.ones(Y.shape[1])
+        transformers, ones = [_fit(kind, y, weights) for y in Y.T], np.ones(Y.shape[1])
         unsigned = cls(transformers, ones, ones)
         Z = unsigned.transform(Y)
         if not np.isfinite(Z).all():
@@ -226,10 +226,10 @@ class TargetTransform:
         return np.where(np.isfinite(growth), growth, np.inf)
 
 
-def _fitted(kind: Any, y: FloatArray, weights: FloatArray) -> Any:
+def _fit(kind: Any, y: FloatArray, weights: FloatArray) -> Any:
     """Transformer of one output, fitted to it."""
     if isinstance(kind, str):
-        return BUILT_IN[kind].fitted(y, weights)
+        return BUILT_IN[kind].fit(y, weights)
     transformer = clone(kind)
     is_weighted = has_fit_parameter(transformer, "sample_weight")
     return transformer.fit(y[:, None], **({"sample_weight": weights} if is_weighted else {}))

@@ -42,7 +42,7 @@ def statistic_of(Phi, Y, weights=None):
     empty = Statistic.empty(Phi.shape[1], Y.shape[1])
     if len(Phi) == 0:
         return empty
-    return empty.updated(root[:, None] * Phi, root[:, None] * Y, float(root @ root))
+    return empty.append(root[:, None] * Phi, root[:, None] * Y, float(root @ root))
 
 
 def assert_same_statistic(actual, expected, digits=12):
@@ -118,7 +118,7 @@ def test_any_chunks_give_the_statistic_of_all_rows(sizes, rng):
     Phi, Y = data(rng, 30, n_outputs=2)
     statistic = Statistic.empty(N_COLUMNS, 2)
     for part in np.split(np.arange(30), np.cumsum(sizes)[:-1]):
-        statistic = statistic.updated(Phi[part].copy(), Y[part].copy(), float(len(part)))
+        statistic = statistic.append(Phi[part].copy(), Y[part].copy(), float(len(part)))
     assert_same_statistic(statistic, statistic_of(Phi, Y))
 
 
@@ -126,21 +126,21 @@ def test_any_chunks_give_the_statistic_of_all_rows(sizes, rng):
 def test_a_merge_is_the_statistic_of_the_rows_of_both(cut, rng):
     Phi, Y = data(rng, 30, n_outputs=2)
     first, second = statistic_of(Phi[:cut], Y[:cut]), statistic_of(Phi[cut:], Y[cut:])
-    assert_same_statistic(first.merged(second), statistic_of(Phi, Y))
-    assert_same_statistic(second.merged(first), statistic_of(Phi, Y))
+    assert_same_statistic(first.merge(second), statistic_of(Phi, Y))
+    assert_same_statistic(second.merge(first), statistic_of(Phi, Y))
 
 
 def test_a_discount_is_a_weight_of_every_row(rng):
     Phi, Y = data(rng, n_outputs=2)
-    discounted = statistic_of(Phi, Y).discounted(0.3)
+    discounted = statistic_of(Phi, Y).discount(0.3)
     assert_same_statistic(discounted, statistic_of(Phi, Y, np.full(N_ROWS, 0.3)))
 
 
 def test_an_update_leaves_the_statistic_before_as_it_was(rng):
     statistic = statistic_of(*data(rng))
     before = statistic.factor.copy(), statistic.targets.copy()
-    statistic.updated(*data(rng), 1.0)
-    statistic.merged(statistic_of(*data(rng)))
+    statistic.append(*data(rng), 1.0)
+    statistic.merge(statistic_of(*data(rng)))
     condition(statistic, np.ones(N_COLUMNS), np.zeros(N_COLUMNS), np.ones(1))
     assert np.array_equal(statistic.factor, before[0])
     assert np.array_equal(statistic.targets, before[1])

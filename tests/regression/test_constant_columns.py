@@ -127,7 +127,7 @@ def test_only_columns_below_rounding_are_dropped(rng):
     model = BayesianBasisRegressor("identity").fit(X, x + 0.1 * rng.normal(size=50))
     assert model.coef_[0] * 1e-9 == pytest.approx(1.0, rel=0.1)
     Phi = np.column_stack([np.ones(50), X, 5 + 1e-15 * x])
-    factor = Statistic.empty(3, 1).updated(Phi.copy(), x[:, None].copy(), 50.0)
+    factor = Statistic.empty(3, 1).append(Phi.copy(), x[:, None].copy(), 50.0)
     cleaned = factor.without_rounding().factor
     assert np.all(cleaned[1:, 2] == 0)
     np.testing.assert_array_equal(cleaned[:, :2], factor.factor[:, :2])

@@ -28,7 +28,7 @@ def data(rng):
 
 
 def statistic_of(Phi, y):
-    return Statistic.empty(Phi.shape[1], 1).updated(Phi.copy(), y[:, None].copy(), float(len(y)))
+    return Statistic.empty(Phi.shape[1], 1).append(Phi.copy(), y[:, None].copy(), float(len(y)))
 
 
 def log_evidence(Phi, y, precision, mean, noise):
@@ -223,7 +223,7 @@ def test_relevances_switch_off_what_does_not_matter(rng):
 def test_outputs_are_learnt_each_alone(case, data, rng):
     Phi, y = data
     Y = np.column_stack([y, 3 * y + rng.normal(size=N_ROWS), rng.normal(size=N_ROWS)])
-    together = Statistic.empty(5, 3).updated(Phi.copy(), Y.copy(), float(N_ROWS))
+    together = Statistic.empty(5, 3).append(Phi.copy(), Y.copy(), float(N_ROWS))
     for index, posterior in enumerate(PRIORS[case].posteriors(together)):
         (alone,) = PRIORS[case].posteriors(statistic_of(Phi, Y[:, index]))
         digits = 1e-12 if case[0] == "evidence" else 1e-4  # the search's tolerance

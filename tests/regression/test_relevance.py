@@ -46,11 +46,11 @@ def problem(rng, noise):
 def test_newtons_step_is_that_of_central_differences(noise, rng):
     """Near a maximum, where it leads to that of a function with the same two derivatives."""
     found = relevance.search(problem(rng, noise), 16.0)
-    found = found.moved(0.05 * rng.normal(size=len(found.indices)))
+    found = found.move(0.05 * rng.normal(size=len(found.indices)))
     h, n = 1e-4, len(found.indices)
 
     def value(step):
-        return found.moved(step).log_evidence
+        return found.move(step).log_evidence
 
     unit = h * np.eye(n)
     slope = [(value(e) - value(-e)) / (2 * h) for e in unit]

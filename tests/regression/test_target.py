@@ -280,7 +280,7 @@ def test_yeo_johnson_is_that_of_scipy_and_has_an_inverse(power, rng):
 
 def test_the_power_is_that_of_largest_likelihood(rng):
     y = rng.gamma(2.0, size=300)
-    found = YeoJohnson.fitted(y, np.ones(300))
+    found = YeoJohnson.fit(y, np.ones(300))
     standard = (y - found.center) / found.unit
     assert found.power == pytest.approx(stats.yeojohnson_normmax(standard), abs=0.006)
     low, high = np.quantile(y, [0.25, 0.75], method="inverted_cdf")
@@ -299,7 +299,7 @@ def test_yeo_johnson_knows_no_unit_and_no_origin(factor, shift, data):
 def test_a_weight_counts_as_so_many_rows(rng):
     y, counts = rng.gamma(2.0, size=40), rng.integers(1, 5, size=40)
     repeated = np.repeat(y, counts)
-    assert YeoJohnson.fitted(y, counts.astype(float)) == YeoJohnson.fitted(
+    assert YeoJohnson.fit(y, counts.astype(float)) == YeoJohnson.fit(
         repeated, np.ones(len(repeated))
     )
     shares = np.array([0.1, 0.25, 0.5, 0.75])
