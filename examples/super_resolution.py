@@ -77,7 +77,7 @@ for name, answer in answers.items():
 # Draws differ where x leaves it open, and each is a digit; `observation_noise=False` leaves the
 # noise of single pixels out. The mean of all draws is as blurred as the ridge regression's.
 
-shown = [0, 1, 2, 3, 5, 7]
+shown = [0, 1, 2, 3]
 smooth = cvae.sample_y(X_test[shown], 4, observation_noise=False, random_state=1)
 blocks = X_test[shown].reshape(-1, 4, 4).repeat(2, axis=1).repeat(2, axis=2).reshape(-1, 64)
 columns = {
@@ -85,10 +85,19 @@ columns = {
     "ridge": ridge.predict(X_test)[shown], "mean": mean[shown],
     **{f"draw {index + 1}": smooth[..., index] for index in range(4)},
 }  # fmt: skip
-fig, axes = plt.subplots(len(shown), len(columns), figsize=(8, 5.6), layout="constrained")
+fig, axes = plt.subplots(len(shown), len(columns), figsize=(9, 4.2), layout="constrained")
 for column, (name, rows) in enumerate(columns.items()):
     axes[0, column].set_title(name)
     for ax, row in zip(axes[:, column], rows, strict=True):
-        ax.imshow(row.reshape(8, 8), cmap="gray", vmin=0, vmax=17)
+        ax.imshow(row.reshape(8, 8), cmap="gray_r", vmin=0, vmax=17)
         ax.set_axis_off()
 plt.show()
+
+# %%
+# Faces
+# -----
+# Four draws for each of five persons whom the model has not seen, from 8 x 8 pixels
+# (``python docs/pictures.py faces --olivetti FILE``; faces of AT&T Laboratories Cambridge):
+#
+# .. image:: ../images/faces.png
+#    :alt: For each face of 8 x 8 pixels four faces of 32 x 32, which differ, and the true one
