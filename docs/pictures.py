@@ -65,7 +65,8 @@ def super_resolution(path: Path) -> dict[str, Array]:
 
 def block_means(images: Array, size: int) -> Array:
     n, height, width = images.shape
-    return images.reshape(n, height // size, size, width // size, size).mean(axis=(2, 4))
+    blocks = images.reshape(n, height // size, size, width // size, size)
+    return np.asarray(blocks.mean(axis=(2, 4)))
 
 
 def enlarged(rows: Array) -> Array:

@@ -47,10 +47,12 @@ print(f"{len(X)} images of {shape[0]} x {shape[1]} pixels")
 # %%
 # Fit
 # ---
-# The standard deviation of a pixel's noise is learned. A mixture fitted to the codes is the prior
-# of what is drawn.
+# Grey levels between 0 and 1 as they are, each with a distribution of its own. A mixture fitted to
+# the codes is the prior of what is drawn.
 
-vae = VAETransformer(32, max_iter=150, batch_size=32, random_state=0).fit(X)
+vae = VAETransformer(
+    32, likelihood="continuous_bernoulli", max_iter=150, batch_size=64, random_state=0
+).fit(X)
 vae.fit_prior(X, n_components=10, random_state=0)
 used = int(np.sum(vae.explained_kl_ > 0.1))
 print(f"{used} of 32 dimensions are used, {vae.explained_kl_.sum():.1f} nats in all")

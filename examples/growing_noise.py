@@ -20,7 +20,7 @@ from skgen import BayesianBasisRegressor
 from skgen.plotting import PredictiveDisplay
 
 
-def measure(x, rng):
+def measure(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.sin(1.5 * x) + (0.05 + 0.06 * x) * rng.normal(size=x.shape)
 
 

@@ -54,10 +54,10 @@ of_cvae = cvae.log_predictive_density(X_test, Y_test)
 print(f"log density: ridge {of_ridge.mean():.1f}, VAERegressor {of_cvae.mean():.1f} nats per row")
 
 
-def energy_score(draws):
+def energy_score(draws: np.ndarray) -> float:
     to_truth = np.linalg.norm(draws - Y_test[..., None], axis=1).mean()
     between = np.linalg.norm(draws[..., 1:] - draws[..., :-1], axis=1)
-    return to_truth - (between.mean() / 2 if between.size else 0)
+    return float(to_truth - (between.mean() / 2 if between.size else 0))
 
 
 noise = rng.multivariate_normal(np.zeros(64), np.cov(residuals.T), (len(X_test), 50))

@@ -41,6 +41,7 @@ X = X.mask(rng.random(X.shape) < 0.1)
 
 vae = VAETransformer(4, likelihood="from_dtype", prior="mixture", max_iter=60, random_state=0)
 draws = vae.fit(X).sample(n_rows, random_state=0)
+assert isinstance(draws, pd.DataFrame)
 print(draws.head(4))
 
 # %%
