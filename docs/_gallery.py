@@ -11,14 +11,18 @@ ORDER = [
     "which_degree.py",
     "relevance.py",
     "intervals_that_hold.py",
+    "growing_noise.py",
     "drifting_stream.py",
     "mauna_loa.py",
     "autoencoder_or_vae.py",
+    "training_length.py",
     "digits_manifold.py",
     "digits_traversal.py",
     "faces.py",
     "anomaly_scores.py",
     "latent_features.py",
+    "table_draws.py",
+    "missing_cells.py",
     "super_resolution.py",
 ]
 """The regressor's before the autoencoder's; a script not named here comes after these."""

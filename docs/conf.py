@@ -41,7 +41,7 @@ numpydoc_show_class_members = False  # the class template lists them
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "filename_pattern": r"\.py$",  # all are run
+    "filename_pattern": r"(?<!/faces)\.py$",  # all are run but one, whose data is downloaded
     "within_subsection_order": "_gallery.Order",
     "reset_modules": ("_gallery.raise_on_warnings", "matplotlib"),
     "abort_on_example_error": True,
@@ -50,6 +50,7 @@ sphinx_gallery_conf = {
     "doc_module": ("skgen",),
     "backreferences_dir": "api/generated/backreferences",
     "download_all_examples": False,
+    "remove_config_comments": True,
     "show_signature": False,
     "write_computation_times": False,
 }
@@ -62,13 +63,15 @@ html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "skgen"},
     "navbar_align": "left",
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 9,
     "show_prev_next": False,
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {page: [] for page in ("index", "install", "start", "benchmarks", "changelog")}
+html_sidebars = {
+    page: [] for page in ("index", "install", "start", "choose", "benchmarks", "changelog")
+}
 
 
 def leave_to_scikit_learn(app, what, name, obj, skip, options):

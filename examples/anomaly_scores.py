@@ -40,7 +40,8 @@ vae.fit(X_train.to_numpy())
 
 scores = vae.score_samples(X_test)
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
-bins = np.linspace(*np.quantile(scores, [0.02, 1]), 40)
+low, high = np.quantile(scores, [0.02, 1])
+bins = np.linspace(low, high, 40).tolist()
 for kind, color, label in ((False, "#0072B2", "benign"), (True, "#E69F00", "malignant")):
     ax.hist(scores[is_malignant == kind], bins, color=color, alpha=0.7, label=label)
 ax.set(xlabel="log density, nats per row", ylabel="held-out tumours")

@@ -34,10 +34,10 @@ prior = beta.pdf(heads, 2, 2)
 prior /= prior.sum()
 
 
-def posterior_of_coin(flips):
+def posterior_of_coin(flips: np.ndarray) -> np.ndarray:
     likelihood = np.prod([heads if flip else 1 - heads for flip in flips], axis=0)
     joint = prior * likelihood
-    return joint / joint.sum()
+    return np.asarray(joint / joint.sum())
 
 
 # %%
@@ -92,7 +92,7 @@ petals = load_iris().data[:50, 2]
 prior_mean, prior_precision, noise_precision = 3.0, 1.0, 1 / 0.2**2
 
 
-def posterior_of_mean(y):
+def posterior_of_mean(y: np.ndarray) -> tuple[float, float]:
     precision = prior_precision + len(y) * noise_precision
     mean = (prior_precision * prior_mean + noise_precision * y.sum()) / precision
     return mean, precision**-0.5
@@ -149,5 +149,5 @@ for n in counts[2:]:
     scale = np.sqrt(flat.covariance_[0, 0] * (1 - 2 / df))  # covariance_ counts the tails in
     interval = t.interval(0.95, df, flat.coef_[0], scale)
     textbook = t.interval(0.95, n - 1, y.mean(), y.std(ddof=1) / np.sqrt(n))
-    assert np.allclose(interval, textbook, rtol=1e-9)
+    assert np.allclose(np.array(interval), np.array(textbook), rtol=1e-9)
     print("{:7}  {:.3f} to {:.3f}  {:.3f} to {:.3f}".format(n, *interval, *textbook))

@@ -36,11 +36,20 @@ LatentDisplay.from_estimator(vae, X_test, y_test)
 # Decoder means over quantiles of the prior, so that each picture stands for the same share of it:
 # vary z0 to the right, z1 upward.
 
-ManifoldDisplay.from_estimator(vae, n_steps=15)
+ManifoldDisplay.from_estimator(vae, n_steps=10, cmap="gray_r")
 
 # %%
 # What gets lost
 # --------------
 # Held-out digits, and what comes back of them from two numbers each.
 
-ReconstructionDisplay.from_estimator(vae, X_test[:10])
+ReconstructionDisplay.from_estimator(vae, X_test[:10], cmap="gray_r")
+
+# %%
+# With more pixels
+# ----------------
+# The same on 30,000 images of MNIST, 28 x 28 pixels
+# (``python docs/pictures.py plane --mnist FILE``; at left are 4000 others):
+#
+# .. image:: ../images/plane.png
+#    :alt: Latent means of ten kinds of digits, and a plane of digits that change into one another

@@ -30,7 +30,7 @@ print("Nats by dimension:", np.sort(vae.explained_kl_)[::-1].round(2))
 # say most; where the KL is near 0, nothing changes.
 
 three = X[np.flatnonzero(y == 3)[:1]]
-TraversalDisplay.from_estimator(vae, three, n_dimensions=8)
+TraversalDisplay.from_estimator(vae, three, n_dimensions=6, n_steps=7, cmap="gray_r")
 
 # %%
 # From one digit to another
@@ -38,8 +38,8 @@ TraversalDisplay.from_estimator(vae, three, n_dimensions=8)
 # Straight lines between latent means pass through digits all the way. Straight lines between
 # pixels, below, are two digits on top of each other.
 
-pairs = [(0, 1), (3, 8), (4, 9), (7, 2)]
-steps = np.linspace(0, 1, 9)[:, None]
+pairs = [(0, 1), (3, 8), (4, 9)]
+steps = np.linspace(0, 1, 7)[:, None]
 rows = []
 for first, second in pairs:
     ends = X[[np.flatnonzero(y == first)[1], np.flatnonzero(y == second)[1]]]
@@ -48,16 +48,17 @@ for first, second in pairs:
     rows.append((1 - steps) * ends[0] + steps * ends[1])
 
 labels = [text for a, b in pairs for text in (f"{a} to {b}, codes", "pixels")]
-SamplesDisplay(images=np.stack(rows), row_labels=labels).plot()
+SamplesDisplay(images=np.stack(rows), row_labels=labels).plot(cmap="gray_r")
 
 # %%
 # New digits
 # ----------
-# Codes from the prior, decoded: means, and draws of what would be observed, which are binary.
+# Codes from the prior, decoded: means, and draws of what would be observed. A draw has the noise of
+# each pixel, which is a grey level: the continuous Bernoulli is a density on [0, 1].
 
-_, axes = plt.subplots(2, 1, figsize=(8, 6), layout="constrained")
+_, axes = plt.subplots(2, 1, figsize=(7, 4.6), layout="constrained")
 for ax, noise, title in zip(axes, (False, True), ("decoder means", "draws"), strict=True):
     SamplesDisplay.from_estimator(
-        vae, n_rows=4, n_columns=12, observation_noise=noise, random_state=0, ax=ax
+        vae, n_rows=3, n_columns=12, observation_noise=noise, random_state=0, cmap="gray_r", ax=ax
     )
     ax.set_title(title)

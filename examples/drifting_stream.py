@@ -23,7 +23,7 @@ from skgen.plotting import PredictiveDisplay
 N_BATCHES, N_ROWS, START = 300, 10, 100
 
 
-def truth(x, batch):
+def truth(x: np.ndarray | float, batch: np.ndarray | int) -> np.ndarray:
     moved = np.maximum(0, batch - START) / 200  # periods
     return np.sin(2 * np.pi * (x - moved))
 
@@ -42,7 +42,7 @@ y += 0.2 * rng.normal(size=y.shape)
 PLACE = 0.25
 
 
-def run(forgetting):
+def run(forgetting: float) -> tuple[BayesianBasisRegressor, np.ndarray, np.ndarray, np.ndarray]:
     """Learn the stream: the last model, and what it said of each batch before it learned it."""
     model = BayesianBasisRegressor(GaussianBasis(9, domain=(0, 1)), forgetting=forgetting)
     model.partial_fit(X[0], y[0])
@@ -66,7 +66,7 @@ runs = {forgetting: run(forgetting) for forgetting in (1.0, 0.997, 0.99, 0.98, 0
 
 print("            half the     log density (nats)          95 % intervals have")
 print("forgetting  weight in    before drift   in drift     before drift   in drift")
-for forgetting, (_, densities, inside, _) in runs.items():
+for forgetting, (_model, densities, inside, _at_place) in runs.items():
     half = f"{np.log(0.5) / np.log(forgetting):.0f} rows" if forgetting < 1 else "never"
     print(
         f"{forgetting:10}{half:>11}{densities[:START].sum():15.0f}{densities[START:].sum():12.0f}"
@@ -81,7 +81,7 @@ print(f"largest sum: forgetting={best}")
 # The intervals at one place. Without forgetting they follow the mean of all sines so far. They
 # widen, since the noise seems to grow, and yet lose the readings.
 
-batches = np.arange(1, N_BATCHES)
+batches = np.arange(1.0, N_BATCHES)
 batch, row = np.nonzero(np.abs(X[..., 0] - PLACE) < 0.03)
 figure, axes = plt.subplots(
     2, 1, figsize=(6.4, 6.6), layout="constrained", sharex=True, sharey=True
@@ -94,7 +94,7 @@ for forgetting, ax in zip((1.0, best), axes, strict=True):
         lower=low[:, None],
         upper=high[:, None],
         coverage=[0.95],
-        x=batch,
+        x=batch.astype(float),
         y=y[batch, row],
         target_name=f"y at x = {PLACE}",
     ).plot(ax, scatter_kw={"ms": 2, "label": "readings"})

@@ -12,6 +12,8 @@ eight.
 # --------
 # 442 patients, ten features, and how far the disease has progressed a year later.
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import t
@@ -33,7 +35,7 @@ X, y = load_diabetes(return_X_y=True)
 # they are infinite.
 
 
-def predictions(model, X, splits):
+def predictions(model: Any, X: np.ndarray, splits: KFold | ShuffleSplit) -> np.ndarray:
     """Targets, means, standard deviations and degrees of freedom of the rows held out."""
     parts = []
     for train, test in splits.split(X):
@@ -43,13 +45,14 @@ def predictions(model, X, splits):
     return np.hstack(parts)
 
 
-def coverage(target, mean, std, df, level):
+def coverage(rows: np.ndarray, level: float) -> float:
     """Share of targets inside the central interval of probability ``level``."""
+    target, mean, std, df = rows
     half = std * np.sqrt(1 - 2 / df) * t.ppf((1 + level) / 2, df)  # a Student-t of deviation std
-    return np.mean(np.abs(target - mean) <= half)
+    return float(np.mean(np.abs(target - mean) <= half))
 
 
-def draw(held_out):
+def draw(held_out: dict[str, np.ndarray]) -> None:
     """Calibration of each model, one a row of panels."""
     _, axes = plt.subplots(2, 2, figsize=(7, 6.6), layout="constrained")
     for (name, rows), panels in zip(held_out.items(), axes, strict=True):
@@ -64,7 +67,7 @@ folds = KFold(10, shuffle=True, random_state=0)
 held_out = {name: predictions(model, X, folds) for name, model in models.items()}
 print(f"{'intervals of':15}" + "".join(f"{level:8.0%}" for level in (0.5, 0.8, 0.95)))
 for name, rows in held_out.items():
-    shares = [coverage(*rows, level) for level in (0.5, 0.8, 0.95)]
+    shares = [coverage(rows, level) for level in (0.5, 0.8, 0.95)]
     print(f"{name:15}" + "".join(f"{share:8.1%}" for share in shares))
 
 # %%
@@ -87,7 +90,7 @@ few = X[:, [2, 3, 8, 9]]  # body mass index, blood pressure, triglycerides, bloo
 models = {"skgen, lines": BayesianBasisRegressor("identity"), "BayesianRidge": BayesianRidge()}
 
 
-def drawn(n_rows):
+def drawn(n_rows: int) -> ShuffleSplit:
     return ShuffleSplit(200, train_size=n_rows, test_size=50, random_state=0)
 
 
@@ -107,5 +110,5 @@ for table in (few, X):
         line = f"{table.shape[1]:8}{n_rows:6}  "
         for model in models.values():
             rows = predictions(model, table, drawn(n_rows))
-            line += f"{coverage(*rows, 0.5):22.1%} and {coverage(*rows, 0.95):.1%}"
+            line += f"{coverage(rows, 0.5):22.1%} and {coverage(rows, 0.95):.1%}"
         print(line)

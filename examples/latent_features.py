@@ -11,6 +11,9 @@ its dimensions by the classifier's accuracy: the case for learning from few labe
 # -----------------------
 # All digits may be looked at, but only a hundred have labels.
 
+from collections.abc import Callable
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -34,7 +37,7 @@ X_labelled, X_rest, y_labelled, y_rest = train_test_split(
 # Each model is fitted to all digits once, and frozen: cross-validation fits the classifier only.
 
 dimensions = [2, 4, 8, 16]
-models = {
+models: dict[str, Callable[[int], Any]] = {
     "latent means": lambda k: VAETransformer(
         k, likelihood="continuous_bernoulli", max_iter=40, random_state=0
     ),

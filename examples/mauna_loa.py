@@ -19,7 +19,7 @@ import argparse
 import csv
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import matplotlib
 
@@ -40,7 +40,7 @@ N_SLOW = 300
 BLUE, ORANGE, BLACK = "#0072B2", "#D55E00", "#000000"  # Okabe and Ito's
 
 
-class TrendAndSeasons(TransformerMixin, BaseEstimator):
+class TrendAndSeasons(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Basis functions of time, in years, with parameters to be learned from the evidence.
 
     Legendre polynomials up to ``degree``; cosines and sines of ``harmonics`` of the period, times
@@ -53,8 +53,9 @@ class TrendAndSeasons(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self, degree=2, harmonics=4, drift=1, n_slow=0, *, period=1.0, period_doubt=0.01, margin=10
-    ):
+        self, degree: int = 2, harmonics: int = 4, drift: int = 1, n_slow: int = 0, *,
+        period: float = 1.0, period_doubt: float = 0.01, margin: float = 10,
+    ) -> None:  # fmt: skip
         self.degree = degree
         self.harmonics = harmonics
         self.drift = drift
@@ -63,7 +64,7 @@ class TrendAndSeasons(TransformerMixin, BaseEstimator):
         self.period_doubt = period_doubt
         self.margin = margin
 
-    def fit(self, X, y=None):
+    def fit(self, X: np.ndarray, y: np.ndarray | None = None) -> Self:
         self.middle_, self.half_ = (X.max() + X.min()) / 2, (X.max() - X.min()) / 2
         self.start_ = np.array([self.period, 3.0, 0.1, 1.0])
         self.doubt_ = np.array([self.period_doubt, 1.0, 1.0, 1.0])
@@ -71,11 +72,11 @@ class TrendAndSeasons(TransformerMixin, BaseEstimator):
         return self
 
     @property
-    def values_(self):
+    def values_(self) -> np.ndarray:
         """Period, size of the trend, size and length of the departures."""
         return self.start_ * np.exp(self.doubt_ * self.theta_)
 
-    def transform(self, X):
+    def transform(self, X: np.ndarray) -> np.ndarray:
         _, trend_size, slow_size, length = self.values_
         time, end = X[:, 0] - self.middle_, self.half_ + self.margin
         powers = legvander(time / self.half_, max(self.degree, self.drift))
@@ -89,7 +90,7 @@ class TrendAndSeasons(TransformerMixin, BaseEstimator):
             [trend_size * powers[:, 1 : self.degree + 1], cosines, sines, slow_size * slow]
         )
 
-    def vjp(self, X, Phi, gradient):
+    def vjp(self, X: np.ndarray, Phi: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         """Gradient by ``theta_`` of ``sum(gradient * Phi)``."""
         n_seasons = self.harmonics * (self.drift + 1)
         cuts = self.degree + n_seasons * np.arange(3)
@@ -102,15 +103,14 @@ class TrendAndSeasons(TransformerMixin, BaseEstimator):
         squares = (self.values_[3] * self._frequencies()) ** 2
         by_length = slow @ (0.5 * (1 - squares) / (1 + squares))
         by_logarithms = [by_period, shares[: self.degree].sum(), slow.sum(), by_length]
-        return self.doubt_ * np.array(by_logarithms)
+        return np.asarray(self.doubt_ * np.array(by_logarithms))
 
-    def _phase(self, X):
-        return np.outer(X[:, 0] - self.middle_, np.arange(1, self.harmonics + 1)) * (
-            2 * np.pi / self.values_[0]
-        )
+    def _phase(self, X: np.ndarray) -> np.ndarray:
+        multiples = 2 * np.pi / self.values_[0] * np.arange(1, self.harmonics + 1)
+        return np.outer(X[:, 0] - self.middle_, multiples)
 
-    def _frequencies(self):
-        return np.pi / 2 * np.arange(1, self.n_slow + 1) / (self.half_ + self.margin)
+    def _frequencies(self) -> np.ndarray:
+        return np.asarray(np.pi / 2 * np.arange(1, self.n_slow + 1) / (self.half_ + self.margin))
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,8 @@ between them (Bishop, Pattern Recognition and Machine Learning, figures 3.8 and 
 # ------------
 # Twenty-five points of a sine, with noise of standard deviation 0.2.
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -41,7 +43,7 @@ _ = ax.set(xlabel="x", ylabel="basis functions")
 # hold half and 95 % of what would be observed, noise included.
 
 
-def draw(**keywords):
+def draw(**keywords: Any) -> BayesianBasisRegressor:
     """What is predicted after 1, 2, 4 and 25 points; the model after all of them."""
     figure, axes = plt.subplots(
         2, 2, figsize=(7, 6.6), layout="constrained", sharex=True, sharey=True
@@ -106,4 +108,4 @@ print(
     f"evidence: {learned.log_marginal_likelihood_:.1f} nats, "
     f"{learned.log_marginal_likelihood(2.0, 25.0):.1f} at the precisions given above"
 )
-_ = PredictiveDisplay.from_estimator(learned, X, y, grid=grid)
+PredictiveDisplay.from_estimator(learned, X, y, grid=grid)

@@ -221,16 +221,20 @@ def draw_stream(axis: Any, distances: list[float], doubts: list[float]) -> None:
 
 
 def draw_coverage(axis: Any, errors: dict[str, np.ndarray]) -> None:
-    levels = np.linspace(0.02, 0.98, 49)
-    axis.plot([0, 1], [0, 1], color="grey", lw=1)
-    for (name, values), style, color in zip(errors.items(), ("-", "--", ":"), COLORS, strict=True):
+    levels = (0.5, 0.8, 0.95)
+    places = np.arange(len(levels))
+    for shift, (name, values), color in zip((-0.27, 0, 0.27), errors.items(), COLORS, strict=True):
         shares = [coverage(values, level) for level in levels]
-        axis.plot(levels, shares, style, color=color, label=name)
+        axis.bar(places + shift, shares, 0.25, color=color, label=name)
+    axis.hlines(levels, places - 0.42, places + 0.42, color="black", label="promised")
     axis.set(
         title="Intervals that mean what they say",
-        xlabel="probability of the interval",
+        xlabel="intervals of",
         ylabel="share of patients inside",
+        ylim=(0, 1.5),  # room for the legend
+        yticks=np.linspace(0, 1, 6),
     )
+    axis.set_xticks(places, [f"{level:.0%}" for level in levels])
     axis.legend(frameon=False, fontsize=8, loc="upper left")
 
 
@@ -250,7 +254,7 @@ def draw_images(
     axis.spines[:].set_visible(False)
 
 
-def manifold(vae: VAETransformer, n_steps: int = 12) -> np.ndarray:
+def manifold(vae: VAETransformer, n_steps: int = 8) -> np.ndarray:
     """Decoder means over a grid of quantiles of the prior, z_0 to the right and z_1 upward."""
     quantiles = norm.ppf(np.linspace(0.03, 0.97, n_steps))
     z_1, z_0 = np.meshgrid(quantiles, quantiles, indexing="ij")
@@ -279,7 +283,7 @@ def digits() -> list[Callable[[Any], None]]:
     drawn = (
         autoencoder(n_components)
         .fit(X_train)[-1]
-        .sample(144, observation_noise=False, random_state=0)
+        .sample(64, observation_noise=False, random_state=0)
     )
     return [
         lambda axis: draw_latent_means(axis, plane, X_test, y_test),

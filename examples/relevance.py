@@ -72,9 +72,9 @@ for index, (relevance, fall) in enumerate(
 # that does nothing. The bands say what would be observed there. The true function is dashed.
 
 
-def friedman(x):
+def friedman(x: np.ndarray) -> np.ndarray:
     sines = 10 * np.sin(np.pi * x[:, 0] * x[:, 1])
-    return sines + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
+    return np.asarray(sines + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4])
 
 
 grid = np.linspace(0, 1, 100)

@@ -22,15 +22,15 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from skgen import BayesianBasisRegressor, mean_log_predictive_density
 from skgen.plotting import PredictiveDisplay
 
-degrees = np.arange(1, 10)
+degrees = range(1, 10)
 
 
-def noisy_sine(n_points, rng):
+def noisy_sine(n_points: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     X = rng.uniform(-1, 1, size=(n_points, 1))
     return X, np.sin(np.pi * X[:, 0]) + 0.2 * rng.normal(size=n_points)
 
 
-def polynomial(degree):
+def polynomial(degree: int) -> BayesianBasisRegressor:
     return BayesianBasisRegressor(PolynomialFeatures(degree, include_bias=False))
 
 
@@ -85,8 +85,9 @@ _ = axes[1].set(xlabel="degree", xticks=degrees)
 # how much it is below the best one, which only the new points tell, beside the choice of five-fold
 # cross-validation, which fits five times as often.
 
-losses = {"evidence": [], "cross-validation": []}
-chosen, leftmost = [], []
+losses: dict[str, list[float]] = {"evidence": [], "cross-validation": []}
+chosen: list[int] = []
+leftmost: list[float] = []
 for seed in range(20):
     rng = np.random.default_rng(seed)
     X, y = noisy_sine(30, rng)
@@ -98,7 +99,7 @@ for seed in range(20):
         for model in models
     ]
     best = np.argmax([model.log_marginal_likelihood_ for model in models])
-    chosen.append(int(degrees[best]))
+    chosen.append(degrees[best])
     leftmost.append(X.min())
     losses["evidence"].append(new.max() - new[best])
     losses["cross-validation"].append(new.max() - new[np.argmax(by_folds)])

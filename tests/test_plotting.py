@@ -332,7 +332,27 @@ def test_latent_means_by_class(vae):
         np.testing.assert_array_equal(points.get_offsets(), Z[y == digit])
         assert display.labels_[digit].get_text() == str(digit)
         np.testing.assert_array_equal(display.labels_[digit].xy, np.median(Z[y == digit], axis=0))
-    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("$z_{2}$", "$z_{0}$")
+    kl = vae.explained_kl_
+    labels = display.ax_.get_xlabel(), display.ax_.get_ylabel()
+    assert labels == (f"$z_{{2}}$ ({kl[2]:.2f} nats)", f"$z_{{0}}$ ({kl[0]:.2f} nats)")
+
+
+def test_the_dimensions_of_largest_kl_are_drawn_by_default(vae):
+    kl = vae.explained_kl_
+    latent = LatentDisplay.from_estimator(vae, DIGITS.data / 16)
+    drawn = list(latent.dimensions)
+    assert drawn == sorted(drawn)
+    assert kl[drawn].min() >= np.delete(kl, drawn).max()
+    manifold = ManifoldDisplay.from_estimator(vae, n_steps=2)
+    assert (manifold.xlabel, manifold.ylabel) == (
+        latent.ax_.get_xlabel(), latent.ax_.get_ylabel(),
+    )  # fmt: skip
+
+
+def test_ten_classes_have_ten_colours(vae):
+    display = LatentDisplay.from_estimator(vae, DIGITS.data / 16, DIGITS.target)
+    colours = {tuple(points.get_facecolor()[0]) for points in display.scatter_}
+    assert len(colours) == 10
 
 
 def test_latent_means_by_number_and_without():

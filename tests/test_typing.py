@@ -1,10 +1,12 @@
 """What a type checker knows of the public interface, by a program such as users write."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 
 PROGRAM = """
 from typing import assert_type
@@ -56,6 +58,9 @@ assert_type(conditional.transform(X, y), Table)
 """
 
 
+OPTIONS = ["--strict", "--follow-imports=silent", "--config-file="]
+
+
 @pytest.mark.slow
 def test_a_strict_type_checker_knows_what_predict_returns(tmp_path, monkeypatch):
     """Unused "type: ignore" comments are errors, too."""
@@ -64,6 +69,20 @@ def test_a_strict_type_checker_knows_what_predict_returns(tmp_path, monkeypatch)
     program.write_text(PROGRAM)
     monkeypatch.setenv("MYPYPATH", str(ROOT))
     monkeypatch.chdir(tmp_path)
-    options = ["--strict", "--follow-imports=silent", "--config-file="]
-    report, errors, status = api.run([*options, str(program)])
+    report, errors, status = api.run([*OPTIONS, str(program)])
+    assert status == 0, report + errors
+
+
+@pytest.mark.slow
+def test_readme_and_examples_pass_a_strict_type_checker(tmp_path, monkeypatch):
+    """What has no types, as scikit-learn has none, counts as Any."""
+    api = pytest.importorskip("mypy.api")
+    snippets = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert snippets
+    for number, snippet in enumerate(snippets):
+        (tmp_path / f"snippet_{number}.py").write_text(snippet)
+    programs = [*tmp_path.glob("*.py"), *(ROOT / "examples").glob("*.py")]
+    monkeypatch.setenv("MYPYPATH", str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    report, errors, status = api.run([*OPTIONS, "--ignore-missing-imports", *map(str, programs)])
     assert status == 0, report + errors

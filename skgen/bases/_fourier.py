@@ -64,11 +64,12 @@ class FourierBasis(LearnableBasis):
         is fitted on, from 0 to 1. Each has its own length scale, so a skewed feature needs no
         transformation: a long length scale switches off the input that is not useful.
     linear : bool, default=False
-        If True, each feature in units of its length scale, times ``slope_``, is a further basis
-        function, after the waves, for a trend that continues beyond the data. With ``ranks=True``
-        so is the rank, less the straight line through the ranks of all rows, for a trend that
-        bends. The kernel is then the sum of the stationary one and a linear one, ``slope_**2``
-        times the inner product of these. A long length scale switches off the linear term, too.
+        If True, each feature in units of ``scale_`` is a further basis function, after the waves,
+        for a trend that continues beyond the data. With ``ranks=True`` so is the rank, less the
+        straight line through the ranks of all rows, for a trend that bends. The prior standard
+        deviations of their slopes are in proportion to the inverse length scales, so that a long
+        one switches off the linear term, too; the root of their mean square is ``slope_``. The
+        kernel is then the sum of the stationary one and a linear one.
     sampling : {"halton", "random"}, default="halton"
         Source of the frequencies: a scrambled Halton sequence, with which the error of the kernel
         falls nearly as 1 / n_basis, or independent draws, with which it falls as 1 / sqrt(n_basis).
@@ -82,9 +83,9 @@ class FourierBasis(LearnableBasis):
     length_scale_, rank_length_scale_ : ndarray of shape (n_features,)
         Length scales, in the units of X, and those of the ranks, with ``ranks=True``.
     slope_ : float
-        Prior standard deviation of the change of y per length scale of a feature, relative to that
-        of all waves together. It is learned with the length scales, and starts where the change per
-        ``scale_`` is 1; 0 without linear terms.
+        Prior standard deviation of the change of y per ``scale_`` of a feature, relative to that of
+        all waves together, as the root of the mean square over features and ranks. It starts at 1
+        and is learned with the length scales; 0 without linear terms.
     scale_mixture_ : float
         Parameter ``a`` of the rational quadratic kernel ``(1 + r^2 / (2 a))^-a``, for the distance
         r in units of the length scales: the mixture is the narrower, the larger it is. It starts at
@@ -361,7 +362,7 @@ class FourierBasis(LearnableBasis):
 
     @property
     def _slopes(self) -> FloatArray:
-        """Factors of the linear terms, (n_inputs,), by which irrelevant features have none."""
+        """Factors of the linear terms, (n_inputs,): irrelevant features have none."""
         shares = relevance_shares(np.log(self._relative))
         return np.asarray(self.slope_ * np.sqrt(len(shares) * shares))
 

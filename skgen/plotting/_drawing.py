@@ -7,7 +7,10 @@ import numpy as np
 
 from .._validation import FloatArray, short_repr
 
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#7F7F7F")
+COLORS = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00",
+    "#56B4E9", "#8C6D31", "#7F7F7F", "#7722CC", "#9FBF3F",
+)  # fmt: skip
 """Distinguishable by all kinds of colour vision (after Okabe and Ito), on white and on black."""
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
 PANEL = (5.0, 4.0)  # width and height of one panel of a new figure, in inches

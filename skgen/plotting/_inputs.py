@@ -77,6 +77,19 @@ def check_pair(value: Any, name: str, size: int, what: str) -> tuple[int, int]:
     return first, second
 
 
+def latent_pair(dimensions: Any, n_components: int, kl: FloatArray | None) -> tuple[int, int]:
+    """Two latent dimensions: the given ones, or those of largest KL, or the first two."""
+    if dimensions is None:
+        informative = [0, 1] if kl is None else np.argsort(-kl, kind="stable")[:2]
+        dimensions = sorted(int(index) for index in informative)
+    return check_pair(dimensions, "dimensions", n_components, "latent dimensions")
+
+
+def latent_label(dimension: int, kl: float | None) -> str:
+    """Label of the axis of a latent dimension, with its KL where it is known."""
+    return f"$z_{{{dimension}}}$" + ("" if kl is None else f" ({kl:.2f} nats)")
+
+
 def check_coverage(coverage: Any) -> FloatArray:
     """Probabilities in increasing order."""
     remedy = "Give probabilities between 0 and 1, such as (0.5, 0.95)."

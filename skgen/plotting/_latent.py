@@ -9,7 +9,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from .._validation import FloatArray
 from ._drawing import COLORS, MARKERS, panels, separate_labels, text_color
-from ._inputs import check_pair, final_step
+from ._inputs import final_step, latent_label, latent_pair
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -29,6 +29,8 @@ class LatentDisplay:
         Indices of these latent dimensions.
     name : str, default=None
         Name of y.
+    explained_kl : tuple of two floats, default=None
+        Nats that each of the two dimensions says of a row, for the labels of the axes.
 
     Attributes
     ----------
@@ -59,11 +61,12 @@ class LatentDisplay:
     y: npt.NDArray[Any] | None = None
     dimensions: tuple[int, int] = (0, 1)
     name: str | None = None
+    explained_kl: tuple[float, float] | None = None
 
     @classmethod
     def from_estimator(
         cls, estimator: Any, X: npt.ArrayLike, y: npt.ArrayLike | None = None, *,
-        dimensions: tuple[int, int] = (0, 1), ax: Any = None,
+        dimensions: tuple[int, int] | None = None, ax: Any = None,
     ) -> Self:  # fmt: skip
         """Draw the latent means of data.
 
@@ -75,15 +78,16 @@ class LatentDisplay:
             Data.
         y : array-like of shape (n_samples,), default=None
             Labels of classes, or numbers.
-        dimensions : tuple of two ints, default=(0, 1)
-            The latent dimensions to draw.
+        dimensions : tuple of two ints, default=None
+            The latent dimensions to draw; None takes the two of largest ``explained_kl_``, or
+            (0, 1) where the transformer has none. The labels of the axes name them.
         {ax}
 
         {returns}
         """
-        final_step(estimator, "transform")
+        kl = getattr(final_step(estimator, "transform"), "explained_kl_", None)
         codes = np.asarray(estimator.transform(X))
-        pair = check_pair(dimensions, "dimensions", codes.shape[1], "latent dimensions")
+        first, second = latent_pair(dimensions, codes.shape[1], kl)
         labels = None if y is None else np.asarray(y)
         if labels is not None and labels.shape != (len(codes),):
             raise ValueError(
@@ -92,7 +96,10 @@ class LatentDisplay:
             )
         name = getattr(y, "name", None)
         name = None if name is None else str(name)
-        return cls(codes=codes[:, list(pair)], y=labels, dimensions=pair, name=name).plot(ax)
+        return cls(
+            codes=codes[:, [first, second]], y=labels, dimensions=(first, second), name=name,
+            explained_kl=None if kl is None else (float(kl[first]), float(kl[second])),
+        ).plot(ax)  # fmt: skip
 
     def plot(self, ax: Any = None, *, cmap: Any = "viridis", **scatter_kw: Any) -> Self:
         """Draw the display.
@@ -111,8 +118,9 @@ class LatentDisplay:
         self.figure_ = self.ax_.figure
         self.labels_: list[Any] = []
         self.colorbar_ = None
-        first, second = self.dimensions
-        self.ax_.set(xlabel=f"$z_{{{first}}}$", ylabel=f"$z_{{{second}}}$")
+        kl = self.explained_kl or (None, None)
+        xlabel, ylabel = map(latent_label, self.dimensions, kl)
+        self.ax_.set(xlabel=xlabel, ylabel=ylabel)
         style = {"s": 10, "alpha": 0.8, "linewidths": 0, **scatter_kw}
         if self.y is None:
             self.scatter_ = [self.ax_.scatter(*self.codes.T, **{"color": COLORS[0], **style})]

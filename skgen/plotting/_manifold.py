@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from .._validation import FloatArray, check_number
 from ._images import ImagesDisplay, check_n_images
-from ._inputs import check_pair, final_step
+from ._inputs import final_step, latent_label, latent_pair
 
 
 class ManifoldDisplay(ImagesDisplay):
@@ -39,7 +39,7 @@ class ManifoldDisplay(ImagesDisplay):
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, *, dimensions: tuple[int, int] = (0, 1), n_steps: int = 15,
+        cls, estimator: Any, *, dimensions: tuple[int, int] | None = None, n_steps: int = 15,
         image_shape: tuple[int, ...] | None = None, cmap: Any = "gray", ax: Any = None,
     ) -> Self:  # fmt: skip
         """Draw decoder means over a grid of two latent dimensions.
@@ -48,15 +48,16 @@ class ManifoldDisplay(ImagesDisplay):
         ----------
         estimator : VAETransformer, or Pipeline or search that ends in one
             Fitted, with ``inverse_transform``.
-        dimensions : tuple of two ints, default=(0, 1)
-            The latent dimensions, the first to the right, the second upward.
+        dimensions : tuple of two ints, default=None
+            The latent dimensions, the first to the right, the second upward; None takes the two of
+            largest KL.
         n_steps : int, default=15
             Images in each direction.
         {drawing}
         """
         model = final_step(estimator, "explained_kl_")
-        n_components = len(model.explained_kl_)
-        first, second = check_pair(dimensions, "dimensions", n_components, "latent dimensions")
+        kl = model.explained_kl_
+        first, second = latent_pair(dimensions, len(kl), kl)
         median, steps = _prior_quantiles(model, n_steps)
         codes = np.tile(median, (len(steps), len(steps), 1))
         codes[..., first] = steps[:, first]
@@ -65,7 +66,7 @@ class ManifoldDisplay(ImagesDisplay):
             images=_decode(estimator, codes), image_shape=image_shape or model.image_shape,
             row_labels=_step_labels(steps[:, second])[::-1],
             column_labels=_step_labels(steps[:, first]),
-            xlabel=f"$z_{{{first}}}$", ylabel=f"$z_{{{second}}}$",
+            xlabel=latent_label(first, kl[first]), ylabel=latent_label(second, kl[second]),
         ).plot(ax, cmap=cmap)  # fmt: skip
 
 
