@@ -83,7 +83,7 @@ class Factors(NamedTuple):
         n_components = self.weights.shape[1]
         products = (self.weights[:, :, None] * self.weights[:, None]).reshape(len(share.T), -1)
         precision = (share @ products).reshape(-1, n_components, n_components)
-        covariance: FloatArray = np.linalg.inv(precision + np.eye(n_components))
+        covariance = np.linalg.inv(precision + np.eye(n_components)).astype(np.float64, copy=False)
         projected = np.where(mask, 0.0, (X - self.mean) * share) @ self.weights
         return (covariance @ projected[..., None])[..., 0], covariance
 
