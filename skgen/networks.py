@@ -20,7 +20,7 @@ from torch.nn import functional
 from ._images import check_image_shape, guess_image_shape
 from ._parameters import NONE, Choice, Custom, Flag, Integer, Parameters, Sequence, check_fields
 from ._schema import store
-from ._validation import error_message
+from ._validation import FloatArray, error_message
 
 __all__ = [
     "MLP",
@@ -185,6 +185,26 @@ class PlusLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x) + self.linear(x)
+
+
+def linear_part(network: nn.Module) -> nn.Linear | None:
+    """Return the linear map that a network is, or adds to its hidden layers, if there is one."""
+    only = network[0] if isinstance(network, nn.Sequential) and len(network) == 1 else network
+    only = only.linear if isinstance(only, PlusLinear) else only
+    return only if isinstance(only, nn.Linear) else None
+
+
+@torch.no_grad()
+def set_linear_part(network: nn.Module, weights: FloatArray, bias: FloatArray) -> None:
+    """Make a network with a linear part equal to a linear map."""
+    layer = linear_part(network)
+    assert layer is not None
+    for module in network.modules():
+        if isinstance(module, PlusLinear):
+            for parameter in module.body[-1].parameters():
+                parameter.zero_()
+    layer.weight.copy_(torch.from_numpy(weights))
+    layer.bias.copy_(torch.from_numpy(bias))
 
 
 @store()
@@ -518,18 +538,21 @@ PARAMETERS: Parameters = {
 
 
 def resolve_builders(
-    parameters: Any, n_features: int, context_shape: tuple[int, ...] | None = None
-) -> tuple[Builder, Builder]:
+    parameters: Any, n_features: int, context_shape: tuple[int, ...] | None = None,
+    skip: bool = False,
+) -> tuple[Builder, Builder]:  # fmt: skip
     """Return the builders of encoder and decoder that checked `PARAMETERS` describe.
 
-    With ``context_shape`` they are those of networks that are given a context of this shape.
+    With ``context_shape`` they are those of networks that are given a context of this shape. With
+    ``skip``, perceptrons that are not asked for by name have a linear part.
     """
     sizes, activation = parameters.hidden_layer_sizes, parameters.activation
     shape = parameters.image_shape or guess_image_shape(n_features)
     check_image_shape(shape, n_features)
-    default = "convolutional" if parameters.image_shape else "mlp"
+    default = "convolutional" if parameters.image_shape else "skip" if skip else "mlp"
     shortcuts: dict[str, tuple[Builder, Builder]] = {
         "mlp": (MLP(sizes, activation), MLP(sizes[::-1], activation)),
+        "skip": (MLP(sizes, activation, bool(sizes)), MLP(sizes[::-1], activation, bool(sizes))),
         "convolutional": (
             ConvolutionalEncoder(shape, activation=activation),
             ConvolutionalDecoder(shape, activation=activation),

@@ -45,11 +45,11 @@ AUTOENCODERS = {
         kl_warmup=2, free_bits=0.1, early_stopping=True, max_iter=5, random_state=0,
     ),
     "bernoulli, importance-weighted": VAETransformer(
-        likelihood="bernoulli", n_importance_samples=3, hidden_layer_sizes=(30,), max_iter=20,
+        2, likelihood="bernoulli", n_importance_samples=3, hidden_layer_sizes=(30,), max_iter=20,
         batch_size=32, random_state=0,
     ),
     "continuous bernoulli, convolutional": VAETransformer(
-        likelihood="continuous_bernoulli", image_shape=(8, 8), max_iter=10, batch_size=32,
+        2, likelihood="continuous_bernoulli", image_shape=(8, 8), max_iter=10, batch_size=32,
         random_state=0,
     ),
 }  # fmt: skip

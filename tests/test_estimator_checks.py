@@ -103,7 +103,7 @@ CONDITIONAL = {
         prior="standard_normal", linear=False, learning_rate_init=0.01, max_iter=50
     ),
 }
-AT_LENGTH = {"VAETransformer": VAETransformer(), "VAERegressor": VAERegressor()}
+AT_LENGTH = {"VAETransformer": VAETransformer(max_iter=200), "VAERegressor": VAERegressor()}
 IMPUTERS = {"imputer": VAEImputer(VAETransformer(masking=0.3, max_iter=5))}
 ESTIMATORS = (
     REGRESSORS

@@ -35,6 +35,7 @@ from .batches import Batch, TableView, column_means, fingerprint, map_blocks
 from .building import memory_errors, set_initial_outputs
 from .checkpoint import Checkpoint, check_path, describe, digest
 from .distributed import ProcessGroup, process_group
+from .linear_start import can_start_linear, start_at_factors
 from .model import VAE, Architecture, restore
 from .training import EarlyStopping, TrainingResult, TrainingSettings, VariationalObjective
 
@@ -173,6 +174,7 @@ class BaseAutoencoder(BaseEstimator):
         """Train new networks, or a copy of the present ones if ``p.warm``; store the result."""
         likelihood = self._known_likelihood(p)
         batch = self._validate_batch(data, likelihood, reset=not p.warm)
+        self._choose_sizes(p, *batch.x.shape)
         seeds = self._seeds(p, ranks, checkpoint)
         vae = self._build(p, batch, likelihood, seeds)
         rows, stopping = self._split(p, self._views(batch, vae), seeds)
@@ -180,6 +182,8 @@ class BaseAutoencoder(BaseEstimator):
             identity = self._identity(batch, vae)
             ranks.check_identity(identity)
             checkpoint.check_identity(identity)
+        if not (p.warm or p.streams) and can_start_linear(vae, rows.n_rows):
+            start_at_factors(vae, rows, getattr(p, "masking", 0.0), checkpoint.seeds[0])
         settings = _settings(p, -float(sum_log_jacobian(vae.likelihood, batch).mean()))
         continues = p.warm and not settings.one_cycle
         adam_state = vars(self).get("_optimizer_state") if continues else None
@@ -189,6 +193,9 @@ class BaseAutoencoder(BaseEstimator):
         self.explained_kl_ = self._mean_kl(rows)
         self._seed = next(seeds)
         return result
+
+    def _choose_sizes(self, p: Any, n_rows: int, n_features: int) -> None:
+        """Replace parameters that are None by numbers that suit the data; by default none are."""
 
     def _known_likelihood(self, p: Any) -> Likelihood:
         """Return the likelihood: to continue, the fitted one, which knows the data's support."""

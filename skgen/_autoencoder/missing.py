@@ -117,7 +117,8 @@ def posterior_modes(vae: VAE, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def draw_around_modes(vae: VAE, batch: Batch, noise: Tensor) -> Draws:
     """Draw codes around the modes; a tenth of the draws from a wider distribution."""
-    mode, factor = posterior_modes(vae, batch.x, batch.mask)
+    mask = torch.zeros_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
+    mode, factor = posterior_modes(vae, batch.x, mask)
     n_wide = len(noise) // FEWEST_DRAWS
     steps = noise.clone()
     steps[:n_wide] *= WIDER
@@ -127,16 +128,17 @@ def draw_around_modes(vae: VAE, batch: Batch, noise: Tensor) -> Draws:
 
 
 def map_posterior(
-    function: Callable[[Batch, Draws], Tensor], vae: VAE, views: Batch, X: FloatArray, seed: int
-) -> FloatArray:
+    function: Callable[[Batch, Draws], Tensor], vae: VAE, views: Batch, X: FloatArray, seed: int,
+    n_points: int = N_PROPOSALS,
+) -> FloatArray:  # fmt: skip
     """Apply ``function`` to blocks of rows and weighted draws of their codes."""
     if not has_modes(vae):
-        return map_draws(function, vae, views, [X], N_PROPOSALS, seed)
+        return map_draws(function, vae, views, [X], n_points, seed)
 
     def of_block(batch: Batch, noise: Tensor) -> Tensor:
         return function(batch, draw_around_modes(vae, batch, noise))
 
-    return map_noise(of_block, vae, views, [X], N_PROPOSALS, seed)
+    return map_noise(of_block, vae, views, [X], n_points, seed)
 
 
 def conditional_means(vae: VAE, views: Batch, X: FloatArray) -> FloatArray:

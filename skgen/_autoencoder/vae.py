@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from math import ceil
 from os import PathLike
 from typing import Any, ClassVar, Literal, Self, overload
 
@@ -17,10 +18,11 @@ from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
+from .. import _schema as schema
 from .. import networks
 from .._documentation import DocumentationLink
-from .._parameters import Integer, Number, Parameters
-from .._schema import MOST, NONE, made_of, store
+from .._parameters import NONE, Integer, Number, Parameters
+from .._schema import MOST, store
 from .._validation import (
     MISSING,
     FloatArray,
@@ -33,7 +35,7 @@ from .._validation import (
     nan_for_missing,
     restore_on_error,
 )
-from ..likelihoods import Likelihood, resolve_likelihood
+from ..likelihoods import Gaussian, Likelihood, resolve_likelihood
 from ..likelihoods._base import Columns
 from ..likelihoods._bernoulli import binarize
 from ..networks import seed_torch
@@ -41,13 +43,16 @@ from ..priors import Mixture, resolve_prior
 from ..priors._base import Prior
 from .batches import Batch, TableView, as_tensor, map_blocks
 from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, BaseAutoencoder, sum_log_jacobian
-from .importance import estimate_log_probs
-from .missing import conditional_draws, conditional_means
+from .importance import FEWEST_DRAWS, Draws, estimate_log_probs, mean_weight
+from .linear_start import is_normal
+from .missing import conditional_draws, conditional_means, has_modes, map_posterior
 from .model import VAE, Architecture
 from .table import Table, library_of
 
 FLOATS = [np.float64, np.float32]
 MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
+MOST_COMPONENTS = 15  # latent dimensions, FEWEST_EPOCHS and so on: where none are given
+FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 200, 1000, 2000
 
 
 def in_frame(estimator: Any, table: FloatArray, names: Any, like: Any) -> Any:
@@ -58,7 +63,7 @@ def in_frame(estimator: Any, table: FloatArray, names: Any, like: Any) -> Any:
     return ADAPTERS_MANAGER.adapters[kind].create_container(table, like, columns=names)
 
 
-@store(state=FIT_STATE, options={**FIT_OPTIONS, "_table": NONE | made_of(Table)})
+@store(state=FIT_STATE, options={**FIT_OPTIONS, "_table": schema.NONE | schema.made_of(Table)})
 class VAETransformer(
     DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseAutoencoder
 ):
@@ -76,13 +81,14 @@ class VAETransformer(
 
     Parameters
     ----------
-    n_components : int, default=2
-        Number of latent dimensions.
+    n_components : int, default=None
+        Number of latent dimensions. None is one for each feature, at most 15; those that are not
+        needed carry no information (``explained_kl_``). 2 is a plane to look at.
     likelihood : {"gaussian", "bernoulli", "continuous_bernoulli", "categorical", "numeric", \
-            "from_dtype"} or Likelihood, default="gaussian"
-        Distribution of x given the decoder's outputs. "gaussian" suits real values: they are
-        standardised inside, and one standard deviation is learned for all features;
-        `skgen.likelihoods.Gaussian` can learn one per feature, or per feature and row. "bernoulli"
+            "from_dtype"} or Likelihood, default=None
+        Distribution of x given the decoder's outputs. None, ``Gaussian("feature")`` of
+        `skgen.likelihoods`, suits real values: they are standardised inside, and a standard
+        deviation is learned for each feature. "gaussian" has one for all features. "bernoulli"
         suits binary data; grey levels in [0, 1] count as probabilities, and are binarised anew in
         each epoch. "continuous_bernoulli" suits grey levels in [0, 1]. "from_dtype" suits tables
         with columns of several kinds: text, booleans and columns of dtype category get a
@@ -95,15 +101,18 @@ class VAETransformer(
         ``prior(n_components, n_context)`` that returns a torch module will do; see "Extending".
     hidden_layer_sizes : tuple of int, default=(256,)
         Number of units of each hidden layer of the encoder; the decoder has them in reverse order.
-        With the empty tuple both are linear.
+        With the empty tuple both are linear. With a Gaussian likelihood, unless its standard
+        deviations depend on the row, a linear map is added to both, as by
+        ``skgen.networks.MLP(skip=True)``: see Notes.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function of the hidden layers.
     encoder : {"mlp", "convolutional"} or callable, default=None
         Body of the encoder: a multilayer perceptron, a small convolutional network, or
         ``encoder(n_inputs, n_outputs)`` that returns a torch module: a function, a class or an
-        object of `skgen.networks`. It must be importable to be pickled. None is "mlp", or
-        "convolutional" if ``image_shape`` is given. If it sees missing cells, its inputs are a row,
-        with zeros there, and then as many zeros and ones, 1 for a missing cell.
+        object of `skgen.networks`. It must be importable to be pickled. None is as
+        ``hidden_layer_sizes`` says, or "convolutional" if ``image_shape`` is given. If it sees
+        missing cells, its inputs are a row, with zeros there, and then as many zeros and ones, 1
+        for a missing cell.
     decoder : {"mlp", "convolutional"} or callable, default=None
         Body of the decoder, likewise.
     image_shape : tuple (height, width) or (height, width, channels), default=None
@@ -133,8 +142,9 @@ class VAETransformer(
         Learning rate: the peak of the cycle, or the constant.
     batch_size : int, default=128
         Largest number of rows per step.
-    max_iter : int, default=200
-        Number of epochs: passes over the data.
+    max_iter : int, default=None
+        Number of epochs: passes over the data. None is 200, or, for few rows, as many as make 2000
+        steps, at most 1000.
     early_stopping : bool, default=False
         If True, rows are held out, training stops when their loss makes no progress, and the best
         weights are kept.
@@ -197,6 +207,11 @@ class VAETransformer(
     With ``set_output(transform="pandas")`` or "polars", decoder means and draws are data frames,
     too, with the names of the features.
 
+    `fit` starts networks with linear parts, which are those of ``hidden_layer_sizes=()``,
+    ``MLP(skip=True)`` and, with a Gaussian likelihood, the default, at the factor analysis of up to
+    5000 rows, fitted by EM if cells are missing. It needs N(0, I) as prior, normal noise whose
+    scale does not depend on the row, and 10 rows. Hidden layers learn what is not linear.
+
     Networks are trained in single precision. Other methods compute in the precision of X. All
     methods raise a ValueError or TypeError if an argument is invalid.
 
@@ -224,17 +239,19 @@ class VAETransformer(
     _table: Table | None = None  # of the data frame that `fit` saw, if any
 
     _parameters: ClassVar[Parameters] = {
-        "n_components": Integer(1, 20_000, remedy="Give the number of latent dimensions."),
+        "n_components": NONE | Integer(1, 20_000, remedy="Give the number of latent dimensions."),
         **networks.PARAMETERS,
         **FIT_PARAMETERS,
+        "likelihood": NONE | FIT_PARAMETERS["likelihood"],
+        "max_iter": NONE | FIT_PARAMETERS["max_iter"],
         "masking": Number(0.0, 0.99, remedy="0 hides nothing; 0.3 to 0.5 suits imputation."),
     }
 
     def __init__(
         self,
-        n_components: int = 2,
+        n_components: int | None = None,
         *,
-        likelihood: str | Likelihood = "gaussian",
+        likelihood: str | Likelihood | None = None,
         prior: str | Prior = "standard_normal",
         hidden_layer_sizes: Sequence[int] = (256,),
         activation: str = "silu",
@@ -249,7 +266,7 @@ class VAETransformer(
         learning_rate: Literal["one-cycle", "constant"] = "one-cycle",
         learning_rate_init: float = 0.004,
         batch_size: int = 128,
-        max_iter: int = 200,
+        max_iter: int | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -394,6 +411,20 @@ class VAETransformer(
             self.explained_kl_ = self._mean_kl(views._replace(x=x))
         return self
 
+    def _check_parameters(self) -> Any:
+        p = super()._check_parameters()
+        if p.likelihood is None:
+            p.likelihood = Gaussian("feature")
+        return p
+
+    def _choose_sizes(self, p: Any, n_rows: int, n_features: int) -> None:
+        if p.n_components is None:
+            default = min(n_features, MOST_COMPONENTS)
+            p.n_components = self.module_.n_components if p.warm else default
+        if p.max_iter is None:
+            n_epochs = ceil(FEWEST_STEPS / ceil(n_rows / p.batch_size))
+            p.max_iter = max(FEWEST_EPOCHS, min(n_epochs, MOST_EPOCHS))
+
     def _draw_codes(self, X: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
         """Draw one code from q(z | x) for each row, of grey levels binarised."""
         _, views, module = self._prepare(X)
@@ -477,7 +508,11 @@ class VAETransformer(
         sees_mask = p.masking > 0 or batch.mask is not None
         if p.warm:  # decided at the first call
             sees_mask = self.module_.architecture.sees_mask
-        encoder, decoder = networks.resolve_builders(p, n_features)
+        skip = is_normal(likelihood, n_features)
+        if p.warm:  # as they were
+            builders = self.module_.architecture[:2]
+            skip = any(getattr(builder, "skip", False) for builder in builders)
+        encoder, decoder = networks.resolve_builders(p, n_features, skip=skip)
         if sees_mask and isinstance(encoder, networks.ConvolutionalEncoder):
             shape = encoder.image_shape
             encoder = networks.ConditionalEncoder(
@@ -660,8 +695,9 @@ class VAETransformer(
         Fewer than ten draws are from q(z | x). Ten and more are from around the posterior, so that
         rows for which the encoder misses it are not underestimated: mean and standard deviations
         of the posterior are estimated first, at fixed points spread over the prior and at the
-        encoder's mean. A tenth of the draws are from a distribution four times as wide; the
-        importance weights account for it.
+        encoder's mean; or, in 4 and more dimensions with Gaussian noise, by Newton's method and
+        the decoder's slopes at the mode. A tenth of the draws are from a distribution four times as
+        wide; the importance weights account for it.
 
         Parameters
         ----------
@@ -679,7 +715,14 @@ class VAETransformer(
         batch, views, module = self._prepare(X)
         n_points = self._check_n_draws(n_importance_samples)
         seed = int(generator(self.random_state).integers(2**63))
-        bounds = estimate_log_probs(module, views, [batch.x], n_points, seed)
+        if n_points >= FEWEST_DRAWS and has_modes(module):
+
+            def log_probs(_: Batch, draws: Draws) -> Tensor:
+                return mean_weight(draws)
+
+            bounds = map_posterior(log_probs, module, views, batch.x, seed, n_points)
+        else:
+            bounds = estimate_log_probs(module, views, [batch.x], n_points, seed)
         return bounds + sum_log_jacobian(module.likelihood, batch).astype(bounds.dtype)
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:

@@ -399,6 +399,21 @@ class Likelihood(ABC):
         """
         return None
 
+    def parameters_at(self, variance: FloatArray) -> FloatArray:
+        """Return global parameters for which `linear_variance` is near given variances.
+
+        Parameters
+        ----------
+        variance : ndarray of shape (n_features,)
+            Variances, at least 0.
+
+        Returns
+        -------
+        global_parameters : ndarray of shape (n_global_parameters,)
+            Parameters, by default zeros. Needed only where `linear_variance` is not None.
+        """
+        return np.zeros(self.n_global_parameters(len(variance)))
+
     @abstractmethod
     def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         """Draw x for each row of outputs, of shape (n_samples, n_features).

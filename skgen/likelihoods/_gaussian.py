@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
+import numpy as np
 import torch
 import torch.distributions as td
 from torch import Generator, Tensor
@@ -11,6 +12,7 @@ from torch.nn import functional
 
 from .._parameters import Choice, Number, Parameters, check_fields
 from .._schema import store
+from .._validation import FloatArray
 from ._base import IS_CONSTANT, LOG_DEVIATION, STANDARDIZED, StandardizedLikelihood
 
 LOG_2_PI = math.log(2 * math.pi)
@@ -126,6 +128,13 @@ class Gaussian(StandardizedLikelihood):
             return variance
         # A constant says nothing of z.
         return torch.where(torch.from_numpy(constant).to(variance.device), torch.inf, variance)
+
+    def parameters_at(self, variance: FloatArray) -> FloatArray:
+        smallest = self.min_scale**2
+        log_variance = np.log((variance - smallest).clip(min=smallest))
+        if self.scale == "shared":
+            return log_variance.mean(keepdims=True)
+        return log_variance[: self.n_global_parameters(len(variance))]
 
     def draw(self, outputs: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         mean, variance = self._moments(outputs, global_parameters)
