@@ -37,7 +37,7 @@ CALIBRATION_ROWS = 2000
 MAX_ITER = 40
 ROUGH, FINE, FINAL = 1e-4, 1e-11, 1e-5
 """Tolerances, relative to the gain so far, of the starts, of the best of them, of more rows."""
-SAME = 0.05  # difference of scores, in nats, that counts for nothing
+SAME = 0.05  # difference in nats that counts for nothing
 THETA_RANGE, LOG_RATIO_RANGE = 5.0, 20.0  # distances from the start
 FIRST_LOG_RATIO_RANGE = 6.0  # in the first stage: few rows can be explained without noise
 LONG_SLOPE = 0.4  # nats that a length scale costs which is longer by a factor of e
@@ -81,14 +81,17 @@ def _rounding_variance(Y: FloatArray) -> float:
 def _better_fit(
     design: Design, rows: Rows, prior: LinearModelSpec, start: FloatArray, found: FloatArray
 ) -> RowFit | None:
-    """Fit of some rows at the parameters of larger evidence; None if neither can be computed.
+    """Fit of some rows at what the search found, unless the start has clearly more evidence.
+
+    None if neither can be computed.
 
     The search uses the kernel or other random functions than the basis, to avoid fitting length
     scales to one draw. So its result is compared with the start on the basis itself.
     """
     few = rows.select(COMPARED_ROWS)
-    fits = [RowFit.of(design, few, prior, theta) for theta in (start, found)]
-    best = max((fit for fit in fits if fit), key=lambda fit: fit.log_evidence, default=None)
+    at_start, best = (RowFit.of(design, few, prior, theta) for theta in (start, found))
+    if best is None or (at_start and at_start.log_evidence > best.log_evidence + SAME):
+        best = at_start
     if best is None or len(few) == len(rows):
         return best
     return RowFit.of(design, rows.select(CALIBRATION_ROWS), prior, best.theta) or best
@@ -116,9 +119,8 @@ def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
     The evidence has several maxima, so the search has several starts, and goes on from the best
     maximum with more and more rows.
     """
-    if prior.noise == "evidence" and rows.weight > len(rows):  # copies say nothing of the noise
-        assert rows.weights is not None
-        rows = replace(rows, weights=rows.weights * (len(rows) / rows.weight))
+    if prior.noise == "evidence":
+        rows = _normalize(rows)
     first, *later = stages(len(rows))
     stage = Ascent(design, rows.select(first), prior)
     few = stage.bounds(FIRST_LOG_RATIO_RANGE)
@@ -130,6 +132,19 @@ def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
         stage = Ascent(design, rows.select(n_rows), prior)
         best = stage.best([best, stage.climb(best, stage.bounds(), FINAL)])
     return best[:-1]
+
+
+def _normalize(rows: Rows) -> Rows:
+    """Rows of mean squared noise scale 1, and of a mean weight of at most 1.
+
+    A common scale is in the learned noise, of which copies of rows say nothing.
+    """
+    weights, scale = rows.weights, rows.noise_scale
+    if weights is not None and rows.weight > len(rows):
+        weights = weights * (len(rows) / rows.weight)
+    if scale is not None:
+        scale = scale / np.sqrt(np.mean(scale**2))
+    return replace(rows, weights=weights, noise_scale=scale)
 
 
 def stages(n_rows: int) -> list[int]:

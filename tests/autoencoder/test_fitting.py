@@ -27,8 +27,9 @@ class Conditional(BaseAutoencoder):
 
     def __init__(self, max_iter=20, early_stopping=False, checkpoint=None, callbacks=None):
         vars(self).update(
-            VAETransformer(batch_size=20, n_iter_no_change=100, learning_rate_init=0.01,
-                           validation_fraction=0.2, random_state=0).get_params(deep=False)
+            VAETransformer(2, likelihood="gaussian", batch_size=20, n_iter_no_change=100,
+                           learning_rate_init=0.01, validation_fraction=0.2, random_state=0,
+                           ).get_params(deep=False)
         )  # fmt: skip
         self.max_iter = max_iter
         self.early_stopping = early_stopping
