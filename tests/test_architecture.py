@@ -203,6 +203,7 @@ def test_walls(module):
         assert "skorch" not in seen
 
 
+@pytest.mark.slow
 def test_each_module_imports_alone():
     """In one process, since third-party packages take most of the time, and each without ours."""
     names = [f"skgen.{module}".removesuffix(".__init__") for module in MODULES]

@@ -4,6 +4,7 @@ import doctest
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sklearn.base import BaseEstimator
@@ -35,7 +36,18 @@ ESTIMATORS = {
 }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+SLOW_PAGES = {"autoencoder", "coming_from", "conditional", "dask", "extending", "onnx"}
+
+
+def page_cases() -> list[Any]:
+    """All pages; examples that fit many models are slow."""
+    return [
+        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] * (page.stem in SLOW_PAGES))
+        for page in PAGES
+    ]
+
+
+@pytest.mark.parametrize("page", page_cases())
 def test_page(page: Path) -> None:
     assert doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed == 0
 

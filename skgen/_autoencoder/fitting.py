@@ -41,6 +41,7 @@ from .training import EarlyStopping, TrainingResult, TrainingSettings, Variation
 
 MAX_KL_ROWS = 10_000  # of which `explained_kl_` is the mean
 COLLAPSE_THRESHOLD = 0.01  # nats below which a latent dimension has collapsed
+MOST_KL = 1e20  # nats, of a latent dimension: its codes are about 1e10 times those of the prior
 MAX_MAGNITUDE = {torch.float32: 1e15, torch.float64: 1e100}  # of a value that networks are given
 NOT_IN_IDENTITY = {"checkpoint", "callbacks", "verbose", "device"}
 """Parameters that do not change the outcome of a fit, or not in a way that can be told."""
@@ -191,6 +192,7 @@ class BaseAutoencoder(BaseEstimator):
         result = training.train(vae, rows, settings, rng, stopping, adam_state, ranks, checkpoint)
         self._store(vae, result, p.warm)
         self.explained_kl_ = self._mean_kl(rows)
+        self._check_converged(p)
         self._seed = next(seeds)
         return result
 
@@ -296,6 +298,15 @@ class BaseAutoencoder(BaseEstimator):
 
         index = torch.linspace(0, data.n_rows - 1, min(data.n_rows, MAX_KL_ROWS)).long()
         return map_blocks(kl, index).mean(axis=0, dtype=np.float64)
+
+    def _check_converged(self, p: Any) -> None:
+        """Raise if codes are far too large, although the loss is a number."""
+        if not self.explained_kl_.max() <= MOST_KL:
+            raise ValueError(
+                "`learning_rate_init` must be small enough for training to converge; got "
+                f"{p.learning_rate_init:g}, after which a latent dimension has a KL divergence of "
+                f"{self.explained_kl_.max():g} nats. Divide it by ten, or remove outliers."
+            )
 
     def _warn_if_collapsed(self) -> None:
         if self.explained_kl_.max() < COLLAPSE_THRESHOLD:

@@ -453,7 +453,8 @@ def fit_until_killed(path: Path, told: Any) -> None:
     told.send("ends")
 
 
-@pytest.mark.parametrize("n_kills", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_kills", [20])
 def test_a_killed_fit_can_be_resumed(n_kills, path, rng):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["test_checkpoint"])

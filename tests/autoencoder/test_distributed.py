@@ -276,6 +276,7 @@ def test_ranks_started_by_torchrun_agree(tmp_path):
     assert_same_weights(first["alike"], outcome(model(max_iter=2).fit(data())), 1e-5)
 
 
+@pytest.mark.slow
 def test_an_error_on_one_rank_ends_all(tmp_path):
     first, second = run_ranks("go_wrong", 2, tmp_path)
     other = "RuntimeError: Training has ended on another rank"

@@ -34,6 +34,7 @@ from torch import nn
 from torch.nn import functional
 
 from skgen import VAETransformer
+from skgen._autoencoder import fitting
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -1447,6 +1448,7 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.slow
 def test_fits_leave_no_objects_behind():
     fit_often(5)
     n_objects = len(gc.get_objects())
@@ -1500,3 +1502,13 @@ def test_names_of_columns_survive(kind, rng):
         for frame in (Z, Z_std, frames[1], vae.inverse_transform(Z)):
             assert frame.index.equals(X.index)
         assert list(vae.fit(table).sample().columns) == ["x0", "x1"]
+
+
+def test_steps_after_which_codes_are_far_too_large_are_refused(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    vae = VAETransformer(2, max_iter=3, random_state=0).fit(X)
+    codes = vae.transform(X)
+    monkeypatch.setattr(fitting, "MOST_KL", 1e-3 * vae.explained_kl_.max())
+    with pytest.raises(ValueError, match="`learning_rate_init` must be small enough"):
+        vae.partial_fit(X)
+    assert np.array_equal(vae.transform(X), codes)

@@ -250,12 +250,13 @@ def clients_peak(job):
 @pytest.mark.parametrize(
     "basis",
     [
-        pytest.param("identity", marks=pytest.mark.slow),
+        "identity",
         FourierBasis(20, random_state=0),
-        pytest.param(StandardScaler(), marks=pytest.mark.slow),
+        StandardScaler(),
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_only_objects_of_the_models_size_reach_the_client(basis, client):
     """With ten times the rows, 24 MB, the client needs no more memory."""
     model = BayesianBasisRegressor(basis)
