@@ -206,11 +206,8 @@ for estimator in (
 """
 
 
-@pytest.mark.parametrize(
-    "checks",
-    [{"check_array_api_input"}, pytest.param(None, marks=pytest.mark.slow)],
-    ids=["array input", "all"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("checks", [{"check_array_api_input"}, None], ids=["array input", "all"])
 def test_with_the_array_api_no_check_is_skipped(checks):
     """A skipped check raises SkipTest."""
     done = subprocess.run(

@@ -85,6 +85,7 @@ def assert_mean_is_1(ratios):
     assert ((ratios.mean(0) - 1).abs() / error).max() < FEW
 
 
+@pytest.mark.slow
 def test_so_it_is_with_context_mask_and_another_prior(vae, x, rng):
     more = {"n_context": 2, "sees_mask": True, "prior": NormalByContext()}
     vae = random_vae(rng, vae.likelihood, vae.n_components, **more)

@@ -202,7 +202,8 @@ def test_rows_that_transformers_which_depend_on_the_data_are_fitted_to(basis, rn
     assert_same_model(found, expected)
 
 
-@pytest.mark.parametrize("numbers", [(1, 2), pytest.param((2, 4), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 4)])
 def test_any_number_of_workers(numbers, client, rng):
     X, y = data(rng)
     model = BayesianBasisRegressor(FourierBasis(20, random_state=0))
