@@ -110,6 +110,7 @@ def moments(X: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def has_converged(before: FloatArray, after: FloatArray) -> bool:
+    """Return True if variances change by less than the tolerance."""
     return bool(np.abs(after / before - 1).max() < TOLERANCE)
 
 

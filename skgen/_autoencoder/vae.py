@@ -51,7 +51,8 @@ from .table import Table, library_of
 
 FLOATS = [np.float64, np.float32]
 MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
-MOST_COMPONENTS = 15  # latent dimensions, FEWEST_EPOCHS and so on: where none are given
+MOST_COMPONENTS = 15  # latent dimensions by default
+# By default, epochs of training, and steps that few rows should have.
 FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 200, 1000, 2000
 
 

@@ -88,10 +88,9 @@ class _Stationary:
 def _gradient_by_lengths(
     by_square: FloatArray, scaled: FloatArray, gradient: FloatArray
 ) -> FloatArray:
-    """Return the gradient by the logarithms of the length scales."""
-    shares = by_square  # in place
-    shares *= gradient
-    return 4 * _quadratic(shares, scaled) - 4 * (shares.sum(axis=0) @ scaled**2)
+    """Return the gradient by the logarithms of the length scales; ``by_square`` is overwritten."""
+    by_square *= gradient  # in place
+    return 4 * _quadratic(by_square, scaled) - 4 * (by_square.sum(axis=0) @ scaled**2)
 
 
 def _stationary(name: KernelName, squares: FloatArray, mixture: float) -> _Stationary:
