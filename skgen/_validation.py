@@ -1,4 +1,4 @@
-"""Checks of numbers, tables and random states, and updates that happen whole or not at all."""
+"""Checks of numbers, tables, images and random states, and updates that happen whole or not at all."""
 
 import copy
 import datetime as dt
@@ -6,6 +6,7 @@ import itertools
 import numbers
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -281,3 +282,21 @@ def check_seed(random_state: RandomState) -> Any:
         return random_state
     remedy = "Give an int, or None."
     return check_number(random_state, "random_state", low=0, integer=True, remedy=remedy)
+
+
+def guess_image_shape(n_values: int) -> tuple[int, int]:
+    """Return a square shape if ``n_values`` is a square number, else (1, n_values)."""
+    side = round(n_values**0.5)
+    return (side, side) if side * side == n_values else (1, n_values)
+
+
+def check_image_shape(image_shape: tuple[int, ...], n_values: int) -> tuple[int, int, int]:
+    """Return (height, width, channels) of images of ``n_values`` values, or raise."""
+    if prod(image_shape) != n_values:
+        raise ValueError(
+            f"`image_shape` must have as many values as X has features ({n_values}); got "
+            f"image_shape={image_shape} with {prod(image_shape)}. Give (height, width) or "
+            "(height, width, channels) of the images that are the rows of X."
+        )
+    height, width, *channels = map(int, image_shape)
+    return height, width, channels[0] if channels else 1

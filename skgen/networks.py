@@ -17,10 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ._images import check_image_shape, guess_image_shape
 from ._parameters import NONE, Choice, Custom, Flag, Integer, Parameters, Sequence, check_fields
 from ._schema import store
-from ._validation import FloatArray, error_message
+from ._validation import FloatArray, check_image_shape, error_message, guess_image_shape
 
 __all__ = [
     "MLP",

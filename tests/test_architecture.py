@@ -16,9 +16,9 @@ HOUSE = ROOT / "skgen"
 
 # The boxes of the house by level: each imports from levels below its own, or from within itself.
 LEVELS = (
-    {"_documentation", "_images", "_threads", "_validation", "_versions", "_files.container"},
+    {"_documentation", "_threads", "_validation", "_versions", "_files.container"},
     {"_parameters", "_pipelines", "_schema"},
-    {"bases", "likelihoods", "priors", "networks", "metrics"},
+    {"_table", "bases", "likelihoods", "priors", "networks", "metrics"},
     {"_regression", "_autoencoder"},
     {"plotting", "onnx", "_files"},
     {"__init__"},
@@ -46,7 +46,7 @@ WINGS = {
         {"estimator"},
     ),
     "_autoencoder": (
-        {"", "batches", "building", "checkpoint", "factors", "row_noise", "table"},
+        {"", "batches", "building", "checkpoint", "factors", "row_noise"},
         {"distributed", "model", "ridge"},
         {"importance", "linear_start", "training"},
         {"fitting", "missing"},
@@ -64,8 +64,8 @@ WINGS = {
 }
 
 WITHOUT_TORCH = (
-    "bases", "metrics", "plotting", "_regression", "onnx._regression", "_documentation", "_images",
-    "_parameters", "_pipelines", "_schema", "_threads", "_validation", "_files.container",
+    "bases", "metrics", "plotting", "_regression", "onnx._regression", "_documentation",
+    "_parameters", "_pipelines", "_schema", "_table", "_threads", "_validation", "_files.container",
     "_files.foreign", "_files.tables", "_autoencoder.row_noise", "_autoencoder.ridge",
     "_autoencoder.factors",
 )  # fmt: skip

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from skgen._images import guess_image_shape
 from skgen._parameters import check_parameters
+from skgen._validation import guess_image_shape
 from skgen.networks import (
     ACTIVATIONS,
     MLP,

@@ -14,7 +14,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skgen import BayesianBasisRegressor, GaussianBasis, VAETransformer
-from skgen._images import tile_images
 from skgen.plotting import (
     CalibrationDisplay,
     LatentDisplay,
@@ -25,6 +24,7 @@ from skgen.plotting import (
     SamplesDisplay,
     TraversalDisplay,
 )
+from skgen.plotting._images import tile_images
 from skgen.priors import Mixture
 
 plt = pytest.importorskip("matplotlib.pyplot")

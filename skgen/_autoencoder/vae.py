@@ -23,6 +23,7 @@ from .. import networks
 from .._documentation import DocumentationLink
 from .._parameters import NONE, Integer, Number, Parameters
 from .._schema import MOST, store
+from .._table import Table, library_of
 from .._validation import (
     MISSING,
     FloatArray,
@@ -47,7 +48,6 @@ from .importance import FEWEST_DRAWS, Draws, estimate_log_probs, mean_weight
 from .linear_start import is_normal
 from .missing import conditional_draws, conditional_means, has_modes, map_posterior
 from .model import VAE, Architecture
-from .table import Table, library_of
 
 FLOATS = [np.float64, np.float32]
 MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits

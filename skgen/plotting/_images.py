@@ -7,11 +7,19 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .._images import GAP, check_image_shape, guess_image_shape, tile_images
 from .._pipelines import inverse_transform_from_final
-from .._validation import FloatArray, RandomState, check_number
+from .._validation import (
+    FloatArray,
+    RandomState,
+    check_image_shape,
+    check_number,
+    guess_image_shape,
+)
 from ._drawing import PANEL, panels
 from ._inputs import final_step
+
+GAP = 1
+"""Pixels between two tiles."""
 
 
 def check_n_images(number: Any, name: str, low: int = 1) -> int:
@@ -185,3 +193,23 @@ class SamplesDisplay(ImagesDisplay):
         rows = np.asarray(inverse_transform_from_final(estimator, drawn))
         images = rows.reshape(*shape, -1)
         return cls(images=images, image_shape=image_shape or model.image_shape).plot(ax, cmap=cmap)
+
+
+def tile_images(
+    rows: npt.NDArray[np.floating], shape: tuple[int, int, int]
+) -> npt.NDArray[np.floating]:
+    """Return one image made of a grid of images, (n_down, n_across, n_values), with gaps of nan.
+
+    It has shape (height, width), or for images of three channels (height, width, 4) with an alpha
+    channel, which is 0 in the gaps.
+    """
+    height, width, channels = shape
+    down, across, _ = rows.shape
+    images = rows.reshape(down, across, height, width, channels)
+    if channels == 3:
+        images = np.concatenate([images, np.ones_like(images[..., :1])], axis=-1)
+    gaps = [(0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0)]
+    padded = np.pad(images, gaps, constant_values=0.0 if channels == 3 else np.nan)
+    grid = padded.swapaxes(1, 2).reshape(down * (height + GAP), across * (width + GAP), -1)
+    grid = grid[:-GAP, :-GAP]
+    return grid.squeeze(-1) if channels == 1 else grid

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 import skgen
 from skgen import VAETransformer
-from skgen._autoencoder.table import Table
+from skgen._table import Table
 from skgen.likelihoods import Categorical, Gaussian, Mixed
 
 pytestmark = [

@@ -13,8 +13,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .._schema import Check, each, exactly, number, store, text
-from .._validation import FloatArray, check_numeric, short_repr
+from ._schema import Check, each, exactly, number, store, text
+from ._validation import FloatArray, check_numeric, short_repr
 
 LIBRARIES = ("pandas", "polars")
 CATEGORICAL = ("category", "bool", "str", "enum", "categorical", "utf8")
