@@ -1,4 +1,4 @@
-"""Checks of numbers, tables, images and random states, and updates that happen whole or not at all."""
+"""Checks of numbers, tables, images and random states; updates that happen as a whole or not."""
 
 import copy
 import datetime as dt
