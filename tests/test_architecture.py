@@ -47,7 +47,7 @@ WINGS = {
     ),
     "_autoencoder": (
         {"", "batches", "building", "checkpoint", "factors", "row_noise"},
-        {"distributed", "model", "ridge"},
+        {"distributed", "graphs", "model", "ridge"},
         {"importance", "linear_start", "training"},
         {"fitting", "missing"},
         {"vae", "conditional"},

@@ -11,9 +11,13 @@ from skorch.callbacks import Callback
 from torch import nn
 
 import skgen
-from skgen import VAETransformer
-from skgen.likelihoods import Gaussian
+from skgen import VAERegressor, VAETransformer
+from skgen._autoencoder import training
+from skgen._autoencoder.fitting import BaseAutoencoder
+from skgen._autoencoder.graphs import GraphRecorder
+from skgen.likelihoods import ContinuousBernoulli, Gaussian, Mixed
 from skgen.networks import ConvolutionalDecoder, ConvolutionalEncoder
+from skgen.priors import PARTS as PRIORS
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -30,7 +34,17 @@ WAYS = {
     "free bits": {"free_bits": 0.2, "beta": 2.0, "kl_warmup": 2},
     "importance": {"n_importance_samples": 3},
     "linear": {"hidden_layer_sizes": ()},
-    "stopping": {"early_stopping": True, "n_iter_no_change": 2, "learning_rate": "constant"},
+    "stopping": {
+        "early_stopping": True,
+        "n_iter_no_change": 2,
+        "learning_rate": "constant",
+        "learning_rate_init": 2.0**-8,
+    },
+    "masking": {"masking": 0.3},
+    **{f"{name} prior": {"prior": name} for name in PRIORS if name != "conditional_normal"},
+    "mixed": {
+        "likelihood": Mixed([("levels", ContinuousBernoulli(), [0, 1])], remainder=Gaussian())
+    },
 }
 
 
@@ -62,9 +76,19 @@ def assert_same(vae, other):
 
 @pytest.fixture
 def double_precision(monkeypatch):
-    """Networks are trained in float64, so that sums in another order are all that differs."""
-    plain = VAETransformer._new_module
-    monkeypatch.setattr(VAETransformer, "_new_module", lambda *given: plain(*given).double())
+    """Networks are trained in float64, so that sums in another order are all that differs.
+
+    Learning rates are numbers of float32, as a recorded step takes them.
+    """
+    plain, set_rate = BaseAutoencoder._new_module, training._Net._set_learning_rate
+
+    def set_rounded_rate(net, progress):
+        set_rate(net, progress)
+        (group,) = net.optimizer_.param_groups
+        group["lr"] = float(np.float32(group["lr"]))
+
+    monkeypatch.setattr(training._Net, "_set_learning_rate", set_rounded_rate)
+    monkeypatch.setattr(BaseAutoencoder, "_new_module", lambda *given: plain(*given).double())
 
 
 @pytest.mark.usefixtures("double_precision")
@@ -77,6 +101,65 @@ def test_training_equals_that_on_the_cpu(way):
         np.testing.assert_allclose(weights(there)[name], value, rtol=0, atol=1e-9, err_msg=name)
     np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, rtol=1e-10)
     np.testing.assert_allclose(there.explained_kl_, here.explained_kl_, rtol=0, atol=1e-9)
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_training_on_missing_cells_equals_that_on_the_cpu():
+    X = data()
+    X[::3, 0] = np.nan
+    there, here = model(masking=0.2).fit(X), model("cpu", masking=0.2).fit(X)
+    np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, rtol=1e-10)
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_conditional_training_equals_that_on_the_cpu():
+    X, y = data()[:, :5], data()[:, 5:]
+    there, here = (
+        VAERegressor(
+            2, hidden_layer_sizes=(16,), max_iter=6, batch_size=50, learning_rate="one-cycle",
+            device=device, random_state=0,
+        ).fit(X, y)
+        for device in ("cuda", "cpu")
+    )  # fmt: skip
+    np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, rtol=1e-10)
+    np.testing.assert_allclose(there.predict(X), here.predict(X), rtol=0, atol=1e-6)
+
+
+def test_steps_are_recorded_and_replayed(monkeypatch):
+    replays, plain = [], GraphRecorder._replay
+    monkeypatch.setattr(
+        GraphRecorder,
+        "_replay",
+        lambda self, *given: replays.append(self.key) or plain(self, *given),
+    )
+    model(kl_warmup=1).fit(data())  # in each epoch four batches of 50 rows and one of 3
+    assert len(replays) == 1 + 1 + 4 * 4
+    model(kl_warmup=1, callbacks=[WatchesBatches()]).fit(data())
+    assert len(replays) == 18
+
+
+def test_steps_that_cannot_be_recorded_are_run_as_they_are(monkeypatch):
+    plain = GraphRecorder.run
+
+    def run(self, step, *given):
+        def copies(batch, noise, n_rows):
+            return step(batch, noise, n_rows) + float(batch.x[0, 0]) * 0
+
+        return plain(self, copies, *given)
+
+    expected = model().fit(data())
+    monkeypatch.setattr(GraphRecorder, "run", run)
+    for found, value in zip(
+        weights(model().fit(data())).values(), weights(expected).values(), strict=True
+    ):
+        np.testing.assert_allclose(found, value, rtol=0, atol=1e-5)
+
+
+class WatchesBatches(Callback):
+    """Is called with each batch, so that steps are not recorded."""
+
+    def on_batch_end(self, net, **kwargs):
+        pass
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
