@@ -67,9 +67,13 @@ def learn_basis(
     final, start = replace(design, basis=basis), basis.theta_
     theta = search(final, rows, common)
     best = _better_fit(final, rows, common, start, theta)
-    calibration = None if best is None else best.calibration()
-    basis.theta_ = start if best is None else best.theta
-    return replace(design, calibration=calibration), prior
+    if best is None:
+        basis.theta_ = start
+        return design, prior
+    basis.theta_ = best.theta
+    if isinstance(prior.precision, str) and prior.precision == "evidence":
+        prior = replace(prior, expected_ratio=float(best.ratios.min()))
+    return replace(design, calibration=best.calibration()), prior
 
 
 def _rounding_variance(Y: FloatArray) -> float:

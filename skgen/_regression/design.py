@@ -1,5 +1,6 @@
 """The design matrix, evaluated in blocks of rows: its statistic, and predictions from it."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -30,8 +31,11 @@ from .target import TargetTransform
 
 # The relative error of a Gram matrix is about 1e-16 times the square of the condition number, and
 # that of predictions about its root. So it is used for large and well-conditioned problems only.
+# Of others, what the prior adds to its diagonal may be far larger than its error.
 QR_WORK = 2e8
 LARGEST_CONDITION = 5e5
+GRAM_ERROR = 2 * np.finfo(float).eps  # relative to the trace
+LARGEST_SHARE = 1e-5  # of the error in what the prior adds
 # Residual sums of squares below this share of the explained ones are lost to rounding.
 SMALLEST_RESIDUAL = 1e-6
 GRAM_GROUPS = 8
@@ -160,18 +164,25 @@ class Design:
         return replace(rows, noise_scale=scale)
 
 
-def summarize(source: Source, design: Design, solver: str, forgetting: float = 1.0) -> Summary:
-    """Statistic and number of the rows of ``source``, each discounted once per later row."""
+def summarize(
+    source: Source, design: Design, solver: str, forgetting: float = 1.0, ratio: float = 0.0
+) -> Summary:
+    """Statistic and number of the rows of ``source``, each discounted once per later row.
+
+    ``ratio`` is about that of prior to noise precision of all weights, 0 if it is not known.
+    """
     statistic, n_rows = source.reduce(
-        _summarize_block, partial(_merge_blocks, forgetting), design, solver, forgetting
+        _summarize_block, partial(_merge_blocks, forgetting), design, solver, forgetting, ratio
     )
     check_not_empty(n_rows)
     return statistic, n_rows
 
 
-def _summarize_block(rows: Rows, design: Design, solver: str, forgetting: float) -> Summary:
+def _summarize_block(
+    rows: Rows, design: Design, solver: str, forgetting: float, ratio: float
+) -> Summary:
     rows = design.with_noise(rows).discount_by_age(forgetting)
-    return statistic_of(design, rows, solver), len(rows)
+    return statistic_of(design, rows, solver, ratio), len(rows)
 
 
 def _merge_blocks(forgetting: float, blocks: list[Summary]) -> Summary:
@@ -182,13 +193,13 @@ def _merge_blocks(forgetting: float, blocks: list[Summary]) -> Summary:
     return statistic, n_rows
 
 
-def statistic_of(design: Design, rows: Rows, solver: str) -> Statistic:
-    """Statistic of rows in memory, by QR or from the Gram matrix."""
+def statistic_of(design: Design, rows: Rows, solver: str, ratio: float = 0.0) -> Statistic:
+    """Statistic of rows in memory, by QR or from the Gram matrix; see `summarize`."""
     enough = len(rows) >= 2 * design.n_columns  # the Gram matrix of fewer is nearly singular
     by_gram = solver == "cholesky" or len(rows) * design.n_columns**2 > QR_WORK
     if solver != "qr" and enough and by_gram:
-        statistic = _statistic_by_gram(design, rows)
-        if statistic is not None and (solver == "cholesky" or _is_accurate(statistic)):
+        statistic = _statistic_by_gram(design, rows, solver == "cholesky", ratio)
+        if statistic is not None:
             return _check_finite(statistic)
     return append_rows(Statistic.empty(design.n_columns, rows.n_outputs), design, rows)
 
@@ -207,10 +218,38 @@ def append_rows(statistic: Statistic, design: Design, rows: Rows) -> Statistic:
     return _check_finite(statistic)
 
 
-def _statistic_by_gram(design: Design, rows: Rows) -> Statistic | None:
-    """Statistic from the Gram matrix, or None if that is not positive definite."""
-    n_columns = design.n_columns
+def _statistic_by_gram(
+    design: Design, rows: Rows, may_be_rough: bool, ratio: float
+) -> Statistic | None:
+    """Statistic from the Gram matrix, or None if that is not accurate enough."""
+    n_columns, sums = design.n_columns, (rows.weight, rows.log_jacobian)
     shift = _column_means(design, rows)
+    gram = _gram(design, rows, shift)
+    with suppress(np.linalg.LinAlgError):
+        statistic = from_gram(gram, n_columns, *sums)
+        if may_be_rough or (_is_well_conditioned(statistic) and _has_accurate_residual(statistic)):
+            return _shift_back(statistic, shift)
+    weights = np.arange(n_columns)
+    error = GRAM_ERROR * gram[weights, weights].sum()
+    if error < LARGEST_SHARE * ratio:
+        gram[weights, weights] += error  # else it may not be positive definite
+        with suppress(np.linalg.LinAlgError):
+            statistic = from_gram(gram, n_columns, *sums)
+            if _has_accurate_residual(statistic):
+                return _shift_back(statistic, shift)
+    return None
+
+
+def _shift_back(statistic: Statistic, shift: FloatArray) -> Statistic:
+    """Turn the statistic of columns less ``shift`` into that of the columns, in place."""
+    n_columns = len(statistic.factor)
+    statistic.factor[0] += statistic.factor[0, 0] * shift[:n_columns]
+    statistic.targets[0] += statistic.factor[0, 0] * shift[n_columns:]
+    return statistic
+
+
+def _gram(design: Design, rows: Rows, shift: FloatArray) -> FloatArray:
+    """Gram matrix of ``[Phi Y]`` less ``shift``, of rows scaled by the roots of their weights."""
 
     def gram_of(group: slice) -> FloatArray:
         gram, product = (np.zeros((len(shift), len(shift))) for _ in range(2))
@@ -219,8 +258,8 @@ def _statistic_by_gram(design: Design, rows: Rows) -> Statistic | None:
             for part in row_blocks(group.start, group.stop):
                 block = rows[part]
                 table = buffer.table(len(block))
-                design.rows(block.X, table[:, :n_columns])
-                table[:, n_columns:] = block.Y
+                design.rows(block.X, table[:, : design.n_columns])
+                table[:, design.n_columns :] = block.Y
                 table -= shift
                 block.scale_by_root_weights(table)
                 gram += np.matmul(table.T, table, out=product)
@@ -228,15 +267,8 @@ def _statistic_by_gram(design: Design, rows: Rows) -> Statistic | None:
 
     # The same groups for any number of threads, so that sums are rounded in the same way.
     edges = np.linspace(0, len(rows), GRAM_GROUPS + 1).astype(int)
-    groups = [slice(start, stop) for start, stop in pairwise(edges)]
-    gram = sum_in_threads(gram_of, groups)
-    try:
-        statistic = from_gram(gram, n_columns, rows.weight, rows.log_jacobian)
-    except np.linalg.LinAlgError:
-        return None
-    statistic.factor[0] += statistic.factor[0, 0] * shift[:n_columns]
-    statistic.targets[0] += statistic.factor[0, 0] * shift[n_columns:]
-    return statistic
+    total: FloatArray = sum_in_threads(gram_of, [slice(*edge) for edge in pairwise(edges)])
+    return total
 
 
 def _column_means(design: Design, rows: Rows) -> FloatArray:
@@ -265,13 +297,14 @@ class Buffer:
         return self.memory[:size].reshape((n_rows, self.n_columns), order="F")
 
 
-def _is_accurate(statistic: Statistic) -> bool:
-    """True if a statistic from the Gram matrix is as accurate as one by QR."""
+def _is_well_conditioned(statistic: Statistic) -> bool:
     first = int(len(statistic.factor) > 1)  # the rest is about the mean
-    condition = condition_number(statistic.factor[first:, first:])
+    return condition_number(statistic.factor[first:, first:]) < LARGEST_CONDITION
+
+
+def _has_accurate_residual(statistic: Statistic) -> bool:
     explained = np.einsum("ij,ij->j", statistic.targets[1:], statistic.targets[1:])
-    is_residual_accurate = statistic.residual > SMALLEST_RESIDUAL * explained
-    return condition < LARGEST_CONDITION and bool(np.all(is_residual_accurate))
+    return bool(np.all(statistic.residual > SMALLEST_RESIDUAL * explained))
 
 
 def _check_finite(statistic: Statistic) -> Statistic:

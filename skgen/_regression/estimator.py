@@ -344,7 +344,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             source = self._check_data(X, y, sample_weight, noise_scale, reset=True)
             empty = self._empty_stream(source)
             source = _transform_targets(source, empty.design.target)
-            statistic, n_rows = summarize(source, empty.design, self.solver)
+            ratio = empty.prior.expected_ratio
+            statistic, n_rows = summarize(source, empty.design, self.solver, ratio=ratio)
             stream = Stream(empty.design, empty.prior, statistic)
             _ = stream.posteriors  # computed now, so that this call raises their errors
             self._set_stream(stream, n_rows)
@@ -583,7 +584,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _log_evidence(self, source: Rows, empty: Stream) -> float:
         """Log evidence of the rows of ``source`` for the design of a stream."""
         rows = _transform_targets(source, empty.design.target)
-        statistic, _ = summarize(rows, empty.design, self.solver)
+        ratio = empty.prior.expected_ratio
+        statistic, _ = summarize(rows, empty.design, self.solver, ratio=ratio)
         try:
             best = empty.prior.best(statistic)
         except UndeterminedError:  # by so few rows with a flat prior

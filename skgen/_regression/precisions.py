@@ -102,6 +102,7 @@ class LooCalibration:
         "flat_first": FLAG,
         "least_noise": number(0.0),
     },
+    options={"expected_ratio": number(0.0)},
 )
 @dataclass(frozen=True, eq=False)
 class LinearModelSpec:
@@ -111,7 +112,8 @@ class LinearModelSpec:
     column of the design matrix. ``flat_first`` says that the first column, the intercept's, keeps a
     flat prior while the others' precision is learned. Known values are absolute, but relative to
     the noise precision if ``noise`` is a Gamma prior. ``least_noise`` is the least noise
-    variance that the evidence may choose.
+    variance that the evidence may choose, and ``expected_ratio`` the ratio of prior to noise
+    precision of all weights that it chose for some of the rows, 0 if that is not known.
     """
 
     precision: FloatArray | Literal["evidence", "ard"]
@@ -119,6 +121,7 @@ class LinearModelSpec:
     noise: float | Gamma | Literal["evidence"]
     flat_first: bool = False
     least_noise: float = 0.0
+    expected_ratio: float = 0.0
 
     def best(self, statistic: Statistic) -> list[Posterior]:
         """Posteriors at the best precisions: one per output, or one for all if these are given."""

@@ -143,6 +143,22 @@ def test_auto_uses_qr_if_the_gram_matrix_is_inaccurate(exact, monkeypatch, rows)
     assert np.array_equal(auto.residual, qr.residual)
 
 
+@pytest.mark.parametrize("ratio", [0.0, 1e-9, 1e-3])
+def test_a_prior_makes_an_ill_conditioned_gram_matrix_accurate(ratio, monkeypatch, rows):
+    design = Design.of(ILL_CONDITIONED.fit(rows.X), rows.X, True)
+    monkeypatch.setattr(design_module, "QR_WORK", 0)
+    found, qr = statistic_of(design, rows, "auto", ratio), statistic_of(design, rows, "qr")
+    assert np.array_equal(found.factor, qr.factor) == (ratio < 1e-6)
+    precision = np.append(0.0, np.full(design.n_basis, 1e-3))
+    prior = precision, np.zeros(design.n_columns), None
+    found, qr = condition(found, *prior), condition(qr, *prior)
+    np.testing.assert_allclose(found.mean, qr.mean, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        found.covariance, qr.covariance, rtol=0, atol=1e-7 * np.abs(qr.covariance).max()
+    )
+    np.testing.assert_allclose(found.log_evidence, qr.log_evidence, rtol=0, atol=1e-7)
+
+
 @pytest.mark.parametrize("solver", ["auto", "cholesky", "qr"])
 def test_statistic_of_a_singular_design_matrix(solver, rows):
     basis = FunctionTransformer(lambda X: np.hstack([X, X, 0 * X])).fit(rows.X)
