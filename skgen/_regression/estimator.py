@@ -113,7 +113,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Method by which ``fit`` reduces the data to a triangular factor. "qr" is a QR decomposition
         and the most accurate. "cholesky" of the Gram matrix is about three times as fast, but its
         relative error grows with the square of the condition number. "auto" uses it for large
-        problems that are well conditioned.
+        problems that are well conditioned, or made so by a prior that is learned.
     target_transformer : {"auto", "log", "yeo-johnson"}, transformer or None, default=None
         Strictly monotone transformation z of y, of which the model then is; predictions, quantiles,
         draws and densities are in the units of y. "log" is for positive y. "yeo-johnson" is that
