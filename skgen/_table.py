@@ -7,6 +7,7 @@ it is met.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -135,6 +136,33 @@ class Table:
         frame = module.DataFrame(dict(enumerate(columns)))
         frame.columns = [*self.names]
         return frame
+
+
+def one_hot(matrix: FloatArray, sizes: Sequence[int]) -> FloatArray:
+    """Return a matrix with a column of zeros and ones for each category of its columns of codes.
+
+    ``sizes`` are the numbers of categories of the columns, 0 for numbers, which stay as they are.
+    An unknown category, of code -1, is 0 in all columns, a missing one NaN. Two categories are one
+    column, which is 1 for the second and 0.5 for unknown ones.
+    """
+    blocks = [_indicators(codes, size) for codes, size in zip(matrix.T, sizes, strict=True)]
+    return np.hstack(blocks).astype(matrix.dtype, copy=False)
+
+
+def n_columns_of(size: int) -> int:
+    """Return the number of columns that `one_hot` makes of a column with ``size`` categories."""
+    return 1 if size in (0, 2) else size
+
+
+def _indicators(codes: FloatArray, size: int) -> FloatArray:
+    """Return the columns of one column, shape (n_rows, `n_columns_of` its size)."""
+    if size == 0:
+        return codes[:, None]
+    if size == 2:
+        return np.where(codes < 0, 0.5, codes)[:, None]
+    indicators = (codes[:, None] == np.arange(size)).astype(codes.dtype)
+    indicators[np.isnan(codes)] = np.nan
+    return indicators
 
 
 def _columns(X: Any) -> Any:
