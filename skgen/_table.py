@@ -7,7 +7,7 @@ it is met.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -34,6 +34,11 @@ def is_categorical(dtype: Any) -> bool:
     """Return True for a dtype of categories, text or booleans, in pandas or polars."""
     name = str(dtype).lower()
     return name.startswith(CATEGORICAL) and not name.startswith("struct")
+
+
+def is_boolean(dtype: Any) -> bool:
+    """Return True for a dtype of booleans, in pandas or polars."""
+    return str(dtype).lower().startswith(BOOLEANS)
 
 
 PLAIN = Check(lambda value, _: type(value) in (str, int, float, bool))
@@ -66,7 +71,7 @@ class Table:
                 f"`X` must have columns of different names; got {repeated[0]!r} "
                 f"{names.count(repeated[0])} times. Rename them."
             )
-        _check_text(X)
+        check_text(X)
         columns = [column for _, column in _columns(X)]
         return cls(
             library_of(X),
@@ -85,13 +90,14 @@ class Table:
     def to_matrix(self, X: Any, handle_unknown: str = "error") -> FloatArray:
         """Return a frame as floats: codes for categories, NaN for missing cells.
 
-        Unknown categories are an error, or -1 if ``handle_unknown`` is "ignore".
+        Unknown categories are an error, or -1 if ``handle_unknown`` is "ignore" and they are of a
+        type that known ones have.
         """
         unknown = -1.0 if handle_unknown == "ignore" else None
         numbers = [
             name for name, known in zip(self.names, self.categories, strict=True) if known is None
         ]
-        _check_text(X)
+        check_text(X)
         check_numeric(X[numbers], "X")
         columns = [
             _numbers(column) if known is None else self._codes(name, column, known, unknown)
@@ -106,14 +112,14 @@ class Table:
         codes = {category: float(code) for code, category in enumerate(known)}
         missing = _is_missing(column)
         values = column.to_list()
+        kinds = {type(category) for category in known}
         if unknown is not None:
-            codes = {**dict.fromkeys(set(values), unknown), **codes}
+            codes = {**{v: unknown for v in values if type(v) in kinds}, **codes}
         try:
             found = [np.nan if m else codes[v] for m, v in zip(missing, values, strict=True)]
         except (KeyError, TypeError) as error:
-            value = next(
-                v for m, v in zip(missing, values, strict=True) if not m and v not in codes
-            )
+            cells = zip(missing, values, strict=True)
+            value = next(v for m, v in cells if not m and not _is_in(v, codes))
             raise ValueError(
                 f"`X` must hold categories that `fit` saw in column {name!r}; got the unknown "
                 f"{value!r}. Known are {short_repr([*known])}. Leave out such rows, or fit to data "
@@ -170,6 +176,11 @@ def _columns(X: Any) -> Any:
     return X.items() if library_of(X) == "pandas" else zip(X.columns, X.get_columns(), strict=True)
 
 
+def _is_in(value: Any, known: Mapping[Any, Any]) -> bool:
+    """Return True for a known value; one that has no hash is none."""
+    return isinstance(value, Hashable) and value in known
+
+
 def _name_of(dtype: Any) -> str:
     """Return the name of a dtype, by which it is made again."""
     storage = getattr(dtype, "storage", "")
@@ -187,7 +198,7 @@ def _categories(column: Any) -> tuple[Any, ...] | None:
     """Return the categories of a column: those of its dtype, or its distinct values."""
     if not is_categorical(column.dtype):
         return None
-    if str(column.dtype).lower().startswith(BOOLEANS):
+    if is_boolean(column.dtype):
         return False, True
     listed = getattr(column.dtype, "categories", None)
     if listed is not None and str(column.dtype) != "Categorical":  # polars' grow
@@ -210,7 +221,7 @@ def _numbers(column: Any) -> npt.NDArray[np.floating]:
     return np.asarray(column.to_numpy(), dtype=dtype)
 
 
-def _check_text(X: Any) -> None:
+def check_text(X: Any) -> None:
     """Raise for text in a column of Python objects, which may be text or anything else."""
     for name, column in _columns(X):
         if str(column.dtype).lower() == "object":

@@ -79,6 +79,12 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
             f"target_transformer={short_repr(model.target_transformer)}. Transform y before the "
             "fit, and predictions after the ONNX model."
         )
+    if model._table is not None:
+        raise ValueError(
+            "`estimator` must be fitted to numbers; got a BayesianBasisRegressor fitted to a data "
+            "frame with categories or text. Put a sklearn.compose.ColumnTransformer with a "
+            "OneHotEncoder before it."
+        )
     graph = Graph(scope, container)
     X = graph.join(operator.inputs, TensorProto.DOUBLE)
     Phi = _design_matrix(graph, model.basis_, X)
