@@ -208,6 +208,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     Beside a flat intercept, columns of the design matrix that are constant to 1e-13 of their
     values count as constant: they say nothing of their weights, which keep their prior.
 
+    A data frame of pandas or polars may have columns of categories, text and booleans. The basis
+    sees each category as a column of zeros and ones, with one column more for those that are
+    unknown, and booleans as one column. Weights are shrunk by their prior, the more, the fewer rows
+    a category has; for an unknown one they keep the prior, so that its predictions are those of an
+    average category with a larger spread. `FourierBasis` has one length scale for all categories
+    of a feature: any two are equally far apart. Categories that ``partial_fit`` meets later and
+    ``fit`` did not see count as one; a dtype may list them beforehand.
+
     Where both basis and noise are learned, the effective number of basis parameters adds to that of
     the weights, and rows are left out one by one, at the learned parameters and precisions: the
     Student-t is then the most likely one for their residuals, with the distribution above counted
@@ -327,7 +335,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features.
+            Features. A data frame may have columns of categories, text and booleans.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None

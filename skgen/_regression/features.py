@@ -85,8 +85,12 @@ def _check_no_missing(table: Table, matrix: FloatArray) -> None:
     """Raise if a cell is missing."""
     missing = np.isnan(matrix)
     if missing.any():
-        column = int(missing.any(axis=0).argmax())
+        index = int(missing.any(axis=0).argmax())
+        name = table.names[index]
+        remedy = "Put an imputer before the regressor, for example sklearn.impute.SimpleImputer"
+        if table.categories[index] is not None:
+            remedy = f"Make them a category, for example by X[{name!r}].fillna('missing')"
         raise ValueError(
-            f"`X` must not have missing cells (NaN); got {missing[:, column].sum()} in column "
-            f"{table.names[column]!r}. Put an imputer before the regressor, or leave out such rows."
+            f"`X` must not have missing cells (NaN); got {missing[:, index].sum()} in column "
+            f"{name!r}. {remedy}, or leave out such rows."
         )
