@@ -55,7 +55,7 @@ def encode(table: Table, X: Any) -> FloatArray:
     """Rows of a data frame as numbers, shape (n_rows, `n_columns`)."""
     matrix = table.to_matrix(X, "ignore")
     _check_no_missing(table, matrix)
-    sizes = _sizes(table)
+    sizes = sizes_of(table)
     last = np.array(sizes) - 1
     codes = np.where((matrix < 0) & (last >= 0), last, matrix)  # unknown categories are the last
     return one_hot(codes, sizes)
@@ -63,17 +63,17 @@ def encode(table: Table, X: Any) -> FloatArray:
 
 def n_columns(table: Table) -> int:
     """Number of columns of encoded rows."""
-    return sum(map(n_columns_of, _sizes(table)))
+    return sum(map(n_columns_of, sizes_of(table)))
 
 
 def groups(table: Table) -> npt.NDArray[np.intp]:
     """Number of the feature that each encoded column belongs to, and -1 for a number."""
-    sizes = _sizes(table)
+    sizes = sizes_of(table)
     features = [index if size else -1 for index, size in enumerate(sizes)]
     return np.repeat(features, [n_columns_of(size) for size in sizes])
 
 
-def _sizes(table: Table) -> list[int]:
+def sizes_of(table: Table) -> list[int]:
     """Numbers of categories, with one more for the unknown, and 0 for numbers."""
     known = zip(table.categories, table.dtypes, strict=True)
     return [

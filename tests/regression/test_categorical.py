@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import skgen
+import skgen.onnx
 from skgen import BayesianBasisRegressor, FourierBasis, mean_log_predictive_density
 from skgen.plotting import CalibrationDisplay, PredictiveDisplay
 
@@ -370,6 +371,33 @@ def test_draws_from_the_prior(data):
     assert prior.sample_y(X, 3, random_state=0).shape == (N_ROWS, 3)
 
 
+@pytest.mark.slow  # it imports torch's exporter
+def test_onnx_models_take_the_columns_of_the_frame(data):
+    """Strings, integers, booleans and numbers; unknown categories, too."""
+    runtime = pytest.importorskip("onnxruntime")
+    X, y = data
+    X = X.assign(zip=pd.Categorical(X["rooms"] + 7000), one=pd.Series(["same"] * N_ROWS))
+    model = make(SMALL).fit(X, y)
+    session = runtime.InferenceSession(
+        skgen.onnx.to_onnx(model, X, return_std=True).SerializeToString()
+    )
+    rows = X[:6].astype({"floor": "str", "zip": "int64"})
+    rows = rows.assign(zip=[7001, 7002, 7003, 7004, 7099, 7001], one=[*["same"] * 4, "new", "new"])
+    rows = rows.assign(town=[*TOWNS, "Jena", *TOWNS[:2]], floor=["low", "high", "middle"] * 2)
+    kinds = {"tensor(string)": object, "tensor(double)": float, "tensor(bool)": bool}
+    feed = {
+        each.name: rows[each.name].to_numpy().astype(kinds.get(each.type, np.int64))[:, None]
+        for each in session.get_inputs()
+    }
+    for given, expected in zip(
+        session.run(["mean", "std"], feed), model.predict(rows, return_std=True), strict=True
+    ):
+        np.testing.assert_allclose(given[:, 0], expected, rtol=1e-9)
+    floats = make("identity").fit(X.assign(zip=pd.Categorical(X["area"])), y)
+    with pytest.raises(ValueError, match=r"categories that are text or integers; .*'zip'"):
+        skgen.onnx.to_onnx(floats, X.assign(zip=pd.Categorical(X["area"])))
+
+
 # -- errors ----------------------------------------------------------------------------------------
 
 NAMES = r"column 'town'"
@@ -455,10 +483,3 @@ def test_categories_in_dask_frames_are_refused(fitted, data):
     ):
         with pytest.raises(ValueError, match=r"`X` must hold numbers; got .* in column 'town'\."):
             call()
-
-
-def test_onnx_refuses_categories(fitted, data):
-    onnx = pytest.importorskip("skgen.onnx")
-    pytest.importorskip("skl2onnx")
-    with pytest.raises(ValueError, match="`estimator` must be fitted to numbers"):
-        onnx.to_onnx(fitted, data[0])
