@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ._schema import Check, each, exactly, number, store, text
+from ._schema import Check, Values, each, exactly, number, store, text
 from ._validation import FloatArray, check_numeric, short_repr
 
 LIBRARIES = ("pandas", "polars")
@@ -61,6 +61,11 @@ class Table:
     dtypes: tuple[str, ...]
     categories: tuple[tuple[Any, ...] | None, ...]  # None for a column of numbers
     ordered: tuple[bool, ...]  # True for categories that have an order
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        columns = (values[key] for key in ("dtypes", "categories", "ordered"))
+        return all(len(column) == len(values["names"]) for column in columns)
 
     @classmethod
     def of(cls, X: Any) -> Self:

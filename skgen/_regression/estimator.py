@@ -290,6 +290,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         n_outputs = values["_stream"].n_outputs
         return (
             shape == (1, design.n_basis)
+            and (table is None or len(table.names) == values["n_features_in_"])
             and (n_outputs == 1 or not values["_is_1d"])
             and (design.target is None or len(design.target.transformers) == n_outputs)
             and (design.noise is None or design.noise.matches(design.n_columns, n_outputs, row))

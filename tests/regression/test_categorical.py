@@ -352,7 +352,7 @@ def test_displays(data, frame_of):
     plt.close("all")
 
 
-def test_noise_and_targets_follow(data):
+def test_noise_and_targets_follow(data, tmp_path):
     X, y = data
     rng = np.random.default_rng(0)
     X = pd.concat([X] * 4, ignore_index=True)
@@ -361,6 +361,9 @@ def test_noise_and_targets_follow(data):
     std = model.predict(X, return_std=True)[1]
     ulm = (X["town"] == "Ulm").to_numpy()
     assert np.median(std[ulm]) > 3 * np.median(std[~ulm])
+    assert np.array_equal(model._stream.design.noise.basis._groups, [*GROUPS, -1])
+    skgen.save(model, path := tmp_path / "model.skgen")
+    np.testing.assert_array_equal(skgen.load(path).predict(X, return_std=True)[1], std)
     log = make("identity", target_transformer="log").fit(X, np.exp(y / 10))
     assert log.predict(X).min() > 0
 
