@@ -113,6 +113,9 @@ class FourierBasis(LearnableBasis):
 
     Notes
     -----
+    The columns of zeros and ones that BayesianBasisRegressor makes of a feature of categories share
+    one length scale, in units of the root of their summed variances, and have no ranks.
+
     To avoid fitting what is particular to one draw, BayesianBasisRegressor learns the length scales
     with the kernel itself (``exact_kernel``) for up to two rows per basis function, and for more
     rows with other frequencies (``resample``), which follow from ``random_state``, too.

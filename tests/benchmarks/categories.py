@@ -61,7 +61,10 @@ def table(name: str) -> tuple[pd.DataFrame, np.ndarray]:
 def ways() -> dict[str, Any]:
     text = make_column_selector(dtype_exclude="number")
     one_hot = OneHotEncoder(handle_unknown="ignore", drop="if_binary", sparse_output=False)
-    encoders = {"one-hot": one_hot, "target": TargetEncoder(target_type="continuous", random_state=0)}
+    encoders = {
+        "one-hot": one_hot,
+        "target": TargetEncoder(target_type="continuous", random_state=0),
+    }
     made = {
         name: make_column_transformer((encoder, text), remainder="passthrough")
         for name, encoder in encoders.items()
