@@ -88,8 +88,10 @@ def _check_no_missing(table: Table, matrix: FloatArray) -> None:
         index = int(missing.any(axis=0).argmax())
         name = table.names[index]
         remedy = "Put an imputer before the regressor, for example sklearn.impute.SimpleImputer"
-        if table.categories[index] is not None:
-            remedy = f"Make them a category, for example by X[{name!r}].fillna('missing')"
+        if table.categories[index] is not None and not is_boolean(table.dtypes[index]):
+            fill = {"pandas": "astype('str').fillna", "polars": "cast(str).fill_null"}
+            example = f"X[{name!r}].{fill[table.library]}('missing')"
+            remedy = f"Make them a category, for example by {example}"
         raise ValueError(
             f"`X` must not have missing cells (NaN); got {missing[:, index].sum()} in column "
             f"{name!r}. {remedy}, or leave out such rows."
