@@ -37,6 +37,9 @@ TABLES: dict[str, tuple[str, str, tuple[str, ...]]] = {  # package, target, colu
     "Salaries": ("carData", "salary", ()),
     "Carseats": ("ISLR", "Sales", ()),
 }
+TABLES["flights"] = "nycflights13", "air_time", (
+    "tailnum", "time_hour", "arr_time", "arr_delay", "sched_arr_time", "distance", "flight",
+)  # fmt: skip
 NUMBERS = {"year"}  # in columns of text
 CODES = {"school"}  # categories in columns of numbers
 LOGARITHMS = {"wage"}  # targets
