@@ -7,13 +7,14 @@ it is met.
 from __future__ import annotations
 
 import sys
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from ._schema import Check, each, exactly, number, store, text
+from ._schema import Check, Values, each, exactly, number, store, text
 from ._validation import FloatArray, check_numeric, short_repr
 
 LIBRARIES = ("pandas", "polars")
@@ -33,6 +34,11 @@ def is_categorical(dtype: Any) -> bool:
     """Return True for a dtype of categories, text or booleans, in pandas or polars."""
     name = str(dtype).lower()
     return name.startswith(CATEGORICAL) and not name.startswith("struct")
+
+
+def is_boolean(dtype: Any) -> bool:
+    """Return True for a dtype of booleans, in pandas or polars."""
+    return str(dtype).lower().startswith(BOOLEANS)
 
 
 PLAIN = Check(lambda value, _: type(value) in (str, int, float, bool))
@@ -56,6 +62,11 @@ class Table:
     categories: tuple[tuple[Any, ...] | None, ...]  # None for a column of numbers
     ordered: tuple[bool, ...]  # True for categories that have an order
 
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        columns = (values[key] for key in ("dtypes", "categories", "ordered"))
+        return all(len(column) == len(values["names"]) for column in columns)
+
     @classmethod
     def of(cls, X: Any) -> Self:
         """Learn the columns of a frame."""
@@ -65,7 +76,7 @@ class Table:
                 f"`X` must have columns of different names; got {repeated[0]!r} "
                 f"{names.count(repeated[0])} times. Rename them."
             )
-        _check_text(X)
+        check_text(X)
         columns = [column for _, column in _columns(X)]
         return cls(
             library_of(X),
@@ -84,13 +95,14 @@ class Table:
     def to_matrix(self, X: Any, handle_unknown: str = "error") -> FloatArray:
         """Return a frame as floats: codes for categories, NaN for missing cells.
 
-        Unknown categories are an error, or -1 if ``handle_unknown`` is "ignore".
+        Unknown categories are an error, or -1 if ``handle_unknown`` is "ignore" and they are of a
+        type that known ones have.
         """
         unknown = -1.0 if handle_unknown == "ignore" else None
         numbers = [
             name for name, known in zip(self.names, self.categories, strict=True) if known is None
         ]
-        _check_text(X)
+        check_text(X)
         check_numeric(X[numbers], "X")
         columns = [
             _numbers(column) if known is None else self._codes(name, column, known, unknown)
@@ -105,14 +117,14 @@ class Table:
         codes = {category: float(code) for code, category in enumerate(known)}
         missing = _is_missing(column)
         values = column.to_list()
+        kinds = {type(category) for category in known}
         if unknown is not None:
-            codes = {**dict.fromkeys(set(values), unknown), **codes}
+            codes = {**{v: unknown for v in values if type(v) in kinds}, **codes}
         try:
             found = [np.nan if m else codes[v] for m, v in zip(missing, values, strict=True)]
         except (KeyError, TypeError) as error:
-            value = next(
-                v for m, v in zip(missing, values, strict=True) if not m and v not in codes
-            )
+            cells = zip(missing, values, strict=True)
+            value = next(v for m, v in cells if not m and not _is_in(v, codes))
             raise ValueError(
                 f"`X` must hold categories that `fit` saw in column {name!r}; got the unknown "
                 f"{value!r}. Known are {short_repr([*known])}. Leave out such rows, or fit to data "
@@ -137,9 +149,41 @@ class Table:
         return frame
 
 
+def one_hot(matrix: FloatArray, sizes: Sequence[int]) -> FloatArray:
+    """Return a matrix with a column of zeros and ones for each category of its columns of codes.
+
+    ``sizes`` are the numbers of categories of the columns, 0 for numbers, which stay as they are.
+    An unknown category, of code -1, is 0 in all columns, a missing one NaN. Two categories are one
+    column, which is 1 for the second and 0.5 for unknown ones.
+    """
+    blocks = [_indicators(codes, size) for codes, size in zip(matrix.T, sizes, strict=True)]
+    return np.hstack(blocks).astype(matrix.dtype, copy=False)
+
+
+def n_columns_of(size: int) -> int:
+    """Return the number of columns that `one_hot` makes of a column with ``size`` categories."""
+    return 1 if size in (0, 2) else size
+
+
+def _indicators(codes: FloatArray, size: int) -> FloatArray:
+    """Return the columns of one column, shape (n_rows, `n_columns_of` its size)."""
+    if size == 0:
+        return codes[:, None]
+    if size == 2:
+        return np.where(codes < 0, 0.5, codes)[:, None]
+    indicators = (codes[:, None] == np.arange(size)).astype(codes.dtype)
+    indicators[np.isnan(codes)] = np.nan
+    return indicators
+
+
 def _columns(X: Any) -> Any:
     """Yield names and columns of a frame."""
     return X.items() if library_of(X) == "pandas" else zip(X.columns, X.get_columns(), strict=True)
+
+
+def _is_in(value: Any, known: Mapping[Any, Any]) -> bool:
+    """Return True for a known value; one that has no hash is none."""
+    return isinstance(value, Hashable) and value in known
 
 
 def _name_of(dtype: Any) -> str:
@@ -159,7 +203,7 @@ def _categories(column: Any) -> tuple[Any, ...] | None:
     """Return the categories of a column: those of its dtype, or its distinct values."""
     if not is_categorical(column.dtype):
         return None
-    if str(column.dtype).lower().startswith(BOOLEANS):
+    if is_boolean(column.dtype):
         return False, True
     listed = getattr(column.dtype, "categories", None)
     if listed is not None and str(column.dtype) != "Categorical":  # polars' grow
@@ -182,7 +226,7 @@ def _numbers(column: Any) -> npt.NDArray[np.floating]:
     return np.asarray(column.to_numpy(), dtype=dtype)
 
 
-def _check_text(X: Any) -> None:
+def check_text(X: Any) -> None:
     """Raise for text in a column of Python objects, which may be text or anything else."""
     for name, column in _columns(X):
         if str(column.dtype).lower() == "object":

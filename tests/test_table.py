@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 import skgen
 from skgen import VAETransformer
-from skgen._table import Table
+from skgen._table import Table, n_columns_of, one_hot
 from skgen.likelihoods import Categorical, Gaussian, Mixed
 
 pytestmark = [
@@ -292,3 +292,27 @@ def test_integers_stay_within_their_dtype():
     assert beyond["a"].agg(["min", "max"]).tolist() == [-128, 127]
     assert dtypes_of(beyond) == dtypes_of(X)
     assert beyond["b"].max() > 2**63
+
+
+def test_one_hot_columns_of_categories(frame):
+    table = Table.of(frame)
+    sizes = [size for _, size in table.columns]
+    matrix = table.to_matrix(frame)
+    encoded = one_hot(matrix, sizes)
+    assert encoded.dtype == matrix.dtype
+    blocks = np.split(encoded, np.cumsum([n_columns_of(size) for size in sizes])[:-1], axis=1)
+    for codes, size, block in zip(matrix.T, sizes, blocks, strict=True):
+        if size > 2:
+            assert np.array_equal(block.argmax(axis=1), codes)
+            assert np.array_equal(block.sum(axis=1), np.ones(len(codes)))
+            assert set(block.ravel()) == {0.0, 1.0}
+        else:
+            assert np.array_equal(block[:, 0], codes)
+
+
+def test_one_hot_of_unknown_and_missing_categories():
+    matrix = np.array([[-1.0, -1.0, -1.0], [np.nan, np.nan, np.nan], [2.0, 1.0, 0.5]])
+    encoded = one_hot(matrix, [3, 2, 0])
+    assert np.array_equal(encoded[0], [0, 0, 0, 0.5, -1])
+    assert np.isnan(encoded[1]).all()
+    assert np.array_equal(encoded[2], [0, 0, 1, 1, 0.5])

@@ -43,6 +43,14 @@ def example_row(value: Any) -> Any:
     return np.ones((1, *shape[1:]) if shape else (), dtype=getattr(value, "dtype", float))
 
 
+def example_features(X: Any) -> Any:
+    """One row like those of X, or X itself in memory; raises for a collection with categories."""
+    if is_dask(X) and _is_frame(X):
+        remedy = "Encode it first, for example with dask.dataframe.get_dummies."
+        check_numeric(X._meta, "X", remedy=remedy)
+    return example_row(X)
+
+
 def map_blocks(function: Callable[..., Any], *arrays: Any, trailing: tuple[int, ...]) -> FloatArray:
     """Lazy dask array of shape (n_rows, *trailing) from ``function(*blocks)``.
 

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._documentation import DocumentationLink
 from .._parameters import NONE, Choice, Flag, Integer, Number, Parameters, Vector, check_parameters
 from .._schema import FLAG, Values, from_record, integer, made_of, store
+from .._table import Table
 from .._validation import (
     LARGEST,
     FloatArray,
@@ -32,12 +33,13 @@ from .._validation import (
     shape_of,
     short_repr,
 )
-from ..bases import BASIS, depends_on_data, resolve_basis
+from ..bases import BASIS, FourierBasis, depends_on_data, resolve_basis
 from ..bases._base import is_finite_on
 from . import dask
 from .basis_search import learn_basis
 from .conjugate import Gamma, Posterior, Statistic, UndeterminedError
 from .design import QR_ROWS, Design, evaluate_rows, summarize
+from .features import check_frame, encode, groups, n_columns, table_of
 from .noise import learn_noise
 from .precisions import LinearModelSpec
 from .predictive import Predictive, TransformedPredictive, joint_covariance
@@ -54,7 +56,10 @@ JEFFREYS = "Give both positive, or both 0 for Jeffreys' prior."
 
 @store(
     state={"_is_1d": FLAG, "n_samples_seen_": integer(0, 2**63), "_stream": made_of(Stream)},
-    options={"settings_are_seen": FLAG},  # of files of 0.1.0
+    options={
+        "_table": made_of(type(None), Table),
+        "settings_are_seen": FLAG,  # of files of 0.1.0
+    },
     derived=("basis_", "_seen_settings"),
 )
 class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -203,6 +208,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     Beside a flat intercept, columns of the design matrix that are constant to 1e-13 of their
     values count as constant: they say nothing of their weights, which keep their prior.
 
+    A data frame of pandas or polars may have columns of categories, text and booleans. The basis
+    sees each category as a column of zeros and ones, with one column more for those that are
+    unknown, and booleans as one column. Weights are shrunk by their prior, the more, the fewer rows
+    a category has; for an unknown one they keep the prior, so that its predictions are those of an
+    average category with a larger spread. `FourierBasis` has one length scale for all categories
+    of a feature: any two are equally far apart. Categories that ``partial_fit`` meets later and
+    ``fit`` did not see count as one; a dtype may list them beforehand.
+
     Where both basis and noise are learned, the effective number of basis parameters adds to that of
     the weights, and rows are left out one by one, at the learned parameters and precisions: the
     Student-t is then the most likely one for their residuals, with the distribution above counted
@@ -232,6 +245,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     feature_names_in_: npt.NDArray[np.object_]
     n_samples_seen_: int
     _stream: Stream
+    _table: Table | None = None  # columns of the data frame with categories that `fit` saw, if any
 
     _parameters: ClassVar[Parameters] = {
         "basis": BASIS,
@@ -264,7 +278,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _is_consistent(values: Values) -> bool:
         if "_stream" not in values:
             return True
-        design, row = values["_stream"].design, np.zeros((1, values["n_features_in_"]))
+        design, table = values["_stream"].design, values.get("_table")
+        row = np.zeros((1, n_columns(table) if table else values["n_features_in_"]))
         try:
             with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
                 shape = np.shape(design.basis.transform(row))
@@ -275,6 +290,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         n_outputs = values["_stream"].n_outputs
         return (
             shape == (1, design.n_basis)
+            and (table is None or len(table.names) == values["n_features_in_"])
             and (n_outputs == 1 or not values["_is_1d"])
             and (design.target is None or len(design.target.transformers) == n_outputs)
             and (design.noise is None or design.noise.matches(design.n_columns, n_outputs, row))
@@ -320,7 +336,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features.
+            Features. A data frame may have columns of categories, text and booleans.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -406,8 +422,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If basis functions, intercepts, outputs, transformations of y or the models of the noise
-            differ.
+            If basis functions, intercepts, outputs, transformations of y, models of the noise or
+            categories of columns differ.
         """
         if not isinstance(other, BayesianBasisRegressor):
             raise TypeError(
@@ -418,10 +434,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         check_is_fitted(other)
         if self._signature() != other._signature():
             raise ValueError(
-                "`other` must have the same fitted basis, intercept, outputs, transformation of y "
-                "and noise model; got ones that differ. Fit both with noise='constant' and a basis "
-                "that does not depend on the data (give a `domain`), or share one by "
-                "sklearn.frozen.FrozenEstimator(model.basis_)."
+                "`other` must have the same fitted basis, intercept, outputs, transformation of y, "
+                "noise model and categories of columns; got ones that differ. Fit both with "
+                "noise='constant' and a basis that does not depend on the data (give a `domain`), "
+                "or share one by sklearn.frozen.FrozenEstimator(model.basis_). Give columns of "
+                "text a dtype that lists their categories."
             )
         self._stream = self._stream.merge(other._stream.statistic, self._stream.prior)
         self.n_samples_seen_ += other.n_samples_seen_
@@ -431,7 +448,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """Properties in which models must agree to be merged."""
         design, shape = self._stream.design, (self._is_1d, self._stream.n_outputs)
         target = design.target and design.target.transformers
-        fitted = joblib.hash((design.basis, target, design.noise))
+        fitted = joblib.hash((design.basis, target, design.noise, self._table))
         return fitted, design.n_columns, design.fit_intercept, shape
 
     def _set_stream(self, stream: Stream, n_samples_seen: int) -> None:
@@ -449,6 +466,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             and stream.design.target is None
             and type(X) is np.ndarray is type(y)
             and X.dtype is FLOAT64 is y.dtype
+            and self._table is None
             and X.shape[1:] == (self.n_features_in_,)
             and 0 < len(X) <= QR_ROWS
             and y.shape == (X.shape[:1] if self._is_1d else (len(X), stream.n_outputs))
@@ -480,7 +498,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         for name, value in {"X": X, "y": y, "sample_weight": sample_weight}.items():
             if dask.is_dask(value) or shape_of(value):  # neither None nor a number
                 dask.check_collection(value, name)
-        self._check_rows(*map(dask.example_row, (X, y, sample_weight)), reset=reset)
+        example = dask.example_features(X), *map(dask.example_row, (y, sample_weight))
+        self._check_rows(*example, reset=reset)
         check = partial(type(self)()._check_rows, reset=True, is_block=True)
         return dask.DaskRows(X, y, sample_weight, check)
 
@@ -514,11 +533,25 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _check_features(self, X: Any, *, reset: bool) -> FloatArray:
         if not reset:
             check_is_fitted(self)
-        check_numeric(X, "X")
+        if reset:
+            self._table = table_of(X)
         with np.errstate(all="ignore"):  # wider floats may become inf
-            X = validation.validate_data(self, X, reset=reset, dtype=FLOATS)
+            if self._table:
+                X = self._encode(X, self._table, reset)
+            else:
+                check_numeric(X, "X")
+                X = validation.validate_data(self, X, reset=reset, dtype=FLOATS)
         check_size(X, "X")
         return np.asarray(X)
+
+    def _encode(self, X: Any, table: Table, reset: bool) -> FloatArray:
+        """Numbers for the rows of a data frame with categories."""
+        check_frame(X)
+        validation.validate_data(self, X, reset=reset, skip_check_array=True)
+        encoded: FloatArray = validation.check_array(
+            encode(table, X), dtype=FLOATS, input_name="X", estimator=self
+        )
+        return encoded
 
     def _check_targets(self, y: Any, n_samples: int, *, reset: bool) -> FloatArray:
         """Targets of shape (n_samples, n_outputs)."""
@@ -553,6 +586,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _fit_design(self, source: Source) -> Design:
         p = check_parameters(self)
         basis = resolve_basis(p.basis)
+        if self._table and isinstance(basis, FourierBasis):
+            basis._groups = groups(self._table)
         try:
             row = source.fit_basis(basis)
         except ValueError as error:
@@ -860,7 +895,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         n_samples = Integer(1, 1e9, remedy="Give the number of draws.").check(
             n_samples, "n_samples"
         )
-        shown, is_1d = dask.example_row(X), True
+        shown, is_1d = dask.example_features(X), True
         if self.__sklearn_is_fitted__():
             shown = self._check_features(shown, reset=False)
             (stream, posteriors), is_1d = self._read(), self._is_1d
@@ -1051,7 +1086,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     def _copy_for_blocks(self, X: Any) -> Self:
         """Copy of the model for the blocks of X, which have no feature names."""
-        self._check_features(dask.example_row(X), reset=False)
+        self._check_features(dask.example_features(X), reset=False)
         model = copy.deepcopy(self)
         model.__dict__.pop("feature_names_in_", None)
         return model

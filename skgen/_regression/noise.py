@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import gammaln
 
 from .._validation import FloatArray
@@ -61,7 +62,8 @@ def _learn(design: Design, rows: Rows, prior: LinearModelSpec, is_choice: bool) 
     if constant is None or errors is None:
         return design
     weights = constant.mean_weights
-    learned = fit_noise(rows.X, constant.Phi @ weights, weights, errors)
+    groups = getattr(design.basis, "_groups", None)
+    learned = fit_noise(rows.X, constant.Phi @ weights, weights, errors, groups)
     if is_choice and not _is_worth_it(learned.gains, errors.weights):
         return design
     varying = replace(design, noise=learned.noise)
@@ -119,11 +121,18 @@ class LearnedNoise(NamedTuple):
 
 
 def fit_noise(
-    X: FloatArray, mean: FloatArray, mean_weights: FloatArray, errors: Errors
-) -> LearnedNoise:
-    """Log-linear noise of rows X with these means, of which the errors are left-out residuals."""
+    X: FloatArray, mean: FloatArray, mean_weights: FloatArray, errors: Errors,
+    groups: npt.NDArray[np.intp] | None = None,
+) -> LearnedNoise:  # fmt: skip
+    """Log-linear noise of rows X with these means, of which the errors are left-out residuals.
+
+    ``groups`` are those of features that share a length scale, as in `FourierBasis`.
+    """
     table = np.hstack([X, mean])
-    basis = FourierBasis(N_WAVES, ranks=True, linear=True, random_state=0).fit(table)
+    basis = FourierBasis(N_WAVES, ranks=True, linear=True, random_state=0)
+    if groups is not None:
+        basis._groups = np.append(groups, np.full(mean.shape[1], -1))
+    basis.fit(table)
     theta = basis.theta_.copy()
     theta[-1] = -0.5 * np.log(len(theta) - 1)  # the waves and all linear terms vary alike
     basis.theta_ = theta

@@ -14,7 +14,7 @@ from .._parameters import NONE, Choice, Flag, Integer, Parameters, Seed, check_p
 from .._schema import SEEDS, Values, array, from_record, integer, made_of, number, store
 from .._validation import LARGEST, FloatArray, RandomState, generator
 from ._base import FEWEST_ROWS, MOST, LearnableBasis
-from ._kernels import MATERN_DF, Kernel, KernelName, relevance_shares
+from ._kernels import MATERN_DF, Kernel, KernelName, Lengths, relevance_shares
 from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location_and_scale
 
 FEWEST_WAVES, MOST_WAVES = 1200, 2400  # by default
@@ -31,10 +31,11 @@ STEP = 2e-3  # of a logarithm, for the derivative of a quantile
     options={
         "slope_": number(0.0), "scale_mixture_": number(0.0),
         "_uniform": array("n_draws", 0.0, 1.0),
+        "_groups": array("n_features", -1, kinds="i"),
     },
     derived=(
         "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_scales",
-        "_bends", "_reach", "_unit_frequencies", "_n_features_out",
+        "_bends", "_reach", "_unit_frequencies", "_n_features_out", "_lengths",
     ),
 )  # fmt: skip
 class FourierBasis(LearnableBasis):
@@ -112,6 +113,9 @@ class FourierBasis(LearnableBasis):
 
     Notes
     -----
+    The columns of zeros and ones that BayesianBasisRegressor makes of a feature of categories share
+    one length scale, in units of the root of their summed variances, and have no ranks.
+
     To avoid fitting what is particular to one draw, BayesianBasisRegressor learns the length scales
     with the kernel itself (``exact_kernel``) for up to two rows per basis function, and for more
     rows with other frequencies (``resample``), which follow from ``random_state``, too.
@@ -128,6 +132,9 @@ class FourierBasis(LearnableBasis):
     """
 
     shortcut = "fourier"
+    _groups: npt.NDArray[np.intp] | None = None
+    """Set before a fit: features of one number, such as a category's columns of zeros and ones, \
+    share one length scale and have no ranks; -1 is a feature of its own."""
 
     _parameters: ClassVar[Parameters] = {
         "n_basis": NONE | Integer(1, MOST, remedy="Give the number of waves."),
@@ -147,7 +154,9 @@ class FourierBasis(LearnableBasis):
             return False
         if ranks is None:
             return n_inputs == n_features
-        return n_inputs / 2 == len(ranks.knots) == len(ranks.scale) == n_features
+        groups = values.get("_groups")
+        n_ranks = n_features if groups is None else (groups < 0).sum()
+        return n_inputs - n_features == len(ranks.knots) == len(ranks.scale) == n_ranks
 
     @classmethod
     def _from_record(cls, values: Values) -> Self:
@@ -155,6 +164,7 @@ class FourierBasis(LearnableBasis):
             values = {"slope_": 0.0, "scale_mixture_": 0.0, **values}  # files of 0.1.0 have none
         basis: Self = from_record(cls, values)
         if "_spectrum" in values:
+            basis._lengths = basis._find_lengths(len(basis.scale_))
             basis._stretch()
         return basis
 
@@ -193,10 +203,12 @@ class FourierBasis(LearnableBasis):
         default = np.clip(WAVES_PER_ROW * len(X), FEWEST_WAVES, MOST_WAVES)
         n_basis = p.n_basis or 2 * round(default / (8 if n_features == 1 else 2))
         rows = distinct_rows(X, FEWEST_ROWS)
-        self._ranks = EmpiricalCDF.fit(rows) if p.ranks else None
-        n_inputs = n_features * (2 if p.ranks else 1)
-        self.location_, self.scale_ = location_and_scale(rows)
-        self._relative = np.full(n_inputs, np.sqrt(n_inputs))
+        ranked = rows[:, self._ranked]
+        self._ranks = EmpiricalCDF.fit(ranked) if p.ranks and ranked.size else None
+        self._lengths = self._find_lengths(n_features)
+        self.location_, self.scale_ = self._location_and_scale(rows)
+        n_lengths = self._lengths.number
+        self._relative = np.full(len(self._lengths.of_input), np.sqrt(n_lengths))
         if isinstance(p.length_scale, np.ndarray):
             self.location_ = np.zeros(n_features)
             self.scale_ = np.broadcast_to(p.length_scale, n_features).copy()
@@ -205,6 +217,30 @@ class FourierBasis(LearnableBasis):
         self.slope_ = float(p.linear)
         self.scale_mixture_ = float(p.kernel == "rational_quadratic")
         self._draw(self._seed, (n_basis + 1) // 2)
+
+    @property
+    def _ranked(self) -> Any:
+        """Index of the features that have ranks."""
+        return slice(None) if self._groups is None else np.flatnonzero(self._groups < 0)
+
+    def _find_lengths(self, n_features: int) -> Lengths:
+        """Return the length scales of features, then of ranks."""
+        labels = n_features + np.arange(n_features)
+        if self._groups is not None:
+            labels = np.where(self._groups < 0, labels, self._groups)
+        if self._ranks is not None:
+            labels = np.append(labels, labels[self._ranked] + n_features)
+        return Lengths(np.unique(labels, return_inverse=True)[1])
+
+    def _location_and_scale(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return means and standard deviations, of a group those of all its features together."""
+        location, scale = location_and_scale(rows)
+        if self._groups is not None:
+            scale[self._groups >= 0] = rows.std(axis=0)[self._groups >= 0]
+            for group in np.unique(self._groups[self._groups >= 0]):
+                together = self._groups == group
+                scale[together] = np.linalg.norm(scale[together]) or 1.0
+        return location, scale
 
     def _draw(self, seed: int, n_draws: int) -> None:
         rng, n_numbers = np.random.default_rng(seed), len(self._relative) + 1
@@ -271,7 +307,7 @@ class FourierBasis(LearnableBasis):
             a function from a gradient by this matrix to one by ``theta_``.
         """
         lines = self._lines(X) if self.slope_ else None
-        return Kernel(self._inputs(X), self.kernel, lines)
+        return Kernel(self._inputs(X), self.kernel, lines, self._lengths)
 
     def resample(self) -> Self:
         """Return a copy of the fitted basis with other frequencies.
@@ -289,8 +325,10 @@ class FourierBasis(LearnableBasis):
     def relevance_(self) -> FloatArray:
         """Standard deviation over length scale, of each feature and its rank."""
         check_is_fitted(self)
-        squares = self._relative.reshape(-1, len(self.scale_)) ** -2.0
-        return np.sqrt(squares.sum(axis=0))
+        squares, of_ranks = np.split(self._relative**-2.0, [len(self.scale_)])
+        if self._ranks is not None:
+            squares[self._ranked] += of_ranks
+        return np.sqrt(squares)
 
     @property
     def theta_(self) -> FloatArray:
@@ -299,12 +337,13 @@ class FourierBasis(LearnableBasis):
         if not isinstance(self.length_scale, str):
             return np.empty(0)
         others = [value for value in (self.slope_, self.scale_mixture_) if value]
-        return np.log(np.append(self._relative, others))
+        return np.log(np.append(self._relative[self._lengths.first], others))
 
     @theta_.setter
     def theta_(self, theta: FloatArray) -> None:
         values = np.exp(theta)
-        self._relative, others = np.split(values, [len(self._relative)])
+        lengths, others = np.split(values, [self._lengths.number])
+        self._relative = lengths[self._lengths.of_input]
         if self.slope_:
             self.slope_ = float(others[0])
         if self.scale_mixture_:
@@ -316,10 +355,11 @@ class FourierBasis(LearnableBasis):
         by_phase = gradient[:, half : 2 * half] * Phi[:, :half]
         by_phase -= gradient[:, :half] * Phi[:, half : 2 * half]
         by_frequency = (self._inputs(X) / self._relative).T @ by_phase
-        parts = [-np.einsum("df,df->d", by_frequency, self._unit_frequencies)]
+        total = self._lengths.sum
+        parts = [total(-np.einsum("df,df->d", by_frequency, self._unit_frequencies))]
         if self.slope_:
-            by_line = np.einsum("id,id->d", gradient[:, 2 * half :], Phi[:, 2 * half :])
-            shares = relevance_shares(np.log(self._relative))
+            by_line = total(np.einsum("id,id->d", gradient[:, 2 * half :], Phi[:, 2 * half :]))
+            shares = self._shares
             parts = [parts[0] + shares * by_line.sum() - by_line, by_line.sum()]
         if self.scale_mixture_:
             parts.append(
@@ -340,12 +380,14 @@ class FourierBasis(LearnableBasis):
         lines = (X - self.location_) / self.scale_
         if self._ranks is None:
             return lines
-        return np.hstack([lines, self._bends.centered_ranks(X) / self._ranks.scale])
+        bends = self._bends.centered_ranks(X[:, self._ranked])
+        return np.hstack([lines, bends / self._ranks.scale])
 
     def _center(self, X: FloatArray) -> list[FloatArray]:
         """Return features, and ranks, less their values where all phases are zero."""
-        ranks = [] if self._ranks is None else [self._ranks.centered_ranks(X)]
-        return [X - self.location_, *ranks]
+        if self._ranks is None:
+            return [X - self.location_]
+        return [X - self.location_, self._ranks.centered_ranks(X[:, self._ranked])]
 
     def _write(self, X: FloatArray, out: FloatArray) -> None:
         half = self._spectrum.shape[1]
@@ -363,12 +405,19 @@ class FourierBasis(LearnableBasis):
     @property
     def _slopes(self) -> FloatArray:
         """Factors of the linear terms, (n_inputs,): irrelevant features have none."""
-        shares = relevance_shares(np.log(self._relative))
-        return np.asarray(self.slope_ * np.sqrt(len(shares) * shares))
+        slopes = self.slope_ * np.sqrt(self._lengths.number * self._shares)
+        return np.asarray(slopes[self._lengths.of_input])
+
+    @property
+    def _shares(self) -> FloatArray:
+        """Shares of the length scales in the variance of the slopes."""
+        return relevance_shares(np.log(self._relative[self._lengths.first]))
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
         lines = inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
         if self._ranks is not None:
+            if self._groups is not None:
+                X = graph("Gather", X, self._ranked, axis=1)
             ranks = graph("Div", self._ranks.to_onnx(graph, X), self._ranks.scale)
             if self.slope_:
                 bends = graph("Div", self._bends.to_onnx(graph, X), self._ranks.scale)

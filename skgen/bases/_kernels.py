@@ -1,10 +1,13 @@
 """Kernels of Gaussian processes between given rows, as functions of the length scales."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import softmax
 
 from .._validation import FloatArray
@@ -19,25 +22,48 @@ VJP = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
+class Lengths:
+    """Length scales of inputs, some of which may share one."""
+
+    of_input: npt.NDArray[np.intp]  # (n_inputs,), the number of the length scale of each
+
+    @property
+    def number(self) -> int:
+        """Number of length scales."""
+        return int(self.of_input.max()) + 1
+
+    @property
+    def first(self) -> npt.NDArray[np.intp]:
+        """First input of each length scale."""
+        return np.unique(self.of_input, return_index=True)[1]
+
+    def sum(self, by_input: FloatArray) -> FloatArray:
+        """Return sums over the inputs of each length scale."""
+        return np.bincount(self.of_input, by_input).astype(np.float64, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
 class Kernel:
     """Sum of a stationary kernel of variance 1 and, optionally, a linear one, between given rows.
 
-    Its parameters ``theta`` are the logarithms of one length scale per input, which both kernels
-    share, of the prior standard deviation of the slopes if there is a linear kernel, and of the
-    scale mixture of the rational quadratic kernel.
+    Its parameters ``theta`` are the logarithms of the length scales, which both kernels share, of
+    the prior standard deviation of the slopes if there is a linear kernel, and of the scale mixture
+    of the rational quadratic kernel.
     """
 
     inputs: FloatArray  # (n_rows, n_inputs)
     name: KernelName
     lines: FloatArray | None = None  # (n_rows, n_inputs), those of the linear kernel
+    lengths: Lengths | None = None  # None is one for each input
 
     def at(self, theta: FloatArray) -> tuple[FloatArray, VJP]:
         """Return the kernel matrix, and a function from its symmetric gradient to that by theta.
 
         The caller may change the matrix in place.
         """
-        n_inputs = self.inputs.shape[1]
-        scaled = self.inputs / np.exp(theta[:n_inputs])
+        lengths = self.lengths or Lengths(np.arange(self.inputs.shape[1]))
+        log_lengths, of = theta[: lengths.number], lengths.of_input
+        scaled = self.inputs / np.exp(log_lengths)[of]
         products = scaled @ scaled.T
         norms = np.diag(products).copy()
         squares = norms[:, None] + norms
@@ -50,15 +76,17 @@ class Kernel:
         stationary = _stationary(self.name, squares, mixture)
         lines = None
         if self.lines is not None:
-            shares = relevance_shares(theta[:n_inputs])
-            lines = self.lines * (np.exp(theta[n_inputs]) * np.sqrt(shares * n_inputs))
+            shares = relevance_shares(log_lengths)
+            slopes = np.exp(theta[len(shares)]) * np.sqrt(shares * len(shares))
+            lines = self.lines * slopes[of]
         matrix = np.zeros_like(squares) if lines is None else lines @ lines.T
         matrix += stationary.values
 
         def vjp(gradient: FloatArray) -> FloatArray:
-            parts: list[Any] = [_gradient_by_lengths(stationary.by_square(), scaled, gradient)]
+            by_length = _gradient_by_lengths(stationary.by_square(), scaled, gradient)
+            parts: list[Any] = [lengths.sum(by_length)]
             if lines is not None:
-                by_line = 2 * _quadratic(gradient, lines)
+                by_line = lengths.sum(2 * _quadratic(gradient, lines))
                 parts = [parts[0] + shares * by_line.sum() - by_line, by_line.sum()]
             if mixture:
                 parts.append(np.vdot(gradient, stationary.by_log_mixture()))

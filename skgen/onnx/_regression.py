@@ -22,6 +22,8 @@ from .. import bases
 from .._regression.conjugate import Posterior
 from .._regression.design import Design
 from .._regression.estimator import BayesianBasisRegressor
+from .._regression.features import sizes_of
+from .._table import Table, is_boolean, n_columns_of
 from .._validation import short_repr
 
 
@@ -59,6 +61,26 @@ class Graph:
         tables = [self("Cast", variable.full_name, to=kind) for variable in variables]
         return tables[0] if len(tables) == 1 else self("Concat", *tables, axis=1)
 
+    def lookup(self, variable: Any, known: tuple[Any, ...]) -> str:
+        """Positions of a variable's values in ``known``, and its length for other values."""
+        kinds = {type(value) for value in known}
+        if kinds not in ({str}, {int}):
+            raise ValueError(
+                f"`estimator` must have categories that are text or integers; got {kinds} in "
+                f"column {variable.raw_name!r}. Convert them, and fit again."
+            )
+        values, kind = variable.full_name, "keys_strings"
+        if kinds == {int}:
+            values, kind = self("Cast", values, to=TensorProto.INT64), "keys_int64s"
+        name = self.new("codes")
+        self.container.add_node(
+            "LabelEncoder", [values], [name], op_domain="ai.onnx.ml", op_version=2,
+            name=self.scope.get_unique_operator_name("LabelEncoder"),
+            values_floats=np.arange(len(known), dtype=np.float32),
+            default_float=float(len(known)), **{kind: [*known]},
+        )  # fmt: skip
+        return self("Cast", name, to=TensorProto.DOUBLE)
+
     def write(self, tensor: str, variable: Any) -> None:
         self("Cast", tensor, to=guess_proto_type(variable.type), output=variable.full_name)
 
@@ -80,7 +102,10 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
             "fit, and predictions after the ONNX model."
         )
     graph = Graph(scope, container)
-    X = graph.join(operator.inputs, TensorProto.DOUBLE)
+    if (table := model._table) is None:
+        X = graph.join(operator.inputs, TensorProto.DOUBLE)
+    else:
+        X = _encode(graph, table, operator.inputs)
     Phi = _design_matrix(graph, model.basis_, X)
     coef = np.atleast_2d(model.coef_)
     mean, *std = operator.outputs
@@ -91,6 +116,27 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
         noise = _noise_variance(graph, stream.design, X, Phi)
         variances = [_variance(graph, each, Phi, coef.shape[1], noise) for each in posteriors]
         graph.write(graph("Sqrt", graph("Concat", *variances, axis=1)), std[0])
+
+
+def _encode(graph: Graph, table: Table, inputs: list[Any]) -> str:
+    """Columns of a data frame as numbers, those of categories as zeros and ones."""
+    if len(inputs) != len(table.names):
+        raise ValueError(
+            f"`X` must be a data frame with {len(table.names)} columns, as in `fit`; got "
+            f"{len(inputs)} inputs. Give rows of the data frame."
+        )
+    columns = []
+    for index, (variable, size) in enumerate(zip(inputs, sizes_of(table), strict=True)):
+        known = table.categories[index]
+        if known is None or is_boolean(table.dtypes[index]):
+            columns.append(graph("Cast", variable.full_name, to=TensorProto.DOUBLE))
+            continue
+        column = graph.lookup(variable, known)
+        if n_columns_of(size) > 1:
+            found = graph("Equal", column, np.arange(size, dtype=np.float64))
+            column = graph("Cast", found, to=TensorProto.DOUBLE)
+        columns.append(column)
+    return graph("Concat", *columns, axis=1)
 
 
 def _noise_variance(graph: Graph, design: Design, X: str, Phi: str) -> Any:
@@ -149,9 +195,15 @@ def _parse(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None
     operator.inputs = inputs
     return_std = scope.get_options(model, {"return_std": False})["return_std"]
     for name in ("mean", "std") if return_std else ("mean",):
-        kind = guess_tensor_type(inputs[0].type)
+        kind = guess_tensor_type(_widest(inputs).type)
         operator.outputs.append(scope.declare_local_variable(name, kind))
     return operator.outputs
+
+
+def _widest(inputs: list[Any]) -> Any:
+    """An input of double precision if there is one, else the first."""
+    doubles = (each for each in inputs if isinstance(each.type, DoubleTensorType))
+    return next(doubles, inputs[0])
 
 
 MEAN_AND_STD = {"parser": _parse, "options": {"return_std": [False, True]}}

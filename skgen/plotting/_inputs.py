@@ -150,7 +150,7 @@ def rows_along(
     """
     columns = as_columns(X)
     name = find_column(list(columns), feature, "feature")
-    data = np.asarray(columns[name], dtype=float)
+    data = _numbers(columns[name], name)
     values = np.linspace(data.min(), data.max(), 200)
     if grid is not None:
         values = np.ravel(grid)
@@ -161,7 +161,7 @@ def rows_along(
     def at(feature_values: Any) -> Any:
         rows[name] = feature_values
         table = {key: np.full(len(feature_values), rows[key]) for key in columns}
-        made = type(X)(table) if hasattr(X, "columns") else np.column_stack([*table.values()])
+        made = _as_frame(table, X) if hasattr(X, "columns") else np.column_stack([*table.values()])
         return transform_before_final(estimator, made)
 
     fields: dict[str, Any] = {"feature_values": values, "x": data, "feature_name": str(name)}
@@ -173,6 +173,28 @@ def rows_along(
         if y is not None:
             fields["y"] = fields["y"] + _shift_to_slice(estimator, X, at(data), target)
     return at(values), fields
+
+
+def _numbers(column: npt.NDArray[Any], name: Any) -> FloatArray:
+    """Values of the feature along which a display is drawn."""
+    try:
+        return np.asarray(column, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`feature` must be a feature of numbers; got feature={name!r} of {column.dtype}. "
+            "Choose another, and hold this one by `held`."
+        ) from error
+
+
+def _as_frame(table: dict[Any, npt.NDArray[Any]], like: Any) -> Any:
+    """Data frame of the columns; those of ``like`` that hold no numbers keep their dtypes."""
+    made = type(like)(table)
+    kinds = {
+        name: like[name].dtype
+        for name, values in table.items()
+        if not np.issubdtype(values.dtype, np.number)
+    }
+    return made.astype(kinds) if hasattr(made, "astype") else made.cast(kinds)
 
 
 def _shift_to_slice(estimator: Any, X: Any, rows: Any, target: int) -> FloatArray:

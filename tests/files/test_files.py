@@ -1280,6 +1280,13 @@ def forge_and_load(estimator, rng, path, n_files):
     return n_refused
 
 
+def of_categories(X, y):
+    """A regressor that was fitted to a data frame with a column of categories."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"length": X[:, 0], "kind": pandas.Categorical(X[:, 1].round())})
+    return BayesianBasisRegressor(FourierBasis(4, ranks=True)).fit(frame, y)
+
+
 FORGED = {
     "gaussian": lambda X, y: BayesianBasisRegressor(GaussianBasis(4)).fit(X, y),
     "fourier": lambda X, y: FourierBasis(4, ranks=True).fit(X),
@@ -1291,6 +1298,7 @@ FORGED = {
     "splines": lambda X, y: BayesianBasisRegressor(BASES["splines"], prior_precision="ard").fit(
         X, y
     ),
+    "categories": of_categories,
     "scalers": lambda X, y: clone(BASES["scalers"]).fit(X, y),
     "pipeline": lambda X, y: clone(BASES["pipeline"]).fit(X, y),
     "generator": lambda X, y: FourierBasis(random_state=np.random.RandomState(0)),
