@@ -279,9 +279,15 @@ def test_dir_and_star_show_exactly_the_public_names():
     assert set(dir(skgen)) - set(skgen.__all__) == {*SUBMODULES, "__version__"}
 
 
-def test_submodules_need_no_import_of_their_own():
-    for name in SUBMODULES:
-        python(f"import skgen; assert skgen.{name}.__name__ == 'skgen.{name}'")
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("bases", "likelihoods") else pytest.mark.slow)
+        for name in sorted(SUBMODULES)
+    ],
+)
+def test_submodules_need_no_import_of_their_own(name):
+    python(f"import skgen; assert skgen.{name}.__name__ == 'skgen.{name}'")
 
 
 def test_an_unknown_name_is_an_attribute_error():
