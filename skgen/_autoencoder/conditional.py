@@ -24,6 +24,15 @@ from .. import networks
 from .._documentation import DocumentationLink
 from .._parameters import Choice, Custom, Flag, Integer, Parameters
 from .._schema import FLAG, MOST, NONE, Values, array, made_of, store
+from .._table import (
+    CATEGORICAL_FEATURES,
+    OneHot,
+    Table,
+    check_complete,
+    library_of,
+    select_columns,
+    table_of_categories,
+)
 from .._validation import (
     FloatArray,
     RandomState,
@@ -56,9 +65,13 @@ FLOATS = [np.float64, np.float32]
 STATE = {
     **FIT_STATE,
     "_is_1d": FLAG,
-    "_x_mean": array("n_features"),
-    "_x_factor": array("n_features", 0.0),
+    "_x_mean": array("n_inputs"),
+    "_x_factor": array("n_inputs", 0.0),
     "_ridge": NONE | made_of(RidgePart),
+}
+OPTIONS = {
+    **{name: FIT_OPTIONS[name] for name in ("_split_seed", "adam")},
+    "_one_hot": NONE | made_of(OneHot),
 }
 
 
@@ -77,7 +90,7 @@ NORMAL_PRIOR = Choice(*(prior.shortcut for prior in NORMAL_PRIORS)) | Custom(
 )
 
 
-@store(state=STATE, options={name: FIT_OPTIONS[name] for name in ("_split_seed", "adam")})
+@store(state=STATE, options=OPTIONS)
 class VAERegressor(
     DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, MultiOutputMixin,
     RegressorMixin, BaseAutoencoder,
@@ -126,6 +139,11 @@ class VAERegressor(
     input_shape : tuple (height, width) or (height, width, channels), default=None
         Shape of the images in the rows of X, if they are images. Pixels are then standardised by
         one standard deviation for all, and convolutional networks see them at their own scale.
+    categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
+        Columns of X that are categories, which the model sees as a column of 0 and 1 for each
+        category: "from_dtype" takes those of a data frame of pandas or polars that hold
+        categories, text or booleans, None takes none; or their names, their indices, or a bool
+        per column, as in ``categorical_features=[0]`` for labels of shape (n_samples, 1).
     beta : float, default=1.0
         Weight of the KL term; 1 is the ELBO.
     kl_warmup : int, default=0
@@ -226,6 +244,7 @@ class VAERegressor(
     __module__ = "skgen"
     _is_1d: bool
     _ridge: RidgePart | None
+    _one_hot: OneHot | None = None  # of the categorical columns of X, if any
     _x_mean: FloatArray
     _x_factor: FloatArray
 
@@ -233,6 +252,7 @@ class VAERegressor(
     _parameters: ClassVar[Parameters] = {
         "n_components": Integer(1, 20_000, remedy="Give the number of latent dimensions."),
         "linear": Flag(),
+        "categorical_features": CATEGORICAL_FEATURES,
         **networks.PARAMETERS,
         "input_shape": networks.PARAMETERS["image_shape"],
         **FIT_PARAMETERS,
@@ -252,6 +272,7 @@ class VAERegressor(
         decoder: str | networks.Builder | None = None,
         image_shape: tuple[int, ...] | None = None,
         input_shape: tuple[int, ...] | None = None,
+        categorical_features: npt.ArrayLike | None = "from_dtype",
         beta: float = 1.0,
         kl_warmup: int = 0,
         free_bits: float = 0.0,
@@ -281,6 +302,7 @@ class VAERegressor(
         self.decoder = decoder
         self.image_shape = image_shape
         self.input_shape = input_shape
+        self.categorical_features = categorical_features
         self.beta = beta
         self.kl_warmup = kl_warmup
         self.free_bits = free_bits
@@ -405,16 +427,53 @@ class VAERegressor(
             return X, likelihood.check_support(y.reshape(len(y), -1))
 
     def _check_inputs(self, X: Any, *, reset: bool) -> FloatArray:
+        """Return X as a matrix, in which categories are columns of 0 and 1."""
         if not reset:
             check_is_fitted(self)
+        table = table_of_categories(X, self.categorical_features) if reset else self._table
+        matrix = self._read_frame(X, table, reset) if library_of(X) else self._read(X, reset)
+        if reset:
+            self._one_hot = self._learn_categories(X, matrix, table)
+        return self._one_hot.encode(matrix) if self._one_hot else matrix
+
+    @property
+    def _table(self) -> Table | None:
+        """Columns of the frame that `fit` saw, if it has categories."""
+        return self._one_hot.table if self._one_hot else None
+
+    def _read_frame(self, X: Any, table: Table | None, reset: bool) -> FloatArray:
+        """Return a frame as a matrix of numbers and, if it has a table, of codes of categories."""
+        check_complete(X)
+        if table is None:
+            return self._read(X, reset)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        matrix: FloatArray = check_array(
+            table.to_matrix(X), dtype=FLOATS, input_name="X", estimator=self
+        )
+        check_size(matrix, "X")
+        return matrix
+
+    def _read(self, X: Any, reset: bool) -> FloatArray:
+        """Return a table of numbers as a matrix."""
         check_numeric(X, "X")
         with np.errstate(all="ignore"):  # wider floats may become inf
-            table: FloatArray = validate_data(self, X, reset=reset, dtype=FLOATS)
-        check_size(table, "X")
-        return table
+            matrix: FloatArray = validate_data(self, X, reset=reset, dtype=FLOATS)
+        check_size(matrix, "X")
+        return matrix
+
+    def _learn_categories(self, X: Any, matrix: FloatArray, table: Table | None) -> OneHot | None:
+        """Return the encoding of the categorical columns of X, if there are any."""
+        names = [*X.columns] if library_of(X) else range(matrix.shape[1])
+        dtypes = [X[name].dtype for name in names] if library_of(X) else []
+        is_category = select_columns(self.categorical_features, names, dtypes)
+        return OneHot.of(matrix, is_category, names, table)
 
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_outputs, n_context = batch.x.shape[1], batch.context.shape[1]
+        if p.input_shape and self._one_hot:
+            condition = "be None if columns of X are categories"
+            remedy = "Leave it out, or leave out these columns."
+            raise ValueError(error_message("input_shape", condition, p.input_shape, remedy))
         if p.input_shape and prod(p.input_shape) != n_context:
             raise ValueError(
                 f"`input_shape` must have as many values as X has features ({n_context}); got "
@@ -624,8 +683,8 @@ class VAERegressor(
             Decoder means.
         """
         codes = self._check_codes(Z)
-        X = np.tile(self._x_mean.astype(codes.dtype), (len(codes), 1)) if X is None else X
-        table, x, module = self._prepare_inputs(X)
+        mean = np.tile(self._x_mean.astype(codes.dtype), (len(codes), 1))
+        table, x, module = self._view_table(mean) if X is None else self._prepare_inputs(X)
         if len(codes) != len(table):
             raise ValueError(
                 f"`Z` must have one row for each of the {len(table)} rows of X; got {len(codes)} "
@@ -637,7 +696,10 @@ class VAERegressor(
 
     def _prepare_inputs(self, X: Any) -> tuple[FloatArray, TableView, VAE]:
         """Return X validated, X as the networks see it, and the networks in its precision."""
-        table = self._check_inputs(X, reset=False)
+        return self._view_table(self._check_inputs(X, reset=False))
+
+    def _view_table(self, table: FloatArray) -> tuple[FloatArray, TableView, VAE]:
+        """Return checked inputs, as the networks see them, and the networks in their precision."""
         module = self._module_of(table.dtype)
         return table, self._view_inputs(table, module), module
 
@@ -671,9 +733,12 @@ class VAERegressor(
 
     @staticmethod
     def _n_columns(values: Values) -> tuple[int, int]:
-        ridge, n_outputs = values["_ridge"], values["module_"].architecture.n_features
-        fits = ridge is None or ridge.coef.shape == (values["n_features_in_"], n_outputs)
-        return n_outputs if fits else -1, values["n_features_in_"]
+        ridge, one_hot = values["_ridge"], values.get("_one_hot")
+        n_features, n_inputs = values["n_features_in_"], len(values["_x_mean"])
+        n_outputs = values["module_"].architecture.n_features
+        fits_ridge = ridge is None or ridge.coef.shape == (n_inputs, n_outputs)
+        expected = one_hot.shape if one_hot else (n_features, n_features)
+        return n_outputs if fits_ridge and expected == (n_features, n_inputs) else -1, n_inputs
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
