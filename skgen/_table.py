@@ -1,6 +1,6 @@
 """Data frames as matrices and back, with the names, dtypes and categories that `fit` saw.
 
-Categories are codes in a matrix of `Table`, and columns of 0 and 1 in one of `OneHot`.
+Categories are codes in a matrix of `Table`, and columns of 0 and 1 in one of `Categories`.
 
 A frame is one of pandas or of polars, by its methods; neither library is imported before a frame of
 it is met.
@@ -69,7 +69,7 @@ class Table:
                 f"`X` must have columns of different names; got {repeated[0]!r} "
                 f"{names.count(repeated[0])} times. Rename them."
             )
-        _check_text(X)
+        check_text(X)
         columns = [column for _, column in _columns(X)]
         return cls(
             library_of(X),
@@ -99,7 +99,7 @@ class Table:
         numbers = [
             name for name, known in zip(self.names, self.categories, strict=True) if known is None
         ]
-        _check_text(X)
+        check_text(X)
         _check_numbers(X, numbers)
         columns = [
             _numbers(column) if known is None else self._codes(name, column, known, unknown)
@@ -146,7 +146,132 @@ class Table:
         return frame
 
 
-# -- one-hot encoding -----------------------------------------------------------------------------
+def one_hot(matrix: FloatArray, sizes: Sequence[int]) -> FloatArray:
+    """Return a matrix with a column of zeros and ones for each category of its columns of codes.
+
+    ``sizes`` are the numbers of categories of the columns, 0 for numbers, which stay as they are.
+    An unknown category, of code -1, is 0 in all columns, a missing one NaN. Two categories are one
+    column, which is 1 for the second and 0.5 for unknown ones.
+    """
+    blocks = [_indicators(codes, size) for codes, size in zip(matrix.T, sizes, strict=True)]
+    return np.hstack(blocks).astype(matrix.dtype, copy=False)
+
+
+def n_columns_of(size: int) -> int:
+    """Return the number of columns that `one_hot` makes of a column with ``size`` categories."""
+    return 1 if size in (0, 2) else size
+
+
+def _indicators(codes: FloatArray, size: int) -> FloatArray:
+    """Return the columns of one column, shape (n_rows, `n_columns_of` its size)."""
+    if size == 0:
+        return codes[:, None]
+    if size == 2:
+        return np.where(codes < 0, 0.5, codes)[:, None]
+    indicators = (codes[:, None] == np.arange(size)).astype(codes.dtype)
+    indicators[np.isnan(codes)] = np.nan
+    return indicators
+
+
+def _columns(X: Any) -> Any:
+    """Yield names and columns of a frame."""
+    return X.items() if library_of(X) == "pandas" else zip(X.columns, X.get_columns(), strict=True)
+
+
+def _name_of(dtype: Any) -> str:
+    """Return the name of a dtype, by which it is made again."""
+    storage = getattr(dtype, "storage", "")
+    if storage and str(dtype) == "string":  # pandas' text with pd.NA
+        return f"string[{storage}]"
+    return str(dtype).split("(")[0] if is_categorical(dtype) else str(dtype)
+
+
+def _is_missing(column: Any) -> npt.NDArray[np.bool_]:
+    missing = column.isna() if hasattr(column, "isna") else column.is_null()
+    return np.asarray(missing, dtype=bool)
+
+
+def _categories(column: Any) -> tuple[Any, ...] | None:
+    """Return the categories of a column: those of its dtype, or its distinct values."""
+    if not is_categorical(column.dtype):
+        return None
+    if str(column.dtype).lower().startswith(BOOLEANS):
+        return False, True
+    listed = getattr(column.dtype, "categories", None)
+    if listed is not None and str(column.dtype) != "Categorical":  # polars' grow
+        return tuple(listed.to_list() if hasattr(listed, "to_list") else listed)
+    missing = _is_missing(column)
+    values = {v for m, v in zip(missing, column.to_list(), strict=True) if not m}
+    if not values:
+        raise ValueError(
+            f"`X` must hold an observed cell in column {column.name!r}; got missing cells only. "
+            "Leave the column out."
+        )
+    return tuple(sorted(values))
+
+
+def _numbers(column: Any) -> npt.NDArray[np.floating]:
+    """Return a column of numbers as floats."""
+    dtype = np.float32 if str(column.dtype).lower() in ("float32", "float16") else np.float64
+    if hasattr(column, "isna"):
+        return np.asarray(column.to_numpy(dtype=dtype, na_value=np.nan))
+    return np.asarray(column.to_numpy(), dtype=dtype)
+
+
+def _check_numbers(X: Any, names: list[Any]) -> None:
+    """Raise if columns of a frame hold anything but numbers."""
+    if names:  # of polars, no names would be all rows
+        check_numeric(X[names], "X")
+
+
+def check_text(X: Any) -> None:
+    """Raise for text in a column of Python objects, which may be text or anything else."""
+    for name, column in _columns(X):
+        if str(column.dtype).lower() == "object":
+            found = next((item for item in column.to_list() if isinstance(item, str | bytes)), None)
+            if found is not None:
+                raise ValueError(
+                    f"`X` must not hold text in a column of dtype object; got {found!r} in column "
+                    f"{name!r}. Give it the dtype 'category' or 'str', for example by "
+                    f"X.astype({{{name!r}: 'category'}})."
+                )
+
+
+def _pandas_column(
+    pandas: Any, values: FloatArray, dtype: str, known: tuple[Any, ...] | None, ordered: bool
+) -> Any:
+    if known is None:
+        is_integer = dtype.lower().startswith(("int", "uint"))
+        series = pandas.Series(_round_to(values, dtype) if is_integer else values)
+        return series.astype(dtype)
+    codes = np.nan_to_num(values, nan=-1.0).astype(np.int64)
+    kind = pandas.CategoricalDtype([*known], ordered=ordered)
+    series = pandas.Series(pandas.Categorical.from_codes(codes, dtype=kind))
+    return series if dtype == "category" else series.astype(dtype)
+
+
+def _polars_column(
+    polars: Any, values: FloatArray, dtype: str, known: tuple[Any, ...] | None, ordered: bool
+) -> Any:
+    if known is None:
+        is_integer = dtype.startswith(("Int", "UInt"))
+        series = polars.Series(_round_to(values, dtype) if is_integer else values)
+        return series.fill_nan(None).cast(getattr(polars, dtype))
+    items = [known[int(code)] if code >= 0 else None for code in values]
+    kind = polars.Enum([*known]) if dtype == "Enum" else getattr(polars, dtype)
+    return polars.Series(items, dtype=kind)
+
+
+def _round_to(values: FloatArray, dtype: str) -> FloatArray:
+    """Round to integers within the range of a dtype, which an extrapolation may leave."""
+    info = np.iinfo(dtype.lower().split("[")[0])
+    largest = float(info.max)
+    if int(largest) > info.max:  # of 64 bits: a float above cannot be converted
+        largest = float(np.nextafter(largest, 0))
+    return np.round(values.astype(np.float64)).clip(info.min, largest)
+
+
+# -- selected columns as categories ---------------------------------------------------------------
 
 
 def check_selection(selection: Any, name: str) -> npt.NDArray[Any]:
@@ -201,7 +326,7 @@ def table_of_categories(X: Any, selection: Any) -> Table | None:
     columns = [column for _, column in _columns(X)]
     is_selected = select_columns(selection, [*X.columns], [column.dtype for column in columns])
     names = [name for name, chosen in zip(X.columns, is_selected, strict=True) if not chosen]
-    _check_text(X)
+    check_text(X)
     _check_numbers(X, names)
     pairs = zip(columns, is_selected, strict=True)
     return Table.of(X) if any(c and is_categorical(column.dtype) for column, c in pairs) else None
@@ -225,10 +350,10 @@ def check_complete(X: Any) -> None:
     }
 )
 @dataclass(frozen=True)
-class OneHot:
-    """One-hot encoding of the categorical columns of a matrix; numbers stay as they are.
+class Categories:
+    """Values of the categorical columns of a matrix, and its encoding by `one_hot`.
 
-    Of a frame the matrix is that of ``table``, whose categories are codes.
+    If it is that of a frame, by ``table``, the values are codes.
     """
 
     names: tuple[Any, ...]
@@ -241,138 +366,41 @@ class OneHot:
         table: Table | None = None,
     ) -> Self | None:  # fmt: skip
         """Learn the categories of a matrix; None if there is no categorical column."""
+        if not is_category.any():
+            return None
         sizes = [size for _, size in table.columns] if table else [0] * len(is_category)
-        categories = [
-            tuple(np.arange(float(size)) if size else np.unique(column)) if chosen else None
+        found = [
+            (np.arange(size) if size else np.unique(column)) if chosen else None
             for column, size, chosen in zip(X.T, sizes, is_category, strict=True)
         ]
-        plain = [known and tuple(map(float, known)) for known in categories]
-        return cls(tuple(names), tuple(plain), table) if is_category.any() else None
+        categories = [None if known is None else tuple(map(float, known)) for known in found]
+        return cls(tuple(names), tuple(categories), table)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of categories of the columns, 0 for numbers."""
+        return [len(known or ()) for known in self.categories]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of columns of a matrix, and of its encoding."""
-        sizes = [1 if known is None else len(known) for known in self.categories]
-        return len(self.names), sum(sizes)
+        return len(self.names), sum(map(n_columns_of, self.sizes))
 
     def encode(self, X: FloatArray) -> FloatArray:
-        """Return the matrix with a column of 0 and 1 for each category, in the places of theirs."""
-        parts = [
-            X[:, [j]] if known is None else self._indicators(X[:, j], known, self.names[j])
-            for j, known in enumerate(self.categories)
-        ]
-        return np.concatenate(parts, axis=1, dtype=X.dtype)
+        """Return the matrix with columns of 0 and 1 in the places of categorical columns."""
+        codes = X.copy()
+        for j, known in enumerate(self.categories):
+            if known is not None:
+                codes[:, j] = self._codes(X[:, j], np.array(known, X.dtype), self.names[j])
+        return one_hot(codes, self.sizes)
 
     @staticmethod
-    def _indicators(
-        column: FloatArray, known: tuple[float, ...], name: Any
-    ) -> npt.NDArray[np.bool_]:
-        found: npt.NDArray[np.bool_] = column[:, None] == np.array(known, dtype=column.dtype)
-        if not (is_known := found.any(axis=1)).all():
+    def _codes(column: FloatArray, known: FloatArray, name: Any) -> npt.NDArray[np.intp]:
+        codes = np.searchsorted(known, column).clip(max=len(known) - 1)
+        if (unknown := column[known[codes] != column]).size:
             raise ValueError(
                 f"`X` must hold categories that `fit` saw in column {name!r}; got the unknown "
-                f"{column[~is_known][0]:g}. Known are {short_repr([*known])}. Leave out such rows, "
-                "or fit to data that have it."
+                f"{unknown[0]:g}. Known are {short_repr(known.tolist())}. Leave out such rows, or "
+                "fit to data that have it."
             )
-        return found
-
-
-# -- columns of pandas and polars -----------------------------------------------------------------
-
-
-def _columns(X: Any) -> Any:
-    """Yield names and columns of a frame."""
-    return X.items() if library_of(X) == "pandas" else zip(X.columns, X.get_columns(), strict=True)
-
-
-def _name_of(dtype: Any) -> str:
-    """Return the name of a dtype, by which it is made again."""
-    storage = getattr(dtype, "storage", "")
-    if storage and str(dtype) == "string":  # pandas' text with pd.NA
-        return f"string[{storage}]"
-    return str(dtype).split("(")[0] if is_categorical(dtype) else str(dtype)
-
-
-def _is_missing(column: Any) -> npt.NDArray[np.bool_]:
-    missing = column.isna() if hasattr(column, "isna") else column.is_null()
-    return np.asarray(missing, dtype=bool)
-
-
-def _categories(column: Any) -> tuple[Any, ...] | None:
-    """Return the categories of a column: those of its dtype, or its distinct values."""
-    if not is_categorical(column.dtype):
-        return None
-    if str(column.dtype).lower().startswith(BOOLEANS):
-        return False, True
-    listed = getattr(column.dtype, "categories", None)
-    if listed is not None and str(column.dtype) != "Categorical":  # polars' grow
-        return tuple(listed.to_list() if hasattr(listed, "to_list") else listed)
-    missing = _is_missing(column)
-    values = {v for m, v in zip(missing, column.to_list(), strict=True) if not m}
-    if not values:
-        raise ValueError(
-            f"`X` must hold an observed cell in column {column.name!r}; got missing cells only. "
-            "Leave the column out."
-        )
-    return tuple(sorted(values))
-
-
-def _numbers(column: Any) -> npt.NDArray[np.floating]:
-    """Return a column of numbers as floats."""
-    dtype = np.float32 if str(column.dtype).lower() in ("float32", "float16") else np.float64
-    if hasattr(column, "isna"):
-        return np.asarray(column.to_numpy(dtype=dtype, na_value=np.nan))
-    return np.asarray(column.to_numpy(), dtype=dtype)
-
-
-def _check_numbers(X: Any, names: list[Any]) -> None:
-    """Raise if columns of a frame hold anything but numbers."""
-    if names:  # of polars, no names would be all rows
-        check_numeric(X[names], "X")
-
-
-def _check_text(X: Any) -> None:
-    """Raise for text in a column of Python objects, which may be text or anything else."""
-    for name, column in _columns(X):
-        if str(column.dtype).lower() == "object":
-            found = next((item for item in column.to_list() if isinstance(item, str | bytes)), None)
-            if found is not None:
-                raise ValueError(
-                    f"`X` must not hold text in a column of dtype object; got {found!r} in column "
-                    f"{name!r}. Give it the dtype 'category' or 'str', for example by "
-                    f"X.astype({{{name!r}: 'category'}})."
-                )
-
-
-def _pandas_column(
-    pandas: Any, values: FloatArray, dtype: str, known: tuple[Any, ...] | None, ordered: bool
-) -> Any:
-    if known is None:
-        is_integer = dtype.lower().startswith(("int", "uint"))
-        series = pandas.Series(_round_to(values, dtype) if is_integer else values)
-        return series.astype(dtype)
-    codes = np.nan_to_num(values, nan=-1.0).astype(np.int64)
-    kind = pandas.CategoricalDtype([*known], ordered=ordered)
-    series = pandas.Series(pandas.Categorical.from_codes(codes, dtype=kind))
-    return series if dtype == "category" else series.astype(dtype)
-
-
-def _polars_column(
-    polars: Any, values: FloatArray, dtype: str, known: tuple[Any, ...] | None, ordered: bool
-) -> Any:
-    if known is None:
-        is_integer = dtype.startswith(("Int", "UInt"))
-        series = polars.Series(_round_to(values, dtype) if is_integer else values)
-        return series.fill_nan(None).cast(getattr(polars, dtype))
-    items = [known[int(code)] if code >= 0 else None for code in values]
-    kind = polars.Enum([*known]) if dtype == "Enum" else getattr(polars, dtype)
-    return polars.Series(items, dtype=kind)
-
-
-def _round_to(values: FloatArray, dtype: str) -> FloatArray:
-    """Round to integers within the range of a dtype, which an extrapolation may leave."""
-    info = np.iinfo(dtype.lower().split("[")[0])
-    largest = float(info.max)
-    if int(largest) > info.max:  # of 64 bits: a float above cannot be converted
-        largest = float(np.nextafter(largest, 0))
-    return np.round(values.astype(np.float64)).clip(info.min, largest)
+        return codes

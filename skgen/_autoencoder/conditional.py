@@ -26,7 +26,7 @@ from .._parameters import Choice, Custom, Flag, Integer, Parameters
 from .._schema import FLAG, MOST, NONE, Values, array, made_of, store
 from .._table import (
     CATEGORICAL_FEATURES,
-    OneHot,
+    Categories,
     Table,
     check_complete,
     library_of,
@@ -71,7 +71,7 @@ STATE = {
 }
 OPTIONS = {
     **{name: FIT_OPTIONS[name] for name in ("_split_seed", "adam")},
-    "_one_hot": NONE | made_of(OneHot),
+    "_categories": NONE | made_of(Categories),
 }
 
 
@@ -244,7 +244,7 @@ class VAERegressor(
     __module__ = "skgen"
     _is_1d: bool
     _ridge: RidgePart | None
-    _one_hot: OneHot | None = None  # of the categorical columns of X, if any
+    _categories: Categories | None = None  # of the categorical columns of X, if any
     _x_mean: FloatArray
     _x_factor: FloatArray
 
@@ -433,20 +433,20 @@ class VAERegressor(
         table = table_of_categories(X, self.categorical_features) if reset else self._table
         matrix = self._read_frame(X, table, reset) if library_of(X) else self._read(X, reset)
         if reset:
-            self._one_hot = self._learn_categories(X, matrix, table)
-        return self._one_hot.encode(matrix) if self._one_hot else matrix
+            self._categories = self._learn_categories(X, matrix, table)
+        return self._categories.encode(matrix) if self._categories else matrix
 
     @property
     def _table(self) -> Table | None:
         """Columns of the frame that `fit` saw, if it has categories."""
-        return self._one_hot.table if self._one_hot else None
+        return self._categories.table if self._categories else None
 
     def _read_frame(self, X: Any, table: Table | None, reset: bool) -> FloatArray:
         """Return a frame as a matrix of numbers and, if it has a table, of codes of categories."""
+        validate_data(self, X, reset=reset, skip_check_array=True)  # names of the columns
         check_complete(X)
         if table is None:
             return self._read(X, reset)
-        validate_data(self, X, reset=reset, skip_check_array=True)
         matrix: FloatArray = check_array(
             table.to_matrix(X), dtype=FLOATS, input_name="X", estimator=self
         )
@@ -461,16 +461,18 @@ class VAERegressor(
         check_size(matrix, "X")
         return matrix
 
-    def _learn_categories(self, X: Any, matrix: FloatArray, table: Table | None) -> OneHot | None:
+    def _learn_categories(
+        self, X: Any, matrix: FloatArray, table: Table | None
+    ) -> Categories | None:
         """Return the encoding of the categorical columns of X, if there are any."""
         names = [*X.columns] if library_of(X) else range(matrix.shape[1])
         dtypes = [X[name].dtype for name in names] if library_of(X) else []
         is_category = select_columns(self.categorical_features, names, dtypes)
-        return OneHot.of(matrix, is_category, names, table)
+        return Categories.of(matrix, is_category, names, table)
 
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_outputs, n_context = batch.x.shape[1], batch.context.shape[1]
-        if p.input_shape and self._one_hot:
+        if p.input_shape and self._categories:
             condition = "be None if columns of X are categories"
             remedy = "Leave it out, or leave out these columns."
             raise ValueError(error_message("input_shape", condition, p.input_shape, remedy))
@@ -733,11 +735,11 @@ class VAERegressor(
 
     @staticmethod
     def _n_columns(values: Values) -> tuple[int, int]:
-        ridge, one_hot = values["_ridge"], values.get("_one_hot")
+        ridge, categories = values["_ridge"], values.get("_categories")
         n_features, n_inputs = values["n_features_in_"], len(values["_x_mean"])
         n_outputs = values["module_"].architecture.n_features
         fits_ridge = ridge is None or ridge.coef.shape == (n_inputs, n_outputs)
-        expected = one_hot.shape if one_hot else (n_features, n_features)
+        expected = categories.shape if categories else (n_features, n_features)
         return n_outputs if fits_ridge and expected == (n_features, n_inputs) else -1, n_inputs
 
     def __sklearn_tags__(self) -> Tags:

@@ -60,7 +60,12 @@ def encoded(frame):
     known = [frame[name].dtype.categories if name in ("grade", "stars") else None for name in KINDS]
     known = [np.unique(frame[n]) if k is None else k for n, k in zip(KINDS, known, strict=True)]
     steps = [
-        (OneHotEncoder(categories=[known[KINDS.index(name)]], sparse_output=False), [name])
+        (
+            OneHotEncoder(
+                categories=[known[KINDS.index(name)]], sparse_output=False, drop="if_binary"
+            ),
+            [name],
+        )
         if name in KINDS
         else ("passthrough", [name])
         for name in frame
@@ -192,7 +197,7 @@ def test_files_hold_the_selection(selection, tmp_path):
 
 def test_a_file_whose_categories_do_not_fit_the_networks_is_refused(tmp_path):
     model = fitted()
-    model._one_hot = fitted_to_labels()._one_hot
+    model._categories = fitted_to_labels()._categories
     with pytest.raises(TypeError, match="do not fit each other"):
         skgen.save(model, tmp_path / "model")
 
