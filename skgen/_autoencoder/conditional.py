@@ -44,7 +44,7 @@ from .._validation import (
 )
 from ..likelihoods import Likelihood, StandardizedLikelihood, resolve_likelihood
 from ..likelihoods._base import location_and_scale
-from ..priors import ConditionalNormal, StandardNormal, resolve_prior
+from ..priors import ConditionalMixture, ConditionalNormal, StandardNormal, resolve_prior
 from ..priors._base import LatentDistribution, Prior
 from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
 from .fitting import (
@@ -75,18 +75,18 @@ OPTIONS = {
 }
 
 
-def check_normal_prior(prior: Any, name: str) -> Prior:
-    """Return ``prior`` if it is normal given x, as `predict` requires, or raise."""
-    if not isinstance(prior, NORMAL_PRIORS):
-        condition = "be a str, or a normal prior of skgen.priors"
-        remedy = "Choose 'conditional_normal' or 'standard_normal'."
+def check_prior(prior: Any, name: str) -> Prior:
+    """Return ``prior`` if it is one of those that `predict` has points of, or raise."""
+    if not isinstance(prior, PRIORS):
+        condition = "be a str, or a conditional or standard normal prior of skgen.priors"
+        remedy = "Choose 'conditional_normal', 'conditional_mixture' or 'standard_normal'."
         raise TypeError(error_message(name, condition, prior, remedy))
     return prior
 
 
-NORMAL_PRIORS = (ConditionalNormal, StandardNormal)
-NORMAL_PRIOR = Choice(*(prior.shortcut for prior in NORMAL_PRIORS)) | Custom(
-    check_normal_prior, lambda value: isinstance(value, NORMAL_PRIORS)
+PRIORS = (ConditionalNormal, ConditionalMixture, StandardNormal)
+PRIOR = Choice(*(prior.shortcut for prior in PRIORS)) | Custom(
+    check_prior, lambda value: isinstance(value, PRIORS)
 )
 
 
@@ -256,7 +256,7 @@ class VAERegressor(
         **networks.PARAMETERS,
         "input_shape": networks.PARAMETERS["image_shape"],
         **FIT_PARAMETERS,
-        "prior": NORMAL_PRIOR,
+        "prior": PRIOR,
     }
 
     def __init__(
@@ -484,8 +484,9 @@ class VAERegressor(
         with _errors_about_y():
             builders = networks.resolve_builders(p, n_outputs, p.input_shape or (n_context,))
         body = networks.MLP(p.hidden_layer_sizes, p.activation)
-        prior = ConditionalNormal(body) if p.prior == ConditionalNormal.shortcut else p.prior
-        prior = resolve_prior(prior)
+        prior: Any = resolve_prior(p.prior)
+        if isinstance(prior, ConditionalNormal | ConditionalMixture) and prior.network is None:
+            prior = replace(prior, network=body)
         return Architecture(*builders, likelihood, prior, n_outputs, p.n_components, n_context)
 
     def _views(self, batch: Batch, vae: VAE) -> Batch:
@@ -546,13 +547,15 @@ class VAERegressor(
         return_std = check_flag(return_std, "return_std")
         n_draws = Integer(1, MOST, remedy="Give a number of draws of z.").check(n_draws, "n_draws")
         table, x, module = self._prepare_inputs(X)
-        uniform = sobol_points(n_draws, module.n_components) + 0.5 / n_draws
-        noise = torch.special.ndtri(as_tensor(uniform % 1)).to(module.global_parameters)[:, None]
         likelihood, parameters = module.likelihood, module.global_parameters
+        with torch.no_grad():
+            n_noise = module.prior(x[:1]).n_noise
+        uniform = sobol_points(n_draws, n_noise) + 0.5 / n_draws
+        noise = torch.special.ndtri(as_tensor(uniform % 1)).to(parameters)[:, None]
 
         def moments(context: Tensor) -> Tensor:
             prior: LatentDistribution = module.prior(context)
-            z = (prior.mean + prior.stddev * noise).expand(-1, len(context), -1)
+            z = prior.from_noise(noise).expand(-1, len(context), -1)
             outputs = module.outputs(z, context)
             means = likelihood.mean(outputs, parameters)
             if not return_std:
