@@ -48,7 +48,8 @@ class ConditionalMixture(PriorBuilder):
     Notes
     -----
     The KL divergence has no closed form; the draws of z that training makes anyway estimate it. At
-    first all components are nearly N(0, I), and no two are alike, as those of `Mixture`.
+    first no two components are alike: their means are drawn from N(0, 0.3^2 I), to which the
+    network adds what it gives, and variances are 1 - 0.3^2 times what it gives.
 
     Examples
     --------
