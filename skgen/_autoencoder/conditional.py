@@ -109,11 +109,13 @@ class VAERegressor(
     n_components : int, default=8
         Number of latent dimensions. Those that are of no use collapse onto the prior and cost
         nothing.
-    prior : {"conditional_normal", "standard_normal"} or ConditionalNormal, \
-            default="conditional_normal"
+    prior : {"conditional_normal", "conditional_mixture", "standard_normal"} or ConditionalNormal \
+            or ConditionalMixture, default="conditional_normal"
         Prior of z given x. "conditional_normal" is a normal distribution whose means and variances
         a network gives, with the hidden layers of the encoder, or another network as in
-        ``ConditionalNormal(network)``. "standard_normal" is N(0, I) for all x.
+        ``ConditionalNormal(network)``. "conditional_mixture" is a mixture of 10 of them, or n in
+        ``ConditionalMixture(n)``: for draws of y that all look like y, such as images of a class.
+        "standard_normal" is N(0, I) for all x.
     linear : bool, default=True
         If True, and the likelihood is one of real values, the networks model what a ridge
         regression of y on x leaves: ``y = A x + b + r``, r given x by the networks. In training r
@@ -140,10 +142,11 @@ class VAERegressor(
         Shape of the images in the rows of X, if they are images. Pixels are then standardised by
         one standard deviation for all, and convolutional networks see them at their own scale.
     categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
-        Columns of X that are categories, which the model sees as a column of 0 and 1 for each
-        category: "from_dtype" takes those of a data frame of pandas or polars that hold
-        categories, text or booleans, None takes none; or their names, their indices, or a bool
-        per column, as in ``categorical_features=[0]`` for labels of shape (n_samples, 1).
+        Columns of X that are categories, of which the model sees a column of 0 and 1 for each, or
+        one column for two of them. "from_dtype" takes the columns of a data frame of pandas or
+        polars that hold categories, text or booleans, None takes none; or their names, their
+        indices, or a bool per column, as in ``categorical_features=[0]`` for labels of shape
+        (n_samples, 1). Unknown categories are an error; those that a dtype lists are known.
     beta : float, default=1.0
         Weight of the KL term; 1 is the ELBO.
     kl_warmup : int, default=0
@@ -680,7 +683,8 @@ class VAERegressor(
         Z : array-like of shape (n_samples, n_components)
             Latent codes.
         X : array-like of shape (n_samples, n_features), default=None
-            Inputs: those of the codes, or any others; None is their mean in training.
+            Inputs: those of the codes, or any others; None is their mean in training, of
+            categories their shares.
 
         Returns
         -------
