@@ -1,4 +1,6 @@
-"""Data frames as matrices and back: names, dtypes and categories of the columns that `fit` saw.
+"""Data frames as matrices and back, with the names, dtypes and categories that `fit` saw.
+
+Categories are codes in a matrix of `Table`, and columns of 0 and 1 in one of `Categories`.
 
 A frame is one of pandas or of polars, by its methods; neither library is imported before a frame of
 it is met.
@@ -14,8 +16,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ._schema import Check, Values, each, exactly, number, store, text
-from ._validation import FloatArray, check_numeric, short_repr
+from ._parameters import NONE, Choice, Custom
+from ._schema import Check, Values, array, each, exactly, made_of, number, store, text
+from ._validation import FloatArray, check_numeric, error_message, shape_of, short_repr
 
 LIBRARIES = ("pandas", "polars")
 CATEGORICAL = ("category", "bool", "str", "enum", "categorical", "utf8")
@@ -98,12 +101,17 @@ class Table:
         Unknown categories are an error, or -1 if ``handle_unknown`` is "ignore" and they are of a
         type that known ones have.
         """
+        if (names := tuple(X.columns)) != self.names:  # scikit-learn compares names of text only
+            raise ValueError(
+                f"`X` must have the columns that `fit` saw, {short_repr([*self.names])}; got "
+                f"{short_repr([*names])}. Give the same columns in the same order."
+            )
         unknown = -1.0 if handle_unknown == "ignore" else None
         numbers = [
             name for name, known in zip(self.names, self.categories, strict=True) if known is None
         ]
         check_text(X)
-        check_numeric(X[numbers], "X")
+        _check_numbers(X, numbers)
         columns = [
             _numbers(column) if known is None else self._codes(name, column, known, unknown)
             for (name, column), known in zip(_columns(X), self.categories, strict=True)
@@ -226,6 +234,12 @@ def _numbers(column: Any) -> npt.NDArray[np.floating]:
     return np.asarray(column.to_numpy(), dtype=dtype)
 
 
+def _check_numbers(X: Any, names: list[Any]) -> None:
+    """Raise if columns of a frame hold anything but numbers."""
+    if names:  # of polars, no names would be all rows
+        check_numeric(X[names], "X")
+
+
 def check_text(X: Any) -> None:
     """Raise for text in a column of Python objects, which may be text or anything else."""
     for name, column in _columns(X):
@@ -271,3 +285,138 @@ def _round_to(values: FloatArray, dtype: str) -> FloatArray:
     if int(largest) > info.max:  # of 64 bits: a float above cannot be converted
         largest = float(np.nextafter(largest, 0))
     return np.round(values.astype(np.float64)).clip(info.min, largest)
+
+
+# -- selected columns as categories ---------------------------------------------------------------
+
+
+def check_selection(selection: Any, name: str) -> npt.NDArray[Any]:
+    """Return names, indices or a mask of columns as an array, or raise."""
+    is_list = isinstance(selection, list | tuple | range | np.ndarray)
+    items = [*selection] if is_list and len(shape_of(selection)) == 1 else [None]
+    kinds: tuple[Any, ...] = (str, bool | np.bool_, int | np.integer)
+    if not any(all(isinstance(item, kind) for item in items) for kind in kinds):
+        condition = "be 'from_dtype', None, or a list of names, of indices, or of a bool per column"
+        remedy = "Give for example categorical_features=[0] or ['town']."
+        raise TypeError(error_message(name, condition, selection, remedy))
+    return np.asarray(selection)
+
+
+SELECTION = each(PLAIN) | array("n_selected", kinds="biu")
+CATEGORICAL_FEATURES = (
+    NONE | Choice("from_dtype") | Custom(check_selection, lambda value: SELECTION.holds(value, {}))
+)
+"""The kind of a parameter that says which columns of X are categories."""
+
+
+def select_columns(
+    selection: Any, names: Sequence[Any], dtypes: Sequence[Any] = ()
+) -> npt.NDArray[np.bool_]:
+    """Return True for the columns that a value of `CATEGORICAL_FEATURES` stands for.
+
+    There are ``dtypes`` for the columns of a frame only.
+    """
+    found = np.zeros(len(names), dtype=bool)
+    if selection is None or isinstance(selection, str):
+        by_dtype = [*map(is_categorical, dtypes if selection else ())]
+        found[: len(by_dtype)] = by_dtype
+        return found
+    chosen = check_selection(selection, "categorical_features")
+    items = [*np.flatnonzero(chosen)] if chosen.dtype == bool else chosen.tolist()
+    known = {
+        name: j for j, name in enumerate(names if chosen.dtype.kind == "U" else range(len(names)))
+    }
+    unknown = [item for item in items if item not in known]
+    if unknown or (chosen.dtype == bool and len(chosen) != len(names)):
+        condition = f"stand for columns of X, which are {short_repr([*names])}"
+        remedy = "Give names, indices from 0 on, or a bool for each column."
+        raise ValueError(error_message("categorical_features", condition, selection, remedy))
+    found[[known[item] for item in items]] = True
+    return found
+
+
+def table_of_categories(X: Any, selection: Any) -> Table | None:
+    """Return the columns of a frame if one that is selected is no column of numbers, else None."""
+    if not library_of(X):
+        return None
+    columns = [column for _, column in _columns(X)]
+    is_selected = select_columns(selection, [*X.columns], [column.dtype for column in columns])
+    names = [name for name, chosen in zip(X.columns, is_selected, strict=True) if not chosen]
+    check_text(X)
+    _check_numbers(X, names)
+    pairs = zip(columns, is_selected, strict=True)
+    return Table.of(X) if any(c and is_categorical(column.dtype) for column, c in pairs) else None
+
+
+def check_complete(X: Any) -> None:
+    """Raise if a cell of a frame is missing."""
+    for name, column in _columns(X):
+        if _is_missing(column).any():
+            raise ValueError(
+                f"`X` must have no missing cells (no NaN); got one in column {name!r}. Impute it "
+                "first, for example with sklearn.impute.SimpleImputer, or leave out such rows."
+            )
+
+
+@store(
+    parameters={
+        "names": each(text() | number(), tuple),
+        "categories": each(exactly(None) | each(number(), tuple), tuple),
+        "table": exactly(None) | made_of(Table),
+    }
+)
+@dataclass(frozen=True)
+class Categories:
+    """Values of the categorical columns of a matrix, and its encoding by `one_hot`.
+
+    If it is that of a frame, by ``table``, the values are codes.
+    """
+
+    names: tuple[Any, ...]
+    categories: tuple[tuple[float, ...] | None, ...]  # None for a column of numbers
+    table: Table | None = None
+
+    @classmethod
+    def of(
+        cls, X: FloatArray, is_category: npt.NDArray[np.bool_], names: Sequence[Any],
+        table: Table | None = None,
+    ) -> Self | None:  # fmt: skip
+        """Learn the categories of a matrix; None if there is no categorical column."""
+        if not is_category.any():
+            return None
+        sizes = [size for _, size in table.columns] if table else [0] * len(is_category)
+        found = [
+            (np.arange(size) if size else np.unique(column)) if chosen else None
+            for column, size, chosen in zip(X.T, sizes, is_category, strict=True)
+        ]
+        categories = [None if known is None else tuple(map(float, known)) for known in found]
+        return cls(tuple(names), tuple(categories), table)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of categories of the columns, 0 for numbers."""
+        return [len(known or ()) for known in self.categories]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of columns of a matrix, and of its encoding."""
+        return len(self.names), sum(map(n_columns_of, self.sizes))
+
+    def encode(self, X: FloatArray) -> FloatArray:
+        """Return the matrix with columns of 0 and 1 in the places of categorical columns."""
+        codes = X.copy()
+        for j, known in enumerate(self.categories):
+            if known is not None:
+                codes[:, j] = self._codes(X[:, j], np.array(known, X.dtype), self.names[j])
+        return one_hot(codes, self.sizes)
+
+    @staticmethod
+    def _codes(column: FloatArray, known: FloatArray, name: Any) -> npt.NDArray[np.intp]:
+        codes = np.searchsorted(known, column).clip(max=len(known) - 1)
+        if (unknown := column[known[codes] != column]).size:
+            raise ValueError(
+                f"`X` must hold categories that `fit` saw in column {name!r}; got the unknown "
+                f"{unknown[0]:g}. Known are {short_repr(known.tolist())}. Leave out such rows, or "
+                "fit to data that have it."
+            )
+        return codes

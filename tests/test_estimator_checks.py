@@ -102,6 +102,8 @@ CONDITIONAL = {
     "conditional, without ridge and prior network": VAERegressor(
         prior="standard_normal", linear=False, learning_rate_init=0.01, max_iter=50
     ),
+    "conditional, mixture": VAERegressor(prior="conditional_mixture", max_iter=5),
+    "conditional, numbers only": VAERegressor(categorical_features=None, max_iter=5),
 }
 AT_LENGTH = {"VAETransformer": VAETransformer(max_iter=200), "VAERegressor": VAERegressor()}
 IMPUTERS = {"imputer": VAEImputer(VAETransformer(masking=0.3, max_iter=5))}

@@ -12,8 +12,19 @@ from scipy import stats
 from sklearn.base import clone
 from small_vae import BODY, FEW, N_FEATURES, NormalByContext, build_vae, grid, normal, unit
 
+from skgen._autoencoder.row_noise import sobol_points
 from skgen.likelihoods import Gaussian
-from skgen.priors import PARTS, Flow, LatentDistribution, Mixture, StandardNormal, VampPrior
+from skgen.priors import (
+    PARTS,
+    ConditionalMixture,
+    ConditionalNormal,
+    Flow,
+    LatentDistribution,
+    Mixture,
+    StandardNormal,
+    VampPrior,
+)
+from skgen.priors._conditional_mixture import RowMixture
 from skgen.priors._diagonal_mixture import DiagonalMixture
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -232,6 +243,81 @@ def test_a_mixture_starts_apart_and_close_to_the_standard_normal():
     assert torch.cdist(prior.means, prior.means).fill_diagonal_(1).min() > 0
 
 
+@pytest.fixture
+def row_mixture(rng):
+    """Mixtures of three components in two dimensions for each of five rows, and torch's."""
+    logits, means = normal(rng, 5, 3), 2 * normal(rng, 5, 3, 2)
+    log_scales = 0.5 * normal(rng, 5, 3, 2)
+    components = td.Independent(td.Normal(means, log_scales.exp()), 1)
+    expected = td.MixtureSameFamily(td.Categorical(logits=logits), components)
+    return RowMixture(logits.log_softmax(-1), means, log_scales), expected
+
+
+def test_mixtures_of_rows_are_those_of_torch(row_mixture, rng):
+    prior, expected = row_mixture
+    for z in (3 * normal(rng, 5, 2), 3 * normal(rng, 6, 5, 2)):
+        assert_equal_in_float64(prior.log_prob(z), expected.log_prob(z))
+    assert_equal_in_float64(prior.mean, expected.mean)
+    assert_equal_in_float64(prior.stddev, expected.stddev)
+
+
+def test_mixtures_of_rows_have_the_kl_of_each(row_mixture, rng):
+    prior, _ = row_mixture
+    mean, log_variance, noise = normal(rng, 3, 5, 2)
+    found = prior.kl_of_draws(mean, log_variance, noise)
+    parameters = zip(prior.log_weights, prior.means, prior.log_scales, strict=True)
+    for row, of_row in enumerate(parameters):
+        moments = (value[[row]] for value in (mean, log_variance, noise))
+        assert_equal_in_float64(found[[row]], DiagonalMixture(*of_row).kl_of_draws(*moments))
+
+
+def test_draws_of_rows_follow_the_mixture_of_each(row_mixture, rng):
+    prior, expected = row_mixture
+    draws = torch.stack([prior.sample(5, rng) for _ in range(4000)])
+    for values, exact in (
+        (draws, expected.mean),
+        ((draws - expected.mean).square(), expected.variance),
+        ((draws[..., 0] * draws[..., 1])[..., None], product_moment(prior)),
+    ):
+        error = values.std(0) / len(draws) ** 0.5
+        assert ((values.mean(0) - exact).abs() / error).max() < FEW
+
+
+def product_moment(prior):
+    """E z_1 z_2 of each row: within a component the dimensions are independent."""
+    return (prior.log_weights.exp() * prior.means.prod(-1)).sum(-1, keepdim=True)
+
+
+POINTWISE = [StandardNormal(), ConditionalNormal(), ConditionalMixture(1), ConditionalMixture(4)]
+
+
+@pytest.mark.parametrize("builder", POINTWISE, ids=str)
+def test_quasi_random_noise_gives_codes_with_the_moments_of_the_prior(builder, rng):
+    module = vae_of(builder, 2, N_CONTEXT).double().prior
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += normal(rng, *parameter.shape)
+        prior = module(normal(rng, 3, N_CONTEXT))
+        points = torch.from_numpy(sobol_points(2**14, prior.n_noise) + 2.0**-15)
+        z = prior.from_noise(torch.special.ndtri(points)[:, None]).expand(-1, 3, -1)
+    mean, std = (torch.as_tensor(value).expand(3, 2) for value in (prior.mean, prior.stddev))
+    assert ((z.mean(0) - mean).abs() / std).max() < 0.01
+    torch.testing.assert_close(z.std(0).double(), std.double(), rtol=0.01, atol=0)
+
+
+def test_a_conditional_mixture_starts_apart_and_around_the_standard_normal(rng):
+    """Around what the network gives, here 0."""
+    module = vae_of(ConditionalMixture(2000), 3, N_CONTEXT).prior
+    context = normal(rng, 4, N_CONTEXT).float()
+    assert torch.pdist(module(context).means[0]).min() > 0
+    with torch.no_grad():
+        for parameter in module.network.parameters():
+            parameter.zero_()
+    prior = module(context)
+    torch.testing.assert_close(prior.mean, torch.zeros(4, 3), rtol=0, atol=0.1)
+    torch.testing.assert_close(prior.stddev, torch.ones(4, 3), rtol=0, atol=0.05)
+
+
 def test_a_flow_starts_at_the_standard_normal_and_depends_on_its_context(rng):
     module = vae_of(Flow(), 3, N_CONTEXT).double().prior
     z, context = normal(rng, 5, 3), normal(rng, 5, N_CONTEXT)
@@ -262,7 +348,7 @@ def test_the_vamp_prior_is_the_mixture_of_posteriors_of_its_pseudo_inputs(rng):
     assert vae.prior.pseudo_inputs.grad.any()
 
 
-@pytest.mark.parametrize("part", [Mixture, VampPrior])
+@pytest.mark.parametrize("part", [ConditionalMixture, Mixture, VampPrior])
 @pytest.mark.parametrize("value", [0, 1.5, "many", None])
 def test_a_number_of_components_that_is_none_is_refused(part, value):
     with pytest.raises((TypeError, ValueError), match=r"`n_.*Give a number of"):

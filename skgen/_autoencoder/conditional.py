@@ -24,6 +24,15 @@ from .. import networks
 from .._documentation import DocumentationLink
 from .._parameters import Choice, Custom, Flag, Integer, Parameters
 from .._schema import FLAG, MOST, NONE, Values, array, made_of, store
+from .._table import (
+    CATEGORICAL_FEATURES,
+    Categories,
+    Table,
+    check_complete,
+    library_of,
+    select_columns,
+    table_of_categories,
+)
 from .._validation import (
     FloatArray,
     RandomState,
@@ -35,7 +44,7 @@ from .._validation import (
 )
 from ..likelihoods import Likelihood, StandardizedLikelihood, resolve_likelihood
 from ..likelihoods._base import location_and_scale
-from ..priors import ConditionalNormal, StandardNormal, resolve_prior
+from ..priors import ConditionalMixture, ConditionalNormal, StandardNormal, resolve_prior
 from ..priors._base import LatentDistribution, Prior
 from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
 from .fitting import (
@@ -56,28 +65,32 @@ FLOATS = [np.float64, np.float32]
 STATE = {
     **FIT_STATE,
     "_is_1d": FLAG,
-    "_x_mean": array("n_features"),
-    "_x_factor": array("n_features", 0.0),
+    "_x_mean": array("n_inputs"),
+    "_x_factor": array("n_inputs", 0.0),
     "_ridge": NONE | made_of(RidgePart),
+}
+OPTIONS = {
+    **{name: FIT_OPTIONS[name] for name in ("_split_seed", "adam")},
+    "_categories": NONE | made_of(Categories),
 }
 
 
-def check_normal_prior(prior: Any, name: str) -> Prior:
-    """Return ``prior`` if it is normal given x, as `predict` requires, or raise."""
-    if not isinstance(prior, NORMAL_PRIORS):
-        condition = "be a str, or a normal prior of skgen.priors"
-        remedy = "Choose 'conditional_normal' or 'standard_normal'."
+def check_prior(prior: Any, name: str) -> Prior:
+    """Return ``prior`` if it is one of those that `predict` has points of, or raise."""
+    if not isinstance(prior, PRIORS):
+        condition = "be a str, or a conditional or standard normal prior of skgen.priors"
+        remedy = "Choose 'conditional_normal', 'conditional_mixture' or 'standard_normal'."
         raise TypeError(error_message(name, condition, prior, remedy))
     return prior
 
 
-NORMAL_PRIORS = (ConditionalNormal, StandardNormal)
-NORMAL_PRIOR = Choice(*(prior.shortcut for prior in NORMAL_PRIORS)) | Custom(
-    check_normal_prior, lambda value: isinstance(value, NORMAL_PRIORS)
+PRIORS = (ConditionalNormal, ConditionalMixture, StandardNormal)
+PRIOR = Choice(*(prior.shortcut for prior in PRIORS)) | Custom(
+    check_prior, lambda value: isinstance(value, PRIORS)
 )
 
 
-@store(state=STATE, options={name: FIT_OPTIONS[name] for name in ("_split_seed", "adam")})
+@store(state=STATE, options=OPTIONS)
 class VAERegressor(
     DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, MultiOutputMixin,
     RegressorMixin, BaseAutoencoder,
@@ -96,11 +109,13 @@ class VAERegressor(
     n_components : int, default=8
         Number of latent dimensions. Those that are of no use collapse onto the prior and cost
         nothing.
-    prior : {"conditional_normal", "standard_normal"} or ConditionalNormal, \
-            default="conditional_normal"
+    prior : {"conditional_normal", "conditional_mixture", "standard_normal"} or ConditionalNormal \
+            or ConditionalMixture, default="conditional_normal"
         Prior of z given x. "conditional_normal" is a normal distribution whose means and variances
         a network gives, with the hidden layers of the encoder, or another network as in
-        ``ConditionalNormal(network)``. "standard_normal" is N(0, I) for all x.
+        ``ConditionalNormal(network)``. "conditional_mixture" is a mixture of 10 of them, or n in
+        ``ConditionalMixture(n)``: for draws of y that all look like y, such as images of a class.
+        "standard_normal" is N(0, I) for all x.
     linear : bool, default=True
         If True, and the likelihood is one of real values, the networks model what a ridge
         regression of y on x leaves: ``y = A x + b + r``, r given x by the networks. In training r
@@ -126,6 +141,12 @@ class VAERegressor(
     input_shape : tuple (height, width) or (height, width, channels), default=None
         Shape of the images in the rows of X, if they are images. Pixels are then standardised by
         one standard deviation for all, and convolutional networks see them at their own scale.
+    categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
+        Columns of X that are categories, of which the model sees a column of 0 and 1 for each, or
+        one column for two of them. "from_dtype" takes the columns of a data frame of pandas or
+        polars that hold categories, text or booleans, None takes none; or their names, their
+        indices, or a bool per column, as in ``categorical_features=[0]`` for labels of shape
+        (n_samples, 1). Unknown categories are an error; those that a dtype lists are known.
     beta : float, default=1.0
         Weight of the KL term; 1 is the ELBO.
     kl_warmup : int, default=0
@@ -226,6 +247,7 @@ class VAERegressor(
     __module__ = "skgen"
     _is_1d: bool
     _ridge: RidgePart | None
+    _categories: Categories | None = None  # of the categorical columns of X, if any
     _x_mean: FloatArray
     _x_factor: FloatArray
 
@@ -233,10 +255,11 @@ class VAERegressor(
     _parameters: ClassVar[Parameters] = {
         "n_components": Integer(1, 20_000, remedy="Give the number of latent dimensions."),
         "linear": Flag(),
+        "categorical_features": CATEGORICAL_FEATURES,
         **networks.PARAMETERS,
         "input_shape": networks.PARAMETERS["image_shape"],
         **FIT_PARAMETERS,
-        "prior": NORMAL_PRIOR,
+        "prior": PRIOR,
     }
 
     def __init__(
@@ -252,6 +275,7 @@ class VAERegressor(
         decoder: str | networks.Builder | None = None,
         image_shape: tuple[int, ...] | None = None,
         input_shape: tuple[int, ...] | None = None,
+        categorical_features: npt.ArrayLike | None = "from_dtype",
         beta: float = 1.0,
         kl_warmup: int = 0,
         free_bits: float = 0.0,
@@ -281,6 +305,7 @@ class VAERegressor(
         self.decoder = decoder
         self.image_shape = image_shape
         self.input_shape = input_shape
+        self.categorical_features = categorical_features
         self.beta = beta
         self.kl_warmup = kl_warmup
         self.free_bits = free_bits
@@ -405,16 +430,55 @@ class VAERegressor(
             return X, likelihood.check_support(y.reshape(len(y), -1))
 
     def _check_inputs(self, X: Any, *, reset: bool) -> FloatArray:
+        """Return X as a matrix, in which categories are columns of 0 and 1."""
         if not reset:
             check_is_fitted(self)
+        table = table_of_categories(X, self.categorical_features) if reset else self._table
+        matrix = self._read_frame(X, table, reset) if library_of(X) else self._read(X, reset)
+        if reset:
+            self._categories = self._learn_categories(X, matrix, table)
+        return self._categories.encode(matrix) if self._categories else matrix
+
+    @property
+    def _table(self) -> Table | None:
+        """Columns of the frame that `fit` saw, if it has categories."""
+        return self._categories.table if self._categories else None
+
+    def _read_frame(self, X: Any, table: Table | None, reset: bool) -> FloatArray:
+        """Return a frame as a matrix of numbers and, if it has a table, of codes of categories."""
+        validate_data(self, X, reset=reset, skip_check_array=True)  # names of the columns
+        check_complete(X)
+        if table is None:
+            return self._read(X, reset)
+        matrix: FloatArray = check_array(
+            table.to_matrix(X), dtype=FLOATS, input_name="X", estimator=self
+        )
+        check_size(matrix, "X")
+        return matrix
+
+    def _read(self, X: Any, reset: bool) -> FloatArray:
+        """Return a table of numbers as a matrix."""
         check_numeric(X, "X")
         with np.errstate(all="ignore"):  # wider floats may become inf
-            table: FloatArray = validate_data(self, X, reset=reset, dtype=FLOATS)
-        check_size(table, "X")
-        return table
+            matrix: FloatArray = validate_data(self, X, reset=reset, dtype=FLOATS)
+        check_size(matrix, "X")
+        return matrix
+
+    def _learn_categories(
+        self, X: Any, matrix: FloatArray, table: Table | None
+    ) -> Categories | None:
+        """Return the encoding of the categorical columns of X, if there are any."""
+        names = [*X.columns] if library_of(X) else range(matrix.shape[1])
+        dtypes = [X[name].dtype for name in names] if library_of(X) else []
+        is_category = select_columns(self.categorical_features, names, dtypes)
+        return Categories.of(matrix, is_category, names, table)
 
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_outputs, n_context = batch.x.shape[1], batch.context.shape[1]
+        if p.input_shape and self._categories:
+            condition = "be None if columns of X are categories"
+            remedy = "Leave it out, or leave out these columns."
+            raise ValueError(error_message("input_shape", condition, p.input_shape, remedy))
         if p.input_shape and prod(p.input_shape) != n_context:
             raise ValueError(
                 f"`input_shape` must have as many values as X has features ({n_context}); got "
@@ -423,8 +487,9 @@ class VAERegressor(
         with _errors_about_y():
             builders = networks.resolve_builders(p, n_outputs, p.input_shape or (n_context,))
         body = networks.MLP(p.hidden_layer_sizes, p.activation)
-        prior = ConditionalNormal(body) if p.prior == ConditionalNormal.shortcut else p.prior
-        prior = resolve_prior(prior)
+        prior: Any = resolve_prior(p.prior)
+        if isinstance(prior, ConditionalNormal | ConditionalMixture) and prior.network is None:
+            prior = replace(prior, network=body)
         return Architecture(*builders, likelihood, prior, n_outputs, p.n_components, n_context)
 
     def _views(self, batch: Batch, vae: VAE) -> Batch:
@@ -485,13 +550,15 @@ class VAERegressor(
         return_std = check_flag(return_std, "return_std")
         n_draws = Integer(1, MOST, remedy="Give a number of draws of z.").check(n_draws, "n_draws")
         table, x, module = self._prepare_inputs(X)
-        uniform = sobol_points(n_draws, module.n_components) + 0.5 / n_draws
-        noise = torch.special.ndtri(as_tensor(uniform % 1)).to(module.global_parameters)[:, None]
         likelihood, parameters = module.likelihood, module.global_parameters
+        with torch.no_grad():
+            n_noise = module.prior(x[:1]).n_noise
+        uniform = sobol_points(n_draws, n_noise) + 0.5 / n_draws
+        noise = torch.special.ndtri(as_tensor(uniform % 1)).to(parameters)[:, None]
 
         def moments(context: Tensor) -> Tensor:
             prior: LatentDistribution = module.prior(context)
-            z = (prior.mean + prior.stddev * noise).expand(-1, len(context), -1)
+            z = prior.from_noise(noise).expand(-1, len(context), -1)
             outputs = module.outputs(z, context)
             means = likelihood.mean(outputs, parameters)
             if not return_std:
@@ -616,7 +683,8 @@ class VAERegressor(
         Z : array-like of shape (n_samples, n_components)
             Latent codes.
         X : array-like of shape (n_samples, n_features), default=None
-            Inputs: those of the codes, or any others; None is their mean in training.
+            Inputs: those of the codes, or any others; None is their mean in training, of
+            categories their shares.
 
         Returns
         -------
@@ -624,8 +692,8 @@ class VAERegressor(
             Decoder means.
         """
         codes = self._check_codes(Z)
-        X = np.tile(self._x_mean.astype(codes.dtype), (len(codes), 1)) if X is None else X
-        table, x, module = self._prepare_inputs(X)
+        mean = np.tile(self._x_mean.astype(codes.dtype), (len(codes), 1))
+        table, x, module = self._view_table(mean) if X is None else self._prepare_inputs(X)
         if len(codes) != len(table):
             raise ValueError(
                 f"`Z` must have one row for each of the {len(table)} rows of X; got {len(codes)} "
@@ -637,7 +705,10 @@ class VAERegressor(
 
     def _prepare_inputs(self, X: Any) -> tuple[FloatArray, TableView, VAE]:
         """Return X validated, X as the networks see it, and the networks in its precision."""
-        table = self._check_inputs(X, reset=False)
+        return self._view_table(self._check_inputs(X, reset=False))
+
+    def _view_table(self, table: FloatArray) -> tuple[FloatArray, TableView, VAE]:
+        """Return checked inputs, as the networks see them, and the networks in their precision."""
         module = self._module_of(table.dtype)
         return table, self._view_inputs(table, module), module
 
@@ -671,9 +742,12 @@ class VAERegressor(
 
     @staticmethod
     def _n_columns(values: Values) -> tuple[int, int]:
-        ridge, n_outputs = values["_ridge"], values["module_"].architecture.n_features
-        fits = ridge is None or ridge.coef.shape == (values["n_features_in_"], n_outputs)
-        return n_outputs if fits else -1, values["n_features_in_"]
+        ridge, categories = values["_ridge"], values.get("_categories")
+        n_features, n_inputs = values["n_features_in_"], len(values["_x_mean"])
+        n_outputs = values["module_"].architecture.n_features
+        fits_ridge = ridge is None or ridge.coef.shape == (n_inputs, n_outputs)
+        expected = categories.shape if categories else (n_features, n_features)
+        return n_outputs if fits_ridge and expected == (n_features, n_inputs) else -1, n_inputs
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

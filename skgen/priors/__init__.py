@@ -10,6 +10,7 @@ from .._parameters import Choice, Custom
 from .._validation import short_repr
 from ._base import LatentDistribution as LatentDistribution
 from ._base import Prior, PriorBuilder
+from ._conditional_mixture import ConditionalMixture as ConditionalMixture
 from ._conditional_normal import ConditionalNormal as ConditionalNormal
 from ._flow import Flow as Flow
 from ._mixture import Mixture as Mixture

@@ -11,13 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from .._parameters import Parameters, check_fields
-from .._validation import FloatArray
+from .._validation import FloatArray, error_message
 
 LOG_2_PI = math.log(2 * math.pi)
 N_QUANTILE_DRAWS = 10_000
 
 Prior = Callable[..., nn.Module]
 """Builder ``prior(n_components, n_context)`` of a module from a context, or None, to p(z)."""
+
+
+def check_network(network: object, name: str) -> object:
+    """Return ``network`` if it is a builder, or raise."""
+    if not callable(network) or isinstance(network, nn.Module):
+        condition = "be None or a callable(n_inputs, n_outputs) that returns a module"
+        remedy = "Pass an object of skgen.networks, a function or a class."
+        raise TypeError(error_message(name, condition, network, remedy))
+    return network
 
 
 class PriorBuilder:
@@ -156,6 +165,28 @@ class LatentDistribution(ABC):
         """
         draws = self.sample(N_QUANTILE_DRAWS, np.random.default_rng(0))
         return np.quantile(draws.detach().cpu().numpy(), p, axis=0)
+
+    @property
+    def n_noise(self) -> int:
+        """Number of values that `from_noise` makes a code of."""
+        return self.n_components
+
+    def from_noise(self, noise: Tensor) -> Tensor:
+        """Return codes that are draws if the noise is standard normal, a continuous map of it.
+
+        By default those of a normal distribution with the moments of this one.
+
+        Parameters
+        ----------
+        noise : Tensor of shape (..., n_samples, n_noise)
+            Numbers, such as quantiles of the normal distribution at quasi-random points.
+
+        Returns
+        -------
+        z : Tensor of shape (..., n_samples, n_components)
+            Codes.
+        """
+        return self.mean + self.stddev * noise
 
     def unnormalized_log_prob(self, z: Tensor) -> Tensor:
         """Return `log_prob` without -1/2 log(2 pi) per dimension, which cancels in log weights.

@@ -10,19 +10,10 @@ from torch import Tensor, nn
 
 from .._parameters import NONE, Custom, Parameters
 from .._schema import store
-from .._validation import FloatArray, error_message
-from ._base import LatentDistribution, PriorBuilder
+from .._validation import FloatArray
+from ._base import LatentDistribution, PriorBuilder, check_network
 
 SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -15.0, 10.0
-
-
-def check_network(network: object, name: str) -> object:
-    """Return ``network`` if it is a builder, or raise."""
-    if not callable(network) or isinstance(network, nn.Module):
-        condition = "be None or a callable(n_inputs, n_outputs) that returns a module"
-        remedy = "Pass an object of skgen.networks, a function or a class."
-        raise TypeError(error_message(name, condition, network, remedy))
-    return network
 
 
 @store()
@@ -104,7 +95,7 @@ class DiagonalNormal(LatentDistribution):
 
     def sample(self, n_samples: int, generator: np.random.Generator) -> Tensor:
         noise = torch.from_numpy(generator.standard_normal((n_samples, self.n_components)))
-        return self.mean + self.stddev * noise.to(self.mean.device, self.mean.dtype)
+        return self.from_noise(noise.to(self.mean.device, self.mean.dtype))
 
     def quantiles(self, p: FloatArray) -> FloatArray:
         standard = torch.special.ndtri(torch.from_numpy(p))[:, None].to(self.mean)

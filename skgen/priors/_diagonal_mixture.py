@@ -11,6 +11,9 @@ from .._validation import FloatArray
 from ._base import LOG_2_PI, LatentDistribution
 
 MOST_COMPONENTS = 1_000_000
+INITIAL_SPREAD = 0.3  # standard deviation of the means at first
+INITIAL_SCALE = math.sqrt(1 - INITIAL_SPREAD**2)
+STEP = 10.0  # parameters are in units of it: a step of Adam then moves them by 10 learning rates
 N_HALVINGS = 60  # of the interval that holds a quantile: to the last bit of a float64
 
 
@@ -23,7 +26,7 @@ class DiagonalMixture(LatentDistribution):
 
     def __init__(self, log_weights: Tensor, means: Tensor, log_scales: Tensor) -> None:
         self.log_weights, self.means, self.log_scales = log_weights, means, log_scales
-        self.n_components = means.shape[1]
+        self.n_components = means.shape[-1]
 
     @cached_property
     def mean(self) -> Tensor:  # type: ignore[override]
@@ -58,8 +61,8 @@ class DiagonalMixture(LatentDistribution):
         log_joint: Tensor = self.log_weights  # of component and z_1 ... z_d
         before, terms = torch.zeros_like(noise[..., 0]), []
         for d, z in enumerate(torch.addcmul(mean, std, noise).unbind(-1)):
-            steps = (z[..., None] - self.means[:, d]) * (-self.log_scales[:, d]).exp()
-            log_joint = log_joint - 0.5 * steps.square() - self.log_scales[:, d]
+            steps = (z[..., None] - self.means[..., d]) * (-self.log_scales[..., d]).exp()
+            log_joint = log_joint - 0.5 * steps.square() - self.log_scales[..., d]
             log_p = torch.logsumexp(log_joint, -1)
             terms.append(log_p - before)
             before = log_p

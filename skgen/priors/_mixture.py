@@ -12,11 +12,13 @@ from .._parameters import Integer, Parameters
 from .._schema import store
 from .._validation import FloatArray
 from ._base import LatentDistribution, PriorBuilder
-from ._diagonal_mixture import MOST_COMPONENTS, DiagonalMixture
-
-INITIAL_SPREAD = 0.3  # standard deviation of the means at first
-INITIAL_SCALE = math.sqrt(1 - INITIAL_SPREAD**2)
-STEP = 10.0  # parameters are in units of it: a step of Adam then moves them by 10 learning rates
+from ._diagonal_mixture import (
+    INITIAL_SCALE,
+    INITIAL_SPREAD,
+    MOST_COMPONENTS,
+    STEP,
+    DiagonalMixture,
+)
 
 
 @store()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression
@@ -20,7 +20,8 @@ from small_vae import grid
 import skgen
 from skgen import VAERegressor, mean_log_predictive_density
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
-from skgen.priors import Mixture
+from skgen.networks import MLP
+from skgen.priors import ConditionalMixture, ConditionalNormal, Mixture
 
 pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),
@@ -147,6 +148,88 @@ def test_the_density_of_one_output_integrates_to_1():
     rows = np.repeat(X[:3], len(line), axis=0)
     density = np.exp(model.log_predictive_density(rows, np.tile(line, 3)))
     np.testing.assert_allclose(density.reshape(3, -1).sum(1) * (line[1] - line[0]), 1, atol=0.01)
+
+
+@cache
+def mixed_case():
+    """A linear model whose prior is a mixture: y given x is one of normal distributions."""
+    model = clone(SHORT).set_params(
+        hidden_layer_sizes=(), linear=False, prior=ConditionalMixture(3), learning_rate_init=0.02,
+        n_importance_samples=5, max_iter=60,
+    )  # fmt: skip
+    _, inputs, targets, _ = two_branches()
+    return model.fit(inputs, targets), inputs, targets
+
+
+def mixture_by_hand(model, inputs):
+    """Weights, means and covariances of the components, for each row."""
+    module, (_, x, _) = model.module_.twin().double(), model._prepare_inputs(inputs)
+    with torch.no_grad():
+        prior, n = module.prior(x[:]), module.n_components
+        zero = torch.zeros(len(x), n, dtype=torch.float64)
+        bias = module.outputs(zero, x[:])
+        W = (module.outputs(torch.eye(n).double(), x[:1].expand(n, -1)) - bias[0]).numpy()
+        noise = module.decode(zero, x[:]).variance.numpy()[0]
+    scale = model.likelihood_.scale_
+    means = (prior.means.numpy() @ W + bias.numpy()[:, None]) * scale + model.likelihood_.location_
+    variances = (2 * prior.log_scales).exp().numpy()
+    covariances = np.einsum("rnk,ki,kj->rnij", variances, W, W) + np.diag(noise)
+    return prior.log_weights.exp().numpy(), means, covariances * np.outer(scale, scale)
+
+
+def test_with_a_linear_decoder_the_density_is_that_of_a_mixture_of_normals():
+    model, inputs, targets = mixed_case()
+    rows = slice(0, 60)
+    found = model.log_predictive_density(inputs[rows], targets[rows], 2000)
+    expected = [
+        np.log(sum(w * multivariate_normal(m, S).pdf(y) for w, m, S in zip(*parts, strict=True)))
+        for y, *parts in zip(targets[rows], *mixture_by_hand(model, inputs[rows]), strict=True)
+    ]
+    assert abs(np.mean(found - np.array(expected))) < 0.02
+
+
+def test_with_a_linear_decoder_moments_are_those_of_a_mixture_of_normals():
+    model, inputs, _ = mixed_case()
+    weights, means, covariances = mixture_by_hand(model, inputs)
+    mean = np.einsum("rn,rni->ri", weights, means)
+    variance = np.einsum("rn,rni->ri", weights, covariances.diagonal(0, 2, 3) + means**2) - mean**2
+    found, found_std = model.predict(inputs, return_std=True, n_draws=4096)
+    np.testing.assert_allclose(found, mean, atol=0.02)
+    np.testing.assert_allclose(found_std, np.sqrt(variance), rtol=0.02)
+    np.testing.assert_allclose(model.transform(inputs), prior_means(model, inputs), rtol=1e-6)
+
+
+def prior_means(model, inputs):
+    module, (_, x, _) = model.module_.twin().double(), model._prepare_inputs(inputs)
+    with torch.no_grad():
+        return module.prior(x[:]).mean.numpy()
+
+
+def test_a_mixture_has_the_two_branches_that_a_normal_prior_has_not():
+    """With a linear decoder, which can only shift codes, against the density of the data."""
+    model, inputs, targets = mixed_case()
+    normal = clone(model).set_params(prior="conditional_normal").fit(inputs, targets)
+    of_mixture, of_normal = (
+        m.log_predictive_density(inputs, targets).mean() for m in (model, normal)
+    )
+    branches = [np.hstack([inputs + side, np.full_like(inputs, -side)]) for side in (1, -1)]
+    exact = np.mean(
+        np.logaddexp(*(norm(mean, 0.05).logpdf(targets).sum(1) for mean in branches)) - np.log(2)
+    )
+    assert exact - 0.1 < of_mixture < exact + 0.05
+    assert of_normal < exact - 2
+
+
+def test_a_prior_has_the_hidden_layers_of_the_encoder_unless_it_has_a_network():
+    for part in (ConditionalNormal, ConditionalMixture):
+        network = MLP((4,), "tanh")
+        models = [
+            clone(SHORT).set_params(max_iter=1, prior=prior).fit(X, Y)
+            for prior in (part.shortcut, part(), part(network=network))
+        ]
+        networks = [model.module_.architecture.prior.network for model in models]
+        assert networks == [MLP((16,), "silu")] * 2 + [network]
+        np.testing.assert_array_equal(models[0].predict(X), models[1].predict(X))
 
 
 # -- draws and moments ----------------------------------------------------------------------------
