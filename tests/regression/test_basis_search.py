@@ -230,7 +230,7 @@ def test_intervals_beyond_a_line_cover(x_new):
     assert 0.88 < np.mean(hits) <= 1
 
 
-@pytest.mark.parametrize("n_rows", [4, 12])
+@pytest.mark.parametrize("n_rows", [pytest.param(4, marks=pytest.mark.slow), 12])
 def test_known_noise_has_the_evidence_of_the_best_length_scale(n_rows, rng):
     x = np.sort(rng.random((n_rows, 1)), axis=0)
     y = np.sin(6 * x[:, 0]) + 1e-4 * rng.normal(size=n_rows)
