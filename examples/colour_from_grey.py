@@ -40,7 +40,7 @@ def join(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
     grey = grey.reshape(-1, SIZE, SIZE)
     blue, red = np.moveaxis(colours.reshape(-1, SIZE, SIZE, 2), -1, 0)
     green = -(0.299 * red + 0.114 * blue) / 0.587
-    return np.clip(np.stack([red, green, blue], axis=-1) + grey[..., None], 0, 1)
+    return np.asarray(np.clip(np.stack([red, green, blue], axis=-1) + grey[..., None], 0, 1))
 
 
 def random_patches(part: np.ndarray, n: int) -> np.ndarray:
@@ -73,7 +73,10 @@ print(f"log density: ridge {of_ridge:.0f}, VAERegressor {of_cvae:.0f} nats per p
 # %%
 # What they look like
 # -------------------
-shown = np.linspace(0, len(X_test) - 1, 12).astype(int)
+# Six patches of each photograph, from those of more than the median contrast.
+
+contrast = X_test.std(axis=1).reshape(2, -1)
+shown = np.concatenate([np.argsort(c)[200::34][:6] + 400 * k for k, c in enumerate(contrast)])
 draws = cvae.sample_y(X_test[shown], 5, observation_noise=False, random_state=0)
 rows = {
     "x": np.zeros_like(Y_test[shown]), "ridge": ridge.predict(X_test[shown]),

@@ -13,6 +13,8 @@ real digits only says how many are what was asked for.
 # only lie in a few places have no finite density. The classifier learns from other images than the
 # model that draws.
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -38,7 +40,7 @@ print(f"The classifier names {judge.score(Y, labels):.1%} of real digits right."
 # as real digits: the Frechet distance to digits that the model has not seen tells both.
 
 X = pd.DataFrame({"digit": labels}).astype("category")
-settings = {
+settings: dict[str, Any] = {
     "likelihood": "continuous_bernoulli", "batch_size": 64, "max_iter": 60, "early_stopping": False,
     "learning_rate": "one-cycle", "learning_rate_init": 0.004, "random_state": 0,
 }  # fmt: skip
@@ -63,11 +65,11 @@ for name, model in models.items():
 # Ten draws of each class, in rows, beside ten images of it.
 
 real = np.stack([Y[labels == digit][:10] for digit in range(10)])
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.3), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained")
 shown = {"normal": draws["normal"], "mixture": draws["mixture"], "real digits": real}
 for ax, (name, rows) in zip(axes, shown.items(), strict=True):
-    tiles = rows[:, :10].reshape(10, 10, 8, 8).transpose(0, 2, 1, 3).reshape(80, 80)
-    ax.imshow(tiles, cmap="gray_r", vmin=0, vmax=1)
+    tiles = np.pad(rows[:, :10].reshape(10, 10, 8, 8), [(0, 0), (0, 0), (1, 1), (1, 1)])
+    ax.imshow(tiles.transpose(0, 2, 1, 3).reshape(100, 100), cmap="gray_r", vmin=0, vmax=1)
     ax.set_title(name)
     ax.set_axis_off()
 plt.show()

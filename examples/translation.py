@@ -13,6 +13,8 @@ an image of one domain, move its code to where the other domain's codes lie, and
 # Half of the handwritten digits as they are. The other half is slanted and thickened, so that no
 # image is in both domains. A fifth is kept for tests: of these the hidden truth is known.
 
+from collections.abc import Callable
+
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.linalg import sqrtm
@@ -25,6 +27,8 @@ from sklearn.svm import SVC
 
 from skgen import VAETransformer
 
+Map = Callable[[np.ndarray], np.ndarray]
+
 
 def slant(images: np.ndarray) -> np.ndarray:
     """Thicken by dilation, and shear by 0.5 pixels per row."""
@@ -34,7 +38,7 @@ def slant(images: np.ndarray) -> np.ndarray:
         affine_transform(
             grey_dilation(image.reshape(size, size), footprint=cross, mode="constant") * 0.5
             + image.reshape(size, size) * 0.5,
-            [[1, 0], [0.5, 1]], offset=[0, -0.5 * (size - 1) / 2], order=1,
+            np.array([[1.0, 0.0], [0.5, 1.0]]), offset=[0.0, -0.25 * (size - 1)], order=1,
         ).ravel()
         for image in images
     ]  # fmt: skip
@@ -69,7 +73,7 @@ codes, targets = vae.transform(plain), vae.transform(slanted)
 # registration, the iterative closest point).
 
 
-def transport(codes: np.ndarray, targets: np.ndarray):
+def transport(codes: np.ndarray, targets: np.ndarray) -> Map:
     """Optimal transport between normal distributions."""
     start, end = (np.cov(of.T) + 1e-6 * np.eye(of.shape[1]) for of in (codes, targets))
     root = sqrtm(start).real
@@ -81,7 +85,7 @@ def transport(codes: np.ndarray, targets: np.ndarray):
 PENALTY = 0.3  # per pair; 0.01 with thousands of pairs
 
 
-def match(codes: np.ndarray, targets: np.ndarray, n_iter: int = 30):
+def match(codes: np.ndarray, targets: np.ndarray, n_iter: int = 30) -> Map:
     """Linear map by pairs that are each other's nearest neighbours."""
     move = transport(codes, targets)
     of_targets = NearestNeighbors(n_neighbors=1).fit(targets)
@@ -96,11 +100,11 @@ def match(codes: np.ndarray, targets: np.ndarray, n_iter: int = 30):
     return move
 
 
-def move_by(steps: Ridge):
+def move_by(steps: Ridge) -> Map:
     return lambda z: z + steps.predict(z)
 
 
-maps = {
+maps: dict[str, Map] = {
     "difference of means": lambda z: z - codes.mean(axis=0) + targets.mean(axis=0),
     "transport of codes": transport(codes, targets),
     "matched codes": match(codes, targets),
