@@ -276,9 +276,7 @@ class VAERegressor(
         image_shape: tuple[int, ...] | None = None,
         input_shape: tuple[int, ...] | None = None,
         categorical_features: npt.ArrayLike | None = "from_dtype",
-        beta: float = 1.0,
-        kl_warmup: int = 0,
-        free_bits: float = 0.0,
+        beta: float = 1.0, kl_warmup: int = 0, free_bits: float = 0.0,
         n_importance_samples: int = 1,
         learning_rate: Literal["one-cycle", "constant"] = "constant",
         learning_rate_init: float = 0.001,
@@ -294,7 +292,7 @@ class VAERegressor(
         verbose: int = 0,
         device: str = "cpu",
         random_state: RandomState = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.n_components = n_components
         self.prior = prior
         self.linear = linear
