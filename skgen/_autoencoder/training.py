@@ -224,7 +224,9 @@ class _Net(NeuralNet):
         self.early_stopping, self.ranks, self.checkpoint = early_stopping, ranks, checkpoint
         # Networks that are not ours may draw from torch's global generators: dropout.
         known = tuple(PARTS.values())
-        self.draws_globally = not all(isinstance(body, known) for body in vae.architecture[:2])
+        of_prior = getattr(vae.architecture.prior, "network", None)
+        bodies = [body for body in (*vae.architecture[:2], of_prior) if body is not None]
+        self.draws_globally = not all(isinstance(body, known) for body in bodies)
         self.best: dict[str, float] = {}
 
     @cached_property
