@@ -29,6 +29,7 @@ from scipy.linalg import blas, lapack
 
 from .._threads import map_in_threads, row_blocks
 from .._validation import FloatArray
+from ..bases._base import derivatives
 from ..bases._kernels import Kernel
 from .design import Design
 from .precisions import LinearModelSpec, unit_prior_term
@@ -208,14 +209,7 @@ class DesignObjective(Objective):
         weights = weights / self.root_precision[:, None] + self.mean[:, None]
         first, basis = int(self.design.fit_intercept), self.design.basis
         basis.theta_ = theta
-        by_Phi = [weight[None] for weight in weights[first - self.n_flat :].T]
-        slopes = np.array(
-            [
-                [basis.vjp(x, phi, gradient) for gradient in by_Phi]
-                for x, phi in zip(self.X[:, None], Phi[:, None, first:], strict=True)
-            ]
-        )
-        slopes = np.moveaxis(slopes, -1, 0)
+        slopes = derivatives(basis, self.X, Phi[:, first:], weights[first - self.n_flat :])
         if self.n_flat:
             slopes -= np.einsum("i,pik->pk", self.normalized_weights, slopes)[:, None]
         return np.asarray(slopes * self.root_weights[:, None])

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -13,13 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 from .._parameters import NONE, Choice, Flag, Integer, Parameters, Seed, check_parameters
 from .._schema import SEEDS, Values, array, from_record, integer, made_of, number, store
 from .._validation import LARGEST, FloatArray, RandomState, generator
-from ._base import FEWEST_ROWS, MOST, LearnableBasis
+from ._base import FEWEST_ROWS, MOST, LearnableBasis, derivatives_by_row
+from ._inducing import InducingPoints
 from ._kernels import MATERN_DF, Kernel, KernelName, Lengths, relevance_shares
 from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location_and_scale
 
-FEWEST_WAVES, MOST_WAVES = 1200, 2400  # by default
-WAVES_PER_ROW = 2.4
-STEP = 2e-3  # of a logarithm, for the derivative of a quantile
+MOST_POINTS, WAVES_BESIDE = 1000, 600
+"""Rows up to which the kernel is exact at the rows, by default, and the waves beside."""
+WAVES = 2400  # by default of more rows
+WAVES_OF_ONE, WAVES_PER_ROW = (300, 600), 0.6
+"""By default of one feature: least and most, and in between."""
+STEP, SHIFT = 2e-3, 1e-4  # of logarithms, for the derivatives of a quantile and of functions
 
 
 @store(
@@ -32,26 +37,29 @@ STEP = 2e-3  # of a logarithm, for the derivative of a quantile
         "slope_": number(0.0), "scale_mixture_": number(0.0),
         "_uniform": array("n_draws", 0.0, 1.0),
         "_groups": array("n_features", -1, kinds="i"),
+        "_points": made_of(type(None)) | array("n_points n_inputs"),
     },
     derived=(
         "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_scales",
-        "_bends", "_reach", "_unit_frequencies", "_n_features_out", "_lengths",
+        "_bends", "_reach", "_unit_frequencies", "_n_features_out", "_lengths", "_inducing",
     ),
 )  # fmt: skip
 class FourierBasis(LearnableBasis):
     """Random Fourier features of a stationary Gaussian process.
 
-    ``phi(x) = sqrt(2 / n_basis) [cos(w_j' x), sin(w_j' x)]``, with frequencies w_j drawn from the
+    ``phi(x) = sqrt(2 / n_waves) [cos(w_j' x), sin(w_j' x)]``, with frequencies w_j drawn from the
     spectral density of the kernel [1]_. If the weights have prior precision ``a``, the function
     f(x) has variance ``1 / a`` at every x, and it tends to a Gaussian process with this kernel as
-    ``n_basis`` grows.
+    the number of waves grows. For few rows it is one: further basis functions make the kernel exact
+    at the rows of the fit [2]_.
 
     Parameters
     ----------
     n_basis : int, default=None
         Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
-        takes 1200 for up to 500 rows, and more for more, up to 2400 from 1000 rows on; and a
-        quarter of that for one feature.
+        depends on the rows of the fit. For up to 1000 rows of several features, there are 600 waves
+        and one function for each distinct row, with which the kernel is exact at these rows. For
+        more rows there are 2400 waves, and for one feature 300 to 600.
     kernel : {"rbf", "matern32", "matern52", "rational_quadratic"}, default="rbf"
         The kernel: squared exponential, Matern with smoothness 3/2 or 5/2, or rational quadratic: a
         mixture of squared exponentials of longer and shorter length scales. How different these
@@ -113,6 +121,11 @@ class FourierBasis(LearnableBasis):
 
     Notes
     -----
+    With the kernel matrix ``L L' = k(Z, Z)`` of the rows Z of the fit, the functions that make the
+    kernel exact at them are ``L^-1 k(Z, x)``. They come last, after the linear terms. What they
+    predict of the waves is taken out of these, so that the waves are 0 at Z, up to rounding, and
+    stand for the variance elsewhere.
+
     The columns of zeros and ones that BayesianBasisRegressor makes of a feature of categories share
     one length scale, in units of the root of their summed variances, and have no ranks.
 
@@ -123,6 +136,8 @@ class FourierBasis(LearnableBasis):
     References
     ----------
     .. [1] A. Rahimi and B. Recht, Random features for large-scale kernel machines, NIPS 2007.
+    .. [2] J. T. Wilson, V. Borovitskiy, A. Terenin, P. Mostowsky and M. P. Deisenroth, Efficiently
+       sampling functions from Gaussian process posteriors, ICML 2020.
 
     Examples
     --------
@@ -135,6 +150,7 @@ class FourierBasis(LearnableBasis):
     _groups: npt.NDArray[np.intp] | None = None
     """Set before a fit: features of one number, such as a category's columns of zeros and ones, \
     share one length scale and have no ranks; -1 is a feature of its own."""
+    _points: FloatArray | None = None  # inputs of the rows at which the kernel is exact, if any
 
     _parameters: ClassVar[Parameters] = {
         "n_basis": NONE | Integer(1, MOST, remedy="Give the number of waves."),
@@ -150,6 +166,9 @@ class FourierBasis(LearnableBasis):
             return True
         ranks, n_features = values["_ranks"], values["n_features_in_"]
         n_inputs = len(values["_relative"])
+        exact = values.get("_points")
+        if exact is not None and not 0 < len(exact) <= MOST_POINTS:
+            return False
         if ("_uniform" in values) != (values.get("scale_mixture_", 0.0) > 0):
             return False
         if ranks is None:
@@ -200,8 +219,8 @@ class FourierBasis(LearnableBasis):
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
         p = check_parameters(self, n_features=n_features)
-        default = np.clip(WAVES_PER_ROW * len(X), FEWEST_WAVES, MOST_WAVES)
-        n_basis = p.n_basis or 2 * round(default / (8 if n_features == 1 else 2))
+        has_points = p.n_basis is None and n_features > 1 and len(X) <= MOST_POINTS
+        n_basis = p.n_basis or _default_waves(*X.shape)
         rows = distinct_rows(X, FEWEST_ROWS)
         ranked = rows[:, self._ranked]
         self._ranks = EmpiricalCDF.fit(ranked) if p.ranks and ranked.size else None
@@ -213,6 +232,8 @@ class FourierBasis(LearnableBasis):
             self.location_ = np.zeros(n_features)
             self.scale_ = np.broadcast_to(p.length_scale, n_features).copy()
             self._relative[:n_features] = 1.0
+        self._scales = self._find_scales()
+        self._points = self._inputs(rows) if has_points else None
         self._seed = int(generator(p.random_state).integers(2**63))
         self.slope_ = float(p.linear)
         self.scale_mixture_ = float(p.kernel == "rational_quadratic")
@@ -231,6 +252,10 @@ class FourierBasis(LearnableBasis):
         if self._ranks is not None:
             labels = np.append(labels, labels[self._ranked] + n_features)
         return Lengths(np.unique(labels, return_inverse=True)[1])
+
+    def _find_scales(self) -> FloatArray:
+        """Return the standard deviations of features, then of ranks."""
+        return np.append(self.scale_, [] if self._ranks is None else self._ranks.scale)
 
     def _location_and_scale(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return means and standard deviations, of a group those of all its features together."""
@@ -279,7 +304,7 @@ class FourierBasis(LearnableBasis):
     def _stretch(self) -> None:
         """Set the attributes that follow from draws and length scales."""
         n_features = len(self.scale_)
-        self._scales = np.append(self.scale_, [] if self._ranks is None else self._ranks.scale)
+        self._scales = self._find_scales()
         lengths = self._scales * self._relative
         self._unit_frequencies = self._spectrum * self._radii()
         frequencies = self._unit_frequencies / lengths[:, None]
@@ -291,6 +316,21 @@ class FourierBasis(LearnableBasis):
         self._reach = LARGEST * min(1.0, self.length_scale_.min())
         n_inputs, n_draws = self._spectrum.shape
         self._n_features_out = 2 * n_draws + (n_inputs if self.slope_ else 0)
+        if self._points is not None:
+            self._n_features_out += len(self._points)
+        self.__dict__.pop("_inducing", None)
+
+    @cached_property
+    def _inducing(self) -> InducingPoints | None:
+        """The points at which the kernel is exact, none if all basis functions are waves."""
+        if self._points is None:
+            return None
+        points = self._points / self._relative
+        waves = self._waves(points @ self._unit_frequencies)
+        return InducingPoints(points, waves, self.kernel, self.scale_mixture_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in super().__getstate__().items() if key != "_inducing"}
 
     def exact_kernel(self, X: FloatArray) -> Kernel:
         """Return the kernel that the basis functions approximate.
@@ -351,20 +391,63 @@ class FourierBasis(LearnableBasis):
         self._stretch()
 
     def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
-        half = self._spectrum.shape[1]
-        by_phase = gradient[:, half : 2 * half] * Phi[:, :half]
-        by_phase -= gradient[:, :half] * Phi[:, half : 2 * half]
-        by_frequency = (self._inputs(X) / self._relative).T @ by_phase
-        total = self._lengths.sum
-        parts = [total(-np.einsum("df,df->d", by_frequency, self._unit_frequencies))]
-        if self.slope_:
-            by_line = total(np.einsum("id,id->d", gradient[:, 2 * half :], Phi[:, 2 * half :]))
-            shares = self._shares
-            parts = [parts[0] + shares * by_line.sum() - by_line, by_line.sum()]
-        if self.scale_mixture_:
-            parts.append(
-                np.einsum("df,df,f->", by_frequency, self._spectrum, self._radius_slopes())
+        inputs, n_waves = self._inputs(X), 2 * self._spectrum.shape[1]
+        waves, by_waves, n_lines = Phi[:, :n_waves], gradient[:, :n_waves], len(self._relative)
+        others = np.zeros(self._lengths.number + bool(self.scale_mixture_))
+        if self._inducing is not None:
+            values, by_values = (
+                table[:, -len(self._inducing.points) :] for table in (Phi, gradient)
             )
+            by_kernel, by_points = self._inducing.vjp(values, by_waves, by_values)
+            waves = waves + values @ self._inducing.weights
+            theta = self.theta_ if not self.slope_ else np.delete(self.theta_, self._lengths.number)
+            rows = self._inducing.points * self._relative
+            kernel = Kernel(np.vstack([inputs, rows]), self.kernel, None, self._lengths)
+            others = kernel.at(theta)[1](by_kernel)
+            others += self._waves_vjp(rows, self._inducing.waves, by_points)
+        found = others + self._waves_vjp(inputs, waves, by_waves)
+        by_lengths, by_mixture = np.split(found, [self._lengths.number])
+        if not self.slope_:
+            return found
+        lines = slice(n_waves, n_waves + n_lines)
+        by_line = self._lengths.sum(np.einsum("id,id->d", gradient[:, lines], Phi[:, lines]))
+        by_lengths += self._shares * by_line.sum() - by_line
+        return np.hstack([by_lengths, by_line.sum(), by_mixture])
+
+    def _derivatives(self, X: FloatArray, Phi: FloatArray, weights: FloatArray) -> FloatArray:
+        if self._inducing is None:
+            return derivatives_by_row(self, X, Phi, weights)
+        other, theta = copy.deepcopy(self), self.theta_
+
+        def product(shift: FloatArray) -> FloatArray:
+            other.theta_ = theta + shift
+            return other._multiply(X, weights)
+
+        # Each gradient of one row would cost as much as two products of all.
+        steps = SHIFT * np.eye(len(theta))
+        return np.array([(product(step) - product(-step)) / (2 * SHIFT) for step in steps])
+
+    def _multiply(self, X: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return ``transform(X) @ weights`` without the basis functions at the exact rows."""
+        n_waves, n_lines = 2 * self._spectrum.shape[1], len(self._relative) * bool(self.slope_)
+        by_waves, by_lines, others = np.split(weights, [n_waves, n_waves + n_lines])
+        inputs = self._inputs(X) / self._relative
+        product: FloatArray = self._waves(inputs @ self._unit_frequencies) @ by_waves
+        if n_lines:
+            product += (self._lines(X) * self._slopes) @ by_lines
+        if self._inducing is not None:
+            product += self._inducing.multiply(inputs, by_waves, others)
+        return product
+
+    def _waves_vjp(self, inputs: FloatArray, waves: FloatArray, gradient: FloatArray) -> FloatArray:
+        """Return the gradient by logarithms of length scales, and of a learned mixture."""
+        half = self._spectrum.shape[1]
+        by_phase = gradient[:, half:] * waves[:, :half] - gradient[:, :half] * waves[:, half:]
+        by_frequency = (inputs / self._relative).T @ by_phase
+        parts = [self._lengths.sum(-np.einsum("df,df->d", by_frequency, self._unit_frequencies))]
+        if self.scale_mixture_:
+            slopes = np.einsum("df,df,f->", by_frequency, self._spectrum, self._radius_slopes())
+            parts.append(np.atleast_1d(slopes))
         return np.hstack(parts)
 
     def _inputs(self, X: FloatArray) -> FloatArray:
@@ -390,17 +473,27 @@ class FourierBasis(LearnableBasis):
         return [X - self.location_, self._ranks.centered_ranks(X[:, self._ranked])]
 
     def _write(self, X: FloatArray, out: FloatArray) -> None:
-        half = self._spectrum.shape[1]
+        n_waves, n_lines = 2 * self._spectrum.shape[1], len(self._relative) * bool(self.slope_)
+        waves, lines, others = np.split(out, [n_waves, n_waves + n_lines], axis=1)
         features, *ranks = self._center(X)
         phase = features @ self.frequencies_
         if ranks:
             phase += ranks[0] @ self._rank_frequencies
-        waves, linear = out[:, : 2 * half], out[:, 2 * half :]
+        self._waves(phase, waves)
+        if n_lines:
+            np.multiply(self._lines(X), self._slopes, out=lines)
+        if self._inducing is not None:
+            self._inducing.write(self._inputs(X) / self._relative, waves, others)
+
+    @staticmethod
+    def _waves(phase: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return cosines and sines of phases, (n_samples, 2 n_draws), whose squares sum to 1."""
+        half = phase.shape[1]
+        waves = np.empty((len(phase), 2 * half)) if out is None else out
         np.cos(phase, out=waves[:, :half])
         np.sin(phase, out=waves[:, half:])
         waves *= np.sqrt(1 / half)
-        if self.slope_:
-            np.multiply(self._lines(X), self._slopes, out=linear)
+        return waves
 
     @property
     def _slopes(self) -> FloatArray:
@@ -428,6 +521,14 @@ class FourierBasis(LearnableBasis):
         # Sines only, because older releases of onnxruntime have no cosine in double precision.
         phases = graph("Concat", graph("Add", phase, np.array([np.pi / 2])), phase, axis=1)
         waves = graph("Mul", graph("Sin", phases), np.array([self._spectrum.shape[1] ** -0.5]))
-        if not self.slope_:
-            return waves
-        return graph("Concat", waves, graph("Mul", lines, self._slopes), axis=1)
+        tables = [waves, graph("Mul", lines, self._slopes)] if self.slope_ else [waves]
+        if self._inducing is not None:
+            tables[0], functions = self._inducing.to_onnx(graph, inputs, waves)
+            tables.append(functions)
+        return graph("Concat", *tables, axis=1)
+
+
+def _default_waves(n_rows: int, n_features: int) -> int:
+    if n_features == 1:
+        return 2 * round(np.clip(WAVES_PER_ROW * n_rows, *WAVES_OF_ONE) / 2)
+    return WAVES_BESIDE if n_rows <= MOST_POINTS else WAVES

@@ -73,23 +73,23 @@ class Kernel:
         np.maximum(squares, 0.0, out=squares)
         np.fill_diagonal(squares, 0.0)
         mixture = float(np.exp(theta[-1])) if self.name == "rational_quadratic" else 0.0
-        stationary = _stationary(self.name, squares, mixture)
+        found = stationary(self.name, squares, mixture)
         lines = None
         if self.lines is not None:
             shares = relevance_shares(log_lengths)
             slopes = np.exp(theta[len(shares)]) * np.sqrt(shares * len(shares))
             lines = self.lines * slopes[of]
         matrix = np.zeros_like(squares) if lines is None else lines @ lines.T
-        matrix += stationary.values
+        matrix += found.values
 
         def vjp(gradient: FloatArray) -> FloatArray:
-            by_length = _gradient_by_lengths(stationary.by_square(), scaled, gradient)
+            by_length = _gradient_by_lengths(found.by_square(), scaled, gradient)
             parts: list[Any] = [lengths.sum(by_length)]
             if lines is not None:
                 by_line = lengths.sum(2 * _quadratic(gradient, lines))
                 parts = [parts[0] + shares * by_line.sum() - by_line, by_line.sum()]
             if mixture:
-                parts.append(np.vdot(gradient, stationary.by_log_mixture()))
+                parts.append(np.vdot(gradient, found.by_log_mixture()))
             return np.hstack(parts)
 
         return matrix, vjp
@@ -101,7 +101,7 @@ def relevance_shares(log_lengths: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class _Stationary:
+class Stationary:
     """Values of a stationary kernel at squared distances.
 
     The derivatives are computed when they are needed, because they are large, and may be changed.
@@ -121,12 +121,12 @@ def _gradient_by_lengths(
     return 4 * _quadratic(by_square, scaled) - 4 * (by_square.sum(axis=0) @ scaled**2)
 
 
-def _stationary(name: KernelName, squares: FloatArray, mixture: float) -> _Stationary:
+def stationary(name: KernelName, squares: FloatArray, mixture: float) -> Stationary:
     """Return the kernel at squared distances, which may be overwritten, with its derivatives."""
     if name == "rbf":
         squares *= -0.5
         values = np.exp(squares, out=squares)
-        return _Stationary(values, lambda: -0.5 * values)
+        return Stationary(values, lambda: -0.5 * values)
     if name == "rational_quadratic":
         log_base = np.log1p(squares * (0.5 / mixture))
         values = np.exp(-mixture * log_base)
@@ -134,16 +134,33 @@ def _stationary(name: KernelName, squares: FloatArray, mixture: float) -> _Stati
         def by_square() -> FloatArray:
             return np.asarray(-0.5 * values / (1 + squares * (0.5 / mixture)))
 
-        return _Stationary(
+        return Stationary(
             values, by_square, lambda: -mixture * log_base * values - squares * by_square()
         )
     distances = np.sqrt(MATERN_DF[name] * squares)
     decay = np.exp(-distances)
     if name == "matern32":
-        return _Stationary((1 + distances) * decay, lambda: -1.5 * decay)
-    return _Stationary(
+        return Stationary((1 + distances) * decay, lambda: -1.5 * decay)
+    return Stationary(
         (1 + distances + distances**2 / 3) * decay, lambda: -5 / 6 * (1 + distances) * decay
     )
+
+
+def stationary_to_onnx(
+    graph: Callable[..., str], name: KernelName, squares: str, mixture: float
+) -> str:
+    """Add ONNX nodes of a stationary kernel at squared distances."""
+    if name == "rbf":
+        return graph("Exp", graph("Mul", squares, np.array([-0.5])))
+    if name == "rational_quadratic":
+        base = graph("Add", graph("Mul", squares, np.array([0.5 / mixture])), np.ones(1))
+        return graph("Exp", graph("Mul", graph("Log", base), np.array([-mixture])))
+    distances = graph("Sqrt", graph("Mul", squares, np.array([float(MATERN_DF[name])])))
+    factor = graph("Add", distances, np.ones(1))
+    if name == "matern52":
+        square = graph("Mul", graph("Mul", distances, distances), np.array([1 / 3]))
+        factor = graph("Add", factor, square)
+    return graph("Mul", factor, graph("Exp", graph("Neg", distances)))
 
 
 def _quadratic(matrix: FloatArray, columns: FloatArray) -> FloatArray:

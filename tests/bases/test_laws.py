@@ -13,6 +13,7 @@ from learnable import slopes, with_theta
 from sklearn.base import clone
 
 from skgen.bases import PARTS, SHORTCUTS, is_learnable, resolve_basis
+from skgen.bases._inducing import JITTER
 
 EXAMPLES = {
     f"{shortcut} {index}": basis
@@ -55,13 +56,15 @@ def test_values_are_finite_named_and_the_same_at_every_call(basis, n_features, r
 def test_rows_are_mapped_one_by_one(basis, X):
     basis.fit(X)
     expected = np.vstack([basis.transform(x[None]) for x in X])
-    np.testing.assert_allclose(basis.transform(X), expected, rtol=1e-12, atol=1e-14)
+    # Triangular systems of condition 3e4, where a kernel is exact at the rows.
+    rounding = 1e-14 if getattr(basis, "_points", None) is None else 1e-10
+    np.testing.assert_allclose(basis.transform(X), expected, rtol=1e-12, atol=rounding)
 
 
 def test_repeated_and_reordered_rows_change_nothing(basis, X, rng):
     again = np.vstack([X, X[rng.integers(len(X), size=15)]])[rng.permutation(len(X) + 15)]
     expected = clone(basis).fit(X).transform(X)
-    np.testing.assert_allclose(basis.fit(again).transform(X), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(basis.fit(again).transform(X), expected, rtol=1e-10, atol=1e-10)
 
 
 def test_a_fitted_basis_is_pickled_and_a_clone_is_not_fitted(basis, X):
@@ -94,7 +97,8 @@ def test_the_mean_of_inner_products_over_draws_is_the_exact_kernel(name, X):
     products = np.array([Phi @ Phi.T for Phi in (basis.transform(X) for basis in bases)])
     expected, _ = bases[0].exact_kernel(X).at(bases[0].theta_)
     error = np.abs(products.mean(axis=0) - expected)
-    assert np.all(error < 5 * products.std(axis=0) / np.sqrt(N_DRAWS) + 1e-12)
+    rounding = 1e-12 if bases[0]._points is None else 2 * JITTER
+    assert np.all(error < 5 * products.std(axis=0) / np.sqrt(N_DRAWS) + rounding)
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if hasattr(EXAMPLES[name], "resample")])
