@@ -170,16 +170,24 @@ in pandas, pyarrow and polars.
 
 
 def check_numeric(
-    table: Any, name: str, *, remedy: str = "", missing: Collection[str] = ("NoneType",)
-) -> None:
+    table: Any, name: str, *, remedy: str = "", encode: str = "",
+    missing: Collection[str] = ("NoneType",),
+) -> None:  # fmt: skip
     """Raise if ``table`` holds anything but real numbers, even if numpy would convert it.
 
-    Items of the types ``missing`` are left to others: None becomes NaN, which scikit-learn reports.
+    The error says to do ``remedy``, or about text and categories ``encode``. Items of the types
+    ``missing`` are left to others: None becomes NaN, which scikit-learn reports.
     """
     if _is_batched(table):
         raise TypeError(
             f"`{name}` must be a table; got a {type(table).__name__}, which yields its rows in "
             "batches. Call `partial_fit` with each batch."
+        )
+    if np.ma.is_masked(table):  # numpy would take the values behind the mask
+        raise ValueError(
+            f"`{name}` must have no masked cells; got a {type(table).__name__} with "
+            f"{np.ma.count_masked(table)}. Give {name}.astype(float).filled(numpy.nan), in which "
+            "they are missing."
         )
     try:
         columns, dtypes = _columns_and_dtypes(table)
@@ -199,10 +207,21 @@ def check_numeric(
         if found := _non_numeric(dtype):
             raise ValueError(
                 f"`{name}` must hold numbers; got {found}{places[index]}. "
-                f"{remedy or _remedy(found, name)}"
+                f"{remedy or _remedy(found, name, encode)}"
             )
     if any(str(dtype).lower() == "object" for dtype in dtypes):
-        _check_items(np.asarray(table, dtype=object), name, remedy, places, missing)
+        _check_items(np.asarray(table, dtype=object), name, remedy, encode, places, missing)
+
+
+def check_flat(table: Any, name: str) -> None:
+    """Raise for an array of more than two axes, such as one of images."""
+    shape = shape_of(table)
+    if len(shape) > 2:
+        raise ValueError(
+            f"`{name}` must have two axes, rows and features; got {name} of shape {shape}. "
+            f"Give one row per image, {name}.reshape(len({name}), -1), and say by `image_shape` how its "
+            "values are arranged."
+        )
 
 
 def nan_for_missing(table: Any) -> Any:
@@ -242,23 +261,26 @@ def _non_numeric(dtype: Any) -> str:
     return ""
 
 
-def _remedy(found: str, name: str) -> str:
+def _remedy(found: str, name: str, encode: str) -> str:
     """Return what to do about contents that a table must not have."""
-    is_target = name == "y" and found in ("text", "categories")
-    return "Give numbers; for classes use a classifier." if is_target else NON_NUMERIC[found][0]
+    if found not in ("text", "categories"):
+        return NON_NUMERIC[found][0]
+    if name == "y":
+        return "Give numbers; for classes use a classifier."
+    return encode or NON_NUMERIC[found][0]
 
 
 def _check_items(
-    items: npt.NDArray[Any], name: str, remedy: str, places: list[str], missing: Collection[str]
-) -> None:
+    items: npt.NDArray[Any], name: str, remedy: str, encode: str, places: list[str],
+    missing: Collection[str],
+) -> None:  # fmt: skip
     start = f"`{name}` must hold numbers; got "
     for item, place in zip(items.ravel(), itertools.cycle(places), strict=False):
         is_text = isinstance(item, str | bytes)
         if is_text or isinstance(item, DATES):
             found = "text" if is_text else "dates or durations"
-            raise ValueError(
-                f"{start}{found}{place} ({short_repr(item)}). {remedy or _remedy(found, name)}"
-            )
+            todo = remedy or _remedy(found, name, encode)
+            raise ValueError(f"{start}{found}{place} ({short_repr(item)}). {todo}")
         try:
             type(item).__name__ in missing or float(item)
         except (TypeError, ValueError, OverflowError) as error:
