@@ -219,8 +219,8 @@ def check_flat(table: Any, name: str) -> None:
     if len(shape) > 2:
         raise ValueError(
             f"`{name}` must have two axes, rows and features; got {name} of shape {shape}. "
-            f"Give one row per image, {name}.reshape(len({name}), -1), and say by `image_shape` how its "
-            "values are arranged."
+            f"Give one row per image, {name}.reshape(len({name}), -1), and say by `image_shape` "
+            "how its values are arranged."
         )
 
 
