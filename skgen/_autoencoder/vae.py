@@ -51,11 +51,6 @@ from .missing import conditional_draws, conditional_means, has_modes, map_poster
 from .model import VAE, Architecture
 
 FLOATS = [np.float64, np.float32]
-FROM_DTYPE = (
-    "Take likelihood='from_dtype' with a data frame, or encode it first, for example with "
-    "sklearn.preprocessing.OneHotEncoder."
-)
-SAME_FRAME = "Give a data frame with the columns that `fit` saw."
 MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
 MOST_COMPONENTS = 15  # latent dimensions by default
 # By default, epochs of training, and steps that few rows should have.
@@ -68,12 +63,6 @@ def in_frame(estimator: Any, table: FloatArray, names: Any, like: Any) -> Any:
     if kind == "default":
         return table
     return ADAPTERS_MANAGER.adapters[kind].create_container(table, like, columns=names)
-
-
-def with_index(frame: Any, like: Any) -> Any:
-    """Return a data frame with the index of ``like``, if both are frames of pandas."""
-    both = library_of(frame) == library_of(like) == "pandas"
-    return frame.set_axis(like.index) if both else frame
 
 
 @store(state=FIT_STATE, options={**FIT_OPTIONS, "_table": schema.NONE | schema.made_of(Table)})
@@ -463,6 +452,7 @@ class VAETransformer(
 
     def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
         (X,) = data
+        check_flat(X, "X")
         if reset:
             self._table = Table.of(X) if likelihood.categorical and library_of(X) else None
         table = self._check_table(X, reset=reset)
@@ -475,8 +465,7 @@ class VAETransformer(
     def _check_table(self, X: Any, *, reset: bool) -> FloatArray:
         if self._table and library_of(X):
             return self._read_frame(X, self._table, reset)
-        check_flat(X, "X")
-        check_numeric(X, "X", missing=MISSING, encode=SAME_FRAME if self._table else FROM_DTYPE)
+        check_numeric(X, "X", missing=MISSING)
         with np.errstate(all="ignore"):  # wider floats may become inf
             table: FloatArray = validate_data(
                 self, nan_for_missing(X), reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan"
@@ -504,7 +493,7 @@ class VAETransformer(
     def _to_frame(self, X: FloatArray, like: Any = None) -> Any:
         """Return data as the frame with categories that `fit` saw, or as `set_output` asks."""
         if self._table:
-            return with_index(self._table.to_frame(X), like)
+            return self._table.to_frame(X)
         names = getattr(self, "feature_names_in_", [f"x{n}" for n in range(self.n_features_in_)])
         return in_frame(self, X, names, like)
 
@@ -588,13 +577,10 @@ class VAETransformer(
         X : ndarray or data frame of shape (n_samples, n_features)
             Decoder means; modes of categories.
         """
-        return self._decode(self._check_codes(Z), like=Z)
-
-    def _decode(self, codes: FloatArray, like: Any) -> Any:
-        """Return decoder means, with the index of ``like`` if that is a frame."""
+        codes = self._check_codes(Z)
         module = self._module_of(codes.dtype)
         z = as_tensor(codes).to(module.device)
-        return self._to_frame(self._to_data_units(map_blocks(module.decode_mean, z)), like)
+        return self._to_frame(self._to_data_units(map_blocks(module.decode_mean, z)), like=Z)
 
     def reconstruct(self, X: npt.ArrayLike) -> FloatArray:
         """Return the decoder means of the latent means of X.
@@ -610,7 +596,7 @@ class VAETransformer(
             Decoder means, ``inverse_transform(transform(X))``.
         """
         mean, _ = self._latent_moments(X)
-        return self._decode(self._check_codes(mean), like=X)
+        return self.inverse_transform(in_frame(self, mean, self.get_feature_names_out(), X))
 
     def sample(
         self, n_samples: int = 1, *, observation_noise: bool = True,

@@ -106,6 +106,8 @@ def _header(text: dict[str, str], arrays: list[tuple[str, npt.NDArray[Any]]]) ->
 def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file that replaces the one at ``path``, its mode kept, if the block succeeds."""
     target = Path(os.path.realpath(path))  # a link stays one
+    if not target.parent.exists():
+        raise FileNotFoundError(errno.ENOENT, "`path` must be in a folder that exists", str(path))
     mode = _check_regular(target).st_mode if os.path.lexists(target) else None
     temporary = target.with_name(f"{temporary_prefix(target)}{secrets.token_hex(4)}.tmp")
     try:
