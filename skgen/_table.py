@@ -1,6 +1,6 @@
 """Data frames as matrices and back, with the names, dtypes and categories that `fit` saw.
 
-Categories are codes in a matrix of `Table`, and columns of 0 and 1 in one of `Categories`.
+Categories are codes in a matrix of `Table`, and columns of zeros and ones in one of `Categories`.
 
 A frame is one of pandas or of polars, by its methods; neither library is imported before a frame of
 it is met.
@@ -15,15 +15,24 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.validation import check_array, validate_data
 
 from ._parameters import NONE, Choice, Custom
-from ._schema import Check, Values, array, each, exactly, made_of, number, store, text
-from ._validation import FloatArray, check_numeric, error_message, shape_of, short_repr
+from ._schema import FLAG, Check, Values, array, each, exactly, made_of, number, store, text
+from ._validation import (
+    FloatArray,
+    check_numeric,
+    check_size,
+    error_message,
+    shape_of,
+    short_repr,
+)
 
 LIBRARIES = ("pandas", "polars")
 CATEGORICAL = ("category", "bool", "str", "enum", "categorical", "utf8")
 """First letters of the names of dtypes of categories, booleans and text, in small letters."""
 BOOLEANS = ("bool",)
+FLOATS = (np.float64, np.float32)
 
 
 def library_of(X: Any) -> str:
@@ -157,33 +166,6 @@ class Table:
         return frame
 
 
-def one_hot(matrix: FloatArray, sizes: Sequence[int]) -> FloatArray:
-    """Return a matrix with a column of zeros and ones for each category of its columns of codes.
-
-    ``sizes`` are the numbers of categories of the columns, 0 for numbers, which stay as they are.
-    An unknown category, of code -1, is 0 in all columns, a missing one NaN. Two categories are one
-    column, which is 1 for the second and 0.5 for unknown ones.
-    """
-    blocks = [_indicators(codes, size) for codes, size in zip(matrix.T, sizes, strict=True)]
-    return np.hstack(blocks).astype(matrix.dtype, copy=False)
-
-
-def n_columns_of(size: int) -> int:
-    """Return the number of columns that `one_hot` makes of a column with ``size`` categories."""
-    return 1 if size in (0, 2) else size
-
-
-def _indicators(codes: FloatArray, size: int) -> FloatArray:
-    """Return the columns of one column, shape (n_rows, `n_columns_of` its size)."""
-    if size == 0:
-        return codes[:, None]
-    if size == 2:
-        return np.where(codes < 0, 0.5, codes)[:, None]
-    indicators = (codes[:, None] == np.arange(size)).astype(codes.dtype)
-    indicators[np.isnan(codes)] = np.nan
-    return indicators
-
-
 def _columns(X: Any) -> Any:
     """Yield names and columns of a frame."""
     return X.items() if library_of(X) == "pandas" else zip(X.columns, X.get_columns(), strict=True)
@@ -292,14 +274,14 @@ def _round_to(values: FloatArray, dtype: str) -> FloatArray:
 
 def check_selection(selection: Any, name: str) -> npt.NDArray[Any]:
     """Return names, indices or a mask of columns as an array, or raise."""
-    is_list = isinstance(selection, list | tuple | range | np.ndarray)
+    is_list = isinstance(selection, list | tuple | range) or hasattr(selection, "__array__")
     items = [*selection] if is_list and len(shape_of(selection)) == 1 else [None]
     kinds: tuple[Any, ...] = (str, bool | np.bool_, int | np.integer)
     if not any(all(isinstance(item, kind) for item in items) for kind in kinds):
         condition = "be 'from_dtype', None, or a list of names, of indices, or of a bool per column"
         remedy = "Give for example categorical_features=[0] or ['town']."
         raise TypeError(error_message(name, condition, selection, remedy))
-    return np.asarray(selection)
+    return np.array(items)
 
 
 SELECTION = each(PLAIN) | array("n_selected", kinds="biu")
@@ -314,12 +296,12 @@ def select_columns(
 ) -> npt.NDArray[np.bool_]:
     """Return True for the columns that a value of `CATEGORICAL_FEATURES` stands for.
 
-    There are ``dtypes`` for the columns of a frame only.
+    There are ``dtypes`` for the columns of a frame only. Booleans are numbers, 0 and 1.
     """
     found = np.zeros(len(names), dtype=bool)
     if selection is None or isinstance(selection, str):
-        by_dtype = [*map(is_categorical, dtypes if selection else ())]
-        found[: len(by_dtype)] = by_dtype
+        if selection and len(dtypes):
+            found[:] = [is_categorical(dtype) and not is_boolean(dtype) for dtype in dtypes]
         return found
     chosen = check_selection(selection, "categorical_features")
     items = [*np.flatnonzero(chosen)] if chosen.dtype == bool else chosen.tolist()
@@ -335,27 +317,7 @@ def select_columns(
     return found
 
 
-def table_of_categories(X: Any, selection: Any) -> Table | None:
-    """Return the columns of a frame if one that is selected is no column of numbers, else None."""
-    if not library_of(X):
-        return None
-    columns = [column for _, column in _columns(X)]
-    is_selected = select_columns(selection, [*X.columns], [column.dtype for column in columns])
-    names = [name for name, chosen in zip(X.columns, is_selected, strict=True) if not chosen]
-    check_text(X)
-    _check_numbers(X, names)
-    pairs = zip(columns, is_selected, strict=True)
-    return Table.of(X) if any(c and is_categorical(column.dtype) for column, c in pairs) else None
-
-
-def check_complete(X: Any) -> None:
-    """Raise if a cell of a frame is missing."""
-    for name, column in _columns(X):
-        if _is_missing(column).any():
-            raise ValueError(
-                f"`X` must have no missing cells (no NaN); got one in column {name!r}. Impute it "
-                "first, for example with sklearn.impute.SimpleImputer, or leave out such rows."
-            )
+MOST_CATEGORIES = 255
 
 
 @store(
@@ -363,60 +325,180 @@ def check_complete(X: Any) -> None:
         "names": each(text() | number(), tuple),
         "categories": each(exactly(None) | each(number(), tuple), tuple),
         "table": exactly(None) | made_of(Table),
+        "accepts_unknown": FLAG,
     }
 )
 @dataclass(frozen=True)
 class Categories:
-    """Values of the categorical columns of a matrix, and its encoding by `one_hot`.
+    """Values of the categorical columns of X, each of which becomes a column of zeros and ones.
 
-    If it is that of a frame, by ``table``, the values are codes.
+    In a frame, by ``table``, the values are codes. If unknown values are accepted, all of them in
+    one column of X are one category more.
     """
 
     names: tuple[Any, ...]
-    categories: tuple[tuple[float, ...] | None, ...]  # None for a column of numbers
+    categories: tuple[tuple[float, ...] | None, ...]  # in increasing order, None for numbers
     table: Table | None = None
+    accepts_unknown: bool = False
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        names, listed, table = (values[key] for key in ("names", "categories", "table"))
+        if len(names) != len(listed) or (table and table.names != names):
+            return False
+        by_frame = table.categories if table else [None] * len(names)
+        return all(
+            known is None
+            or (
+                0 < len(known) <= MOST_CATEGORIES
+                and bool(np.all(np.diff(known) > 0))
+                and (codes is None or known == tuple(range(len(codes))))
+            )
+            for known, codes in zip(listed, by_frame, strict=True)
+        )
 
     @classmethod
     def of(
         cls, X: FloatArray, is_category: npt.NDArray[np.bool_], names: Sequence[Any],
-        table: Table | None = None,
+        table: Table | None, accepts_unknown: bool,
     ) -> Self | None:  # fmt: skip
         """Learn the categories of a matrix; None if there is no categorical column."""
         if not is_category.any():
             return None
-        sizes = [size for _, size in table.columns] if table else [0] * len(is_category)
+        sizes = [size for _, size in table.columns] if table else [0] * len(names)
         found = [
             (np.arange(size) if size else np.unique(column)) if chosen else None
             for column, size, chosen in zip(X.T, sizes, is_category, strict=True)
         ]
+        for name, known in zip(names, found, strict=True):
+            if known is not None and len(known) > MOST_CATEGORIES:
+                raise ValueError(
+                    f"`X` must have at most {MOST_CATEGORIES} categories in a column; got "
+                    f"{len(known)} in column {name!r}. Leave it out if it is a name or a key, give "
+                    "it as numbers if it holds numbers, or encode it with "
+                    "sklearn.preprocessing.TargetEncoder."
+                )
         categories = [None if known is None else tuple(map(float, known)) for known in found]
-        return cls(tuple(names), tuple(categories), table)
+        return cls(tuple(names), tuple(categories), table, accepts_unknown)
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers of categories of the columns, 0 for numbers."""
-        return [len(known or ()) for known in self.categories]
+        """Numbers of categories of the columns, with that of unknown values, and 0 for numbers."""
+        more = int(self.accepts_unknown)
+        return [0 if known is None else len(known) + more for known in self.categories]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of columns of a matrix, and of its encoding."""
-        return len(self.names), sum(map(n_columns_of, self.sizes))
+        return len(self.names), sum(map(n_indicators, self.sizes))
+
+    @property
+    def groups(self) -> npt.NDArray[np.intp]:
+        """Number of the feature that each column of the encoding belongs to, -1 for a number."""
+        features = [index if size else -1 for index, size in enumerate(self.sizes)]
+        return np.repeat(features, [n_indicators(size) for size in self.sizes])
 
     def encode(self, X: FloatArray) -> FloatArray:
         """Return the matrix with columns of 0 and 1 in the places of categorical columns."""
-        codes = X.copy()
-        for j, known in enumerate(self.categories):
-            if known is not None:
-                codes[:, j] = self._codes(X[:, j], np.array(known, X.dtype), self.names[j])
-        return one_hot(codes, self.sizes)
+        blocks = [
+            column[:, None] if known is None else self._indicators(column, known, name)
+            for column, known, name in zip(X.T, self.categories, self.names, strict=True)
+        ]
+        return np.hstack(blocks).astype(X.dtype, copy=False)
 
-    @staticmethod
-    def _codes(column: FloatArray, known: FloatArray, name: Any) -> npt.NDArray[np.intp]:
-        codes = np.searchsorted(known, column).clip(max=len(known) - 1)
-        if (unknown := column[known[codes] != column]).size:
+    def _indicators(self, column: FloatArray, known: tuple[float, ...], name: Any) -> FloatArray:
+        """Return the columns of 0 and 1 of one column, or for two categories that of the second."""
+        values = np.array(known, column.dtype)
+        codes = np.searchsorted(values, column).clip(max=len(known) - 1)
+        is_unknown = values[codes] != column
+        if is_unknown.any() and not self.accepts_unknown:
             raise ValueError(
                 f"`X` must hold categories that `fit` saw in column {name!r}; got the unknown "
-                f"{unknown[0]:g}. Known are {short_repr(known.tolist())}. Leave out such rows, or "
-                "fit to data that have it."
+                f"{column[is_unknown][0]:g}. Known are {short_repr(values.tolist())}. Leave out "
+                "such rows, or fit to data that have it."
             )
-        return codes
+        codes = np.where(is_unknown, len(known), codes)[:, None]
+        size = len(known) + self.accepts_unknown
+        return codes if size == 2 else codes == np.arange(size)
+
+
+def n_indicators(size: int) -> int:
+    """Return the number of columns that encode a column with ``size`` categories, 0 for numbers."""
+    return 1 if size in (0, 2) else size
+
+
+def read_features(
+    estimator: Any, X: Any, *, reset: bool, accepts_unknown: bool = False
+) -> FloatArray:
+    """Return X as a matrix, in which categories are columns of zeros and ones.
+
+    With ``reset``, the columns of X become the estimator's, as ``_categories``, which is None if
+    there are none of categories.
+    """
+    known = estimator._categories
+    table = _find_table(X, estimator.categorical_features) if reset else known and known.table
+    if table:
+        unknown = "ignore" if accepts_unknown else "error"
+        matrix = _read_frame(estimator, X, table, unknown, reset)
+    else:
+        matrix = _read(estimator, X, reset)
+    check_size(matrix, "X")
+    if reset:
+        names = [*X.columns] if library_of(X) else range(matrix.shape[1])
+        dtypes = [column.dtype for _, column in _columns(X)] if library_of(X) else []
+        is_category = select_columns(estimator.categorical_features, names, dtypes)
+        known = Categories.of(matrix, is_category, names, table, accepts_unknown)
+        estimator._categories = known
+    return known.encode(matrix) if known else matrix
+
+
+def _find_table(X: Any, selection: Any) -> Table | None:
+    """Return the columns of a frame if a categorical one holds no numbers, else None."""
+    if not library_of(X):
+        return None
+    check_text(X)
+    dtypes = [column.dtype for _, column in _columns(X)]
+    is_category = select_columns(selection, [*X.columns], dtypes)
+    is_text = np.array([is_categorical(dtype) and not is_boolean(dtype) for dtype in dtypes], bool)
+    if not np.any(is_category & is_text):
+        return None
+    _check_numbers(X, [*np.array([*X.columns], object)[is_text & ~is_category]])
+    return Table.of(X)
+
+
+def _read(estimator: Any, X: Any, reset: bool) -> FloatArray:
+    """Return a table of numbers as a matrix."""
+    check_numeric(X, "X")
+    with np.errstate(all="ignore"):  # wider floats may become inf
+        return np.asarray(validate_data(estimator, X, reset=reset, dtype=FLOATS))
+
+
+def _read_frame(estimator: Any, X: Any, table: Table, unknown: str, reset: bool) -> FloatArray:
+    """Return a frame as a matrix of numbers and of codes, -1 for accepted unknown categories."""
+    if not library_of(X):
+        raise TypeError(
+            "`X` must be a data frame of pandas or polars, as in `fit`, because it has columns of "
+            f"categories; got {type(X).__name__}. Give a data frame with the same columns."
+        )
+    validate_data(estimator, X, reset=reset, skip_check_array=True)  # names of the columns
+    matrix = table.to_matrix(X, unknown)
+    _check_no_missing(table, matrix)
+    with np.errstate(all="ignore"):
+        return np.asarray(check_array(matrix, dtype=FLOATS, input_name="X", estimator=estimator))
+
+
+def _check_no_missing(table: Table, matrix: FloatArray) -> None:
+    """Raise if a cell is missing."""
+    missing = np.isnan(matrix)
+    if missing.any():
+        index = int(missing.any(axis=0).argmax())
+        name = table.names[index]
+        remedy = "Put an imputer before the regressor, for example sklearn.impute.SimpleImputer"
+        if table.categories[index] is not None and not is_boolean(table.dtypes[index]):
+            fill = {"pandas": "astype('str').fillna", "polars": "cast(str).fill_null"}
+            example = f"X[{name!r}].{fill[table.library]}('missing')"
+            remedy = f"Make them a category, for example by {example}"
+        raise ValueError(
+            f"`X` must not have missing cells (NaN); got {missing[:, index].sum()} in column "
+            f"{name!r}. {remedy}, or leave out such rows."
+        )

@@ -69,6 +69,7 @@ REGRESSORS = {
     "of chosen transforms": BayesianBasisRegressor("identity", target_transformer="auto"),
     "of powers": BayesianBasisRegressor(LEARNED, target_transformer="yeo-johnson"),
     "of scaled targets": BayesianBasisRegressor("identity", target_transformer=MinMaxScaler()),
+    "numbers only": BayesianBasisRegressor("identity", categorical_features=None),
     "without intercept": BayesianBasisRegressor("sigmoid", fit_intercept=False, solver="qr"),
 }
 VAE_RULES = {

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 import skgen
 from skgen import VAETransformer
-from skgen._table import Table, n_columns_of, one_hot
+from skgen._table import Categories, Table
 from skgen.likelihoods import Categorical, Gaussian, Mixed
 
 pytestmark = [
@@ -294,25 +294,36 @@ def test_integers_stay_within_their_dtype():
     assert beyond["b"].max() > 2**63
 
 
-def test_one_hot_columns_of_categories(frame):
+@pytest.mark.parametrize("accepts_unknown", [True, False])
+def test_columns_of_zeros_and_ones_for_categories(frame, accepts_unknown):
     table = Table.of(frame)
-    sizes = [size for _, size in table.columns]
-    matrix = table.to_matrix(frame)
-    encoded = one_hot(matrix, sizes)
+    matrix = np.nan_to_num(table.to_matrix(frame))
+    chosen = np.array([size > 0 for _, size in table.columns])
+    categories = Categories.of(matrix, chosen, table.names, table, accepts_unknown)
+    encoded = categories.encode(matrix)
     assert encoded.dtype == matrix.dtype
-    blocks = np.split(encoded, np.cumsum([n_columns_of(size) for size in sizes])[:-1], axis=1)
-    for codes, size, block in zip(matrix.T, sizes, blocks, strict=True):
-        if size > 2:
+    assert (matrix.shape[1], encoded.shape[1]) == categories.shape
+    for index, (name, size) in enumerate(table.columns):
+        block = encoded[:, categories.groups == index] if size else None
+        if block is None:
+            continue
+        codes, n_categories = matrix[:, index], size + accepts_unknown
+        assert block.shape[1] == (1 if n_categories == 2 else n_categories), name
+        if n_categories == 2:
+            assert np.array_equal(block[:, 0], codes)
+        else:
             assert np.array_equal(block.argmax(axis=1), codes)
             assert np.array_equal(block.sum(axis=1), np.ones(len(codes)))
             assert set(block.ravel()) == {0.0, 1.0}
-        else:
-            assert np.array_equal(block[:, 0], codes)
+    numbers = encoded[:, categories.groups == -1]
+    assert np.array_equal(numbers, matrix[:, ~chosen])
 
 
-def test_one_hot_of_unknown_and_missing_categories():
-    matrix = np.array([[-1.0, -1.0, -1.0], [np.nan, np.nan, np.nan], [2.0, 1.0, 0.5]])
-    encoded = one_hot(matrix, [3, 2, 0])
-    assert np.array_equal(encoded[0], [0, 0, 0, 0.5, -1])
-    assert np.isnan(encoded[1]).all()
-    assert np.array_equal(encoded[2], [0, 0, 1, 1, 0.5])
+def test_unknown_categories_are_one_more_or_an_error():
+    matrix = np.array([[7.0, 0.5], [3.0, 0.1], [7.0, 2.0]])
+    new = np.array([[5.0, 1.0], [-1.0, 1.0], [3.0, 1.0]])
+    chosen, names = np.array([True, False]), ["code", "x"]
+    open_ones = Categories.of(matrix, chosen, names, None, True)
+    assert open_ones.encode(new).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [1, 0, 0, 1]]
+    with pytest.raises(ValueError, match=r"column 'code'; got the unknown 5\. Known are \[3"):
+        Categories.of(matrix, chosen, names, None, False).encode(new)

@@ -17,22 +17,14 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
 
 from .. import networks
 from .._documentation import DocumentationLink
 from .._parameters import Choice, Custom, Flag, Integer, Parameters
 from .._schema import FLAG, MOST, NONE, Values, array, made_of, store
-from .._table import (
-    CATEGORICAL_FEATURES,
-    Categories,
-    Table,
-    check_complete,
-    library_of,
-    select_columns,
-    table_of_categories,
-)
+from .._table import CATEGORICAL_FEATURES, Categories, read_features
 from .._validation import (
     FloatArray,
     RandomState,
@@ -144,9 +136,10 @@ class VAERegressor(
     categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
         Columns of X that are categories, of which the model sees a column of 0 and 1 for each, or
         one column for two of them. "from_dtype" takes the columns of a data frame of pandas or
-        polars that hold categories, text or booleans, None takes none; or their names, their
-        indices, or a bool per column, as in ``categorical_features=[0]`` for labels of shape
-        (n_samples, 1). Unknown categories are an error; those that a dtype lists are known.
+        polars that hold categories or text, None takes none; or their names, their indices, or a
+        bool per column, as in ``categorical_features=[0]`` for labels of shape (n_samples, 1). At
+        most 255 categories a column. Unknown categories are an error, since networks learn nothing
+        of them; those that a dtype lists are known.
     beta : float, default=1.0
         Weight of the KL term; 1 is the ELBO.
     kl_warmup : int, default=0
@@ -431,45 +424,7 @@ class VAERegressor(
         """Return X as a matrix, in which categories are columns of 0 and 1."""
         if not reset:
             check_is_fitted(self)
-        table = table_of_categories(X, self.categorical_features) if reset else self._table
-        matrix = self._read_frame(X, table, reset) if library_of(X) else self._read(X, reset)
-        if reset:
-            self._categories = self._learn_categories(X, matrix, table)
-        return self._categories.encode(matrix) if self._categories else matrix
-
-    @property
-    def _table(self) -> Table | None:
-        """Columns of the frame that `fit` saw, if it has categories."""
-        return self._categories.table if self._categories else None
-
-    def _read_frame(self, X: Any, table: Table | None, reset: bool) -> FloatArray:
-        """Return a frame as a matrix of numbers and, if it has a table, of codes of categories."""
-        validate_data(self, X, reset=reset, skip_check_array=True)  # names of the columns
-        check_complete(X)
-        if table is None:
-            return self._read(X, reset)
-        matrix: FloatArray = check_array(
-            table.to_matrix(X), dtype=FLOATS, input_name="X", estimator=self
-        )
-        check_size(matrix, "X")
-        return matrix
-
-    def _read(self, X: Any, reset: bool) -> FloatArray:
-        """Return a table of numbers as a matrix."""
-        check_numeric(X, "X")
-        with np.errstate(all="ignore"):  # wider floats may become inf
-            matrix: FloatArray = validate_data(self, X, reset=reset, dtype=FLOATS)
-        check_size(matrix, "X")
-        return matrix
-
-    def _learn_categories(
-        self, X: Any, matrix: FloatArray, table: Table | None
-    ) -> Categories | None:
-        """Return the encoding of the categorical columns of X, if there are any."""
-        names = [*X.columns] if library_of(X) else range(matrix.shape[1])
-        dtypes = [X[name].dtype for name in names] if library_of(X) else []
-        is_category = select_columns(self.categorical_features, names, dtypes)
-        return Categories.of(matrix, is_category, names, table)
+        return read_features(self, X, reset=reset)
 
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_outputs, n_context = batch.x.shape[1], batch.context.shape[1]

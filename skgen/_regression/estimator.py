@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._documentation import DocumentationLink
 from .._parameters import NONE, Choice, Flag, Integer, Number, Parameters, Vector, check_parameters
 from .._schema import FLAG, Values, from_record, integer, made_of, store
-from .._table import Table
+from .._table import CATEGORICAL_FEATURES, Categories, read_features
 from .._validation import (
     LARGEST,
     FloatArray,
@@ -39,7 +39,6 @@ from . import dask
 from .basis_search import learn_basis
 from .conjugate import Gamma, Posterior, Statistic, UndeterminedError
 from .design import QR_ROWS, Design, evaluate_rows, summarize
-from .features import check_frame, encode, groups, n_columns, table_of
 from .noise import learn_noise
 from .precisions import LinearModelSpec
 from .predictive import Predictive, TransformedPredictive, joint_covariance
@@ -57,7 +56,7 @@ JEFFREYS = "Give both positive, or both 0 for Jeffreys' prior."
 @store(
     state={"_is_1d": FLAG, "n_samples_seen_": integer(0, 2**63), "_stream": made_of(Stream)},
     options={
-        "_table": made_of(type(None), Table),
+        "_categories": made_of(type(None), Categories),
         "settings_are_seen": FLAG,  # of files of 0.1.0
     },
     derived=("basis_", "_seen_settings"),
@@ -137,6 +136,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         constant where fewer than 40 rows, or fewer than two per weight that they determine, say
         too little of it. It is learned by ``fit`` or by the first ``partial_fit``, and kept by
         later ones.
+    categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
+        Columns of X that are categories. "from_dtype" takes the columns of a data frame of pandas
+        or polars that hold categories or text, None takes none; or their names, their indices, or
+        a bool per column. At most 255 categories a column.
 
     Attributes
     ----------
@@ -208,13 +211,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     Beside a flat intercept, columns of the design matrix that are constant to 1e-13 of their
     values count as constant: they say nothing of their weights, which keep their prior.
 
-    A data frame of pandas or polars may have columns of categories, text and booleans. The basis
-    sees each category as a column of zeros and ones, with one column more for those that are
-    unknown, and booleans as one column. Weights are shrunk by their prior, the more, the fewer rows
-    a category has; for an unknown one they keep the prior, so that its predictions are those of an
-    average category with a larger spread. `FourierBasis` has one length scale for all categories
-    of a feature: any two are equally far apart. Categories that ``partial_fit`` meets later and
-    ``fit`` did not see count as one; a dtype may list them beforehand.
+    The basis sees each category of ``categorical_features`` as a column of zeros and ones, with one
+    column more for those that are unknown, and booleans as one column. Weights are shrunk by their
+    prior, the more, the fewer rows a category has; for an unknown one they keep the prior, so that
+    its predictions are those of an average category with a larger spread. `FourierBasis` has one
+    length scale for all categories of a feature: any two are equally far apart. Categories that
+    ``partial_fit`` meets later and ``fit`` did not see count as one; a dtype may list them
+    beforehand.
 
     Where both basis and noise are learned, the effective number of basis parameters adds to that of
     the weights, and rows are left out one by one, at the learned parameters and precisions: the
@@ -245,7 +248,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     feature_names_in_: npt.NDArray[np.object_]
     n_samples_seen_: int
     _stream: Stream
-    _table: Table | None = None  # columns of the data frame with categories that `fit` saw, if any
+    _categories: Categories | None = None  # of the categorical columns of X, if any
 
     _parameters: ClassVar[Parameters] = {
         "basis": BASIS,
@@ -263,6 +266,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         "solver": Choice("auto", "qr", "cholesky"),
         "target_transformer": TARGET_TRANSFORMER,
         "noise": Choice("auto", "constant", "log-linear"),
+        "categorical_features": CATEGORICAL_FEATURES,
     }
 
     @classmethod
@@ -278,8 +282,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _is_consistent(values: Values) -> bool:
         if "_stream" not in values:
             return True
-        design, table = values["_stream"].design, values.get("_table")
-        row = np.zeros((1, n_columns(table) if table else values["n_features_in_"]))
+        design, categories = values["_stream"].design, values.get("_categories")
+        n_features = values["n_features_in_"]
+        n_given, n_inputs = categories.shape if categories else (n_features, n_features)
+        row = np.zeros((1, n_inputs))
         try:
             with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
                 shape = np.shape(design.basis.transform(row))
@@ -290,7 +296,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         n_outputs = values["_stream"].n_outputs
         return (
             shape == (1, design.n_basis)
-            and (table is None or len(table.names) == values["n_features_in_"])
+            and n_given == n_features
             and (n_outputs == 1 or not values["_is_1d"])
             and (design.target is None or len(design.target.transformers) == n_outputs)
             and (design.noise is None or design.noise.matches(design.n_columns, n_outputs, row))
@@ -311,6 +317,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         solver: Literal["auto", "qr", "cholesky"] = "auto",
         target_transformer: Any = None,
         noise: Literal["auto", "constant", "log-linear"] = "auto",
+        categorical_features: npt.ArrayLike | None = "from_dtype",
     ) -> None:
         self.basis = basis
         self.prior_precision = prior_precision
@@ -324,6 +331,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         self.solver = solver
         self.target_transformer = target_transformer
         self.noise = noise
+        self.categorical_features = categorical_features
 
     # -- fitting ---------------------------------------------------------------------------------
 
@@ -448,7 +456,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """Properties in which models must agree to be merged."""
         design, shape = self._stream.design, (self._is_1d, self._stream.n_outputs)
         target = design.target and design.target.transformers
-        fitted = joblib.hash((design.basis, target, design.noise, self._table))
+        fitted = joblib.hash((design.basis, target, design.noise, self._categories))
         return fitted, design.n_columns, design.fit_intercept, shape
 
     def _set_stream(self, stream: Stream, n_samples_seen: int) -> None:
@@ -466,7 +474,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             and stream.design.target is None
             and type(X) is np.ndarray is type(y)
             and X.dtype is FLOAT64 is y.dtype
-            and self._table is None
+            and self._categories is None
             and X.shape[1:] == (self.n_features_in_,)
             and 0 < len(X) <= QR_ROWS
             and y.shape == (X.shape[:1] if self._is_1d else (len(X), stream.n_outputs))
@@ -495,6 +503,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         if not dask.is_dask(X, y, sample_weight, noise_scale):
             return self._check_rows(X, y, sample_weight, noise_scale, reset=reset)
         _check_no_noise_scale(noise_scale)
+        if reset and not isinstance(self.categorical_features, str | None):
+            condition = "be 'from_dtype' or None if data are dask collections"
+            remedy = "Encode these columns first, for example with dask_ml.preprocessing."
+            value = self.categorical_features
+            raise ValueError(error_message("categorical_features", condition, value, remedy))
         for name, value in {"X": X, "y": y, "sample_weight": sample_weight}.items():
             if dask.is_dask(value) or shape_of(value):  # neither None nor a number
                 dask.check_collection(value, name)
@@ -533,25 +546,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _check_features(self, X: Any, *, reset: bool) -> FloatArray:
         if not reset:
             check_is_fitted(self)
-        if reset:
-            self._table = table_of(X)
-        with np.errstate(all="ignore"):  # wider floats may become inf
-            if self._table:
-                X = self._encode(X, self._table, reset)
-            else:
-                check_numeric(X, "X")
-                X = validation.validate_data(self, X, reset=reset, dtype=FLOATS)
-        check_size(X, "X")
-        return np.asarray(X)
-
-    def _encode(self, X: Any, table: Table, reset: bool) -> FloatArray:
-        """Numbers for the rows of a data frame with categories."""
-        check_frame(X)
-        validation.validate_data(self, X, reset=reset, skip_check_array=True)
-        encoded: FloatArray = validation.check_array(
-            encode(table, X), dtype=FLOATS, input_name="X", estimator=self
-        )
-        return encoded
+        return read_features(self, X, reset=reset, accepts_unknown=True)
 
     def _check_targets(self, y: Any, n_samples: int, *, reset: bool) -> FloatArray:
         """Targets of shape (n_samples, n_outputs)."""
@@ -586,8 +581,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _fit_design(self, source: Source) -> Design:
         p = check_parameters(self)
         basis = resolve_basis(p.basis)
-        if self._table and isinstance(basis, FourierBasis):
-            basis._groups = groups(self._table)
+        if self._categories and isinstance(basis, FourierBasis):
+            basis._groups = self._categories.groups
         try:
             row = source.fit_basis(basis)
         except ValueError as error:

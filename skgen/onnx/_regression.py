@@ -22,8 +22,7 @@ from .. import bases
 from .._regression.conjugate import Posterior
 from .._regression.design import Design
 from .._regression.estimator import BayesianBasisRegressor
-from .._regression.features import sizes_of
-from .._table import Table, is_boolean, n_columns_of
+from .._table import Categories, Table
 from .._validation import short_repr
 
 
@@ -102,10 +101,7 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
             "fit, and predictions after the ONNX model."
         )
     graph = Graph(scope, container)
-    if (table := model._table) is None:
-        X = graph.join(operator.inputs, TensorProto.DOUBLE)
-    else:
-        X = _encode(graph, table, operator.inputs)
+    X = _read_features(graph, model._categories, operator.inputs)
     Phi = _design_matrix(graph, model.basis_, X)
     coef = np.atleast_2d(model.coef_)
     mean, *std = operator.outputs
@@ -118,25 +114,46 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
         graph.write(graph("Sqrt", graph("Concat", *variances, axis=1)), std[0])
 
 
-def _encode(graph: Graph, table: Table, inputs: list[Any]) -> str:
-    """Columns of a data frame as numbers, those of categories as zeros and ones."""
+def _read_features(graph: Graph, categories: Categories | None, inputs: list[Any]) -> str:
+    """Rows as numbers, those of categories as zeros and ones."""
+    if categories is None:
+        return graph.join(inputs, TensorProto.DOUBLE)
+    numbers = (
+        _encode_frame(graph, categories.table, inputs)
+        if categories.table
+        else (graph.join(inputs, TensorProto.DOUBLE))
+    )
+    columns = []
+    for index, (known, size) in enumerate(
+        zip(categories.categories, categories.sizes, strict=True)
+    ):
+        column = graph("Gather", numbers, np.array([index]), axis=1)
+        columns.append(column if known is None else _indicators(graph, column, known, size))
+    return graph("Concat", *columns, axis=1)
+
+
+def _encode_frame(graph: Graph, table: Table, inputs: list[Any]) -> str:
+    """Columns of a data frame as numbers, those of text as codes."""
     if len(inputs) != len(table.names):
         raise ValueError(
             f"`X` must be a data frame with {len(table.names)} columns, as in `fit`; got "
             f"{len(inputs)} inputs. Give rows of the data frame."
         )
-    columns = []
-    for index, (variable, size) in enumerate(zip(inputs, sizes_of(table), strict=True)):
-        known = table.categories[index]
-        if known is None or is_boolean(table.dtypes[index]):
-            columns.append(graph("Cast", variable.full_name, to=TensorProto.DOUBLE))
-            continue
-        column = graph.lookup(variable, known)
-        if n_columns_of(size) > 1:
-            found = graph("Equal", column, np.arange(size, dtype=np.float64))
-            column = graph("Cast", found, to=TensorProto.DOUBLE)
-        columns.append(column)
+    columns = [
+        graph("Cast", variable.full_name, to=TensorProto.DOUBLE)
+        if known in (None, (False, True))
+        else graph.lookup(variable, known)
+        for variable, known in zip(inputs, table.categories, strict=True)
+    ]
     return graph("Concat", *columns, axis=1)
+
+
+def _indicators(graph: Graph, column: str, known: tuple[float, ...], size: int) -> str:
+    """Columns of zeros and ones of one column, as `Categories.encode` makes them."""
+    found = graph("Cast", graph("Equal", column, np.array(known)), to=TensorProto.DOUBLE)
+    ones = graph("ReduceSum", found, np.array([1]), keepdims=1)
+    unknown = graph("Sub", np.ones(1), ones)
+    return unknown if size == 2 else graph("Concat", found, unknown, axis=1)
 
 
 def _noise_variance(graph: Graph, design: Design, X: str, Phi: str) -> Any:

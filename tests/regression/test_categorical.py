@@ -90,17 +90,15 @@ def test_categories_are_columns_of_zeros_and_ones(data, basis):
     )
 
 
-GROUPS = np.array([-1, 1, 1, 1, 1, 2, 3, 3, 3, 3, -1])
+GROUPS = np.array([-1, 1, 1, 1, 1, -1, 3, 3, 3, 3, -1])
 
 
 def test_one_length_scale_for_each_feature(fitted):
-    """Those of features, of the ranks of two of them, and a slope."""
+    """Those of features, of the ranks of three of them, and a slope."""
     assert np.array_equal(fitted.basis_._groups, GROUPS)
-    assert len(fitted.basis_.theta_) == 5 + 2 + 1
-    assert [len(set(fitted.basis_.length_scale_[group == GROUPS])) for group in (1, 2, 3)] == [
-        1
-    ] * 3
-    assert fitted.basis_.rank_length_scale_.shape == (2,)
+    assert len(fitted.basis_.theta_) == 5 + 3 + 1
+    assert [len(set(fitted.basis_.length_scale_[group == GROUPS])) for group in (1, 3)] == [1, 1]
+    assert fitted.basis_.rank_length_scale_.shape == (3,)
 
 
 def test_the_kernel_of_shared_length_scales(data):
@@ -110,8 +108,8 @@ def test_the_kernel_of_shared_length_scales(data):
     basis = FourierBasis(20, ranks=True, random_state=0)
     basis._groups = GROUPS
     basis.fit(rows)
-    basis.theta_ = basis.theta_ + rng.normal(size=7)
-    ranks = np.column_stack([X[name].rank() / len(X) for name in ("area", "rooms")])
+    basis.theta_ = basis.theta_ + rng.normal(size=8)
+    ranks = np.column_stack([X[name].rank() / len(X) for name in ("area", "lift", "rooms")])
     inputs = np.hstack([rows, ranks])
     lengths = np.append(basis.length_scale_, basis.rank_length_scale_)
     squares = (((inputs[:, None] - inputs) / lengths) ** 2).sum(axis=2)
@@ -182,6 +180,80 @@ def test_frames_of_numbers_and_booleans_are_arrays_of_numbers(data, name):
     np.testing.assert_array_equal(
         model.predict(X[[name]]), expected.predict(X[[name]].to_numpy(dtype=float))
     )
+
+
+# -- categories that are numbers -------------------------------------------------------------------
+
+
+def coded_flats():
+    X, y = flats()
+    codes = X["town"].map({"Bonn": -2.0, "Kiel": 7.5, "Ulm": 9.0}).astype(float)
+    return X[["area", "town"]], np.column_stack([X["area"], codes]), y
+
+
+@pytest.mark.parametrize("selection", [[1], (1,), np.array([False, True]), pd.Series([1])], ids=str)
+def test_numbers_may_be_categories(selection):
+    frame, matrix, y = coded_flats()
+    model = make(SMALL, categorical_features=selection).fit(matrix, y)
+    expected = make(SMALL).fit(frame, y)
+    for given, other in zip(
+        model.predict(matrix, return_std=True),
+        expected.predict(frame, return_std=True),
+        strict=True,
+    ):
+        np.testing.assert_allclose(given, other, rtol=1e-5)
+    new = np.array([[50.0, 0.0], [50.0, -2.0]])
+    std = model.predict(new, return_std=True)[1]
+    assert std[0] > 1.5 * std[1]
+
+
+@pytest.mark.parametrize("as_frame", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+def test_columns_of_numbers_are_categories_by_name(as_frame, tmp_path):
+    _, matrix, y = coded_flats()
+    frame = as_frame({"area": matrix[:, 0], "code": matrix[:, 1]})
+    model = make(categorical_features=["code"]).fit(frame, y)
+    by_index = make(categorical_features=[1]).fit(matrix, y)
+    np.testing.assert_array_equal(model.predict(frame), by_index.predict(matrix))
+    skgen.save(model, path := tmp_path / "model.skgen")
+    np.testing.assert_array_equal(skgen.load(path).predict(frame), model.predict(frame))
+
+
+def test_selected_columns_are_searched_and_merged():
+    _, matrix, y = coded_flats()
+    grid = {"categorical_features": [None, [1]]}
+    search = GridSearchCV(make(), grid, cv=3).fit(matrix, y)
+    assert search.best_params_ == {"categorical_features": [1]}
+    model, first, second = (make(categorical_features=[1]) for _ in range(3))
+    first.fit(matrix[:40], y[:40])
+    first.merge(second.fit(matrix[20:], y[20:]).fit(matrix[40:], y[40:]))
+    np.testing.assert_allclose(first.predict(matrix), model.fit(matrix, y).predict(matrix))
+
+
+def test_none_takes_no_categories():
+    frame, matrix, y = coded_flats()
+    with pytest.raises(ValueError, match=r"must hold numbers; got text in column 'town'"):
+        make(categorical_features=None).fit(frame, y)
+    plain = make(categorical_features=None).fit(matrix, y)
+    np.testing.assert_array_equal(plain.predict(matrix), make().fit(matrix, y).predict(matrix))
+
+
+@pytest.mark.parametrize("selection", [[2], ["town"], "by_name", [0.5], 1])
+def test_selections_of_no_column(selection):
+    _, matrix, y = coded_flats()
+    with pytest.raises((ValueError, TypeError), match="`categorical_features` must"):
+        make(categorical_features=selection).fit(matrix, y)
+
+
+@pytest.mark.slow  # it imports torch's exporter
+def test_onnx_models_of_numbers_as_categories():
+    runtime = pytest.importorskip("onnxruntime")
+    _, matrix, y = coded_flats()
+    model = make(SMALL, categorical_features=[1]).fit(matrix, y)
+    written = skgen.onnx.to_onnx(model, matrix, return_std=True).SerializeToString()
+    rows = np.vstack([matrix[:5], [[50.0, 0.0]]])
+    found = runtime.InferenceSession(written).run(["mean", "std"], {"X": rows})
+    for given, expected in zip(found, model.predict(rows, return_std=True), strict=True):
+        np.testing.assert_allclose(given[:, 0], expected, rtol=1e-9)
 
 
 # -- categories that no row had --------------------------------------------------------------------
@@ -293,7 +365,7 @@ def test_a_refit_to_numbers_forgets_the_frame(data):
     X, y = data
     model = make("identity").fit(X, y).fit(by_hand(X), y)
     assert model.n_features_in_ == 11
-    assert model._table is None
+    assert model._categories is None
     assert not hasattr(model, "feature_names_in_")
     assert model.partial_fit(by_hand(X), y).n_samples_seen_ == 2 * N_ROWS
 
@@ -486,3 +558,5 @@ def test_categories_in_dask_frames_are_refused(fitted, data):
     ):
         with pytest.raises(ValueError, match=r"`X` must hold numbers; got .* in column 'town'\."):
             call()
+    with pytest.raises(ValueError, match="`categorical_features` must be 'from_dtype' or None"):
+        make(categorical_features=["town"]).fit(collection, targets)
