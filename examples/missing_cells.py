@@ -1,6 +1,6 @@
 """
-Missing values, filled in many times
-====================================
+Missing values: means and multiple imputation
+=============================================
 
 A missing cell has no single right value. `skgen.VAETransformer` draws values from their
 distribution given the rest of the row. So results that are computed from completed tables have the
