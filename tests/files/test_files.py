@@ -646,6 +646,11 @@ def test_a_missing_file_is_missing(path):
         skgen.load(path)
 
 
+def test_a_missing_folder_is_named(path):
+    with pytest.raises(FileNotFoundError, match="in a folder that exists: .*nowhere"):
+        skgen.save(BayesianBasisRegressor(), path.parent / "nowhere" / path.name)
+
+
 # -- earlier versions -----------------------------------------------------------------------------
 
 spec = importlib.util.spec_from_file_location("make", OLD / "make.py")
