@@ -647,7 +647,7 @@ def test_a_missing_file_is_missing(path):
 
 
 def test_a_missing_folder_is_named(path):
-    with pytest.raises(FileNotFoundError, match="in a folder that exists: .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"in a folder that exists: .*nowhere"):
         skgen.save(BayesianBasisRegressor(), path.parent / "nowhere" / path.name)
 
 
