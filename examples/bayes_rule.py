@@ -1,6 +1,6 @@
 """
 Bayes' rule for a coin and for fifty flowers
-===========================================
+============================================
 
 The posterior is the prior times the likelihood, divided by the evidence. Here it is worked out by
 hand for one unknown number, after 0, 1, 5 and 50 observations: first the probability of heads of
