@@ -1,5 +1,5 @@
 """
-Autoencoder or variational autoencoder?
+Autoencoder and variational autoencoder
 =======================================
 
 An autoencoder learns codes from which data can be restored. Nothing says where codes lie, so what a
@@ -33,8 +33,8 @@ models = {
 # %%
 # New digits
 # ----------
-# Means of what draws from the prior decode to. The autoencoder was never asked about that part of
-# its code space, and makes nearly one shape of it.
+# Codes are drawn from the prior and decoded. The autoencoder has not learned to decode such codes,
+# and nearly all of its images have the same shape.
 
 figure, axes = plt.subplots(2, 1, figsize=(7, 4.6), layout="constrained")
 for ax, (name, model) in zip(axes, models.items(), strict=True):
@@ -46,9 +46,9 @@ for ax, (name, model) in zip(axes, models.items(), strict=True):
 # %%
 # Where codes lie
 # ---------------
-# The codes of held-out digits in the two dimensions of largest KL. Without the KL they spread as
-# far as the network likes; with it they stay within a few standard deviations of the prior, which
-# are 1. Mind the axes.
+# The figure shows the codes of held-out digits in the two dimensions of largest KL. Without the KL
+# term nothing limits their spread; with it they stay within a few standard deviations of the prior,
+# which are 1. The scales of the axes differ.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
 for ax, (name, model) in zip(axes, models.items(), strict=True):
@@ -56,10 +56,10 @@ for ax, (name, model) in zip(axes, models.items(), strict=True):
     ax.set_title(name)
 
 # %%
-# What it costs, and what it buys
-# -------------------------------
-# The autoencoder restores held-out digits with the smaller error. As a model of digits it is the
-# worse one: to it they are less probable, by several nats an image.
+# Reconstruction error and log likelihood
+# ---------------------------------------
+# The autoencoder reconstructs held-out digits with a smaller error. As a model of digits it is
+# worse: its log likelihood of held-out digits is several nats lower per image.
 
 for name, model in models.items():
     restored = np.mean((model.reconstruct(X_test) - X_test) ** 2) ** 0.5

@@ -1,6 +1,6 @@
 """
-Bayes' rule, on a coin and on fifty flowers
-===========================================
+Bayes' rule for a coin and for fifty flowers
+============================================
 
 The posterior is the prior times the likelihood, divided by the evidence. Here it is worked out by
 hand for one unknown number, after 0, 1, 5 and 50 observations: first the probability of heads of
@@ -56,7 +56,7 @@ for n, ax in zip(counts, axes.flat, strict=True):
     ax.fill_between(heads, density, color="#0072B2", alpha=0.35, lw=0)
     ax.plot(heads, density, color="#0072B2", lw=2, label="posterior")
     ax.axvline(0.3, color="#D55E00", ls="--", label="true")
-    ax.set(title=f"after {n}: {n_heads} heads", ylim=(0, None), xlim=(0, 1))
+    ax.set(title=f"flips: {n}, heads: {n_heads}", ylim=(0, None), xlim=(0, 1))
 for ax in axes[1]:
     ax.set_xlabel("probability of heads")
 for ax in axes[:, 0]:
@@ -100,7 +100,7 @@ def posterior_of_mean(y: np.ndarray) -> tuple[float, float]:
 
 # %%
 # A constant is a regression on a column of ones. With the same precisions the regressor has the
-# same posterior. ``predict`` has the next flower, whose own noise comes on top.
+# same posterior. ``predict`` gives the distribution of the next flower, which includes its noise.
 
 model = BayesianBasisRegressor(
     "identity",
@@ -120,13 +120,14 @@ for before, n in pairwise(counts):
     print("{:7}  {:.3f} ± {:.3f}    {:.3f} ± {:.3f}      {:.3f} ± {:.3f}".format(n, *rows))
 
 # %%
-# One flower weighs 25 times as much as the prior, so a prior that is 1.5 cm off is soon forgotten.
+# The precision of one flower is 25 times that of the prior, so a prior mean that is 1.5 cm off has
+# little influence after a few flowers.
 
 length = np.linspace(0.5, 5, 901)
 figure, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 styles = zip((":", "-.", "--", "-"), ("#7F7F7F", "#E69F00", "#009E73", "#0072B2"), strict=True)
 for (n, (mean, std)), (dashes, color) in zip(learned.items(), styles, strict=True):
-    label = f"after {n}" if n else "prior"
+    label = f"flowers: {n}" if n else "prior"
     ax.plot(length, norm.pdf(length, mean, std), dashes, color=color, lw=2, label=label)
 ax.plot(petals, np.full(50, -0.6), "|", color=plt.rcParams["text.color"], label="flowers")
 ax.set(xlabel="mean length of a petal (cm)", ylabel="density (1/cm)", xlim=(0.5, 5))

@@ -1,9 +1,10 @@
 """
-The digits' manifold
-====================
+A plane of digits: two latent dimensions
+========================================
 
-Two latent dimensions of 64 pixels: where digits lie, and what lies where. Neighbours in the plane
-look alike, and between two kinds of digit there are shapes that are a bit of both.
+A `skgen.VAETransformer` with two latent dimensions places each digit in a plane and decodes each
+point of the plane to an image. Neighbours in the plane look alike, and between two kinds of digits
+there are shapes that resemble both.
 """
 
 # %%
@@ -24,24 +25,24 @@ print(f"Held out: {vae.score(X_test):.1f} nats an image; the KL by dimension, in
 print(vae.explained_kl_.round(2))
 
 # %%
-# Where digits lie
-# ----------------
-# Latent means of digits that it was not fitted to; labels were never used.
+# Latent means of held-out digits
+# -------------------------------
+# Each point is a digit that the model was not fitted to. The model has not seen the labels.
 
 LatentDisplay.from_estimator(vae, X_test, y_test)
 
 # %%
-# What lies where
-# ---------------
-# Decoder means over quantiles of the prior, so that each picture stands for the same share of it:
-# vary z0 to the right, z1 upward.
+# Images by place in the plane
+# ----------------------------
+# Each image is the decoder mean at one point of a grid; z0 grows to the right, z1 upward. The
+# points are quantiles of the prior, so each image stands for the same probability.
 
 ManifoldDisplay.from_estimator(vae, n_steps=10, cmap="gray_r")
 
 # %%
-# What gets lost
-# --------------
-# Held-out digits, and what comes back of them from two numbers each.
+# Reconstructions
+# ---------------
+# Below each held-out digit is its reconstruction from two numbers.
 
 ReconstructionDisplay.from_estimator(vae, X_test[:10], cmap="gray_r")
 

@@ -1,15 +1,15 @@
 """
-Latent dimensions, one by one
-=============================
+Latent dimensions, one at a time
+================================
 
-With more than two dimensions there is no plane to look at. Instead, vary one dimension at a time,
-walk from one digit to another, and draw new ones.
+A latent space of twelve dimensions cannot be shown as a plane. The figures here vary one dimension
+at a time, move from one digit to another, and show new digits.
 """
 
 # %%
 # Fit
 # ---
-# Twelve dimensions are offered; the KL of each says how many are used.
+# The model has twelve latent dimensions. The KL of each says how much it is used.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,8 +26,8 @@ print("Nats by dimension:", np.sort(vae.explained_kl_)[::-1].round(2))
 # %%
 # Traversal
 # ---------
-# From the code of one digit, a three, each row varies one dimension over the prior. The first rows
-# say most; where the KL is near 0, nothing changes.
+# Each row starts from the code of one digit, a three, and varies one dimension over the prior. Rows
+# are in the order of the KL: a dimension whose KL is near 0 changes nothing.
 
 three = X[np.flatnonzero(y == 3)[:1]]
 TraversalDisplay.from_estimator(vae, three, n_dimensions=6, n_steps=7, cmap="gray_r")
@@ -35,8 +35,8 @@ TraversalDisplay.from_estimator(vae, three, n_dimensions=6, n_steps=7, cmap="gra
 # %%
 # From one digit to another
 # -------------------------
-# Straight lines between latent means pass through digits all the way. Straight lines between
-# pixels, below, are two digits on top of each other.
+# The points on a straight line between two latent means decode to digits. The points on a straight
+# line between two images, below, show both digits on top of each other.
 
 pairs = [(0, 1), (3, 8), (4, 9)]
 steps = np.linspace(0, 1, 7)[:, None]
@@ -53,8 +53,9 @@ SamplesDisplay(images=np.stack(rows), row_labels=labels).plot(cmap="gray_r")
 # %%
 # New digits
 # ----------
-# Codes from the prior, decoded: means, and draws of what would be observed. A draw has the noise of
-# each pixel, which is a grey level: the continuous Bernoulli is a density on [0, 1].
+# Codes are drawn from the prior. The upper images are decoder means; the lower ones are draws,
+# which include the noise of each pixel. The continuous Bernoulli is a density of grey levels in [0,
+# 1].
 
 _, axes = plt.subplots(2, 1, figsize=(7, 4.6), layout="constrained")
 for ax, noise, title in zip(axes, (False, True), ("decoder means", "draws"), strict=True):

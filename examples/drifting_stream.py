@@ -1,18 +1,18 @@
 """
-A stream that drifts, and forgetting
-====================================
+A stream with drift, and forgetting
+===================================
 
-``partial_fit`` counts all rows alike, however old. If what they follow changes, old rows mislead.
-With ``forgetting`` below 1 each new row discounts the weight of all rows before it, and the
-intervals tell the truth again. Which value is best, the stream tells itself: each batch is
-predicted before it is learned.
+``partial_fit`` gives all rows the same weight, however old they are. If the relation changes, old
+rows mislead. With ``forgetting`` below 1 each new row discounts the weight of all rows before it,
+and the intervals are right again. The stream itself shows which value is best, because each batch
+is predicted before it is learned.
 """
 
 # %%
 # A sine that starts to move
 # --------------------------
-# Batches of ten readings. For the first hundred batches they follow one and the same sine; after
-# that it moves, half a period in a hundred batches.
+# The data arrive in batches of ten readings. In the first hundred batches they follow a fixed sine;
+# after that the sine moves by half a period per hundred batches.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -59,10 +59,10 @@ def run(forgetting: float) -> tuple[BayesianBasisRegressor, np.ndarray, np.ndarr
 runs = {forgetting: run(forgetting) for forgetting in (1.0, 0.997, 0.99, 0.98, 0.97, 0.95, 0.9)}
 
 # %%
-# The sum of the log densities of all batches scores a stream. As long as nothing moves, each row
-# that is forgotten is a loss. As soon as it does, forgetting pays: best is here a factor of 0.97,
-# which halves the weight of a row within 23 rows. A model that forgets too much has too few rows
-# for its weights. Coverage alone would not tell: intervals that are wide enough cover anything.
+# The score of a model is the sum of the log densities of all batches. Before the drift, forgetting
+# lowers it. During the drift, forgetting raises it, most with a factor of 0.97, which halves the
+# weight of a row within 23 rows. With much smaller factors too few rows are left for the weights.
+# Coverage alone cannot compare the models, because intervals that are wide enough cover everything.
 
 print("            half the     log density (nats)          95 % intervals have")
 print("forgetting  weight in    before drift   in drift     before drift   in drift")
@@ -78,8 +78,8 @@ print(f"largest sum: forgetting={best}")
 # %%
 # Through time
 # ------------
-# The intervals at one place. Without forgetting they follow the mean of all sines so far. They
-# widen, since the noise seems to grow, and yet lose the readings.
+# The figure shows intervals at one value of x. Without forgetting the mean follows the average of
+# all sines so far; the intervals widen, as the noise seems to grow, and still miss the readings.
 
 batches = np.arange(1.0, N_BATCHES)
 batch, row = np.nonzero(np.abs(X[..., 0] - PLACE) < 0.03)

@@ -1,6 +1,6 @@
 """
-Heteroscedastic noise: intervals that follow it
-===============================================
+Heteroscedastic noise: intervals that follow the noise
+======================================================
 
 Noise is seldom the same everywhere. With constant noise, 95 % intervals are right on average, too
 wide where the noise is small and too narrow where it is large. `skgen.BayesianBasisRegressor`

@@ -1,16 +1,17 @@
 """
-Intervals that hold
-===================
+Calibration: how often intervals hold
+=====================================
 
-An interval of 95 % should have 95 % of what comes. Here is whether it has: on patients that the
-model has not seen, beside scikit-learn's ``BayesianRidge``, from several hundred rows and from
-eight.
+A 95 % interval should contain 95 % of new observations. This example counts how many held-out
+patients lie in their intervals, for skgen and for scikit-learn's ``BayesianRidge``, after fits to
+several hundred rows and to eight.
 """
 
 # %%
 # Diabetes
 # --------
-# 442 patients, ten features, and how far the disease has progressed a year later.
+# The data are 442 patients with ten features; the target is the progression of the disease a year
+# later.
 
 from typing import Any
 
@@ -71,10 +72,11 @@ for name, rows in held_out.items():
     print(f"{name:15}" + "".join(f"{share:8.1%}" for share in shares))
 
 # %%
-# The histogram is flat if each held-out target is as likely to fall below a predictive quantile as
-# the quantile says; the curve beside it follows the diagonal if intervals have what they promise.
-# The grey bands hold 95 % of what chance gives. From 400 rows both models hold, but for the middle
-# intervals of ``BayesianRidge``, which are a little short.
+# The probability integral transform (PIT) of a target is the predictive probability of values below
+# it. The histogram of PITs is flat if all quantiles are right. The curve beside it follows the
+# diagonal if intervals contain the share of targets that they should. Calibrated models stay in the
+# grey bands with a probability of 95 %. With 400 rows both models are calibrated, except that the
+# middle intervals of ``BayesianRidge`` are a little too short.
 
 draw(held_out)
 
@@ -98,8 +100,9 @@ held_out = {name: predictions(model, few, drawn(8)) for name, model in models.it
 draw(held_out)
 
 # %%
-# The U shape says that ``BayesianRidge`` is too sure. The intervals of skgen hold. (The 200 draws
-# share their patients, so the grey bands, which count them as independent, are too narrow here.)
+# The U shape says that the intervals of ``BayesianRidge`` are too narrow. Those of skgen hold. (The
+# 200 draws share their patients, so the grey bands, which count them as independent, are too narrow
+# here.)
 #
 # How it goes on with more rows, and with all ten features. Eleven weights from eight rows are too
 # many for either.

@@ -1,15 +1,15 @@
 """
-Latent means before a classifier
-================================
+Latent means as features of a classifier
+========================================
 
-The autoencoder is a transformer, so it can stand before a classifier, and a grid search can choose
-its dimensions by the classifier's accuracy: the case for learning from few labels.
+The autoencoder is a transformer, so a pipeline can pass its latent means to a classifier, and a
+grid search can choose the number of dimensions by the accuracy. This helps where labels are few.
 """
 
 # %%
 # Many digits, few labels
 # -----------------------
-# All digits may be looked at, but only a hundred have labels.
+# The autoencoder is fitted to all digits; only a hundred of them have labels.
 
 from collections.abc import Callable
 from typing import Any
@@ -60,10 +60,10 @@ for name, build in models.items():
     print(f"{name}: {chosen} dimensions, accuracy on the others {search.score(X_rest, y_rest):.1%}")
 
 # %%
-# Beside PCA
-# ----------
-# Accuracy on the digits whose labels were not used. Two or four latent means say more than as many
-# principal components; with sixteen there is little left to say, and PCA is ahead.
+# Comparison with PCA
+# -------------------
+# The figure shows the accuracy on the digits whose labels were not used. Two or four latent means
+# give a better accuracy than as many principal components; with sixteen, PCA is better.
 
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for (name, values), color, style in zip(

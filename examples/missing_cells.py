@@ -1,17 +1,17 @@
 """
-Missing values, filled in many times
-====================================
+Missing values: means and multiple imputation
+=============================================
 
-A hole in a table has no single right value. `skgen.VAETransformer` draws values for it from their
-distribution given the rest of the row, so that what is computed from completed tables has the
+A missing cell has no single right value. `skgen.VAETransformer` draws values from their
+distribution given the rest of the row. So results that are computed from completed tables have the
 right uncertainty.
 """
 
 # %%
-# Wine with holes
-# ---------------
-# Thirteen measurements of 178 wines, of which three in ten are hidden. What is hidden is known
-# here, so what is filled in can be compared with it.
+# Wine with missing cells
+# -----------------------
+# The data are thirteen measurements of 178 wines. Three cells in ten are hidden from the model, so
+# the imputed values can be compared with the true ones.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,10 +28,10 @@ vae = VAETransformer(
 ).fit(holes)  # fmt: skip
 
 # %%
-# One guess
-# ---------
-# ``impute`` gives the mean of each missing cell given the observed ones of its row. Errors are in
-# standard deviations of each column; those of the column's mean are about 1.
+# Imputation by means
+# -------------------
+# ``impute`` replaces each missing cell by its mean given the observed cells of the row. Errors are
+# in standard deviations of the column; imputation by the column's mean has an error of about 1.
 
 spread = wine.std().to_numpy()
 guesses = {
@@ -43,10 +43,10 @@ for name, table in guesses.items():
     print(f"{name:22} root mean square error {np.sqrt(np.mean(error**2)):.2f}")
 
 # %%
-# Many imputations
-# ----------------
-# A hundred completed tables. For each hidden cell of one column: the truth, the mean, and the range
-# that holds 90 % of the draws, by the mean.
+# Multiple imputation
+# -------------------
+# ``sample`` with ``given`` draws a hundred completed tables. The figure shows, for each hidden cell
+# of two columns, the true value, the imputed mean, and the range of 90 % of the draws.
 
 draws = vae.sample(100, given=holes, random_state=0).reshape(100, *wine.shape)
 low, high = np.quantile(draws, [0.05, 0.95], axis=0)
@@ -56,12 +56,13 @@ for ax, name in zip(axes, ("flavanoids", "proline"), strict=True):
     rows = np.flatnonzero(hidden[:, column])
     rows = rows[np.argsort(guesses["VAETransformer.impute"][rows, column])]
     place = np.arange(len(rows))
-    ax.vlines(place, low[rows, column], high[rows, column], color="#56B4E9", lw=3, label="90 %")
+    label = "90 % of the draws"
+    ax.vlines(place, low[rows, column], high[rows, column], color="#56B4E9", lw=3, label=label)
     mean = guesses["VAETransformer.impute"][rows, column]
     ax.plot(place, mean, color="#0072B2", label="imputed mean")
-    ax.plot(place, wine.to_numpy()[rows, column], "k.", label="what was hidden")
-    ax.set(xlabel="hidden cells, by imputed mean", ylabel=name)
+    ax.plot(place, wine.to_numpy()[rows, column], "k.", label="true value")
+    ax.set(xlabel="hidden cells, in the order of the imputed mean", ylabel=name)
 axes[0].legend()
 truth = wine.to_numpy()[hidden]
 inside = (low[hidden] <= truth) & (truth <= high[hidden])
-print(f"of all {hidden.sum()} hidden cells {inside.mean():.1%} are inside")
+print(f"{inside.mean():.1%} of {hidden.sum()} hidden cells are in the range of 90 % of the draws")

@@ -37,10 +37,10 @@ ax.plot(grid, basis.fit(X).transform(grid[:, None]), color="#0072B2")
 _ = ax.set(xlabel="x", ylabel="basis functions")
 
 # %%
-# What will be observed
-# ---------------------
-# The posterior grows by ``partial_fit``, with the precisions of prior and noise given. The bands
-# hold half and 95 % of what would be observed, noise included.
+# Predictive distribution
+# -----------------------
+# ``partial_fit`` adds the points; the precisions of prior and noise are given. The bands contain a
+# new observation with a probability of 50 % and 95 %.
 
 
 def draw(**keywords: Any) -> BayesianBasisRegressor:
@@ -57,7 +57,7 @@ def draw(**keywords: Any) -> BayesianBasisRegressor:
             model, X[:n_points], y[:n_points], grid=grid, ax=ax, **keywords
         )
         ax.plot(grid, np.sin(2 * np.pi * grid), "--", color="#009E73", label="truth")
-        ax.set(title=f"after {n_points}", ylim=(-2.6, 2.6))
+        ax.set(title=f"points: {n_points}", ylim=(-2.6, 2.6))
         ax.label_outer()
         ax.get_legend().remove()
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -67,26 +67,26 @@ def draw(**keywords: Any) -> BayesianBasisRegressor:
 model = draw()
 
 # %%
-# Functions drawn
-# ---------------
+# Draws of functions
+# ------------------
 # ``sample_y`` draws all weights jointly, so each draw is one smooth function; ``n_draws`` adds
 # some to the picture. They are draws of the function behind the points, without noise.
 
 model = draw(coverage=0.95, n_draws=6, random_state=0)
 
 # %%
-# Between points, and beyond
-# --------------------------
-# Doubt of the mean is small at points. Far beyond the unit interval all Gaussians are zero, and
-# what is left is the doubt of the intercept: less than there should be (Bishop, page 159). The
-# waves of `skgen.FourierBasis` have the same variance everywhere beforehand, so their doubt comes
-# back away from the points.
+# Between the points, and beyond them
+# -----------------------------------
+# The standard deviation of the mean is small near the points. Far beyond the unit interval all
+# Gaussians are zero, so only the uncertainty of the intercept is left, which is too small (Bishop,
+# page 159). Functions of `skgen.FourierBasis` have the same prior variance everywhere, so their
+# standard deviation grows again away from the points.
 
 waves = BayesianBasisRegressor(
     FourierBasis(length_scale=0.2, random_state=0), prior_precision=1.0, noise_precision=25.0
 ).fit(X, y)
 places = np.array([[0.0], [0.25], [0.5], [1.0], [1.25], [1.5], [2.0]])
-print("  x    Gaussians     waves   (doubt of the mean: standard deviation without noise)")
+print("  x    Gaussians     waves   (standard deviations of the mean, without noise)")
 for place in places:
     doubts = [
         np.sqrt(fitted.predict([place], return_std=True)[1][0] ** 2 - 0.2**2)

@@ -1,5 +1,5 @@
-"""Regression that says how sure it is, and digits that nobody wrote
-=================================================================
+"""Regression with error bars, and new digits
+==========================================
 
 On scikit-learn's data::
 
@@ -209,10 +209,10 @@ def draw_intervals(axis: Any, model: Any, X: np.ndarray, y: np.ndarray) -> None:
 
 def draw_stream(axis: Any, distances: list[float], doubts: list[float]) -> None:
     batches = np.arange(1, len(distances) + 1)
-    axis.plot(batches, doubts, "s--", ms=4, color=COLORS[1], label="how unsure of the mean")
-    axis.plot(batches, distances, "o-", ms=4, color=COLORS[0], label="distance from fit on all")
+    axis.plot(batches, doubts, "s--", ms=4, color=COLORS[1], label="standard deviation of the mean")
+    axis.plot(batches, distances, "o-", ms=4, color=COLORS[0], label="distance to the fit to all")
     axis.set(
-        title="The posterior is the next prior",
+        title="Learning from batches",
         xlabel=f"batches of {BATCH} patients seen",
         ylabel="root mean square, held-out patients",
         ylim=(-1, None),
@@ -226,10 +226,10 @@ def draw_coverage(axis: Any, errors: dict[str, np.ndarray]) -> None:
     for shift, (name, values), color in zip((-0.27, 0, 0.27), errors.items(), COLORS, strict=True):
         shares = [coverage(values, level) for level in levels]
         axis.bar(places + shift, shares, 0.25, color=color, label=name)
-    axis.hlines(levels, places - 0.42, places + 0.42, color="black", label="promised")
+    axis.hlines(levels, places - 0.42, places + 0.42, color="black", label="nominal")
     axis.set(
-        title="Intervals that mean what they say",
-        xlabel="intervals of",
+        title="Coverage of the intervals",
+        xlabel="nominal coverage",
         ylabel="share of patients inside",
         ylim=(0, 1.5),  # room for the legend
         yticks=np.linspace(0, 1, 6),
@@ -288,7 +288,7 @@ def digits() -> list[Callable[[Any], None]]:
     return [
         lambda axis: draw_latent_means(axis, plane, X_test, y_test),
         lambda axis: draw_images(
-            axis, manifold(plane[-1]), "What lies where in latent space", "$z_0$", "$z_1$"
+            axis, manifold(plane[-1]), "Decoder means in latent space", "$z_0$", "$z_1$"
         ),
         lambda axis: draw_images(axis, drawn, f"New digits, {n_components} latent dimensions"),
     ]

@@ -1,15 +1,15 @@
 """
-Which inputs matter?
-====================
+Relevance of features, and permutation importance
+=================================================
 
-One length scale for each input, learned from the evidence: an input that the function does not
-depend on gets a long one. No held-out rows and no search are needed, for the evidence has a
-gradient.
+The regressor learns one length scale for each feature from the evidence. A feature that the
+function does not depend on gets a long length scale. This needs no held-out rows and no grid
+search, because the evidence has a gradient.
 """
 
 # %%
-# Five inputs that matter, and five that do not
-# ---------------------------------------------
+# Five relevant features, and five that have no effect
+# ----------------------------------------------------
 # Friedman's function is ``10 sin(pi x0 x1) + 20 (x2 - 0.5)^2 + 10 x3 + 5 x4`` and noise of standard
 # deviation 1; x5 to x9 do nothing. Half of the rows are held out, to check.
 
@@ -28,7 +28,7 @@ X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
 # %%
 # Length scales from the evidence
 # -------------------------------
-# The same basis with one given length scale for all inputs is far less probable, and predicts
+# With one fixed length scale for all features, the evidence is far smaller and predictions are
 # worse.
 
 model = BayesianBasisRegressor(FourierBasis(300, random_state=0)).fit(X, y)
@@ -46,16 +46,16 @@ print(f"weights determined by the data: {model.n_effective_params_:.0f} of {len(
 # %%
 # Relevance, and importance
 # -------------------------
-# ``relevance_`` is the spread of an input over its length scale: how much the function bends along
-# it. An input with a linear effect matters without bending, so near 0 means linear or nothing.
-# Permutation importance tells these apart: by how much R² of held-out rows falls when the input is
-# shuffled.
+# ``relevance_`` is the standard deviation of a feature over its length scale. It measures how much
+# the function bends along the feature, so it is near 0 if the effect is linear or if there is none.
+# Permutation importance tells these apart: it is the fall of R² of held-out rows when the feature
+# is shuffled.
 
 importance = permutation_importance(model, X_test, y_test, n_repeats=10, random_state=0)
 names = [f"$x_{index}$" for index in range(X.shape[1])]
 figure, axes = plt.subplots(1, 2, figsize=(7, 4), layout="constrained", sharey=True)
 axes[0].barh(names, model.basis_.relevance_, color="#0072B2")
-axes[0].set(xlabel="relevance", ylabel="input")
+axes[0].set(xlabel="relevance", ylabel="feature")
 axes[1].barh(names, importance.importances_mean, color="#E69F00")
 axes[1].set(xlabel="permutation importance\n(fall of R²)")
 axes[0].invert_yaxis()
@@ -68,8 +68,8 @@ for index, (relevance, fall) in enumerate(
 # %%
 # The function itself
 # -------------------
-# Along four inputs, with the others held at their medians: two that bend, one that is linear, one
-# that does nothing. The bands say what would be observed there. The true function is dashed.
+# The figure shows predictions along four features, with the others at their medians: the effect of
+# two is curved, of one linear, and one has none. The bands are intervals of new observations.
 
 
 def friedman(x: np.ndarray) -> np.ndarray:

@@ -2,16 +2,16 @@
 New rows of a table
 ===================
 
-A table has numbers, categories, columns that are 0 in most rows, and holes. `skgen.VAETransformer`
-learns it as it is and draws new rows: same columns, same categories, and what belongs together
-stays together.
+A table has numbers, categories, columns that are 0 in most rows, and missing cells.
+`skgen.VAETransformer` is fitted to the data frame and draws new rows with the same columns and
+categories, which also keep the dependences between the columns.
 """
 
 # %%
 # A table of patients
 # -------------------
-# Simulated, so that it is known what belongs together: cigarettes are smoked by smokers only, and
-# bilirubin is higher for them. A tenth of the cells is missing.
+# The table is simulated, so its dependences are known: only smokers have cigarettes, and their
+# bilirubin is higher. A tenth of the cells is missing.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,8 +45,8 @@ assert isinstance(draws, pd.DataFrame)
 print(draws.head(4))
 
 # %%
-# Columns, one by one
-# -------------------
+# Distributions of single columns
+# -------------------------------
 
 figure, axes = plt.subplots(2, 2, figsize=(8, 6), layout="constrained")
 for ax, name in zip(axes.flat, X, strict=True):
@@ -66,10 +66,10 @@ axes[0, 1].set_ylabel("share")
 _ = axes[0, 1].legend()
 
 # %%
-# What belongs together
-# ---------------------
-# In the data no one who does not smoke has cigarettes, and smokers have nearly three times the
-# bilirubin of others.
+# Dependences between columns
+# ---------------------------
+# In the data non-smokers have no cigarettes, and smokers have nearly three times the bilirubin of
+# others.
 
 for name, table in zip(NAMES, (X, draws), strict=True):
     by = table.groupby("smoker", observed=True)

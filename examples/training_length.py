@@ -2,9 +2,10 @@
 How long to train an autoencoder
 ================================
 
-``max_iter`` is the number of passes over the data, and the learning rate falls to nearly nothing at
-the last one. So a longer training is another training. Held-out rows say when more passes stop
-paying off, and ``early_stopping=True`` looks at them by itself.
+``max_iter`` is the number of passes over the data. The learning rate falls to nearly zero at the
+last pass, so the first ten passes of a longer training differ from a training of ten passes. The
+score of
+held-out rows shows when more passes no longer help, and ``early_stopping=True`` stops there.
 """
 
 # %%
@@ -43,4 +44,5 @@ for (name, model), (color, style) in zip(models.items(), styles, strict=True):
     passes = np.arange(1, model.n_iter_ + 1)
     ax.plot(passes, model.loss_curve_, style, color=color, label=name)
 ax.set(xlabel="passes over the data", ylabel="loss (nats per row)", xscale="log")
+ax.set_xticks([1, 10, 40, 100, 160], ["1", "10", "40", "100", "160"])
 _ = ax.legend()

@@ -1,16 +1,16 @@
 """
-Which degree? The evidence says
-===============================
+The degree of a polynomial, chosen by the evidence
+==================================================
 
-A polynomial of higher degree fits the points it was given better, and new points worse from some
-degree on. The evidence, the probability of the targets with all weights integrated out, falls from
-there on too. It needs no held-out points: one fit a degree, on all the data.
+A polynomial of higher degree fits the given points better, but from some degree on it predicts new
+points worse. The evidence, the probability of the targets with all weights integrated out, falls
+from about the same degree on. It needs no held-out points: one fit per degree to all the data.
 """
 
 # %%
 # Thirty points of a sine
 # -----------------------
-# And a thousand more, which only check what the evidence says of the thirty.
+# A thousand further points are used to check the choice only.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,10 +39,10 @@ X, y = noisy_sine(30, rng)
 X_new, y_new = noisy_sine(1000, rng)
 
 # %%
-# Four of the nine
-# ----------------
-# Degree 1 and 2 take the wave for noise, so their bands are wide. Degree 3 follows it. Degree 9
-# does too, and is a little less sure at the ends.
+# Four of nine degrees
+# --------------------
+# Degrees 1 and 2 take the wave for noise, so their bands are wide. Degree 3 follows the wave.
+# Degree 9 does too, with wider bands at the ends.
 
 figure, axes = plt.subplots(2, 2, figsize=(7, 6.4), layout="constrained", sharex=True, sharey=True)
 for degree, ax in zip((1, 2, 3, 9), axes.flat, strict=True):
@@ -53,10 +53,10 @@ for degree, ax in zip((1, 2, 3, 9), axes.flat, strict=True):
 _ = figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 # %%
-# Evidence beside new points
-# --------------------------
-# R² of the points given hardly ever falls with the degree, so it cannot choose. The evidence does,
-# and new points agree with it.
+# Evidence and log density of new points
+# --------------------------------------
+# R² of the given points hardly ever falls with the degree, so it cannot be used to choose. The
+# evidence and the log density of new points are both largest at degree 3.
 
 models = [polynomial(degree).fit(X, y) for degree in degrees]
 evidence = np.array([model.log_marginal_likelihood_ for model in models])
@@ -78,12 +78,12 @@ for ax, values, name in (
 _ = axes[1].set(xlabel="degree", xticks=degrees)
 
 # %%
-# How often is it right?
-# ----------------------
-# Twenty such data sets. From degree 3 on the evidences are within a few nats, and a difference of
-# one nat is nothing to rely on. What counts is how well the chosen polynomial predicts: here is by
-# how much it is below the best one, which only the new points tell, beside the choice of five-fold
-# cross-validation, which fits five times as often.
+# Repetition on twenty data sets
+# ------------------------------
+# From degree 3 on the evidences differ by a few nats only, and a difference of one nat means
+# little. So the table shows how much worse the chosen polynomial predicts new points than the best
+# one does, for the choice by evidence and by five-fold cross-validation, which needs five times as
+# many fits.
 
 losses: dict[str, list[float]] = {"evidence": [], "cross-validation": []}
 chosen: list[int] = []
@@ -111,8 +111,8 @@ worst = np.argmax(losses["evidence"])
 print(f"the worst chose degree {chosen[worst]}, and has no point left of {leftmost[worst]:.2f}")
 
 # %%
-# The worst is one and the same data set for both. It has no points near the left end, where the
-# chosen polynomial turns away from the sine. No choice by the points given can see this.
+# The worst case of both is the same data set. It has no points near the left end, where the chosen
+# polynomial deviates from the sine. No choice by the given points can detect this.
 
 # %%
 # Real data

@@ -24,7 +24,7 @@ def transform_before_final(estimator: Any, X: Any) -> Any:
     estimator = best_of(estimator)
     if not isinstance(estimator, Pipeline):
         return X
-    return transform_before_final(estimator[-1], _through(estimator, "transform", X))
+    return transform_before_final(estimator[-1], _apply_first_steps(estimator, "transform", X))
 
 
 def inverse_transform_from_final(estimator: Any, X: Any) -> Any:
@@ -33,9 +33,9 @@ def inverse_transform_from_final(estimator: Any, X: Any) -> Any:
     if not isinstance(estimator, Pipeline):
         return X
     X = inverse_transform_from_final(estimator[-1], X)
-    return _through(estimator, "inverse_transform", X)
+    return _apply_first_steps(estimator, "inverse_transform", X)
 
 
-def _through(pipeline: Pipeline, method: str, X: Any) -> Any:
-    """X through all steps but the last."""
+def _apply_first_steps(pipeline: Pipeline, method: str, X: Any) -> Any:
+    """Return X after all steps but the last."""
     return getattr(pipeline[:-1], method)(X) if len(pipeline) > 1 else X

@@ -181,6 +181,12 @@ def check_numeric(
             f"`{name}` must be a table; got a {type(table).__name__}, which yields its rows in "
             "batches. Call `partial_fit` with each batch."
         )
+    if np.ma.is_masked(table):  # numpy would take the values behind the mask
+        raise ValueError(
+            f"`{name}` must have no masked cells; got a {type(table).__name__} with "
+            f"{np.ma.count_masked(table)}. Give {name}.astype(float).filled(numpy.nan), in which "
+            "they are missing."
+        )
     try:
         columns, dtypes = _columns_and_dtypes(table)
         places = [f" in column {column!r}" for column in columns] or [""]
@@ -203,6 +209,17 @@ def check_numeric(
             )
     if any(str(dtype).lower() == "object" for dtype in dtypes):
         _check_items(np.asarray(table, dtype=object), name, remedy, places, missing)
+
+
+def check_flat(table: Any, name: str) -> None:
+    """Raise for an array of more than two axes, such as one of images."""
+    shape = shape_of(table)
+    if len(shape) > 2:
+        raise ValueError(
+            f"`{name}` must have two axes, rows and features; got {name} of shape {shape}. "
+            f"Give one row per image, {name}.reshape(len({name}), -1), and say by `image_shape` "
+            "how its values are arranged."
+        )
 
 
 def nan_for_missing(table: Any) -> Any:

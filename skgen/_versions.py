@@ -46,13 +46,13 @@ def show_versions() -> None:
     print(f"system: {platform.platform()}")
     print(f"python: {platform.python_version()}")
     for name in PACKAGES:
-        print(f"{name}: {_installed(name)}")
+        print(f"{name}: {_installed_version(name)}")
     for library in threadpool_info():
         kind, threads = library["internal_api"], library["num_threads"]
         print(f"{kind}: {library['version']}, threads: {threads}")
 
 
-def _installed(name: str) -> str:
+def _installed_version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:

@@ -261,6 +261,14 @@ def test_numbers_pass(table):
     check_numeric(table, "X")
 
 
+def test_masked_cells_are_an_error():
+    table = np.ma.masked_greater(np.arange(6.0).reshape(3, 2), 3)
+    message = message_of(ValueError, check_numeric, table, "X")
+    assert "`X` must have no masked cells; got a MaskedArray with 2" in message
+    assert np.isnan(table.astype(float).filled(np.nan)).sum() == 2
+    check_numeric(np.ma.asarray([[1.0]]), "X")
+
+
 ENCODE = "Encode it first, for example with sklearn.preprocessing.OneHotEncoder."
 CATEGORIES = "Encode them first, for example with sklearn.preprocessing.OneHotEncoder."
 SECONDS = "Give them as numbers, for example as seconds since a date."

@@ -122,11 +122,13 @@ def decompose(
     total = covariance.diagonal()
     varies = total > floor
     if shared:
-        variance = np.full_like(total, max(floor, _rest(covariance, varies, n_factors)))
-        return _leading(covariance, variance, n_factors), variance
+        variance = np.full_like(
+            total, max(floor, _mean_remaining_variance(covariance, varies, n_factors))
+        )
+        return _best_weights(covariance, variance, n_factors), variance
     variance = np.where(varies, total, 1.0) if variance is None else variance
     for _ in range(n_steps):
-        before, weights = variance, _leading(covariance, variance, n_factors)
+        before, weights = variance, _best_weights(covariance, variance, n_factors)
         rest = total - np.square(weights).sum(axis=1)
         variance = np.where(varies, rest.clip(min=floor), 1.0)
         if has_converged(before, variance):
@@ -134,13 +136,13 @@ def decompose(
     return weights, variance
 
 
-def _rest(covariance: FloatArray, varies: Mask, n_factors: int) -> float:
+def _mean_remaining_variance(covariance: FloatArray, varies: Mask, n_factors: int) -> float:
     """Return the mean variance of the directions beyond the factors, of features that vary."""
     values = np.linalg.eigvalsh(covariance[np.ix_(varies, varies)])[::-1][n_factors:]
     return float(values.mean()) if values.size else 1.0
 
 
-def _leading(covariance: FloatArray, variance: FloatArray, n_factors: int) -> FloatArray:
+def _best_weights(covariance: FloatArray, variance: FloatArray, n_factors: int) -> FloatArray:
     """Return the best weights for noise of given variances."""
     root = np.sqrt(variance)
     values, vectors = np.linalg.eigh(covariance / root / root[:, None])

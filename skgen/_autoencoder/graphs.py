@@ -63,7 +63,7 @@ class GraphRecorder:
         try:
             with (
                 warnings.catch_warnings(action="ignore"),  # of an empty graph
-                _capturable(self.optimizer, self.rate),
+                _allow_capture(self.optimizer, self.rate),
                 torch.cuda.graph(graph, capture_error_mode=mode),
             ):
                 self.value = step(self.batch, self.noise, len(batch.x))
@@ -82,7 +82,7 @@ class GraphRecorder:
 
 
 @contextmanager
-def _capturable(optimizer: torch.optim.Optimizer, rate: Tensor) -> Iterator[None]:
+def _allow_capture(optimizer: torch.optim.Optimizer, rate: Tensor) -> Iterator[None]:
     """Let the optimiser be recorded within the block, with a learning rate that is read anew."""
     group = optimizer.param_groups[0]
     before = {name: group[name] for name in ("lr", "capturable")}

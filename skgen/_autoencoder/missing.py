@@ -171,20 +171,20 @@ def conditional_draws(
     def draw(n: int) -> FloatArray:
         if model:
             block = max(1, EVALUATION_ROWS // n)
-            of_block = _exact(vae, model, n, decode, noise)
+            of_block = _exact_sampler(vae, model, n, decode, noise)
             return map_blocks(of_block, *views.parts, n_rows=block)
         seed = int(rng.integers(2**63))
-        return map_posterior(_resampled(vae, n, decode, noise, rng), vae, views, X, seed)
+        return map_posterior(_importance_resampler(vae, n, decode, noise, rng), vae, views, X, seed)
 
     starts = range(0, n_draws, DRAWS_AT_ONCE)
     parts = [draw(min(DRAWS_AT_ONCE, n_draws - start)) for start in starts]
     return np.moveaxis(np.concatenate(parts, axis=1), 1, 0)
 
 
-def _exact(
+def _exact_sampler(
     vae: VAE, model: LinearModel, n: int, decode: Callable[[Tensor], Tensor], noise: torch.Generator
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Draws of a block of rows by the exact posterior of a linear model."""
+    """Return a function that draws a block of rows from the exact posterior of a linear model."""
 
     def draw(x: Tensor, mask: Tensor) -> Tensor:
         mean, factor = model.posterior(x, mask)
@@ -194,11 +194,11 @@ def _exact(
     return draw
 
 
-def _resampled(
+def _importance_resampler(
     vae: VAE, n: int, decode: Callable[[Tensor], Tensor], noise: torch.Generator,
     rng: np.random.Generator,
 ) -> Callable[[Batch, Draws], Tensor]:  # fmt: skip
-    """Draws of a block of rows by resampling; rows without observed cells are from the prior."""
+    """Return a function that resamples codes; rows without observed cells are from the prior."""
 
     def draw(batch: Batch, draws: Draws) -> Tensor:
         weights = torch.softmax(draws.log_weights, 0).T.cpu()

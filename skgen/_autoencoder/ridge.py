@@ -36,7 +36,7 @@ class RidgePart:
         x_mean, y_mean = X.mean(axis=0), standard.mean(axis=0)
         U, s, Vt = np.linalg.svd(X - x_mean, full_matrices=False)
         projected = U.T @ (standard - y_mean)
-        fits = [_shrunk(U, s, len(X) * penalty) for penalty in PENALTIES]
+        fits = [_shrink(U, s, len(X) * penalty) for penalty in PENALTIES]
         errors = [_loo_error(standard - y_mean, U, projected, *shrunk) for shrunk in fits]
         shrinkage, leverage = fits[int(np.argmin(errors))]
         inverse = np.divide(shrinkage, s, out=np.zeros_like(s), where=shrinkage > 0)
@@ -58,7 +58,7 @@ class RidgePart:
         return (Y - self.predict(X)) / (1 - leverage)[:, None]
 
 
-def _shrunk(U: FloatArray, s: FloatArray, penalty: float) -> tuple[FloatArray, FloatArray]:
+def _shrink(U: FloatArray, s: FloatArray, penalty: float) -> tuple[FloatArray, FloatArray]:
     """Return factors of the singular directions, and leverages with those of the intercept."""
     shrinkage = s**2 / (s**2 + penalty) if penalty < np.inf else np.zeros_like(s)
     shrinkage[s <= s.max(initial=0) * len(U) * np.finfo(np.float64).eps] = 0.0

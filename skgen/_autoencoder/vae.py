@@ -29,6 +29,7 @@ from .._validation import (
     FloatArray,
     RandomState,
     check_flag,
+    check_flat,
     check_numeric,
     check_size,
     generator,
@@ -451,6 +452,7 @@ class VAETransformer(
 
     def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
         (X,) = data
+        check_flat(X, "X")
         if reset:
             self._table = Table.of(X) if likelihood.categorical and library_of(X) else None
         table = self._check_table(X, reset=reset)

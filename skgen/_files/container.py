@@ -96,7 +96,7 @@ def _header(text: dict[str, str], arrays: list[tuple[str, npt.NDArray[Any]]]) ->
         }
     header = json.dumps({"__metadata__": text, **entries}, separators=(",", ":")).encode()
     # Spaces, which the format allows at the end, make room for many small values.
-    missing = _json_bytes(header.decode()) - _room(LENGTH_BYTES + len(header) + sums)
+    missing = _json_bytes(header.decode()) - _json_limit(LENGTH_BYTES + len(header) + sums)
     length = len(header) + max(0, -(-missing // JSON_SHARE))
     length += -length % LENGTH_BYTES
     return length.to_bytes(LENGTH_BYTES, "little") + header.ljust(length)
@@ -106,6 +106,8 @@ def _header(text: dict[str, str], arrays: list[tuple[str, npt.NDArray[Any]]]) ->
 def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file that replaces the one at ``path``, its mode kept, if the block succeeds."""
     target = Path(os.path.realpath(path))  # a link stays one
+    if not target.parent.exists():
+        raise FileNotFoundError(errno.ENOENT, "`path` must be in a folder that exists", str(path))
     mode = _check_regular(target).st_mode if os.path.lexists(target) else None
     temporary = target.with_name(f"{temporary_prefix(target)}{secrets.token_hex(4)}.tmp")
     try:
@@ -164,7 +166,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], Arrays, int]:
         start = LENGTH_BYTES + int.from_bytes(file.read(LENGTH_BYTES), "little")
         if start > size - DIGEST_BYTES:
             raise ModelFileError("the header is longer than the file")
-        entries = parse_json(file.read(start - LENGTH_BYTES).decode("ascii"), _room(size))
+        entries = parse_json(file.read(start - LENGTH_BYTES).decode("ascii"), _json_limit(size))
         if not isinstance(entries, dict):
             raise ModelFileError("the header is not an object")
         text = entries.pop("__metadata__", None)
@@ -176,7 +178,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], Arrays, int]:
             position += arrays[name].nbytes
     if position != size - start or arrays.pop("sha256", np.empty(0)).nbytes != DIGEST_BYTES:
         raise ModelFileError("the arrays do not fill the file")
-    return text, arrays, _room(size)
+    return text, arrays, _json_limit(size)
 
 
 def _check_digest(file: BinaryIO, size: int) -> None:
@@ -243,7 +245,8 @@ def _json_bytes(text: str) -> int:
     return VALUE_BYTES * sum(map(text.count, "{[:,"))
 
 
-def _room(size: int) -> int:
+def _json_limit(size: int) -> int:
+    """Return the most bytes of JSON that a file of a size may hold."""
     return JSON_SHARE * size + JSON_ALLOWANCE
 
 

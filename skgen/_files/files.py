@@ -219,7 +219,7 @@ def _encode_rare(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
     names = [name for name, kind in TYPES.items() if kind is value]
     if names:
         return {"type": names[0]}
-    raise _invalid(value, name)
+    raise _type_error(value, name)
 
 
 def _encode_texts(value: npt.NDArray[Any], name: str, arrays: Arrays) -> dict[str, Any]:
@@ -239,7 +239,7 @@ def _encode_members(values: dict[str, Any], name: str, arrays: Arrays) -> dict[s
 def _encode_array(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
     array: npt.NDArray[Any] = np.asarray(value)
     if array.dtype not in NAMES:
-        raise _invalid(value, name)
+        raise _type_error(value, name)
     key = name.removeprefix(".")
     is_transposed = array.flags.f_contiguous and not array.flags.c_contiguous
     arrays[key] = np.ascontiguousarray(array.T) if is_transposed else np.ascontiguousarray(array)
@@ -252,14 +252,14 @@ def _encode_array(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
 def _encode_object(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
     schema = _schema_of_value(value)
     if schema is None:
-        raise _invalid(value, name)
+        raise _type_error(value, name)
     values = schema.to_record(value)
     tree = _encode_members(values, name, arrays)
     schema.check(values)
     return {"class": next(key for key in SCHEMAS if SCHEMAS[key] is schema), "values": tree}
 
 
-def _invalid(value: Any, name: str) -> TypeError:
+def _type_error(value: Any, name: str) -> TypeError:
     return TypeError(
         f"`{name.removeprefix('.') or 'estimator'}` must be something that a file can hold: "
         "numbers, text, arrays, and objects of skgen and some of scikit-learn; got "

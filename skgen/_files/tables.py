@@ -24,6 +24,7 @@ from .._schema import (
     exactly,
     integer,
     made_of,
+    names_of,
     text,
 )
 from .foreign import MOST_OUTPUTS, is_plain, store_estimator
@@ -187,7 +188,10 @@ ColumnTransformerPart = Check(
 )
 store_estimator(
     ColumnTransformer,
-    options={"force_int_remainder_cols": FLAG | exactly("deprecated")},  # until scikit-learn 1.8
+    options={
+        "force_int_remainder_cols": FLAG | exactly("deprecated"),  # until scikit-learn 1.8
+        "_transformers_feature_names_out": names_of("n_names"),  # where it returns data frames
+    },
     is_consistent=lambda values: _n_outputs_of_columns(values) <= MOST_OUTPUTS,
     transformers_=each(ColumnTransformerPart, list),
     output_indices_=COLUMNS,

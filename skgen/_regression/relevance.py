@@ -350,11 +350,11 @@ def _climb(found: Relevances) -> Relevances:
     tolerance = ROUGH
     while True:
         found = found.improve(tolerance)
-        precision = _without_the_worst(found)
+        precision = _remove_worst(found)
         if precision is not None:
             removed |= np.isfinite(found.precision) & np.isinf(precision)
         else:
-            precision = _with_the_best(found, removed)
+            precision = _add_best(found, removed)
         if precision is not None:
             found, tolerance = Relevances(found.problem, precision), ROUGH
         elif tolerance == EXACT:
@@ -363,7 +363,7 @@ def _climb(found: Relevances) -> Relevances:
             tolerance = EXACT
 
 
-def _without_the_worst(found: Relevances) -> FloatArray | None:
+def _remove_worst(found: Relevances) -> FloatArray | None:
     """Precisions without the weight that gains most by its absence, if any gains."""
     gains = found.removal_gains()
     if gains.max(initial=0.0) <= SMALLEST_GAIN:
@@ -373,7 +373,7 @@ def _without_the_worst(found: Relevances) -> FloatArray | None:
     return precision
 
 
-def _with_the_best(found: Relevances, barred: Any) -> FloatArray | None:
+def _add_best(found: Relevances, barred: Any) -> FloatArray | None:
     """Precisions with the weights that gain most, one by one, if any does that is not barred."""
     precision, table = found.precision.copy(), found.residuals()
     n_before = len(found.indices)

@@ -59,7 +59,7 @@ class Likelihood(ABC):
     categorical : bool
         True if columns of text and categories can be modelled, as integer codes.
     handle_unknown : {"error", "ignore"}
-        How categories that `fit` did not see are met, if there are categories.
+        What happens to categories that `fit` did not see, if there are categories.
     linear_transform : bool
         True if each feature is transformed linearly, so that moments of transformed data give those
         of the data.

@@ -72,11 +72,11 @@ FITTED = {
 @store(parameters=ENTRIES, state=FITTED)
 @dataclass(frozen=True)
 class Mixed(Likelihood):
-    """Likelihood of its own for each of several groups of columns.
+    """Likelihood of a table, with a likelihood for each group of columns.
 
     ``p(x | z) = prod_d p_d(x_d | z)``, each factor by the likelihood of its group. Without
     arguments it is what the shortcut "from_dtype" stands for: `Categorical` for columns of
-    categories, text and booleans, `Numeric` for all others. Counts are never guessed.
+    categories, text and booleans, `Numeric` for all others. Integers are not taken for counts.
 
     Parameters
     ----------

@@ -212,12 +212,12 @@ def _parse(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None
     operator.inputs = inputs
     return_std = scope.get_options(model, {"return_std": False})["return_std"]
     for name in ("mean", "std") if return_std else ("mean",):
-        kind = guess_tensor_type(_widest(inputs).type)
+        kind = guess_tensor_type(_first_double(inputs).type)
         operator.outputs.append(scope.declare_local_variable(name, kind))
     return operator.outputs
 
 
-def _widest(inputs: list[Any]) -> Any:
+def _first_double(inputs: list[Any]) -> Any:
     """An input of double precision if there is one, else the first."""
     doubles = (each for each in inputs if isinstance(each.type, DoubleTensorType))
     return next(doubles, inputs[0])

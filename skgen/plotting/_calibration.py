@@ -166,7 +166,8 @@ class CalibrationDisplay:
         left.axhline(1, color="grey", lw=1)
         density, edges = np.histogram(self.pit, n_bins, (0, 1), density=True)
         self.histogram_ = left.stairs(density, edges, color=color, lw=2, label=self.name)
-        left.set(xlabel="PIT", ylabel="density", xlim=(0, 1), ylim=(0, None))
+        left.set(xlabel="probability integral transform (PIT)", ylabel="density")
+        left.set(xlim=(0, 1), ylim=(0, None))
         levels = np.linspace(0, 1, 101)
         low, high = np.asarray(binom.ppf([[0.025], [0.975]], n, levels)) / n
         right.fill_between(levels, low, high, **grey)

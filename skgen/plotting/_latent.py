@@ -30,7 +30,8 @@ class LatentDisplay:
     name : str, default=None
         Name of y.
     explained_kl : tuple of two floats, default=None
-        Nats that each of the two dimensions says of a row, for the labels of the axes.
+        Mean information about a row in each of the two dimensions, in nats, for the labels of the
+        axes.
 
     Attributes
     ----------

@@ -40,7 +40,7 @@ class Flow(PriorBuilder):
 
     Notes
     -----
-    The KL divergence has no closed form; the draws of z that training makes anyway estimate it.
+    The KL divergence has no closed form; training estimates it from its draws of z.
     Each latent dimension has an equal share of it in ``explained_kl_``. Moments are estimated by
     2000 draws.
 

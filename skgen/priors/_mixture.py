@@ -43,7 +43,7 @@ class Mixture(PriorBuilder):
 
     Notes
     -----
-    The KL divergence has no closed form; the draws of z that training makes anyway estimate it. A
+    The KL divergence has no closed form; training estimates it from its draws of z. A
     step takes O(batch_size * n_components * n_dimensions), in matrix products.
 
     Examples

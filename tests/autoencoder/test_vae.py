@@ -1374,6 +1374,14 @@ def test_pixels_that_are_always_0_are_reconstructed_and_drawn_as_nearly_0(likeli
         assert model.sample(2000, observation_noise=noisy, random_state=0)[:, always].mean() < 0.04
 
 
+def test_arrays_of_images_are_an_error_that_says_how_to_give_their_rows():
+    images = load_digits().images / 16
+    vae = VAETransformer(2, likelihood="bernoulli", max_iter=1, random_state=0)
+    with pytest.raises(ValueError, match=r"shape \(1797, 8, 8\)\. .* X\.reshape\(len\(X\), -1\)"):
+        vae.fit(images)
+    assert vae.fit(images.reshape(len(images), -1)).n_features_in_ == 64
+
+
 @pytest.mark.filterwarnings("ignore:All latent dimensions have collapsed")
 @pytest.mark.parametrize("image_shape", [(8, 8), (4, 16), (4, 4, 4), (1, 64)])
 def test_images_pass_through_convolutional_networks(image_shape):
