@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -318,11 +317,10 @@ class FourierBasis(LearnableBasis):
         self._n_features_out = 2 * n_draws + (n_inputs if self.slope_ else 0)
         if self._points is not None:
             self._n_features_out += len(self._points)
-        self.__dict__.pop("_inducing", None)
+        self._inducing = self._find_inducing()
 
-    @cached_property
-    def _inducing(self) -> InducingPoints | None:
-        """The points at which the kernel is exact, none if all basis functions are waves."""
+    def _find_inducing(self) -> InducingPoints | None:
+        """Return the points at which the kernel is exact, None if all basis functions are waves."""
         if self._points is None:
             return None
         points = self._points / self._relative
@@ -330,7 +328,13 @@ class FourierBasis(LearnableBasis):
         return InducingPoints(points, waves, self.kernel, self.scale_mixture_)
 
     def __getstate__(self) -> dict[str, Any]:
+        """Leave out the inducing points, which are large and whose last digits depend on BLAS."""
         return {key: value for key, value in super().__getstate__().items() if key != "_inducing"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_spectrum" in state:
+            self._inducing = self._find_inducing()
 
     def exact_kernel(self, X: FloatArray) -> Kernel:
         """Return the kernel that the basis functions approximate.
