@@ -18,11 +18,9 @@ from ._inducing import InducingPoints
 from ._kernels import MATERN_DF, Kernel, KernelName, Lengths, relevance_shares
 from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location_and_scale
 
-MOST_POINTS, WAVES_BESIDE = 1000, 600
+MOST_POINTS, FEW_WAVES = 1000, 600
 """Rows up to which the kernel is exact at the rows, by default, and the waves beside."""
-WAVES = 2400  # by default of more rows
-WAVES_OF_ONE, WAVES_PER_ROW = (300, 600), 0.6
-"""By default of one feature: least and most, and in between."""
+MANY_WAVES = 2400  # by default of more rows of several features
 STEP, SHIFT = 2e-3, 1e-4  # of logarithms, for the derivatives of a quantile and of functions
 
 
@@ -56,9 +54,9 @@ class FourierBasis(LearnableBasis):
     ----------
     n_basis : int, default=None
         Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
-        depends on the rows of the fit. For up to 1000 rows of several features, there are 600 waves
-        and one function for each distinct row, with which the kernel is exact at these rows. For
-        more rows there are 2400 waves, and for one feature 300 to 600.
+        depends on the rows of the fit. For up to 1000 rows, there are 600 waves and one function
+        for each distinct row, with which the kernel is exact at these rows. For more rows there are
+        2400 waves, and 600 for one feature.
     kernel : {"rbf", "matern32", "matern52", "rational_quadratic"}, default="rbf"
         The kernel: squared exponential, Matern with smoothness 3/2 or 5/2, or rational quadratic: a
         mixture of squared exponentials of longer and shorter length scales. How different these
@@ -218,8 +216,8 @@ class FourierBasis(LearnableBasis):
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
         p = check_parameters(self, n_features=n_features)
-        has_points = p.n_basis is None and n_features > 1 and len(X) <= MOST_POINTS
-        n_basis = p.n_basis or _default_waves(*X.shape)
+        has_points = p.n_basis is None and len(X) <= MOST_POINTS
+        n_basis = p.n_basis or (FEW_WAVES if has_points or n_features == 1 else MANY_WAVES)
         rows = distinct_rows(X, FEWEST_ROWS)
         ranked = rows[:, self._ranked]
         self._ranks = EmpiricalCDF.fit(ranked) if p.ranks and ranked.size else None
@@ -530,9 +528,3 @@ class FourierBasis(LearnableBasis):
             tables[0], functions = self._inducing.to_onnx(graph, inputs, waves)
             tables.append(functions)
         return graph("Concat", *tables, axis=1)
-
-
-def _default_waves(n_rows: int, n_features: int) -> int:
-    if n_features == 1:
-        return 2 * round(np.clip(WAVES_PER_ROW * n_rows, *WAVES_OF_ONE) / 2)
-    return WAVES_BESIDE if n_rows <= MOST_POINTS else WAVES
