@@ -225,11 +225,13 @@ def test_a_clone_is_not_fitted_and_fits_alike(frame):
         (lambda X: X.assign(sex=X["sex"].astype(object)), r"dtype object; .* 'sex'.*\.astype\("),
         (lambda X: X.assign(age="old"), "must hold numbers; got text in column 'age'"),
         (lambda X: X.assign(age=pd.Timestamp("2020")), "dates or durations in column 'age'"),
-        (lambda X: X.assign(dose=np.inf), "infinity"),
+        (lambda X: X.assign(dose=np.inf), "infinity in column 'dose'"),
+        (lambda X: X.assign(dose=-1e120), r"1e\+120 in column 'dose'"),
         (lambda X: X.drop(columns="sex"), "feature names should match"),
         (lambda X: X[[*X][::-1]], "must be in the same order"),
         (lambda X: X.iloc[:0], "0 sample"),
-        (lambda X: X.to_numpy(), "hold numbers"),
+        (lambda X: X.to_numpy(), "must be a data frame of pandas or polars, as in `fit`"),
+        (lambda X: as_polars(X).lazy(), "must be a data frame"),
     ],
 )
 def test_other_frames_are_errors_that_name_the_column(change, message, rng):
