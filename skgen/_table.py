@@ -297,8 +297,7 @@ def _pandas_dtype(pandas: Any, name: str) -> Any:
     """Return a dtype by its name, of pyarrow as an object."""
     if not name.endswith(ARROW):
         return name
-    import pyarrow
-
+    pyarrow = __import__("pyarrow")
     kind, *rest = re.findall(r"\w+", name.removesuffix(ARROW))
     if kind == "dictionary":  # values=..., indices=..., ordered=...
         found = pyarrow.dictionary(*map(pyarrow.type_for_alias, (rest[3], rest[1])))
@@ -326,7 +325,7 @@ def _round_to(values: FloatArray, dtype: str) -> FloatArray:
     name = dtype.lower()
     if name.startswith("decimal"):
         precision, scale = map(int, re.findall(r"\d+", name)[-2:])
-        bound = 10.0 ** (precision - scale) * (1 - 1e-15)
+        bound = float(np.nextafter((10.0**precision - 1) / 10.0**scale, 0))
         return values.round(scale).clip(-bound, bound)
     if not name.startswith(("int", "uint")):
         return values

@@ -584,10 +584,14 @@ class VAETransformer(
         X : ndarray or data frame of shape (n_samples, n_features)
             Decoder means; modes of categories.
         """
+        return self._decode(Z, like=Z)
+
+    def _decode(self, Z: npt.ArrayLike, like: Any) -> FloatArray:
+        """Return decoder means, with the index of ``like`` if both are data frames."""
         codes = self._check_codes(Z)
         module = self._module_of(codes.dtype)
         z = as_tensor(codes).to(module.device)
-        return self._to_frame(self._to_data_units(map_blocks(module.decode_mean, z)), like=Z)
+        return self._to_frame(self._to_data_units(map_blocks(module.decode_mean, z)), like)
 
     def reconstruct(self, X: npt.ArrayLike) -> FloatArray:
         """Return the decoder means of the latent means of X.
@@ -603,7 +607,7 @@ class VAETransformer(
             Decoder means, ``inverse_transform(transform(X))``.
         """
         mean, _ = self._latent_moments(X)
-        return self.inverse_transform(in_frame(self, mean, self.get_feature_names_out(), X))
+        return self._decode(mean, like=X)
 
     def sample(
         self, n_samples: int = 1, *, observation_noise: bool = True,

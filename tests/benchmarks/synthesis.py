@@ -118,7 +118,9 @@ def main() -> None:
     assignments = (text.split("=", 1) for text in options.set)
     params = {name: ast.literal_eval(value) for name, value in assignments}
     names = ("told apart", "fitted", "class", "by draws", "copies", "nearer", "seconds")
-    print(f"{'':10}" + "".join(f"{name:>18}" if name == names[0] else f"{name:>9}" for name in names))
+    print(
+        f"{'':10}" + "".join(f"{name:>18}" if name == names[0] else f"{name:>9}" for name in names)
+    )
     for name in options.tables:
         runs = [measure(name, seed, params) for seed in range(options.seeds)]
         first, *rest, copies, nearer, seconds = np.mean(runs, axis=0)
