@@ -19,7 +19,15 @@ import numpy.typing as npt
 
 from ._parameters import NONE, Choice, Custom
 from ._schema import Check, Values, array, each, exactly, made_of, number, store, text
-from ._validation import FloatArray, check_numeric, error_message, shape_of, short_repr
+from ._validation import (
+    MISSING,
+    FloatArray,
+    check_names,
+    check_numeric,
+    error_message,
+    shape_of,
+    short_repr,
+)
 
 LIBRARIES = ("pandas", "polars")
 CATEGORICAL = (
@@ -84,11 +92,7 @@ class Table:
                 "least one of each."
             )
         names = tuple(X.columns)
-        if repeated := [name for name in names if names.count(name) > 1]:
-            raise ValueError(
-                f"`X` must have columns of different names; got {repeated[0]!r} "
-                f"{names.count(repeated[0])} times. Rename them."
-            )
+        check_names([*names], "X")
         check_text(X)
         columns = [column for _, column in _columns(X)]
         return cls(
@@ -266,7 +270,7 @@ def _check_numbers(X: Any, names: list[Any]) -> None:
     """Raise if columns of a frame hold anything but numbers."""
     if names:  # of polars, no names would be all rows
         remedy = "Give numbers, or fit to data in which it has a dtype of text or categories."
-        check_numeric(X[names], "X", encode=remedy)
+        check_numeric(X[names], "X", encode=remedy, missing=MISSING)
 
 
 def check_text(X: Any) -> None:

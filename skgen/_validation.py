@@ -204,12 +204,7 @@ def check_numeric(
             f"`{name}` must hold one number per cell, in rows of equal length; got a "
             f"{type(table).__name__} that is no table. {remedy or 'Give a 2d array.'}"
         ) from error
-    if len(set(columns)) < len(columns):
-        repeated = next(column for column in columns if columns.count(column) > 1)
-        raise ValueError(
-            f"`{name}` must have columns of different names; got {repeated!r} "
-            f"{columns.count(repeated)} times. Rename them."
-        )
+    check_names(columns, name)
     for index, dtype in enumerate(dtypes):
         if found := _non_numeric(dtype):
             raise ValueError(
@@ -218,6 +213,16 @@ def check_numeric(
             )
     if any(str(dtype).lower() == "object" for dtype in dtypes):
         _check_items(np.asarray(table, dtype=object), name, remedy, encode, places, missing)
+
+
+def check_names(columns: list[Any], name: str) -> None:
+    """Raise if two columns of the table ``name`` have the same name."""
+    if len(set(columns)) < len(columns):
+        repeated = next(column for column in columns if columns.count(column) > 1)
+        raise ValueError(
+            f"`{name}` must have columns of different names; got {repeated!r} "
+            f"{columns.count(repeated)} times. Rename them."
+        )
 
 
 def nan_for_missing(table: Any) -> Any:

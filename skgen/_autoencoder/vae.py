@@ -29,6 +29,7 @@ from .._validation import (
     FloatArray,
     RandomState,
     check_flag,
+    check_names,
     check_numeric,
     check_size,
     generator,
@@ -482,6 +483,7 @@ class VAETransformer(
                 "`X` must be a data frame of pandas or polars, as in `fit`, because it has columns "
                 f"of categories; got a {type(X).__name__}. Give one with the same columns."
             )
+        check_names([*X.columns], "X")
         validate_data(self, X, reset=reset, skip_check_array=True)
         matrix = known.to_matrix(X, "error" if reset else self.likelihood_.handle_unknown)
         table: FloatArray = check_array(
