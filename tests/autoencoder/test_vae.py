@@ -742,6 +742,22 @@ def test_constant_features_are_reconstructed():
     assert abs(model.reconstruct(X)[:, 4] - 7e6).max() < 1
 
 
+def test_a_value_far_out_is_warned_of_with_its_column():
+    """One cell of 1e6 stretches the standard deviation of a column a thousandfold."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(3000, 3)), columns=["a", "b", "c"])
+    X["c"] += X["a"]
+    X.loc[5, "b"] = 1e6
+    rules = {"hidden_layer_sizes": (4,), "max_iter": 1, "random_state": 0}
+    with pytest.warns(UserWarning, match=r"values in column 'b' so far from all others") as caught:
+        VAETransformer(2, **rules).fit(X)
+    assert caught[0].filename == __file__
+    quiet = VAETransformer(2, likelihood="numeric", **rules).fit(X)
+    assert np.abs(quiet.sample(3000, random_state=0)).max() <= 1e6
+    heavy = np.where(np.arange(3000) == 5, 1.0, 0.0)  # next to constant, which is no outlier
+    VAETransformer(2, **rules).fit(X.assign(b=heavy))
+
+
 # -- Ctrl-C ---------------------------------------------------------------------------------------
 
 
