@@ -56,7 +56,7 @@ ENCODE = (
     "which models text and categories as they are."
 )
 MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
-MOST_COMPONENTS = 30  # latent dimensions by default
+MOST_COMPONENTS = 15  # latent dimensions by default
 # By default, epochs of training, and steps that few rows should have.
 FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 200, 1000, 2000
 
@@ -88,7 +88,7 @@ class VAETransformer(
     Parameters
     ----------
     n_components : int, default=None
-        Number of latent dimensions. None is one for each feature, at most 30; those that are not
+        Number of latent dimensions. None is one for each feature, at most 15; those that are not
         needed carry no information (``explained_kl_``). 2 is a plane to look at.
     likelihood : {"gaussian", "bernoulli", "continuous_bernoulli", "categorical", "numeric", \
             "from_dtype"} or Likelihood, default=None
