@@ -248,7 +248,7 @@ class BaseAutoencoder(BaseEstimator):
         """Views of a batch of arrays as networks see them; a conditional model adds its context."""
         view = TableView(batch.x, vae.dtype, vae.likelihood.transform)
         mask = None if batch.mask is None else TableView(batch.mask, torch.bool)
-        return Batch(check_magnitude(view, self._data_names.x), mask=mask)
+        return Batch(check_magnitude(view, self._data_names.x, self._columns), mask=mask)
 
     def _split(
         self, p: Any, views: Batch, seeds: Iterator[int]
@@ -451,13 +451,15 @@ class BaseAutoencoder(BaseEstimator):
         super().__setstate__(state)
 
 
-def check_magnitude(view: TableView, name: str) -> TableView:
-    """Return a view whose values networks can be given, or raise."""
-    largest = MAX_MAGNITUDE[view.dtype]
-    if not (magnitude := view.max_magnitude) <= largest:
+def check_magnitude(view: TableView, name: str, columns: Columns = ()) -> TableView:
+    """Return a view whose values networks can be given, or raise an error that names the column."""
+    largest, magnitudes = MAX_MAGNITUDE[view.dtype], view.magnitudes
+    if not magnitudes.max() <= largest:
+        column = int(magnitudes.argmax())
+        place = f" in column {columns[column][0]!r}" if columns else ""
         raise ValueError(
             f"`{name}` must lie within {largest:g} standard deviations of the data that the model "
-            f"was fitted to; got {magnitude:g}. Leave out such rows."
+            f"was fitted to; got {magnitudes[column]:g}{place}. Leave out such rows."
         )
     return view
 

@@ -742,6 +742,17 @@ def test_constant_features_are_reconstructed():
     assert abs(model.reconstruct(X)[:, 4] - 7e6).max() < 1
 
 
+def test_rows_too_far_out_for_the_networks_are_errors_that_name_the_column():
+    frame = pd.DataFrame(IRIS, columns=["a", "b", "c", "d"])
+    model = short(max_iter=1).fit(frame)
+    with pytest.raises(ValueError, match=r"standard deviations .* in column 'c'\. Leave out"):
+        model.transform(frame.assign(c=-1e30).astype(np.float32))
+    with pytest.raises(
+        ValueError, match=r"at most 1e\+100 in magnitude; got 1e\+110 in column 'c'"
+    ):
+        model.transform(frame.assign(c=1e110))
+
+
 def test_a_value_far_out_is_warned_of_with_its_column():
     """One cell of 1e6 stretches the standard deviation of a column a thousandfold."""
     rng = np.random.default_rng(0)
