@@ -8,6 +8,7 @@ it is met.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ from sklearn.utils.validation import check_array, validate_data
 from ._parameters import NONE, Choice, Custom
 from ._schema import FLAG, Check, Values, array, each, exactly, made_of, number, store, text
 from ._validation import (
+    MISSING,
     FloatArray,
+    check_names,
     check_numeric,
     check_size,
     error_message,
@@ -29,16 +32,20 @@ from ._validation import (
 )
 
 LIBRARIES = ("pandas", "polars")
-CATEGORICAL = ("category", "bool", "str", "enum", "categorical", "utf8")
+CATEGORICAL = (
+    "category", "bool", "str", "enum", "categorical", "utf8", "large_string", "dictionary",
+)  # fmt: skip
 """First letters of the names of dtypes of categories, booleans and text, in small letters."""
 BOOLEANS = ("bool",)
 FLOATS = (np.float64, np.float32)
+ARROW = "[arrow]"
+"""End of the name of a dtype of pyarrow in pandas."""
 
 
 def library_of(X: Any) -> str:
     """Return the library of a data frame, or ""."""
     library = type(X).__module__.split(".")[0]
-    is_frame = hasattr(X, "columns") and (hasattr(X, "iloc") or hasattr(X, "get_columns"))
+    is_frame = (hasattr(X, "iloc") or hasattr(X, "get_columns")) and hasattr(X, "columns")
     return library if library in LIBRARIES and is_frame else ""
 
 
@@ -82,12 +89,13 @@ class Table:
     @classmethod
     def of(cls, X: Any) -> Self:
         """Learn the columns of a frame."""
-        names = tuple(X.columns)
-        if repeated := [name for name in names if names.count(name) > 1]:
+        if 0 in X.shape:
             raise ValueError(
-                f"`X` must have columns of different names; got {repeated[0]!r} "
-                f"{names.count(repeated[0])} times. Rename them."
+                f"`X` must have rows and columns; got a data frame of shape {X.shape}. Give at "
+                "least one of each."
             )
+        names = tuple(X.columns)
+        check_names([*names], "X")
         check_text(X)
         columns = [column for _, column in _columns(X)]
         return cls(
@@ -103,6 +111,11 @@ class Table:
         """Names of the columns, and their numbers of categories, 0 for numbers."""
         sizes = [0 if known is None else len(known) for known in self.categories]
         return tuple(zip(self.names, sizes, strict=True))
+
+    @property
+    def has_categories(self) -> bool:
+        """True if there is a column of categories other than False and True."""
+        return any(known not in (None, (False, True)) for known in self.categories)
 
     def to_matrix(self, X: Any, handle_unknown: str = "error") -> FloatArray:
         """Return a frame as floats: codes for categories, NaN for missing cells.
@@ -149,8 +162,11 @@ class Table:
             ) from error
         return np.array(found, dtype=np.float64)
 
-    def to_frame(self, X: FloatArray) -> Any:
-        """Return a matrix as a frame with the columns, dtypes and categories of `fit`."""
+    def to_frame(self, X: FloatArray, like: Any = None) -> Any:
+        """Return a matrix as a frame with the columns, dtypes and categories of `fit`.
+
+        It has the index of ``like``, if that is a frame of pandas, as well.
+        """
         module = sys.modules.get(self.library) or __import__(self.library)
         restore = _pandas_column if self.library == "pandas" else _polars_column
         columns = [
@@ -163,7 +179,7 @@ class Table:
             return module.DataFrame(dict(zip(self.names, columns, strict=True)))
         frame = module.DataFrame(dict(enumerate(columns)))
         frame.columns = [*self.names]
-        return frame
+        return frame.set_axis(like.index) if library_of(like) == "pandas" else frame
 
 
 def _columns(X: Any) -> Any:
@@ -178,6 +194,8 @@ def _is_in(value: Any, known: Mapping[Any, Any]) -> bool:
 
 def _name_of(dtype: Any) -> str:
     """Return the name of a dtype, by which it is made again."""
+    if arrow := getattr(dtype, "pyarrow_dtype", None):
+        return f"{arrow}{ARROW}"
     storage = getattr(dtype, "storage", "")
     if storage and str(dtype) == "string":  # pandas' text with pd.NA
         return f"string[{storage}]"
@@ -191,10 +209,10 @@ def _is_missing(column: Any) -> npt.NDArray[np.bool_]:
 
 def _categories(column: Any) -> tuple[Any, ...] | None:
     """Return the categories of a column: those of its dtype, or its distinct values."""
+    if is_boolean(column.dtype) or _holds_booleans(column):
+        return False, True
     if not is_categorical(column.dtype):
         return None
-    if is_boolean(column.dtype):
-        return False, True
     listed = getattr(column.dtype, "categories", None)
     if listed is not None and str(column.dtype) != "Categorical":  # polars' grow
         return tuple(listed.to_list() if hasattr(listed, "to_list") else listed)
@@ -208,6 +226,14 @@ def _categories(column: Any) -> tuple[Any, ...] | None:
     return tuple(sorted(values))
 
 
+def _holds_booleans(column: Any) -> bool:
+    """Return True for a column of Python objects whose observed cells are booleans."""
+    if str(column.dtype).lower() != "object":
+        return False
+    cells = zip(_is_missing(column), column.to_list(), strict=True)
+    return {type(cell) for missing, cell in cells if not missing} == {bool}
+
+
 def _numbers(column: Any) -> npt.NDArray[np.floating]:
     """Return a column of numbers as floats."""
     dtype = np.float32 if str(column.dtype).lower() in ("float32", "float16") else np.float64
@@ -219,7 +245,8 @@ def _numbers(column: Any) -> npt.NDArray[np.floating]:
 def _check_numbers(X: Any, names: list[Any]) -> None:
     """Raise if columns of a frame hold anything but numbers."""
     if names:  # of polars, no names would be all rows
-        check_numeric(X[names], "X")
+        remedy = "Give numbers, or fit to data in which it has a dtype of text or categories."
+        check_numeric(X[names], "X", encode=remedy, missing=MISSING)
 
 
 def check_text(X: Any) -> None:
@@ -239,30 +266,50 @@ def _pandas_column(
     pandas: Any, values: FloatArray, dtype: str, known: tuple[Any, ...] | None, ordered: bool
 ) -> Any:
     if known is None:
-        is_integer = dtype.lower().startswith(("int", "uint"))
-        series = pandas.Series(_round_to(values, dtype) if is_integer else values)
-        return series.astype(dtype)
+        return pandas.Series(_round_to(values, dtype)).astype(_pandas_dtype(pandas, dtype))
     codes = np.nan_to_num(values, nan=-1.0).astype(np.int64)
     kind = pandas.CategoricalDtype([*known], ordered=ordered)
     series = pandas.Series(pandas.Categorical.from_codes(codes, dtype=kind))
-    return series if dtype == "category" else series.astype(dtype)
+    return series if dtype == "category" else series.astype(_pandas_dtype(pandas, dtype))
+
+
+def _pandas_dtype(pandas: Any, name: str) -> Any:
+    """Return a dtype by its name, of pyarrow as an object."""
+    if not name.endswith(ARROW):
+        return name
+    pyarrow = __import__("pyarrow")
+    kind, *rest = re.findall(r"\w+", name.removesuffix(ARROW))
+    if kind == "dictionary":  # values=..., indices=..., ordered=...
+        found = pyarrow.dictionary(*map(pyarrow.type_for_alias, (rest[3], rest[1])))
+    elif kind in ("decimal128", "decimal256"):
+        found = getattr(pyarrow, kind)(*map(int, rest))
+    else:
+        found = pyarrow.type_for_alias(kind)
+    return pandas.ArrowDtype(found)
 
 
 def _polars_column(
     polars: Any, values: FloatArray, dtype: str, known: tuple[Any, ...] | None, ordered: bool
 ) -> Any:
     if known is None:
-        is_integer = dtype.startswith(("Int", "UInt"))
-        series = polars.Series(_round_to(values, dtype) if is_integer else values)
-        return series.fill_nan(None).cast(getattr(polars, dtype))
+        kind, *sizes = re.findall(r"[A-Za-z]+\w*|\d+", re.sub(r"\w+=", "", dtype))
+        found = getattr(polars, kind)(*map(int, sizes))
+        return polars.Series(_round_to(values, dtype)).fill_nan(None).cast(found)
     items = [known[int(code)] if code >= 0 else None for code in values]
     kind = polars.Enum([*known]) if dtype == "Enum" else getattr(polars, dtype)
     return polars.Series(items, dtype=kind)
 
 
 def _round_to(values: FloatArray, dtype: str) -> FloatArray:
-    """Round to integers within the range of a dtype, which an extrapolation may leave."""
-    info = np.iinfo(dtype.lower().split("[")[0])
+    """Round to the integers or decimals of a dtype, in its range, which draws may leave."""
+    name = dtype.lower()
+    if name.startswith("decimal"):
+        precision, scale = map(int, re.findall(r"\d+", name)[-2:])
+        bound = float(np.nextafter((10.0**precision - 1) / 10.0**scale, 0))
+        return values.round(scale).clip(-bound, bound)
+    if not name.startswith(("int", "uint")):
+        return values
+    info = np.iinfo(name.split("[")[0])
     largest = float(info.max)
     if int(largest) > info.max:  # of 64 bits: a float above cannot be converted
         largest = float(np.nextafter(largest, 0))

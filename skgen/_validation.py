@@ -4,7 +4,7 @@ import copy
 import datetime as dt
 import itertools
 import numbers
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from typing import Any
@@ -120,14 +120,21 @@ def check_vector(
     return array
 
 
-def check_size(table: npt.NDArray[np.floating], name: str) -> None:
+def check_size(
+    table: npt.NDArray[np.floating], name: str, columns: Sequence[Any] | None = None
+) -> None:
     """Raise if ``table`` has a value so large that sums of squares may overflow."""
     low, high = extremes(table) if table.size else (0.0, 0.0)
     largest = max(float(high), -float(low))
     if largest > LARGEST:
+        found, remedy = f"{largest:g}", f"Rescale {name}."
+        if columns is not None:
+            column = columns[int(np.argwhere(np.abs(table) == largest)[0, 1])]
+            is_infinite = largest == np.inf
+            found = f"{'infinity' if is_infinite else found} in column {column!r}"
+            remedy = "NaN stands for a missing cell." if is_infinite else remedy
         raise ValueError(
-            f"`{name}` must hold values of at most {LARGEST:g} in magnitude; got {largest:g}. "
-            f"Rescale {name}."
+            f"`{name}` must hold values of at most {LARGEST:g} in magnitude; got {found}. {remedy}"
         )
 
 
@@ -149,6 +156,7 @@ MISSING = ("NoneType", "NAType")
 
 ENCODE = "Encode {} first, for example with sklearn.preprocessing.OneHotEncoder."
 SECONDS = "Give them as numbers, for example as seconds since a date."
+NARROWER = "Cast them to a dtype of 64 bits."
 PARTS = "Complex data not supported: give real and imaginary parts apart."
 DENSE = "Make it dense, or reduce it with sklearn.decomposition.TruncatedSVD."
 
@@ -161,6 +169,7 @@ NON_NUMERIC: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "complex numbers": (PARTS, "c", ()),
     "records": ("Give one column per field.", "V", ()),
     "sparse columns": (DENSE, "", ("sparse",)),
+    "integers of 128 bits": (NARROWER, "", ("int128", "uint128")),
 }
 """Contents that a table must not have, although numpy converts some of them.
 
@@ -170,12 +179,18 @@ in pandas, pyarrow and polars.
 
 
 def check_numeric(
-    table: Any, name: str, *, remedy: str = "", missing: Collection[str] = ("NoneType",)
-) -> None:
+    table: Any, name: str, *, remedy: str = "", encode: str = "",
+    missing: Collection[str] = ("NoneType",),
+) -> None:  # fmt: skip
     """Raise if ``table`` holds anything but real numbers, even if numpy would convert it.
 
-    Items of the types ``missing`` are left to others: None becomes NaN, which scikit-learn reports.
+    ``remedy`` is that of all contents, ``encode`` that of text and categories. Items of the types
+    ``missing`` are left to others: None becomes NaN, which scikit-learn reports.
     """
+    if hasattr(table, "collect") and hasattr(table, "lazy"):
+        raise TypeError(
+            f"`{name}` must be a table in memory; got a {type(table).__name__}. Call its collect()."
+        )
     if _is_batched(table):
         raise TypeError(
             f"`{name}` must be a table; got a {type(table).__name__}, which yields its rows in "
@@ -195,20 +210,25 @@ def check_numeric(
             f"`{name}` must hold one number per cell, in rows of equal length; got a "
             f"{type(table).__name__} that is no table. {remedy or 'Give a 2d array.'}"
         ) from error
+    check_names(columns, name)
+    for index, dtype in enumerate(dtypes):
+        if found := _non_numeric(dtype):
+            raise ValueError(
+                f"`{name}` must hold numbers; got {found}{places[index]}. "
+                f"{remedy or _remedy(found, name, encode)}"
+            )
+    if any(str(dtype).lower() == "object" for dtype in dtypes):
+        _check_items(np.asarray(table, dtype=object), name, remedy, encode, places, missing)
+
+
+def check_names(columns: list[Any], name: str) -> None:
+    """Raise if two columns of the table ``name`` have the same name."""
     if len(set(columns)) < len(columns):
         repeated = next(column for column in columns if columns.count(column) > 1)
         raise ValueError(
             f"`{name}` must have columns of different names; got {repeated!r} "
             f"{columns.count(repeated)} times. Rename them."
         )
-    for index, dtype in enumerate(dtypes):
-        if found := _non_numeric(dtype):
-            raise ValueError(
-                f"`{name}` must hold numbers; got {found}{places[index]}. "
-                f"{remedy or _remedy(found, name)}"
-            )
-    if any(str(dtype).lower() == "object" for dtype in dtypes):
-        _check_items(np.asarray(table, dtype=object), name, remedy, places, missing)
 
 
 def check_flat(table: Any, name: str) -> None:
@@ -259,22 +279,25 @@ def _non_numeric(dtype: Any) -> str:
     return ""
 
 
-def _remedy(found: str, name: str) -> str:
+def _remedy(found: str, name: str, encode: str) -> str:
     """Return what to do about contents that a table must not have."""
-    is_target = name == "y" and found in ("text", "categories")
-    return "Give numbers; for classes use a classifier." if is_target else NON_NUMERIC[found][0]
+    if name == "y":
+        encode = "Give numbers; for classes use a classifier."
+    return (found in ("text", "categories") and encode) or NON_NUMERIC[found][0]
 
 
 def _check_items(
-    items: npt.NDArray[Any], name: str, remedy: str, places: list[str], missing: Collection[str]
-) -> None:
+    items: npt.NDArray[Any], name: str, remedy: str, encode: str, places: list[str],
+    missing: Collection[str],
+) -> None:  # fmt: skip
     start = f"`{name}` must hold numbers; got "
     for item, place in zip(items.ravel(), itertools.cycle(places), strict=False):
         is_text = isinstance(item, str | bytes)
         if is_text or isinstance(item, DATES):
             found = "text" if is_text else "dates or durations"
             raise ValueError(
-                f"{start}{found}{place} ({short_repr(item)}). {remedy or _remedy(found, name)}"
+                f"{start}{found}{place} ({short_repr(item)}). "
+                f"{remedy or _remedy(found, name, encode)}"
             )
         try:
             type(item).__name__ in missing or float(item)

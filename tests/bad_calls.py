@@ -25,7 +25,7 @@ SCIKIT_LEARN_SAYS = re.compile(
         [
             r"Input (X|Z|y|sample_weight) contains (NaN|infinity)",
             r"Found array with (\d+ sample|0 feature|dim \d)",
-            r"Expected 2D array, got (scalar|1D) array instead",
+            r"Expected (2D array, got (scalar|1D) array|a 2-dimensional container but got)",
             r"X has \d+ features, but \w+ is expecting \d+ features",
             r"Sparse data was passed for (X|Z|y|sample_weight)",
             r"The feature names should match those that were passed during fit",
@@ -45,13 +45,18 @@ SCIKIT_LEARN_WARNS = r"X (does not have valid feature names|has feature names), 
 
 @dataclass
 class Case:
-    """A call of ``method`` of what ``build`` gives."""
+    """A call of ``method`` of what ``build`` gives.
+
+    If it fails, the message must match the pattern ``says``, and with ``must_fail`` it must fail.
+    """
 
     label: str
     build: Callable[[], Any]
     method: str
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+    says: str = ""
+    must_fail: bool = False
 
 
 Maker = Callable[[np.random.Generator], Case]
@@ -194,8 +199,10 @@ class Law:
                 if self._own(estimator) != own
                 else self.fault_of_state(case, estimator, before)
             )
+            if not fault and not re.search(case.says, str(result)):
+                fault = f"does not say {case.says}"
             return "fails", f"{case.label}: {fault} after {result!r}" if fault else ""
-        fault = self.fault_of_result(case, estimator, result)
+        fault = "succeeds" if case.must_fail else self.fault_of_result(case, estimator, result)
         return "succeeds", f"{case.label}: {fault}" if fault else ""
 
     def _own(self, estimator: Any) -> dict[str, int]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import scipy.sparse
 
 # -- tables --------------------------------------------------------------------------------------
@@ -220,6 +221,181 @@ def sparse_weights(rng: np.random.Generator, good: np.ndarray) -> Any:
 
 
 WEIGHTS = {**TABLES, "negative": negative, "sparse_weights": sparse_weights}
+
+# -- data frames of mixed columns ----------------------------------------------------------------
+# A column is made by a generator and a number of rows, at least 4.
+
+Column = Callable[[np.random.Generator, int], Any]
+
+
+def some(rng: np.random.Generator, cells: Sequence[Any], n: int) -> list[Any]:
+    """A list of cells at random, which begins with the first two."""
+    return [*cells[:2], *(pick(rng, cells) for _ in range(n - 2))]
+
+
+def of_arrow(kind: pa.DataType, cells: Sequence[Any]) -> Column:
+    return lambda rng, n: pd.Series(some(rng, cells, n), dtype=pd.ArrowDtype(kind))
+
+
+def of_pandas(dtype: Any, cells: Sequence[Any]) -> Column:
+    return lambda rng, n: pd.Series(some(rng, cells, n), dtype=dtype)
+
+
+def of_polars(dtype: Any, cells: Sequence[Any]) -> Column:
+    return lambda rng, n: pl.Series(some(rng, cells, n), dtype=dtype)
+
+
+PRICES = [Decimal("1.25"), Decimal("0.5"), None]
+MANY = [f"k{i}" for i in range(10_000)]
+GOOD_COLUMNS: dict[str, dict[str, Column]] = {
+    "pandas": {
+        "numbers": lambda rng, n: rng.normal(size=n),
+        "single precision": lambda rng, n: rng.normal(size=n).astype(np.float32),
+        "half precision": lambda rng, n: rng.normal(size=n).astype(np.float16),
+        "holes": of_pandas(float, [1.5, 2.5, np.nan]),
+        "zeros and a tail": lambda rng, n: rng.exponential(size=n) * rng.integers(2, size=n),
+        "far out": lambda rng, n: np.where(np.arange(n) == 1, 1e9, rng.normal(size=n)),
+        "constant": lambda rng, n: np.full(n, 2.5),
+        "next to constant": lambda rng, n: np.where(np.arange(n) == 1, 2.6, 2.5),
+        "tiny": lambda rng, n: 1e-200 * rng.normal(size=n),
+        "large": lambda rng, n: 1e90 * rng.normal(size=n),
+        "integers": lambda rng, n: rng.integers(-3, 4, size=n),
+        "long integers": of_pandas("uint64", [0, 2**64 - 1, 7]),
+        "integers with holes": of_pandas("Int8", [1, 2, None]),
+        "integers as objects": of_pandas(object, [1, 2.5, None]),
+        "booleans": lambda rng, n: rng.integers(2, size=n) == 1,
+        "booleans with holes": of_pandas("boolean", [True, False, None]),
+        "booleans as objects": of_pandas(object, [True, False, None]),
+        "one boolean": lambda rng, n: np.ones(n, dtype=bool),
+        "text": of_pandas("str", ["u", "", None]),
+        "text with pd.NA": of_pandas("string", ["u", "v", None]),
+        "one text": of_pandas("str", ["u", "u"]),
+        "names": lambda rng, n: pd.Series([f"name {i}" for i in range(n)], dtype="str"),
+        "categories": of_pandas(pd.CategoricalDtype(["a", "b", "c"]), ["a", "b", None]),
+        "ordered": of_pandas(pd.CategoricalDtype(["lo", "hi"], ordered=True), ["hi", "lo"]),
+        "categories of numbers": of_pandas("category", [5, 1.5, None]),
+        "categories of kinds": of_pandas("category", ["a", 1, True]),
+        "categories of dates": of_pandas("category", [pd.Timestamp(0), pd.Timestamp(1)]),
+        "bins": lambda rng, n: pd.cut(np.arange(n), 3),
+        "one category": of_pandas("category", ["a", "a"]),
+        "10^4 categories": of_pandas(pd.CategoricalDtype(MANY), ["k0", "k9999"]),
+        "text of pyarrow": of_arrow(pa.string(), ["u", "v", None]),
+        "categories of pyarrow": of_arrow(pa.dictionary(pa.int32(), pa.string()), ["u", "v", None]),
+        "integers of pyarrow": of_arrow(pa.int16(), [1, 2, None]),
+        "decimals of pyarrow": of_arrow(pa.decimal128(6, 2), PRICES),
+        "decimals": of_pandas(object, PRICES),
+    },
+    "polars": {
+        "numbers": lambda rng, n: pl.Series(rng.normal(size=n)),
+        "NaN": of_polars(pl.Float64, [1.0, 2.0, np.nan]),
+        "holes": of_polars(pl.Float32, [1.0, 2.0, None]),
+        "constant": of_polars(pl.Int64, [7, 7]),
+        "integers": of_polars(pl.UInt8, [1, 255, None]),
+        "booleans": of_polars(pl.Boolean, [True, False, None]),
+        "text": of_polars(pl.String, ["u", "", None]),
+        "categories": of_polars(pl.Categorical, ["u", "v", None]),
+        "enumeration": of_polars(pl.Enum(["u", "v", "w"]), ["u", "v", None]),
+        "10^4 categories": of_polars(pl.Enum(MANY), ["k0", "k9999"]),
+        "decimals": of_polars(pl.Decimal(10, 2), PRICES),
+    },
+}
+MISSING_COLUMNS: dict[str, dict[str, Column]] = {
+    "pandas": {
+        "all NaN": lambda rng, n: np.full(n, np.nan),
+        "all None": lambda rng, n: pd.Series([None] * n, dtype=object),
+        "no category": lambda rng, n: pd.Categorical([None] * n),
+        "no text": lambda rng, n: pd.Series([None] * n, dtype="str"),
+        "no integer": lambda rng, n: pd.array([None] * n, dtype="Int64"),
+        "no boolean": lambda rng, n: pd.array([None] * n, dtype="boolean"),
+        "nothing of pyarrow": lambda rng, n: pd.Series([None] * n, dtype=pd.ArrowDtype(pa.null())),
+    },
+    "polars": {
+        "nothing": lambda rng, n: pl.Series([None] * n),
+        "no number": lambda rng, n: pl.Series([None] * n, dtype=pl.Float64),
+        "no text": lambda rng, n: pl.Series([None] * n, dtype=pl.String),
+        "no category": lambda rng, n: pl.Series([None] * n, dtype=pl.Categorical),
+        "no boolean": lambda rng, n: pl.Series([None] * n, dtype=pl.Boolean),
+    },
+}
+DAYS = [dt.date(2020, 1, 1), dt.date(2020, 1, 2), None]
+BAD_COLUMNS: dict[str, dict[str, Column]] = {
+    "pandas": {
+        "infinity": of_pandas(float, [1.0, np.inf, np.nan]),
+        "minus infinity": of_pandas(np.float32, [1.0, -np.inf]),
+        "too large": of_pandas(float, [1.0, -1e120, np.nan]),
+        "text as objects": of_pandas(object, ["1.5", "a", None]),
+        "bytes": of_pandas(object, [b"1.5", None]),
+        "things": lambda rng, n: pd.Series([pick(rng, [[1.0], {}, object])] * n, dtype=object),
+        "too large objects": of_pandas(object, [1, 10**400]),
+        "dates": lambda rng, n: pd.date_range("2020-01-01", periods=n),
+        "dates as objects": of_pandas(object, DAYS),
+        "durations": lambda rng, n: pd.to_timedelta(np.arange(n), unit="s"),
+        "periods": lambda rng, n: pd.period_range("2020-01-01", periods=n, freq="D"),
+        "intervals": lambda rng, n: pd.interval_range(0, n),
+        "complex": lambda rng, n: rng.normal(size=n) + 1j,
+        "sparse": lambda rng, n: pd.arrays.SparseArray(rng.normal(size=n)),
+        "dates of pyarrow": of_arrow(pa.date32(), DAYS),
+        "lists of pyarrow": of_arrow(pa.list_(pa.float64()), [[1.0], [2.0], None]),
+        "bytes of pyarrow": of_arrow(pa.binary(), [b"1", b"2", None]),
+    },
+    "polars": {
+        "infinity": of_polars(pl.Float64, [1.0, np.inf, None]),
+        "too large": of_polars(pl.Float64, [1.0, 1e120, None]),
+        "dates": of_polars(pl.Date, DAYS),
+        "times": of_polars(pl.Time, [dt.time(1), dt.time(2), None]),
+        "durations": of_polars(pl.Duration, [dt.timedelta(1), None]),
+        "lists": of_polars(pl.List(pl.Float64), [[1.0], [2.0], None]),
+        "structs": of_polars(pl.Struct({"a": pl.Float64}), [{"a": 1.0}, None]),
+        "bytes": of_polars(pl.Binary, [b"1", b"2", None]),
+        "objects": lambda rng, n: pl.Series([object()] * n, dtype=pl.Object),
+        "128 bits": of_polars(pl.Int128, [1, 2, None]),
+    },
+}
+
+
+def frame_of(library: str, columns: dict[str, Any]) -> Any:
+    """A data frame, of pandas with an index of its own."""
+    if library == "polars":
+        return pl.DataFrame(columns)
+    frame = pd.DataFrame({name: pd.Series(column) for name, column in columns.items()})
+    return frame.set_axis([f"row {i}" for i in range(len(frame))])
+
+
+def other_frame(rng: np.random.Generator, frame: Any) -> Any:
+    """What is no data frame, or one of other columns or without rows."""
+    names = [*frame.columns]
+    if isinstance(frame, pl.DataFrame):
+        others: list[Callable[[], Any]] = [
+            lambda: frame[:0],
+            lambda: frame[:, :-1],
+            lambda: frame[:, ::-1],
+            lambda: frame.with_columns(more=1),
+            lambda: frame.rename({names[0]: "renamed"}),
+            frame.lazy,
+            frame.to_numpy,
+            frame.to_dicts,
+            lambda: frame[names[0]],
+        ]
+        return pick(rng, others)()
+    others = [
+        lambda: frame.iloc[:0],
+        lambda: frame.iloc[:, :-1],
+        lambda: frame.iloc[:, ::-1],
+        lambda: frame[[]],
+        lambda: frame.assign(more=1),
+        lambda: frame.rename(columns={names[0]: "renamed"}),
+        lambda: frame.set_axis([*names[:-1], names[0]], axis=1),
+        lambda: frame.set_axis([*names[:-1], 7], axis=1),
+        lambda: frame.set_axis(range(len(names)), axis=1),
+        frame.to_numpy,
+        frame.to_dict,
+        lambda: frame.to_dict("records"),
+        lambda: frame.to_numpy().tolist(),
+        lambda: frame[names[0]],
+        lambda: None,
+    ]
+    return pick(rng, others)()
+
 
 # -- bad parameters ------------------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ Calls are made up at random, most of them wrong in one or two ways, and judged b
 import copy
 import functools
 import itertools
+import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,17 @@ import numpy as np
 import pytest
 import torch
 from bad_calls import Case, Law, made, report, snapshot
-from bad_values import corrupted, junk, named, pick
+from bad_values import (
+    BAD_COLUMNS,
+    GOOD_COLUMNS,
+    MISSING_COLUMNS,
+    corrupted,
+    frame_of,
+    junk,
+    named,
+    other_frame,
+    pick,
+)
 from skorch.callbacks import Callback, EpochTimer
 from torch import nn
 
@@ -25,6 +36,7 @@ import skgen
 from skgen import VAETransformer, likelihoods, networks, priors
 from skgen._autoencoder.batches import Batch
 from skgen._autoencoder.model import VAE
+from skgen._table import Table, library_of
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
 from skgen.priors import Flow, Mixture, StandardNormal, VampPrior
@@ -42,7 +54,7 @@ def _checkpoints_are_written_elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-N_FAST = 300
+N_FAST, N_FAST_FRAMES = 300, 150
 SEEDS, N_PER_SEED = range(20), 1500
 N_ROWS, N_FEATURES = 8, 3
 
@@ -362,6 +374,70 @@ def reading(rng: np.random.Generator) -> Case:
     return Case(f"{model} {parameters} {label}", build, method, (), values)
 
 
+# -- data frames ---------------------------------------------------------------------------------
+
+LIBRARIES = ("pandas", "polars")
+HEAVY = "10^4 categories"
+
+
+def frame_model() -> VAETransformer:
+    rules = {"hidden_layer_sizes": (3,), "max_iter": 1, "random_state": 0}
+    return VAETransformer(2, likelihood="from_dtype", **rules)
+
+
+@functools.cache
+def good_frame(library: str) -> tuple[dict[str, Any], VAETransformer, Any]:
+    """A column of each kind, a model that has learnt from them, and a snapshot of it."""
+    rng = np.random.default_rng(0)
+    makers = {name: make for name, make in GOOD_COLUMNS[library].items() if name != HEAVY}
+    columns = {f"of {name}": make(rng, N_ROWS) for name, make in makers.items()}
+    vae = frame_model().fit(frame_of(library, columns))
+    return columns, vae, snapshot(vae)
+
+
+def copy_of(vae: VAETransformer) -> VAETransformer:
+    """Another estimator that shares what the first holds."""
+    twin = frame_model()
+    vars(twin).update(vars(vae))
+    return twin
+
+
+def named_by(names: Iterable[str]) -> str:
+    return f"column ({'|'.join(re.escape(repr(name)) for name in names)})"
+
+
+def learning_from_a_frame(rng: np.random.Generator) -> Case:
+    """fit or partial_fit on a frame of mixed columns, some of which no model takes."""
+    library, n_rows = pick(rng, LIBRARIES), int(rng.integers(4, 12))
+    good, bad = GOOD_COLUMNS[library], {**BAD_COLUMNS[library], **MISSING_COLUMNS[library]}
+    n_bad = int(rng.integers(3))
+    kinds = [*rng.choice([*good], rng.integers(1, 4)), *rng.choice([*bad], n_bad)]
+    columns = {f"{i}: {kinds[i]}": kinds[i] for i in rng.permutation(len(kinds))}
+    wrong = [name for name, kind in columns.items() if kind in bad]
+    makers = {**good, **bad}
+    frame = frame_of(library, {name: makers[kind](rng, n_rows) for name, kind in columns.items()})
+    method, label = pick(rng, ("fit", "fit", "partial_fit")), f"{library} {[*columns]}"
+    says = named_by(wrong) if wrong else ""
+    return Case(label, frame_model, method, (), {"X": frame}, says, must_fail=bool(wrong))
+
+
+def reading_a_frame(rng: np.random.Generator) -> Case:
+    """What a model of a frame says of one in which a column, or all of it, is another."""
+    library = pick(rng, LIBRARIES)
+    columns, vae, _ = good_frame(library)
+    build = functools.partial(copy_of, vae)
+    method = pick(rng, ("transform", "score_samples", "impute", "reconstruct", "partial_fit"))
+    if rng.random() < 0.2:
+        X = other_frame(rng, frame_of(library, columns))
+        return Case(f"{library} another frame", build, method, (), {"X": X})
+    bad, name = BAD_COLUMNS[library], pick(rng, columns)
+    makers = {**GOOD_COLUMNS[library], **MISSING_COLUMNS[library], **bad}
+    kind = pick(rng, [*makers])
+    X = frame_of(library, {**columns, name: makers[kind](rng, N_ROWS)})
+    label = f"{library} {name!r} replaced by {kind}"
+    return Case(label, build, method, (), {"X": X}, named_by([name]), must_fail=kind in bad)
+
+
 def decoding(rng: np.random.Generator) -> Case:
     model = Model.any(rng)
     label, values = corrupted(rng, {"Z": model.Z})
@@ -417,6 +493,7 @@ MAKERS = {
     reading_with_bad_arguments: 1,
     building: 5,
 }
+MAKERS_OF_FRAMES = {learning_from_a_frame: 1, reading_a_frame: 1}
 METHODS = {
     "fit", "partial_fit", "transform", "inverse_transform", "reconstruct", "sample",
     "score_samples", "score", *PIECES,
@@ -453,7 +530,8 @@ def fault_of_result(case: Case, vae: Any, result: Any) -> str:
 
 
 def is_finite(result: Any) -> bool:
-    arrays = result if isinstance(result, tuple) else (result,)
+    tables = result if isinstance(result, tuple) else (result,)
+    arrays = (Table.of(X).to_matrix(X) if library_of(X) else X for X in tables)
     return all(np.isfinite(array).all() for array in arrays)
 
 
@@ -474,7 +552,8 @@ def _fault_of_learning(case: Case, vae: Any, result: Any) -> str:
     }
     for name, read in readers.items():
         found, fault = LAW.call(read)
-        if str(found).startswith("`X` must"):  # wild learning rates may lead beyond floats
+        is_error = isinstance(found, Exception)
+        if is_error and str(found).startswith("`X` must"):  # wild rates lead beyond floats
             continue
         if fault or isinstance(found, Exception):
             return f"then {name} {fault or repr(found)}"
@@ -501,6 +580,14 @@ def test_bad_calls():
     assert not seldom, f"hardly any bad call of {seldom}"
     n_good = sum(count for (_, outcome), count in counts.items() if outcome == "succeeds")
     assert 0.1 * N_FAST < n_good < 0.7 * N_FAST
+
+
+def test_bad_frames():
+    counts, faults = LAW.campaign(made(MAKERS_OF_FRAMES, 1003, N_FAST_FRAMES))
+    assert not faults, report(faults)
+    assert all(snapshot(vae) == before for _, vae, before in map(good_frame, LIBRARIES))
+    n_good = sum(count for (_, outcome), count in counts.items() if outcome == "succeeds")
+    assert 0.1 * N_FAST_FRAMES < n_good < 0.7 * N_FAST_FRAMES
 
 
 def forget_to_restore(*estimators: object) -> nullcontext[None]:
@@ -574,3 +661,11 @@ def test_bad_calls_at_length(seed):
     _, faults = LAW.campaign(made(MAKERS, seed, N_PER_SEED))
     assert not faults, report(faults)
     assert not changed_in_place()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_bad_frames_at_length(seed):
+    _, faults = LAW.campaign(made(MAKERS_OF_FRAMES, seed, 1000))
+    assert not faults, report(faults)
+    assert all(snapshot(vae) == before for _, vae, before in map(good_frame, LIBRARIES))

@@ -1,15 +1,17 @@
 """Data frames in and out of VAETransformer: columns, dtypes, categories, and their errors."""
 
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.base import clone
 
 import skgen
-from skgen import VAETransformer
+from skgen import VAEImputer, VAETransformer
 from skgen._table import Categories, Table
 from skgen.likelihoods import Categorical, Gaussian, Mixed
 
@@ -225,11 +227,13 @@ def test_a_clone_is_not_fitted_and_fits_alike(frame):
         (lambda X: X.assign(sex=X["sex"].astype(object)), r"dtype object; .* 'sex'.*\.astype\("),
         (lambda X: X.assign(age="old"), "must hold numbers; got text in column 'age'"),
         (lambda X: X.assign(age=pd.Timestamp("2020")), "dates or durations in column 'age'"),
-        (lambda X: X.assign(dose=np.inf), "infinity"),
+        (lambda X: X.assign(dose=np.inf), "infinity in column 'dose'"),
+        (lambda X: X.assign(dose=-1e120), r"1e\+120 in column 'dose'"),
         (lambda X: X.drop(columns="sex"), "feature names should match"),
         (lambda X: X[[*X][::-1]], "must be in the same order"),
         (lambda X: X.iloc[:0], "0 sample"),
-        (lambda X: X.to_numpy(), "hold numbers"),
+        (lambda X: X.to_numpy(), "must be a data frame of pandas or polars, as in `fit`"),
+        (lambda X: as_polars(X).lazy(), "must be a data frame"),
     ],
 )
 def test_other_frames_are_errors_that_name_the_column(change, message, rng):
@@ -256,6 +260,17 @@ def test_other_frames_are_errors_that_name_the_column(change, message, rng):
         (lambda X: X.assign(age=pd.Timestamp("2020")), "dates or durations in column 'age'"),
         (lambda X: pd.concat([X, X], axis=1), "columns of different names; got 'age' 2 times"),
         (lambda X: X.assign(age=X["age"].astype(complex)), "complex numbers in column 'age'"),
+        (lambda X: X.assign(dose=np.inf), "infinity in column 'dose'"),
+        (lambda X: X.iloc[:0], r"rows and columns; got a data frame of shape \(0, 11\)"),
+        (lambda X: X[[]], "must have rows and columns"),
+        (
+            lambda X: as_polars(X).lazy(),
+            r"in memory; got a LazyFrame. Call its collect\(\)",
+        ),
+        (
+            lambda X: as_polars(X).with_columns(pl.col("age").cast(pl.Int128)),
+            "integers of 128 bits in column 'age'",
+        ),
     ],
 )
 def test_bad_frames_are_errors_that_name_the_column(change, message, rng):
@@ -278,6 +293,83 @@ def test_codes_of_a_category_that_no_row_has_are_known(rng):
     assert np.isfinite(
         model.score_samples(X.assign(grade=pd.Categorical(["middle"] * N_ROWS)))
     ).all()
+
+
+def arrow(kind, values):
+    return pd.Series(values, dtype=pd.ArrowDtype(kind))
+
+
+ODD_COLUMNS = {
+    "booleans as objects": lambda: pd.Series([True, None, False, True], dtype=object),
+    "booleans of pyarrow": lambda: arrow(pa.bool_(), [True, None, False, True]),
+    "integers of pyarrow": lambda: arrow(pa.int64(), [3, None, 1, 3]),
+    "text of pyarrow": lambda: arrow(pa.string(), ["b", None, "a", "b"]),
+    "long text of pyarrow": lambda: arrow(pa.large_string(), ["b", None, "a", "b"]),
+    "categories of pyarrow": lambda: arrow(
+        pa.dictionary(pa.int32(), pa.string()), ["b", None, "a", "b"]
+    ),
+    "decimals of pyarrow": lambda: arrow(
+        pa.decimal128(5, 2), [Decimal("1.25"), None, Decimal("-0.5"), Decimal("1.25")]
+    ),
+    "decimals of polars": lambda: pl.Series(
+        [Decimal("1.25"), None, Decimal("-0.5"), Decimal("1.25")], dtype=pl.Decimal(10, 2)
+    ),
+    "short integers of polars": lambda: pl.Series([3, None, 1, 3], dtype=pl.Int8),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_COLUMNS)
+def test_columns_of_less_usual_dtypes_come_back_as_they_were(kind, tmp_path):
+    column = ODD_COLUMNS[kind]()
+    library = pl if isinstance(column, pl.Series) else pd
+    X = library.DataFrame({"y": [0.0, 1.0, 2.0, 3.0], "column": column})
+    cells = [None if pd.isna(value) else value for value in X["column"].to_list()]
+    again = Table.of(X).to_frame(Table.of(X).to_matrix(X))
+    assert dtypes_of(again) == dtypes_of(X)
+    assert [None if pd.isna(value) else value for value in again["column"].to_list()] == cells
+    observed = {*cells} - {None}
+    model = fit(X)
+    skgen.save(model, tmp_path / "model.safetensors")
+    for drawn in (model.sample(50, random_state=0), model.impute(X)):
+        assert dtypes_of(drawn) == dtypes_of(X)
+        assert {type(value) for value in drawn["column"].to_list()} == {*map(type, observed)}
+        assert min(observed) <= min(drawn["column"]) <= max(drawn["column"]) <= max(observed)
+    again = skgen.load(tmp_path / "model.safetensors").sample(50, random_state=0)
+    assert again.equals(model.sample(50, random_state=0))
+
+
+def test_decimals_stay_within_their_digits():
+    X = pl.DataFrame(
+        {"price": pl.Series([Decimal("99.5"), Decimal("-99.5")], dtype=pl.Decimal(4, 2))}
+    )
+    beyond = Table.of(X).to_frame(np.array([[123.0], [-1e9], [1.004]]))
+    assert beyond["price"].to_list() == [Decimal("99.99"), Decimal("-99.99"), Decimal("1.00")]
+
+
+def test_completed_rows_keep_their_index(rng):
+    X = with_holes(patients(rng), rng)
+    X.index = [f"patient {i}" for i in range(len(X))]
+    model = fit(X)
+    codes = pd.DataFrame(model.transform(X), index=X.index)
+    completed = model.impute(X), model.sample(given=X), VAEImputer(model).fit_transform(X)
+    for found in (*completed, model.reconstruct(X), model.inverse_transform(codes)):
+        assert found.index.equals(X.index)
+    assert X.fillna(completed[0]).notna().all(axis=None)
+    assert model.sample(3).index.equals(pd.RangeIndex(3))
+
+
+def test_text_elsewhere_is_an_error_that_leads_to_data_frames(rng):
+    X = patients(rng)[["age", "sex"]]
+    for parameters, table in (
+        ({"likelihood": None}, X),
+        ({"likelihood": None}, X.assign(sex=X["sex"].astype("category"))),
+        ({}, X.to_numpy()),
+        ({}, pa.Table.from_pandas(X)),
+    ):
+        with pytest.raises(ValueError, match=r"data frame .* with likelihood='from_dtype'"):
+            fit(table, **parameters)
+    with pytest.raises(ValueError, match=r"text in column 'age'\. Give numbers"):
+        fit(X).transform(X.assign(age="old"))
 
 
 def test_integers_stay_within_their_dtype():

@@ -78,11 +78,11 @@ class TableView:
         return replace(self, indices=indices)
 
     @property
-    def max_magnitude(self) -> float:
-        """Largest magnitude of a transformed value of the table."""
+    def magnitudes(self) -> FloatArray:
+        """Largest magnitude of a transformed value of each column of the table."""
         ends = np.stack(extremes(self.table, axis=0))
         magnitudes = np.abs(self.transform(ends))
-        return float(np.where(np.isnan(ends), 0.0, magnitudes).max())
+        return np.where(np.isnan(ends), 0.0, magnitudes).max(axis=0)
 
     def load(self, device: str = "cpu") -> Tensor | TableView:
         """Return the rows as a tensor on ``device`` if they are few or need no copy, else the view.

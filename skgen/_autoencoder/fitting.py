@@ -21,6 +21,7 @@ from .._validation import (
     FloatArray,
     check_numeric,
     copy_generator,
+    extremes,
     generator,
     restore_on_error,
     rewind,
@@ -41,6 +42,8 @@ from .training import EarlyStopping, TrainingResult, TrainingSettings, Variation
 
 MAX_KL_ROWS = 10_000  # of which `explained_kl_` is the mean
 COLLAPSE_THRESHOLD = 0.01  # nats below which a latent dimension has collapsed
+FAR_OUT, STRETCH = 30.0, 50.0
+"""Standard deviations that a value may lie from the mean, and those in units of the middle half."""
 MOST_KL = 1e20  # nats, of a latent dimension: its codes are about 1e10 times those of the prior
 MAX_MAGNITUDE = {torch.float32: 1e15, torch.float64: 1e100}  # of a value that networks are given
 NOT_IN_IDENTITY = {"checkpoint", "callbacks", "verbose", "device"}
@@ -215,6 +218,8 @@ class BaseAutoencoder(BaseEstimator):
     def _build(self, p: Any, batch: Batch, likelihood: Likelihood, seeds: Iterator[int]) -> VAE:
         """Build new networks, or copy the present ones if ``p.warm``."""
         fitted = likelihood if p.warm else likelihood.for_columns(self._columns).fit(batch.x)
+        if not p.warm:
+            self._warn_if_stretched(fitted, batch.x)
         if p.streams:
             fitted = fitted.without_constants()
         architecture = self._architecture(p, fitted, batch)
@@ -243,7 +248,7 @@ class BaseAutoencoder(BaseEstimator):
         """Views of a batch of arrays as networks see them; a conditional model adds its context."""
         view = TableView(batch.x, vae.dtype, vae.likelihood.transform)
         mask = None if batch.mask is None else TableView(batch.mask, torch.bool)
-        return Batch(check_magnitude(view, self._data_names.x), mask=mask)
+        return Batch(check_magnitude(view, self._data_names.x, self._columns), mask=mask)
 
     def _split(
         self, p: Any, views: Batch, seeds: Iterator[int]
@@ -307,6 +312,25 @@ class BaseAutoencoder(BaseEstimator):
                 f"{p.learning_rate_init:g}, after which a latent dimension has a KL divergence of "
                 f"{self.explained_kl_.max():g} nats. Divide it by ten, or remove outliers."
             )
+
+    def _warn_if_stretched(self, likelihood: Likelihood, X: FloatArray) -> None:
+        """Warn if few values far out make up the standard deviation of a feature."""
+        if not isinstance(likelihood, StandardizedLikelihood):
+            return
+        largest = np.abs(likelihood.transform(np.stack(extremes(X, axis=0)))).max(axis=0)
+        for column in np.flatnonzero(largest > FAR_OUT):
+            low, high = np.nanpercentile(X[:, column], [25, 75])
+            if 0 < STRETCH * (high - low) < likelihood.scale_[column]:
+                name = self._columns[column][0] if self._columns else column
+                warnings.warn(
+                    f"`{self._data_names.x}` has values in column {name!r} so far from all others "
+                    f"that its standard deviation is {likelihood.scale_[column]:g}, where the "
+                    f"middle half of the values spans {high - low:g}: draws will follow them. "
+                    "Leave out such rows, or transform the column; of VAETransformer, "
+                    "likelihood='numeric' is not stretched by them.",
+                    stacklevel=6,
+                )
+                return
 
     def _warn_if_collapsed(self) -> None:
         if self.explained_kl_.max() < COLLAPSE_THRESHOLD:
@@ -427,13 +451,15 @@ class BaseAutoencoder(BaseEstimator):
         super().__setstate__(state)
 
 
-def check_magnitude(view: TableView, name: str) -> TableView:
-    """Return a view whose values networks can be given, or raise."""
-    largest = MAX_MAGNITUDE[view.dtype]
-    if not (magnitude := view.max_magnitude) <= largest:
+def check_magnitude(view: TableView, name: str, columns: Columns = ()) -> TableView:
+    """Return a view whose values networks can be given, or raise an error that names the column."""
+    largest, magnitudes = MAX_MAGNITUDE[view.dtype], view.magnitudes
+    if not magnitudes.max() <= largest:
+        column = int(magnitudes.argmax())
+        place = f" in column {columns[column][0]!r}" if columns else ""
         raise ValueError(
             f"`{name}` must lie within {largest:g} standard deviations of the data that the model "
-            f"was fitted to; got {magnitude:g}. Leave out such rows."
+            f"was fitted to; got {magnitudes[column]:g}{place}. Leave out such rows."
         )
     return view
 

@@ -3,6 +3,7 @@
 from math import ceil
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.utils import Tags
@@ -12,11 +13,15 @@ from .. import _schema as schema
 from .._documentation import DocumentationLink
 from .._parameters import NONE, Custom, Flag, Parameters, Seed, check_parameters
 from .._schema import store
+from .._table import Table, library_of
 from .._validation import (
+    MISSING,
     FloatArray,
     RandomState,
+    check_numeric,
     error_message,
     generator,
+    nan_for_missing,
     restore_on_error,
     shape_of,
 )
@@ -24,21 +29,44 @@ from ..likelihoods import Gaussian
 from ..networks import MLP
 from .vae import VAETransformer
 
-MOST_COMPONENTS = 15
-N_STEPS = 4000  # of the default model's training, unless they are too few or too many epochs
+MOST_COMPONENTS = 30
+N_STEPS, N_LONG_STEPS = 1000, 4000  # of training from a factor analysis, and from new weights
 FEWEST_EPOCHS, MOST_EPOCHS = 100, 1000
+MOST_ROWS = 10_000  # of which distinct values are counted
 
 
-def default_estimator(n_rows: int, n_features: int) -> VAETransformer:
+def default_estimator(X: Any) -> VAETransformer:
     """Return a model that suits imputation; few rows get nearly as many steps as many rows."""
-    body = MLP((128,), skip=True)
+    n_rows, n_features = (*shape_of(X), 1, 1)[:2]
+    likelihood, body = default_likelihood(X), MLP((128,), skip=True)
     vae = VAETransformer(
-        min(n_features, MOST_COMPONENTS), likelihood=Gaussian("feature", min_scale=0.01),
-        encoder=body, decoder=body, n_importance_samples=10, masking=0.2,
+        max(1, min(n_features, MOST_COMPONENTS)), likelihood=likelihood, encoder=body,
+        decoder=body, n_importance_samples=10, masking=0.2,
     )  # fmt: skip
-    n_batches = ceil(n_rows / vae.batch_size)
-    n_epochs = ceil(N_STEPS / n_batches)
+    n_batches = max(1, ceil(n_rows / vae.batch_size))
+    n_epochs = ceil((N_LONG_STEPS if isinstance(likelihood, str) else N_STEPS) / n_batches)
     return vae.set_params(max_iter=max(FEWEST_EPOCHS, min(n_epochs, MOST_EPOCHS)))
+
+
+def default_likelihood(X: Any) -> str | Gaussian:
+    """Return a likelihood of categories, of values that repeat, or of real values."""
+    if library_of(X) and any(size for _, size in Table.of(X).columns):
+        return "from_dtype"
+    return "numeric" if mostly_repeats(X) else Gaussian("feature", min_scale=0.03)
+
+
+def mostly_repeats(X: Any) -> bool:
+    """Return True if most columns have fewer distinct values than the root of the rows."""
+    check_numeric(X, "X", missing=MISSING)
+    try:
+        table = np.asarray(nan_for_missing(X), dtype=np.float64)
+    except (TypeError, ValueError):  # which the model reports
+        return False
+    if table.ndim != 2 or not table.size:
+        return False
+    rows = table[:: max(1, len(table) // MOST_ROWS)]
+    sizes = [len(np.unique(column[~np.isnan(column)])) for column in rows.T]
+    return bool(np.mean([size <= len(rows) ** 0.5 for size in sizes]) > 0.5)
 
 
 def check_vae(estimator: Any, name: str) -> VAETransformer:
@@ -61,10 +89,12 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
     Parameters
     ----------
     estimator : VAETransformer, default=None
-        The model. None is one with a latent dimension for each feature, at most 15, networks with
-        128 hidden units and a linear map beside them, a standard deviation per feature, the
-        importance-weighted bound of 10 draws, ``masking=0.2``, and 4000 steps of training or 1000
-        epochs, but at least 100 epochs.
+        The model. None is one by the columns: ``likelihood="from_dtype"`` for a data frame with
+        text, booleans or categories; "numeric" if most columns have fewer distinct values than the
+        root of the number of rows; otherwise a standard deviation per feature. It has a latent
+        dimension for each feature, at most 30, networks with 128 hidden units and a linear map
+        beside them, the importance-weighted bound of 10 draws, ``masking=0.2``, and 1000 steps of
+        training or 1000 epochs, but at least 100 epochs; 4000 steps with the first two.
     sample_posterior : bool, default=False
         If True, missing cells are replaced by a draw, so that the completed table is as varied as a
         complete one; if False, by their means.
@@ -141,9 +171,7 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
         """
         with restore_on_error(self):
             p = check_parameters(self)
-            shape = shape_of(X) if p.estimator is None else ()
-            vae = default_estimator(*(*shape, 1, 1)[:2]) if p.estimator is None else p.estimator
-            vae = clone(vae)
+            vae = clone(default_estimator(X) if p.estimator is None else p.estimator)
             if p.random_state is not None:
                 vae.set_params(random_state=int(generator(p.random_state).integers(2**31)))
             self.estimator_ = vae.fit(X)
@@ -160,7 +188,7 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
 
         Returns
         -------
-        X_imputed : ndarray of shape (n_samples, n_features)
+        X_imputed : ndarray or data frame of shape (n_samples, n_features)
             Data without missing cells; observed cells are as in X.
         """
         check_is_fitted(self)

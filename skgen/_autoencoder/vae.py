@@ -30,6 +30,7 @@ from .._validation import (
     RandomState,
     check_flag,
     check_flat,
+    check_names,
     check_numeric,
     check_size,
     generator,
@@ -51,6 +52,10 @@ from .missing import conditional_draws, conditional_means, has_modes, map_poster
 from .model import VAE, Architecture
 
 FLOATS = [np.float64, np.float32]
+ENCODE = (
+    "Encode it first, or fit to a data frame of pandas or polars with likelihood='from_dtype', "
+    "which models text and categories as they are."
+)
 MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
 MOST_COMPONENTS = 15  # latent dimensions by default
 # By default, epochs of training, and steps that few rows should have.
@@ -463,24 +468,30 @@ class VAETransformer(
         return Batch(named.check_support(table), mask=mask)
 
     def _check_table(self, X: Any, *, reset: bool) -> FloatArray:
-        if self._table and library_of(X):
+        if self._table and (library_of(X) or self._table.has_categories):
             return self._read_frame(X, self._table, reset)
-        check_numeric(X, "X", missing=MISSING)
+        check_numeric(X, "X", encode=ENCODE, missing=MISSING)
         with np.errstate(all="ignore"):  # wider floats may become inf
             table: FloatArray = validate_data(
-                self, nan_for_missing(X), reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan"
+                self, nan_for_missing(X), reset=reset, dtype=FLOATS, ensure_all_finite=False
             )
-        check_size(table, "X")
+        check_size(table, "X", [name for name, _ in self._columns])
         return table
 
     def _read_frame(self, X: Any, known: Table, reset: bool) -> FloatArray:
         """Check a data frame, whose columns are known, and return it as an array."""
+        if not library_of(X):
+            raise TypeError(
+                "`X` must be a data frame of pandas or polars, as in `fit`, because it has columns "
+                f"of categories; got a {type(X).__name__}. Give one with the same columns."
+            )
+        check_names([*X.columns], "X")
         validate_data(self, X, reset=reset, skip_check_array=True)
         matrix = known.to_matrix(X, "error" if reset else self.likelihood_.handle_unknown)
         table: FloatArray = check_array(
-            matrix, dtype=FLOATS, ensure_all_finite="allow-nan", input_name="X", estimator=self
+            matrix, dtype=FLOATS, ensure_all_finite=False, input_name="X", estimator=self
         )
-        check_size(table, "X")
+        check_size(table, "X", known.names)
         return table
 
     @property
@@ -493,7 +504,7 @@ class VAETransformer(
     def _to_frame(self, X: FloatArray, like: Any = None) -> Any:
         """Return data as the frame with categories that `fit` saw, or as `set_output` asks."""
         if self._table:
-            return self._table.to_frame(X)
+            return self._table.to_frame(X, like)
         names = getattr(self, "feature_names_in_", [f"x{n}" for n in range(self.n_features_in_)])
         return in_frame(self, X, names, like)
 
@@ -577,10 +588,14 @@ class VAETransformer(
         X : ndarray or data frame of shape (n_samples, n_features)
             Decoder means; modes of categories.
         """
+        return self._decode(Z, like=Z)
+
+    def _decode(self, Z: npt.ArrayLike, like: Any) -> FloatArray:
+        """Return decoder means, with the index of ``like`` if both are data frames."""
         codes = self._check_codes(Z)
         module = self._module_of(codes.dtype)
         z = as_tensor(codes).to(module.device)
-        return self._to_frame(self._to_data_units(map_blocks(module.decode_mean, z)), like=Z)
+        return self._to_frame(self._to_data_units(map_blocks(module.decode_mean, z)), like)
 
     def reconstruct(self, X: npt.ArrayLike) -> FloatArray:
         """Return the decoder means of the latent means of X.
@@ -596,7 +611,7 @@ class VAETransformer(
             Decoder means, ``inverse_transform(transform(X))``.
         """
         mean, _ = self._latent_moments(X)
-        return self.inverse_transform(in_frame(self, mean, self.get_feature_names_out(), X))
+        return self._decode(mean, like=X)
 
     def sample(
         self, n_samples: int = 1, *, observation_noise: bool = True,

