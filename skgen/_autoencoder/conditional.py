@@ -548,31 +548,19 @@ class VAERegressor(
         return_std = check_flag(return_std, "return_std")
         n_draws = Integer(1, MOST, remedy="Give a number of draws of z.").check(n_draws, "n_draws")
         table, x, module = self._prepare_inputs(X)
-        likelihood, parameters = module.likelihood, module.global_parameters
-        with torch.no_grad():
-            n_noise = module.prior(x[:1]).n_noise
-        uniform = sobol_points(n_draws, n_noise) + 0.5 / n_draws
-        noise = torch.special.ndtri(as_tensor(uniform % 1)).to(parameters)[:, None]
+        noise = prior_noise(module, n_draws)
 
         def moments(context: Tensor) -> Tensor:
-            prior: LatentDistribution = module.prior(context)
-            z = prior.from_noise(noise).expand(-1, len(context), -1)
-            outputs = module.outputs(z, context)
-            means = likelihood.mean(outputs, parameters)
-            if not return_std:
-                return means.mean(0, keepdim=True).movedim(0, 1)
-            variance = likelihood.distribution(outputs, parameters).variance.mean(0)
-            # The law of total variance.
-            return torch.stack([means.mean(0), variance + means.var(0, unbiased=False)], 1)
+            outputs = module.outputs(codes_of(module, noise, context), context)
+            found = moments_over_draws(module, outputs, return_std)
+            return torch.stack(found, 1)
 
         found = map_blocks(moments, x, n_rows=max(1, EVALUATION_ROWS // n_draws))
         residual = self._to_data_units(found[:, 0])
         mean = self._shape_outputs(self._add_linear_part(table, residual))
         if not return_std:
             return mean
-        # Exact for a transform that is linear.
-        scale = np.exp(-likelihood.log_jacobian(residual)).astype(residual.dtype)
-        return mean, self._shape_outputs(np.sqrt(found[:, 1]) * scale)
+        return mean, self._shape_outputs(np.sqrt(found[:, 1]) * self._std_factors(residual))
 
     def sample_y(
         self, X: npt.ArrayLike, n_samples: int = 1, *,
@@ -727,6 +715,11 @@ class VAERegressor(
         total = self._ridge.predict(self._standardize(X)) + residual
         return check_finite(total, residual.dtype, self._data_names.x)
 
+    def _std_factors(self, residual: FloatArray) -> FloatArray:
+        """Return factors from standard deviations of the networks to those of y."""
+        # Exact, since the transform of the likelihood is linear.
+        return np.exp(-self.likelihood_.log_jacobian(residual)).astype(residual.dtype)
+
     def _shape_outputs(self, table: FloatArray) -> FloatArray:
         return table[:, 0] if self._is_1d else table
 
@@ -755,6 +748,34 @@ class VAERegressor(
             tags.regressor_tags.poor_score = not is_real  # of values that it has to clip
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+@torch.no_grad()
+def prior_noise(module: VAE, n_draws: int) -> Tensor:
+    """Return quasi-random normal numbers, shape (n_draws, 1, n_noise), of which codes are made."""
+    context = module.global_parameters.new_zeros(1, module.architecture.n_context)
+    uniform = sobol_points(n_draws, module.prior(context).n_noise) + 0.5 / n_draws
+    noise: Tensor = torch.special.ndtri(as_tensor(uniform % 1))
+    return noise.to(module.global_parameters)[:, None]
+
+
+def codes_of(module: VAE, noise: Tensor, context: Tensor) -> Tensor:
+    """Return codes of p(z | x), shape (n_draws, n_samples, n_components)."""
+    prior: LatentDistribution = module.prior(context)
+    # No `len`, which would be a constant for torch.onnx.export.
+    shape = len(noise), context.shape[0], module.n_components
+    return prior.from_noise(noise).expand(shape)
+
+
+def moments_over_draws(module: VAE, outputs: Tensor, return_variance: bool) -> list[Tensor]:
+    """Return means, and perhaps variances, of y given x from the decoder's outputs for draws."""
+    likelihood, parameters = module.likelihood, module.global_parameters.to(outputs.dtype)
+    means = likelihood.mean(outputs, parameters)
+    if not return_variance:
+        return [means.mean(0)]
+    variance = likelihood.distribution(outputs, parameters).variance.mean(0)
+    # The law of total variance.
+    return [means.mean(0), variance + means.var(0, unbiased=False)]
 
 
 def compress(X: FloatArray) -> FloatArray:
