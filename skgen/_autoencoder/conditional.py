@@ -413,7 +413,10 @@ class VAERegressor(
             )
         check_numeric(y, "y")
         with np.errstate(all="ignore"):
-            y = check_array(y, dtype=FLOATS, ensure_2d=False, input_name="y", estimator=self)
+            y = check_array(
+                y, dtype=FLOATS, ensure_2d=False, ensure_min_samples=0, input_name="y",
+                estimator=self,
+            )  # fmt: skip
         n_outputs = y.shape[1:] if reset else () if self._is_1d else (self._n_outputs,)
         if y.shape != (len(X), *n_outputs) or y.ndim > 2:
             expected = "(n_samples,) or (n_samples, n_outputs)" if reset else (len(X), *n_outputs)
@@ -678,8 +681,11 @@ class VAERegressor(
             Decoder means.
         """
         codes = self._check_codes(Z)
-        mean = np.tile(self._x_mean.astype(codes.dtype), (len(codes), 1))
-        table, x, module = self._view_table(mean) if X is None else self._prepare_inputs(X)
+        if X is None:
+            table, module = np.tile(self._x_mean, (len(codes), 1)), self._module_of(codes.dtype)
+            x = self._view_inputs(table, module)
+        else:
+            table, x, module = self._prepare_inputs(X)
         if len(codes) != len(table):
             raise ValueError(
                 f"`Z` must have one row for each of the {len(table)} rows of X; got {len(codes)} "
@@ -691,10 +697,7 @@ class VAERegressor(
 
     def _prepare_inputs(self, X: Any) -> tuple[FloatArray, TableView, VAE]:
         """Return X validated, X as the networks see it, and the networks in its precision."""
-        return self._view_table(self._check_inputs(X, reset=False))
-
-    def _view_table(self, table: FloatArray) -> tuple[FloatArray, TableView, VAE]:
-        """Return checked inputs, as the networks see them, and the networks in their precision."""
+        table = self._check_inputs(X, reset=False)
         module = self._module_of(table.dtype)
         return table, self._view_inputs(table, module), module
 
