@@ -13,6 +13,11 @@ FILE is an npz file with images ``x``, (n, height, width) of grey levels 0 to 25
 persons. With ``--fetch`` scikit-learn downloads these faces. With neither, as on this page, the
 images are scikit-learn's digits.
 
+The digits are enough for draws that come nearer to the truth than a ridge regression, by the
+energy score below, and as near as nearest neighbours. Three hundred faces of thirty persons are
+not: there the score of the draws is 2.00, of the ridge regression with what it leaves of other rows
+1.92, and of twenty nearest neighbours 1.87.
+
 .. image:: ../images/face_completion.png
    :alt: For each upper half of a face: the truth, nearest neighbour, ridge, the mean and four draws
 """
@@ -22,7 +27,7 @@ images are scikit-learn's digits.
 # %%
 # Data
 # ----
-# Of the faces, thirty persons are there to learn from, and ten others to test.
+# Of the faces, in 32 x 32 pixels, thirty persons are there to learn from, and ten others to test.
 
 import argparse
 from pathlib import Path
@@ -30,6 +35,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import pdist
 from sklearn.datasets import fetch_olivetti_faces, load_digits
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
@@ -52,6 +58,8 @@ elif options.fetch:
 else:
     images = load_digits().images / 16
     learned = np.random.default_rng(0).random(len(images)) < 0.8
+if images.shape[1:] == (64, 64):
+    images = images.reshape(-1, 32, 2, 32, 2).mean(axis=(2, 4))
 shape = images.shape[1:]
 half = shape[0] // 2, shape[1]
 X, Y = (part.reshape(len(images), -1) for part in (images[:, : half[0]], images[:, half[0] :]))
@@ -62,16 +70,18 @@ print(f"{len(X)} images of {shape[0]} x {shape[1]} to learn from, {len(X_test)} 
 # Four answers
 # ------------
 # The lower halves of the rows with the most similar upper halves, a ridge regression, and the
-# conditional autoencoder. With only hundreds of rows a prior of z that is the same for all x is
-# enough: what x says of y is in the linear part and in the decoder.
+# conditional autoencoder. Its linear part is for the faces, of which there are few; of the digits
+# there are enough to do without.
 
 n_draws = 20
 search = NearestNeighbors(n_neighbors=n_draws).fit(X)
 near = Y[search.kneighbors(X_test, return_distance=False)].transpose(0, 2, 1)
 ridge = RidgeCV(np.logspace(-3, 3, 13)).fit(X, Y)
+few = len(X) < 1000
 cvae = VAERegressor(
-    16, prior="standard_normal", input_shape=half, batch_size=16, random_state=0
-).fit(X, Y)
+    16, linear=few, hidden_layer_sizes=(256,) if few else (256, 256), input_shape=half,
+    batch_size=16 if few else 32, random_state=0,
+).fit(X, Y)  # fmt: skip
 mean, draws = cvae.predict(X_test), cvae.sample_y(X_test, n_draws, random_state=0)
 
 # %%
@@ -84,8 +94,8 @@ mean, draws = cvae.predict(X_test), cvae.sample_y(X_test, n_draws, random_state=
 
 def energy_score(draws: npt.NDArray[np.float64]) -> float:
     to_truth = np.linalg.norm(draws - Y_test[..., None], axis=1).mean()
-    between = np.linalg.norm(draws[..., 1:] - draws[..., :-1], axis=1)
-    return float(to_truth - (between.mean() / 2 if between.size else 0))
+    between = [pdist(of_row.T).mean() for of_row in draws] if draws.shape[2] > 1 else 0.0
+    return float(to_truth - np.mean(between) / 2)
 
 
 rng = np.random.default_rng(0)
@@ -114,11 +124,11 @@ print(f"the true half is more probable than another one for {np.mean(own > other
 # %%
 # What they look like
 # -------------------
-# Each column has the same upper halves. The mean is smooth and the neighbour does not fit; draws
-# fit, and differ in mouth, chin and beard. ``observation_noise=False`` leaves out the noise of
-# single pixels.
+# Each column has the same upper halves. The neighbour's half may not fit, and means are blurred;
+# draws differ where x leaves it open. ``observation_noise=False`` leaves out the noise of single
+# pixels.
 
-shown = np.linspace(0, len(X_test) - 1, 5).astype(int) if options.file else np.arange(5)
+shown = np.linspace(0, len(X_test) - 1, 5).astype(int) if few else np.arange(5)
 smooth = cvae.sample_y(X_test[shown], 4, observation_noise=False, random_state=1)
 columns = {
     "truth": Y_test[shown], "neighbour": near[shown, :, 0], "ridge": of_ridge[shown],
