@@ -24,6 +24,7 @@ ORDER = [
     "table_draws.py",
     "missing_cells.py",
     "super_resolution.py",
+    "face_completion.py",
     "colour_from_grey.py",
     "translation.py",
 ]

@@ -37,9 +37,11 @@ from skgen import (
     FourierBasis,
     GaussianBasis,
     SigmoidBasis,
+    VAERegressor,
     VAETransformer,
     bases,
     likelihoods,
+    priors,
 )
 from skgen.bases import SHORTCUTS
 from skgen.likelihoods import Bernoulli, Gaussian
@@ -69,6 +71,8 @@ GREY = load_digits().data / 16
 
 def run(model, rows):
     session = onnxruntime.InferenceSession(model.SerializeToString())
+    if isinstance(rows, dict):
+        return session.run(None, rows)
     if hasattr(rows, "columns"):
         return session.run(None, {name: rows[[name]].to_numpy() for name in rows})
     (only,) = session.get_inputs()
@@ -316,6 +320,109 @@ def test_convolutional_networks_in_double_precision():
     assert difference(decoder.run(None, {"Z": Z})[0], vae.inverse_transform(Z)) < 1e-9
 
 
+# -- the conditional autoencoder -----------------------------------------------------------------
+
+WINE = load_wine().data
+UPPER, LOWER = GREY[:, :32], GREY[:, 32:]
+IMAGES = {"image_shape": (4, 8), "input_shape": (4, 8)}
+
+
+def fit_conditional(rows, outputs, **parameters):
+    parameters = {"hidden_layer_sizes": (16,), "batch_size": 64, "max_iter": 3, **parameters}
+    return VAERegressor(2, random_state=0, **parameters).fit(rows, outputs)
+
+
+def check_conditional(vae, rows, largest=None):
+    """Compare predictions, and decoded codes that are far from those of the rows."""
+    rows = rows[:50]
+    model = to_onnx(vae, rows, return_std=True)
+    assert [output.name for output in model.graph.output] == ["mean", "std"]
+    assert_same(model, rows, vae.predict(rows, return_std=True), largest)
+    Z = 2 * vae.transform(rows)[::-1]
+    decoder = decoder_to_onnx(vae, Z)
+    (mean,) = run(decoder, {"Z": Z, "X": rows})
+    expected = vae.inverse_transform(Z, rows)
+    assert mean.dtype == rows.dtype
+    assert difference(mean, expected) < (largest or LARGEST_DIFFERENCE[rows.dtype.type])
+    (one,) = run(decoder, {"Z": Z[:1], "X": rows[:1]})
+    np.testing.assert_allclose(one, mean[:1], rtol=1e-5, atol=1e-5 * np.abs(mean).max())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "precision"),
+    [
+        ({}, np.float32),
+        slow({}, np.float64),
+        slow({"linear": False, "hidden_layer_sizes": ()}, np.float64),
+        slow({"encoder": network_with_norm, "decoder": network_with_norm}, np.float64),
+        slow({"likelihood": Gaussian("row", min_scale=0.01), "activation": "tanh"}, np.float32),
+    ],
+    ids=str,
+)
+def test_predictions_of_the_conditional_autoencoder(parameters, precision):
+    rows = WINE.copy()
+    rows[::7, 0] *= 100  # the networks see logarithms of values far out
+    vae = fit_conditional(rows[:, :6], rows[:, 6:], **parameters)
+    check_conditional(vae, rows[:, :6].astype(precision))
+
+
+@pytest.mark.parametrize("precision", [np.float32, slow(np.float64)])
+@pytest.mark.parametrize(
+    "prior",
+    [
+        case
+        for case in parameters_of(priors.PARTS, ())
+        if type(case.values[0]).__name__.startswith(("Conditional", "Standard"))
+    ],
+)
+def test_priors_of_the_conditional_autoencoder(prior, precision):
+    vae = fit_conditional(WINE[:, :6], WINE[:, 6:], prior=prior)
+    check_conditional(vae, WINE[:, :6].astype(precision))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("precision", "largest"), [(np.float32, 1e-5), (np.float64, 1e-8)], ids=["float32", "float64"]
+)
+@pytest.mark.parametrize(
+    "likelihood",
+    [case for case in parameters_of(likelihoods.PARTS, ()) if case.values[0].linear_transform],
+)
+def test_likelihoods_of_the_conditional_autoencoder(likelihood, precision, largest):
+    outputs = np.round(LOWER) if likelihood.positive_only else LOWER * 1.5 - 0.2
+    vae = fit_conditional(UPPER, outputs, likelihood=likelihood)
+    check_conditional(vae, UPPER.astype(precision), largest)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parameters", [IMAGES, {"image_shape": (4, 8)}], ids=str)
+def test_conditional_convolutional_networks(parameters):
+    vae = fit_conditional(UPPER, LOWER, **parameters)
+    check_conditional(vae, UPPER.astype(np.float32))
+
+
+def test_one_output_given_columns_of_a_data_frame():
+    frame = load_diabetes(as_frame=True).data
+    vae = VAERegressor(1, max_iter=2, random_state=0).fit(frame, y)
+    assert_same(to_onnx(vae, frame), frame, [vae.predict(frame)])
+
+
+@pytest.mark.slow
+def test_conditional_autoencoder_in_a_pipeline():
+    vae = VAERegressor(1, max_iter=2, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), vae).fit(X, np.column_stack([y, y**2]))
+    assert_same(to_onnx(pipeline, X, return_std=True), X, pipeline.predict(X, return_std=True))
+
+
+def test_a_regressor_of_categories_is_refused():
+    vae = VAERegressor(2, max_iter=1, categorical_features=[0], random_state=0)
+    vae.fit(np.column_stack([np.arange(20) % 3, np.arange(20)]), np.arange(40.0).reshape(20, 2))
+    with pytest.raises(ValueError, match="`estimator` must have been fitted to numbers"):
+        to_onnx(vae, np.zeros((1, 2)))
+    with pytest.raises(ValueError, match="`estimator` must have been fitted to numbers"):
+        decoder_to_onnx(vae, np.zeros((1, 2)))
+
+
 # -- pipelines -----------------------------------------------------------------------------------
 
 
@@ -442,7 +549,7 @@ def test_bad_arguments():
         to_onnx(BayesianBasisRegressor(), X)
     with pytest.raises(NotFittedError):
         decoder_to_onnx(VAETransformer(), np.zeros((1, 2)))
-    with pytest.raises(TypeError, match="`estimator` must be a VAETransformer"):
+    with pytest.raises(TypeError, match="`estimator` must be a VAETransformer or a VAERegressor"):
         decoder_to_onnx(regressor, np.zeros((1, 2)))
     with pytest.raises(ValueError, match=r"`Z` must be a table .* of the 2 latent"):
         decoder_to_onnx(vae, np.zeros((1, 3)))

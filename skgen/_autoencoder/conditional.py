@@ -406,7 +406,10 @@ class VAERegressor(
             )
         check_numeric(y, "y")
         with np.errstate(all="ignore"):
-            y = check_array(y, dtype=FLOATS, ensure_2d=False, input_name="y", estimator=self)
+            y = check_array(
+                y, dtype=FLOATS, ensure_2d=False, ensure_min_samples=0, input_name="y",
+                estimator=self,
+            )  # fmt: skip
         n_outputs = y.shape[1:] if reset else () if self._is_1d else (self._n_outputs,)
         if y.shape != (len(X), *n_outputs) or y.ndim > 2:
             expected = "(n_samples,) or (n_samples, n_outputs)" if reset else (len(X), *n_outputs)
@@ -503,31 +506,19 @@ class VAERegressor(
         return_std = check_flag(return_std, "return_std")
         n_draws = Integer(1, MOST, remedy="Give a number of draws of z.").check(n_draws, "n_draws")
         table, x, module = self._prepare_inputs(X)
-        likelihood, parameters = module.likelihood, module.global_parameters
-        with torch.no_grad():
-            n_noise = module.prior(x[:1]).n_noise
-        uniform = sobol_points(n_draws, n_noise) + 0.5 / n_draws
-        noise = torch.special.ndtri(as_tensor(uniform % 1)).to(parameters)[:, None]
+        noise = prior_noise(module, n_draws)
 
         def moments(context: Tensor) -> Tensor:
-            prior: LatentDistribution = module.prior(context)
-            z = prior.from_noise(noise).expand(-1, len(context), -1)
-            outputs = module.outputs(z, context)
-            means = likelihood.mean(outputs, parameters)
-            if not return_std:
-                return means.mean(0, keepdim=True).movedim(0, 1)
-            variance = likelihood.distribution(outputs, parameters).variance.mean(0)
-            # The law of total variance.
-            return torch.stack([means.mean(0), variance + means.var(0, unbiased=False)], 1)
+            outputs = module.outputs(codes_of(module, noise, context), context)
+            found = moments_over_draws(module, outputs, return_std)
+            return torch.stack(found, 1)
 
         found = map_blocks(moments, x, n_rows=max(1, EVALUATION_ROWS // n_draws))
         residual = self._to_data_units(found[:, 0])
         mean = self._shape_outputs(self._add_linear_part(table, residual))
         if not return_std:
             return mean
-        # Exact for a transform that is linear.
-        scale = np.exp(-likelihood.log_jacobian(residual)).astype(residual.dtype)
-        return mean, self._shape_outputs(np.sqrt(found[:, 1]) * scale)
+        return mean, self._shape_outputs(np.sqrt(found[:, 1]) * self._std_factors(residual))
 
     def sample_y(
         self, X: npt.ArrayLike, n_samples: int = 1, *,
@@ -645,8 +636,11 @@ class VAERegressor(
             Decoder means.
         """
         codes = self._check_codes(Z)
-        mean = np.tile(self._x_mean.astype(codes.dtype), (len(codes), 1))
-        table, x, module = self._view_table(mean) if X is None else self._prepare_inputs(X)
+        if X is None:
+            table, module = np.tile(self._x_mean, (len(codes), 1)), self._module_of(codes.dtype)
+            x = self._view_inputs(table, module)
+        else:
+            table, x, module = self._prepare_inputs(X)
         if len(codes) != len(table):
             raise ValueError(
                 f"`Z` must have one row for each of the {len(table)} rows of X; got {len(codes)} "
@@ -658,10 +652,7 @@ class VAERegressor(
 
     def _prepare_inputs(self, X: Any) -> tuple[FloatArray, TableView, VAE]:
         """Return X validated, X as the networks see it, and the networks in its precision."""
-        return self._view_table(self._check_inputs(X, reset=False))
-
-    def _view_table(self, table: FloatArray) -> tuple[FloatArray, TableView, VAE]:
-        """Return checked inputs, as the networks see them, and the networks in their precision."""
+        table = self._check_inputs(X, reset=False)
         module = self._module_of(table.dtype)
         return table, self._view_inputs(table, module), module
 
@@ -681,6 +672,11 @@ class VAERegressor(
             return residual
         total = self._ridge.predict(self._standardize(X)) + residual
         return check_finite(total, residual.dtype, self._data_names.x)
+
+    def _std_factors(self, residual: FloatArray) -> FloatArray:
+        """Return factors from standard deviations of the networks to those of y."""
+        # Exact, since the transform of the likelihood is linear.
+        return np.exp(-self.likelihood_.log_jacobian(residual)).astype(residual.dtype)
 
     def _shape_outputs(self, table: FloatArray) -> FloatArray:
         return table[:, 0] if self._is_1d else table
@@ -710,6 +706,34 @@ class VAERegressor(
             tags.regressor_tags.poor_score = not is_real  # of values that it has to clip
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+@torch.no_grad()
+def prior_noise(module: VAE, n_draws: int) -> Tensor:
+    """Return quasi-random normal numbers, shape (n_draws, 1, n_noise), of which codes are made."""
+    context = module.global_parameters.new_zeros(1, module.architecture.n_context)
+    uniform = sobol_points(n_draws, module.prior(context).n_noise) + 0.5 / n_draws
+    noise: Tensor = torch.special.ndtri(as_tensor(uniform % 1))
+    return noise.to(module.global_parameters)[:, None]
+
+
+def codes_of(module: VAE, noise: Tensor, context: Tensor) -> Tensor:
+    """Return codes of p(z | x), shape (n_draws, n_samples, n_components)."""
+    prior: LatentDistribution = module.prior(context)
+    # No `len`, which would be a constant for torch.onnx.export.
+    shape = len(noise), context.shape[0], module.n_components
+    return prior.from_noise(noise).expand(shape)
+
+
+def moments_over_draws(module: VAE, outputs: Tensor, return_variance: bool) -> list[Tensor]:
+    """Return means, and perhaps variances, of y given x from the decoder's outputs for draws."""
+    likelihood, parameters = module.likelihood, module.global_parameters.to(outputs.dtype)
+    means = likelihood.mean(outputs, parameters)
+    if not return_variance:
+        return [means.mean(0)]
+    variance = likelihood.distribution(outputs, parameters).variance.mean(0)
+    # The law of total variance.
+    return [means.mean(0), variance + means.var(0, unbiased=False)]
 
 
 def compress(X: FloatArray) -> FloatArray:

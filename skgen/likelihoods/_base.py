@@ -475,7 +475,8 @@ class StandardizedLikelihood(Likelihood):
     def fit(self, X: FloatArray) -> Self:
         location, scale = location_and_scale(X)
         low, high = extremes(X, axis=0)
-        constant = high - low <= 4 * np.finfo(X.dtype).eps * np.abs(low)
+        width = np.subtract(high, low, dtype=np.float64)  # beyond float32, where values are not
+        constant = width <= 4 * np.finfo(X.dtype).eps * np.abs(low)
         fitted = copy.copy(self)  # updated by `vars`, since subclasses may be frozen
         vars(fitted).update(
             location_=np.where(constant, low, location),

@@ -19,6 +19,7 @@ from .._validation import check_flag, check_number, short_repr
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from .._autoencoder.conditional import VAERegressor
     from .._autoencoder.vae import VAETransformer
 
 __all__ = ["decoder_to_onnx", "register", "to_onnx"]
@@ -29,8 +30,9 @@ def to_onnx(
 ) -> ModelProto:
     """Convert a fitted estimator, or a pipeline with estimators of skgen, to an ONNX model.
 
-    A BayesianBasisRegressor becomes its predictive mean, a VAETransformer its latent means, and a
-    basis its design matrix; skl2onnx converts scikit-learn's estimators around and within them.
+    A regressor becomes its predictive mean, that of a VAERegressor over the 128 draws of z that are
+    ``predict``'s default, a VAETransformer its latent means, and a basis its design matrix;
+    skl2onnx converts scikit-learn's estimators around and within them.
 
     Parameters
     ----------
@@ -41,7 +43,7 @@ def to_onnx(
         each column of a DataFrame. Inputs and outputs are float64 if X is, else float32.
     return_std : bool, default=False
         True adds a second output: the standard deviations of ``predict`` or ``transform``. The
-        estimator, or the last step of the pipeline, must then be a BayesianBasisRegressor or a
+        estimator, or the last step of the pipeline, must then be a regressor of skgen or a
         VAETransformer.
     target_opset : int, default=None
         Version of the ONNX operators, at least 18. None is the latest that skl2onnx is tested with.
@@ -59,7 +61,7 @@ def to_onnx(
 
     See Also
     --------
-    decoder_to_onnx : Convert the decoder of a VAETransformer.
+    decoder_to_onnx : Convert the decoder of an autoencoder.
     register : Register skgen's converters for a call of skl2onnx itself.
 
     Examples
@@ -101,15 +103,15 @@ def to_onnx(
 
 
 def decoder_to_onnx(
-    estimator: VAETransformer, Z: Any, *, target_opset: int | None = None
+    estimator: VAETransformer | VAERegressor, Z: Any, *, target_opset: int | None = None
 ) -> ModelProto:
-    """Convert the decoder of a fitted VAETransformer to an ONNX model.
+    """Convert the decoder of a fitted autoencoder to an ONNX model.
 
     It computes what ``inverse_transform`` does: codes drawn from the prior give means of new data.
 
     Parameters
     ----------
-    estimator : VAETransformer
+    estimator : VAETransformer or VAERegressor
         The fitted estimator.
     Z : ndarray of shape (n_samples, n_components)
         Latent codes like those that the model will be given. The model computes in float64 if Z
@@ -120,12 +122,13 @@ def decoder_to_onnx(
     Returns
     -------
     model : onnx.ModelProto
-        The model, from an input "Z" to an output "mean".
+        The model, from an input "Z", and for a VAERegressor an input "X" with one row for each of
+        Z, to an output "mean".
 
     Raises
     ------
     ValueError, TypeError
-        If the estimator is no VAETransformer or cannot be exported, or Z is not a table of codes.
+        If the estimator is no autoencoder or cannot be exported, or Z is not a table of codes.
 
     See Also
     --------
@@ -148,13 +151,14 @@ def decoder_to_onnx(
     register()
     import skl2onnx
 
+    from .._autoencoder.conditional import VAERegressor
     from .._autoencoder.vae import VAETransformer
     from ._networks import decoder_model
 
-    if not isinstance(estimator, VAETransformer):
+    if not isinstance(estimator, VAETransformer | VAERegressor):
         raise TypeError(
-            f"`estimator` must be a VAETransformer; got {short_repr(estimator)}. Nothing else "
-            "has a decoder; of a pipeline, give the step."
+            "`estimator` must be a VAETransformer or a VAERegressor; got "
+            f"{short_repr(estimator)}. Nothing else has a decoder; of a pipeline, give the step."
         )
     check_is_fitted(estimator)
     codes = _check_table(Z, "Z", estimator.module_.n_components, "latent dimensions")
@@ -194,7 +198,7 @@ def register() -> None:
     from . import _regression
 
     _regression.register()
-    with suppress(ModuleNotFoundError):  # of torch, without which there is no VAETransformer
+    with suppress(ModuleNotFoundError):  # of torch, without which there is no autoencoder
         from . import _networks
 
         _networks.register()
@@ -224,7 +228,7 @@ def _options(estimator: Any, return_std: bool) -> dict[int, dict[str, bool]]:
     last = final_estimator(estimator)
     if not return_std:  # of a classifier a table of probabilities, not a list of dicts
         return {id(last): {"zipmap": False}} if is_classifier(last) else {}
-    if type(last).__name__ not in ("BayesianBasisRegressor", "VAETransformer"):
+    if type(last).__name__ not in ("BayesianBasisRegressor", "VAETransformer", "VAERegressor"):
         raise TypeError(
             f"`return_std` must be False for {type(last).__name__}, whose standard deviations "
             "cannot be converted; got return_std=True. Leave it out."

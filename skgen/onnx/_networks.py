@@ -1,4 +1,4 @@
-"""Encoder and decoder as ONNX graphs by torch's exporter, with data in their own units."""
+"""Networks of autoencoders as ONNX graphs by torch's exporter, with data in their own units."""
 
 import logging
 import warnings
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from onnx import TensorProto
@@ -14,7 +15,15 @@ from onnxscript import opset18
 from skl2onnx.common.data_types import guess_proto_type
 from torch import Tensor, nn
 
+from .._autoencoder.conditional import (
+    LINEAR_RANGE,
+    VAERegressor,
+    codes_of,
+    moments_over_draws,
+    prior_noise,
+)
 from .._autoencoder.vae import VAETransformer
+from .._validation import FloatArray
 from ._regression import MEAN_AND_STD, Graph, register_converter
 
 
@@ -27,10 +36,16 @@ SILU: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.aten.silu.defaul
 """SiLU without a sigmoid, which onnxruntime up to 1.30 fuses with the product, for float32 only."""
 
 
-class _Network(nn.Module):
-    """One of the two networks, with the transform of the likelihood that belongs to it."""
+Autoencoder = VAETransformer | VAERegressor
+N_DRAWS = 128  # of z, the default of `predict`
+OUTPUTS = ["first_output", "second_output"]
+"""Names that no tensor within has: torch's exporter calls one after its function, such as mean."""
 
-    def __init__(self, estimator: VAETransformer, *, double: bool, n_outputs: int = 1) -> None:
+
+class _Network(nn.Module):
+    """One of the networks, with the transform of the likelihood that belongs to it."""
+
+    def __init__(self, estimator: Autoencoder, *, double: bool, n_outputs: int = 1) -> None:
         super().__init__()
         self.vae = estimator.module_.twin().cpu().to(torch.float64 if double else torch.float32)
         self.n_outputs = n_outputs
@@ -49,13 +64,70 @@ class _Decoder(_Network):
     """Network from latent codes to means of p(x | z)."""
 
     def forward(self, z: Tensor) -> Tensor:
+        return self._mean(z).to(z.dtype)
+
+    def _mean(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         # In float32, onnxruntime's sigmoid has few digits of a small probability.
-        outputs, likelihood = self.vae.outputs(z).double(), self.vae.likelihood
+        outputs, likelihood = self.vae.outputs(z, context).double(), self.vae.likelihood
         x = likelihood.mean(outputs, self.vae.global_parameters.double())
-        return likelihood.onnx_inverse_transform(x).to(z.dtype)
+        return likelihood.onnx_inverse_transform(x)
 
 
-def _check_likelihood(estimator: VAETransformer, method: str, *in_numpy: str) -> None:
+class _Inputs(nn.Module):
+    """Inputs of a regressor as its networks see them, and its linear part, in float64."""
+
+    def __init__(self, estimator: VAERegressor) -> None:
+        super().__init__()
+        self.location, self.factor = estimator._x_mean, estimator._x_factor
+        self.ridge = estimator._ridge
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | float]:
+        standard = (x.double() - _constant(self.location)) * _constant(self.factor)
+        within = standard.clamp(-LINEAR_RANGE, LINEAR_RANGE)
+        # As `compress`: beyond the range the sign of what is left over is that of the value.
+        beyond = standard - within
+        seen = within + beyond.sign() * torch.log1p(beyond.abs())
+        if self.ridge is None:
+            return seen.to(x.dtype), 0.0
+        linear = standard @ _constant(self.ridge.coef) + _constant(self.ridge.intercept)
+        return seen.to(x.dtype), linear
+
+
+class _ConditionalDecoder(_Decoder):
+    """Network from latent codes and inputs to means of p(y | x, z)."""
+
+    def __init__(self, estimator: VAERegressor, *, double: bool) -> None:
+        super().__init__(estimator, double=double)
+        self.inputs = _Inputs(estimator)
+
+    def forward(self, z: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+        context, linear = self.inputs(x)
+        return (self._mean(z, context) + linear).to(z.dtype)
+
+
+class _Predictive(_Network):
+    """Network from inputs to means, and perhaps standard deviations, as `predict` gives them."""
+
+    def __init__(self, estimator: VAERegressor, *, double: bool, n_outputs: int) -> None:
+        super().__init__(estimator, double=double, n_outputs=n_outputs)
+        self.inputs = _Inputs(estimator)
+        self.noise = prior_noise(self.vae, N_DRAWS)
+        (self.std_factors,) = estimator._std_factors(np.zeros((1, estimator._n_outputs)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        context, linear = self.inputs(x)
+        outputs = self.vae.outputs(codes_of(self.vae, self.noise, context), context).double()
+        mean, *variance = moments_over_draws(self.vae, outputs, self.n_outputs == 2)
+        stds = [value.sqrt() * _constant(self.std_factors) for value in variance]
+        total = self.vae.likelihood.onnx_inverse_transform(mean) + linear
+        return tuple(value.to(x.dtype) for value in (total, *stds))
+
+
+def _constant(values: FloatArray) -> Tensor:
+    return torch.from_numpy(np.asarray(values, dtype=np.float64))
+
+
+def _check_likelihood(estimator: Autoencoder, method: str, *in_numpy: str) -> None:
     """Raise if the likelihood overrides one of the methods ``in_numpy`` without ``method``."""
     likelihood = estimator.module_.likelihood
     for cls in type(likelihood).__mro__:
@@ -69,25 +141,47 @@ def _check_likelihood(estimator: VAETransformer, method: str, *in_numpy: str) ->
             )
 
 
-def decoder_model(estimator: VAETransformer, *, double: bool, opset: int) -> onnx.ModelProto:
-    """Return the decoder as a model from "Z" to "mean"."""
+def _check_inputs(estimator: VAERegressor) -> None:
+    """Raise if columns of X are categories."""
+    if estimator._categories is not None:
+        raise ValueError(
+            "`estimator` must have been fitted to numbers to be exported; got a VAERegressor with "
+            "columns of categories. Encode them before the fit, as 0 and 1."
+        )
+
+
+def decoder_model(estimator: Autoencoder, *, double: bool, opset: int) -> onnx.ModelProto:
+    """Return the decoder as a model from "Z", and of a regressor "X", to "mean"."""
     _check_likelihood(estimator, "onnx_inverse_transform", "inverse_transform")
-    decoder = _Decoder(estimator, double=double)
-    return _export(decoder, "decoder", decoder.vae.n_components, opset, "Z", ["mean"])
+    n_columns = {"Z": estimator.module_.n_components}
+    decoder: _Decoder
+    if isinstance(estimator, VAERegressor):
+        _check_inputs(estimator)
+        decoder = _ConditionalDecoder(estimator, double=double)
+        n_columns["X"] = estimator.n_features_in_
+    else:
+        decoder = _Decoder(estimator, double=double)
+    model = _export(decoder, "decoder", n_columns, opset, 1)
+    model = add_prefix(model, "decoder_", rename_inputs=False)
+    (output,) = model.graph.output
+    model.graph.node.append(onnx.helper.make_node("Identity", [output.name], ["mean"]))
+    output.name = "mean"
+    return model
 
 
 def _export(
-    network: _Network, name: str, n_inputs: int, opset: int, source: str, outputs: list[str]
+    network: _Network, name: str, n_columns: dict[str, int], opset: int, n_outputs: int
 ) -> onnx.ModelProto:
-    """Export a network as a model that takes any number of rows."""
-    rows = torch.zeros(2, n_inputs, dtype=network.vae.dtype)
+    """Export a network of some tables as a model that takes any number of rows."""
+    tables = tuple(torch.zeros(2, n, dtype=network.vae.dtype) for n in n_columns.values())
+    n_samples = torch.export.Dim("n_samples")
     with _silence_exporter():
         try:
             program = torch.onnx.export(
-                network.eval(), (rows,), dynamo=True, verbose=False, opset_version=opset,
-                input_names=[source], output_names=outputs,
-                dynamic_shapes=({0: torch.export.Dim("n_samples")},),
-                custom_translation_table=SILU if rows.dtype == torch.float64 else None,
+                network.eval(), tables, dynamo=True, verbose=False, opset_version=opset,
+                input_names=[*n_columns], output_names=OUTPUTS[:n_outputs],
+                dynamic_shapes=tuple({0: n_samples} for _ in tables),
+                custom_translation_table=SILU if network.vae.dtype == torch.float64 else None,
             )  # fmt: skip
         except torch.onnx.OnnxExporterError as error:
             raise ValueError(
@@ -112,29 +206,46 @@ def _silence_exporter() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+            warnings.filterwarnings("ignore", ".*axis name", UserWarning)
             yield
     finally:
         logger.setLevel(level)
 
 
-def _convert(scope: Any, operator: Any, container: Any) -> None:
+def _convert_encoder(scope: Any, operator: Any, container: Any) -> None:
+    _check_likelihood(operator.raw_operator, "onnx_transform", "check_support", "transform")
+    _add_network(_Encoder, "encoder", scope, operator, container)
+
+
+def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    _check_inputs(operator.raw_operator)
+    _check_likelihood(operator.raw_operator, "onnx_inverse_transform", "inverse_transform")
+    _add_network(_Predictive, "decoder", scope, operator, container)
+
+
+def _add_network(
+    kind: Callable[..., _Network], name: str, scope: Any, operator: Any, container: Any
+) -> None:
+    """Add a network from rows of X to the model that skl2onnx is building."""
     estimator, outputs = operator.raw_operator, operator.outputs
     graph, opset = Graph(scope, container), container.target_opset
-    kind = guess_proto_type(outputs[0].type)
-    _check_likelihood(estimator, "onnx_transform", "check_support", "transform")
-    encoder = _Encoder(estimator, double=kind == TensorProto.DOUBLE, n_outputs=len(outputs))
-    names = [variable.raw_name for variable in outputs]
-    model = _export(encoder, "encoder", estimator.n_features_in_, opset, "X", names)
-    part = add_prefix(model, f"{graph.new('encoder')}_").graph
+    precision = guess_proto_type(outputs[0].type)
+    double = precision == TensorProto.DOUBLE
+    network = kind(estimator, double=double, n_outputs=len(outputs))
+    model = _export(network, name, {"X": estimator.n_features_in_}, opset, len(outputs))
+    part = add_prefix(model, f"{graph.new(name)}_").graph
     container.initializers.extend(part.initializer)
     container.nodes.extend(part.node)
-    graph("Identity", graph.join(operator.inputs, kind), output=part.input[0].name)
+    graph("Identity", graph.join(operator.inputs, precision), output=part.input[0].name)
     for tensor, variable in zip(part.output, outputs, strict=True):
         graph("Identity", tensor.name, output=variable.full_name)
 
 
 def register() -> None:
-    """Register the converter of VAETransformer with skl2onnx."""
+    """Register the converters of the autoencoders with skl2onnx."""
     register_converter(
-        VAETransformer, _convert, lambda vae: vae.module_.n_components, **MEAN_AND_STD
+        VAETransformer, _convert_encoder, lambda vae: vae.module_.n_components, **MEAN_AND_STD
+    )
+    register_converter(
+        VAERegressor, _convert_regressor, lambda model: model._n_outputs, **MEAN_AND_STD
     )

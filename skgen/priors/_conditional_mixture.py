@@ -135,10 +135,10 @@ class RowMixture(DiagonalMixture):
     def from_noise(self, noise: Tensor) -> Tensor:
         levels = torch.special.ndtr(noise[..., :1])
         shares = self.log_weights.exp().cumsum(-1)[..., :-1]
-        component = (levels > shares).sum(-1)[..., None, None]
-        shape = (*component.shape[:-2], *self.means.shape[-2:])
+        component = (levels > shares).sum(-1)  # (..., n_samples)
+        index = component[..., None, None].expand(*component.shape, 1, self.n_components)
         means, log_scales = (
-            values.expand(shape).take_along_dim(component, -2).squeeze(-2)
+            values.expand(*component.shape, *values.shape[-2:]).gather(-2, index).squeeze(-2)
             for values in (self.means, self.log_scales)
         )
         return means + log_scales.exp() * noise[..., 1:]

@@ -67,8 +67,8 @@ SETTINGS = {
         "max_iter": 20,
     },
     "halves": {
-        **DIGITS, "n_components": 24, "hidden_layer_sizes": (512,), "input_shape": (14, 28),
-        "n_importance_samples": 10, "max_iter": 12,
+        **DIGITS, "n_components": 24, "hidden_layer_sizes": (512,), "image_shape": (14, 28),
+        "input_shape": (14, 28), "n_importance_samples": 5, "max_iter": 10,
     },
     "faces": {"n_components": 16, "batch_size": 16, "input_shape": (8, 8), "random_state": 0},
     "frey": {
