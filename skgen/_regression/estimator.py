@@ -184,8 +184,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     Notes
     -----
     All that is kept of the data is the triangular factor of a QR decomposition of the design
-    matrix, and in the default basis the features of the rows, if there are up to 1000. A fit takes O(n_samples n_basis^2) time and, in addition to the data, O(n_basis^2)
-    memory. Fitting at once, in batches, row by row, or in parts that are merged gives the same
+    matrix, and in the default basis the features of the rows, if there are up to 1000. A fit takes
+    O(n_samples n_basis^2) time and, in addition to the data, O(n_basis^2) memory. Fitting at once,
+    in batches, row by row, or in parts that are merged gives the same
     posterior. A row of weight k counts as k rows. A row whose noise has k times the standard
     deviation, ``noise_scale``, is one row still, and the evidence that of a Gaussian process with
     noise of its own at each row. ``noise_precision`` is that of rows whose noise scale is 1: with
