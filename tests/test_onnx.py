@@ -357,7 +357,7 @@ def check_conditional(vae, rows, largest=None):
         slow({"encoder": network_with_norm, "decoder": network_with_norm}, np.float64),
         slow({"likelihood": Gaussian("row", min_scale=0.01), "activation": "tanh"}, np.float32),
     ],
-    ids=str,
+    ids=["default", "double", "linear", "norm", "row"],
 )
 def test_predictions_of_the_conditional_autoencoder(parameters, precision):
     rows = WINE.copy()

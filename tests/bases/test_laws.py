@@ -88,7 +88,8 @@ def test_vjp_is_the_gradient_and_changes_nothing(name, n_features, rng):
     expected = slopes(
         lambda theta: (gradient * with_theta(basis, theta).transform(X)).sum(), basis.theta_
     )
-    assert_digits(found, expected, 8)
+    # Where a kernel is exact at the rows, its matrix has condition numbers up to 1e10.
+    assert_digits(found, expected, 8 if getattr(basis, "_points", None) is None else 5)
 
 
 @pytest.mark.parametrize("name", APPROXIMATE)
