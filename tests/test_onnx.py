@@ -47,7 +47,10 @@ from skgen.bases import SHORTCUTS
 from skgen.likelihoods import Bernoulli, Gaussian
 from skgen.onnx import decoder_to_onnx, register, to_onnx
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_torch_thread"),
+    pytest.mark.filterwarnings("ignore:All latent dimensions have collapsed"),
+]
 
 LARGEST_DIFFERENCE = {np.float32: 1e-5, np.float64: 1e-9}
 PRECISIONS = list(LARGEST_DIFFERENCE)
@@ -382,7 +385,10 @@ def test_priors_of_the_conditional_autoencoder(prior, precision):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("precision", "largest"), [(np.float32, 1e-5), (np.float64, 1e-8)], ids=["float32", "float64"]
+    ("precision", "largest"),
+    # As above; standard deviations are differences of such numbers, which costs digits.
+    [(np.float32, 1e-5), (np.float64, 1e-6)],
+    ids=["float32", "float64"],
 )
 @pytest.mark.parametrize(
     "likelihood",

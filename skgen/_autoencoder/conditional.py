@@ -385,7 +385,7 @@ class VAERegressor(
         """Return means and factors that standardise; 0 for a constant, one for all of an image."""
         varies = X.min(axis=0) < X.max(axis=0)
         mean, scale = location_and_scale(X)
-        if self.input_shape and varies.any():
+        if self.input_shape is not None and varies.any():
             scale = np.full_like(scale, np.sqrt(np.mean(scale[varies] ** 2)))
         return mean, np.where(varies, 1 / scale, 0.0)
 
@@ -431,17 +431,18 @@ class VAERegressor(
 
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
         n_outputs, n_context = batch.x.shape[1], batch.context.shape[1]
-        if p.input_shape and self._categories:
+        if p.input_shape is not None and self._categories:
             condition = "be None if columns of X are categories"
             remedy = "Leave it out, or leave out these columns."
             raise ValueError(error_message("input_shape", condition, p.input_shape, remedy))
-        if p.input_shape and prod(p.input_shape) != n_context:
+        if p.input_shape is not None and prod(p.input_shape) != n_context:
             raise ValueError(
                 f"`input_shape` must have as many values as X has features ({n_context}); got "
                 f"input_shape={p.input_shape}. Give the shape of the images in the rows of X."
             )
         with _errors_about_y():
-            builders = networks.resolve_builders(p, n_outputs, p.input_shape or (n_context,))
+            shape = (n_context,) if p.input_shape is None else p.input_shape
+            builders = networks.resolve_builders(p, n_outputs, shape)
         body = networks.MLP(p.hidden_layer_sizes, p.activation)
         prior: Any = resolve_prior(p.prior)
         if isinstance(prior, ConditionalNormal | ConditionalMixture) and prior.network is None:
@@ -463,7 +464,7 @@ class VAERegressor(
         if self._ridge is None:
             return Y
         residuals = self._ridge.out_of_sample_residuals(self._standardize(X), Y)
-        return residuals.astype(Y.dtype, copy=False)
+        return check_finite(residuals, Y.dtype, self._data_names.x)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -661,7 +662,8 @@ class VAERegressor(
         check_is_fitted(self)
         X, Y = self._check_rows(X, y, self.likelihood_, reset=False)
         if self._ridge is not None:
-            Y = (Y - self._ridge.predict(self._standardize(X))).astype(Y.dtype, copy=False)
+            residuals = Y - self._ridge.predict(self._standardize(X))
+            Y = check_finite(residuals, Y.dtype, self._data_names.x)
         module = self._module_of(np.result_type(X, Y))
         tables = Batch(Y, X)
         views = self._views(tables, module)

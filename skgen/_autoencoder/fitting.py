@@ -478,7 +478,7 @@ def check_finite(values: FloatArray, dtype: np.dtype[Any], name: str) -> FloatAr
         values = values.astype(dtype, copy=False)
     if not np.isfinite(values).all():
         raise ValueError(
-            f"`{name}` must be within {dtype}; got decoder means beyond it. Give float64, or "
+            f"`{name}` must be within {dtype}; got means or residuals beyond it. Give float64, or "
             "rescale the data."
         )
     return values

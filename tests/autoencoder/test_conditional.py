@@ -497,7 +497,7 @@ BAD_CALLS = {
     "draws of z": (lambda: fitted().predict(X, n_draws=0), "`n_draws` must be an integer >= 1"),
     "far": (
         lambda: clone(SHORT).fit(X, Y * 1e35).predict(np.float32(X * 1e5)),
-        "`y` must be within float32; got decoder means beyond it",
+        "`y` must be within float32; got means or residuals beyond it",
     ),
     "codes": (lambda: fitted().inverse_transform(np.zeros((150, 3)), X), "`Z` must have one col"),
     "rows of codes": (lambda: fitted().inverse_transform(np.zeros((3, 2)), X), "`Z` must have one"),

@@ -855,7 +855,8 @@ def test_units_and_origins_do_not_matter(n_features, scale, shift, which):
     model = BayesianBasisRegressor().fit(mapped_X[:80], y[:80] * y_scale + y_shift)
     mean, std = model.predict(mapped_X, return_std=True)
     np.testing.assert_allclose((mean - y_shift) / y_scale, expected[0], rtol=0, atol=1e-6 * y.std())
-    np.testing.assert_allclose(std / y_scale, expected[1], rtol=1e-6)
+    # Of one feature the kernel matrix of the rows is nearly singular, which costs digits.
+    np.testing.assert_allclose(std / y_scale, expected[1], rtol=1e-6 if n_features > 1 else 1e-5)
 
 
 # -- solvers --------------------------------------------------------------------------------------
