@@ -454,7 +454,7 @@ class BaseAutoencoder(BaseEstimator):
 def check_magnitude(view: TableView, name: str, columns: Columns = ()) -> TableView:
     """Return a view whose values networks can be given, or raise an error that names the column."""
     largest, magnitudes = MAX_MAGNITUDE[view.dtype], view.magnitudes
-    if not magnitudes.max() <= largest:
+    if not float(magnitudes.max()) <= largest:  # in single precision the limit would overflow
         column = int(magnitudes.argmax())
         place = f" in column {columns[column][0]!r}" if columns else ""
         raise ValueError(
