@@ -485,11 +485,11 @@ def read_features(
     known = estimator._categories
     table = _find_table(X, estimator.categorical_features) if reset else known and known.table
     if table:
-        unknown = "ignore" if accepts_unknown else "error"
-        matrix = _read_frame(estimator, X, table, unknown, reset)
+        handle_unknown = "ignore" if accepts_unknown else "error"
+        matrix = read_frame(estimator, X, table, handle_unknown=handle_unknown, reset=reset)
+        _check_no_missing(table, matrix)
     else:
         matrix = _read(estimator, X, reset)
-    check_size(matrix, "X")
     if reset:
         names = [*X.columns] if library_of(X) else range(matrix.shape[1])
         dtypes = [column.dtype for _, column in _columns(X)] if library_of(X) else []
@@ -517,21 +517,29 @@ def _read(estimator: Any, X: Any, reset: bool) -> FloatArray:
     """Return a table of numbers as a matrix."""
     check_numeric(X, "X")
     with np.errstate(all="ignore"):  # wider floats may become inf
-        return np.asarray(validate_data(estimator, X, reset=reset, dtype=FLOATS))
+        matrix = np.asarray(validate_data(estimator, X, reset=reset, dtype=FLOATS))
+    check_size(matrix, "X")
+    return matrix
 
 
-def _read_frame(estimator: Any, X: Any, table: Table, unknown: str, reset: bool) -> FloatArray:
-    """Return a frame as a matrix of numbers and of codes, -1 for accepted unknown categories."""
+def read_frame(
+    estimator: Any, X: Any, table: Table, *, handle_unknown: str, reset: bool
+) -> FloatArray:
+    """Return a frame of known columns as a matrix of numbers and codes, as `Table.to_matrix`."""
     if not library_of(X):
         raise TypeError(
             "`X` must be a data frame of pandas or polars, as in `fit`, because it has columns of "
             f"categories; got {type(X).__name__}. Give a data frame with the same columns."
         )
+    check_names([*X.columns], "X")
     validate_data(estimator, X, reset=reset, skip_check_array=True)  # names of the columns
-    matrix = table.to_matrix(X, unknown)
-    _check_no_missing(table, matrix)
-    with np.errstate(all="ignore"):
-        return np.asarray(check_array(matrix, dtype=FLOATS, input_name="X", estimator=estimator))
+    matrix = table.to_matrix(X, handle_unknown)
+    with np.errstate(all="ignore"):  # wider floats may become inf
+        matrix = check_array(
+            matrix, dtype=FLOATS, ensure_all_finite=False, input_name="X", estimator=estimator
+        )
+    check_size(matrix, "X", table.names)
+    return matrix
 
 
 def _check_no_missing(table: Table, matrix: FloatArray) -> None:

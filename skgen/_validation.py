@@ -132,7 +132,7 @@ def check_size(
             column = columns[int(np.argwhere(np.abs(table) == largest)[0, 1])]
             is_infinite = largest == np.inf
             found = f"{'infinity' if is_infinite else found} in column {column!r}"
-            remedy = "NaN stands for a missing cell." if is_infinite else remedy
+            remedy = "Correct it, or give NaN if it is missing." if is_infinite else remedy
         raise ValueError(
             f"`{name}` must hold values of at most {LARGEST:g} in magnitude; got {found}. {remedy}"
         )

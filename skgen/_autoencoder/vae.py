@@ -15,7 +15,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import Tags
 from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from .. import _schema as schema
@@ -23,14 +23,13 @@ from .. import networks
 from .._documentation import DocumentationLink
 from .._parameters import NONE, Integer, Number, Parameters
 from .._schema import MOST, store
-from .._table import Table, library_of
+from .._table import Table, library_of, read_frame
 from .._validation import (
     MISSING,
     FloatArray,
     RandomState,
     check_flag,
     check_flat,
-    check_names,
     check_numeric,
     check_size,
     generator,
@@ -469,29 +468,14 @@ class VAETransformer(
 
     def _check_table(self, X: Any, *, reset: bool) -> FloatArray:
         if self._table and (library_of(X) or self._table.has_categories):
-            return self._read_frame(X, self._table, reset)
+            handle_unknown = "error" if reset else self.likelihood_.handle_unknown
+            return read_frame(self, X, self._table, handle_unknown=handle_unknown, reset=reset)
         check_numeric(X, "X", encode=ENCODE, missing=MISSING)
         with np.errstate(all="ignore"):  # wider floats may become inf
             table: FloatArray = validate_data(
                 self, nan_for_missing(X), reset=reset, dtype=FLOATS, ensure_all_finite=False
             )
         check_size(table, "X", [name for name, _ in self._columns])
-        return table
-
-    def _read_frame(self, X: Any, known: Table, reset: bool) -> FloatArray:
-        """Check a data frame, whose columns are known, and return it as an array."""
-        if not library_of(X):
-            raise TypeError(
-                "`X` must be a data frame of pandas or polars, as in `fit`, because it has columns "
-                f"of categories; got a {type(X).__name__}. Give one with the same columns."
-            )
-        check_names([*X.columns], "X")
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        matrix = known.to_matrix(X, "error" if reset else self.likelihood_.handle_unknown)
-        table: FloatArray = check_array(
-            matrix, dtype=FLOATS, ensure_all_finite=False, input_name="X", estimator=self
-        )
-        check_size(table, "X", known.names)
         return table
 
     @property
