@@ -234,11 +234,23 @@ def _add_network(
     network = kind(estimator, double=double, n_outputs=len(outputs))
     model = _export(network, name, {"X": estimator.n_features_in_}, opset, len(outputs))
     part = add_prefix(model, f"{graph.new(name)}_").graph
+    _name_empty_inputs(part, graph.new("empty"))
     container.initializers.extend(part.initializer)
     container.nodes.extend(part.node)
     graph("Identity", graph.join(operator.inputs, precision), output=part.input[0].name)
     for tensor, variable in zip(part.output, outputs, strict=True):
         graph("Identity", tensor.name, output=variable.full_name)
+
+
+def _name_empty_inputs(part: onnx.GraphProto, name: str) -> None:
+    """Give inputs of Resize that are left out an empty tensor; skl2onnx cannot sort such nodes."""
+    nodes = [node for node in part.node if node.op_type == "Resize" and "" in node.input]
+    for node in nodes:
+        inputs = [given or name for given in node.input]
+        node.ClearField("input")
+        node.input.extend(inputs)
+    if nodes:
+        part.initializer.append(onnx.helper.make_tensor(name, TensorProto.FLOAT, [0], []))
 
 
 def register() -> None:
