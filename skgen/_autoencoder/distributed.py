@@ -3,6 +3,7 @@
 The fit has groups of its own; the group of the caller is only asked for rank and size.
 """
 
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from .checkpoint import Identity, differences
+
+GRACE_S = 0.5
+"""Seconds between an error and the end of the groups, in which sums under way fail on their own.
+A group that is freed waits for them while it holds the interpreter, which they need to end."""
 
 
 @dataclass
@@ -127,6 +132,7 @@ def process_group() -> Iterator[ProcessGroup]:
         yield ranks
         dist.barrier(ranks.group)
     except BaseException as error:
+        time.sleep(GRACE_S)
         _clear_frames(error)
         ranks.close()
         if isinstance(error, RuntimeError) and "gloo" in str(error):
