@@ -68,7 +68,7 @@ OPTIONS = {
 
 
 def check_prior(prior: Any, name: str) -> Prior:
-    """Return ``prior`` if it is one of those that `predict` has points of, or raise."""
+    """Return ``prior`` if it is one from which `predict` can make codes, or raise."""
     if not isinstance(prior, PRIORS):
         condition = "be a str, or a conditional or standard normal prior of skgen.priors"
         remedy = "Choose 'conditional_normal', 'conditional_mixture' or 'standard_normal'."
@@ -91,78 +91,88 @@ class VAERegressor(
 
     The model has latent codes ``z ~ p(z | x)`` and outputs ``y ~ p(y | x, z)``, given by a prior
     network, a decoder network and a likelihood. An encoder network gives the approximate posterior
-    ``q(z | x, y) = N(mean(x, y), diag(std(x, y)^2))``. All are trained to maximise the evidence
-    lower bound of log p(y | x), ``E_q log p(y | x, z) - KL(q || p(z | x))`` (Sohn, Lee and Yan
-    [1]_ eq. 4), in nats per row. Outputs are independent given x and z, and dependent given x
-    alone: a draw of y is a whole image, or a whole row of a table, rather than a mean of several.
+    ``q(z | x, y) = N(mean(x, y), diag(std(x, y)^2))``. All networks are trained to maximise the
+    evidence lower bound (ELBO) of log p(y | x), ``E_q log p(y | x, z) - KL(q || p(z | x))`` (Sohn,
+    Lee and Yan [1]_ eq. 4), in nats per row.
+
+    Given x and z, the outputs are independent. Given x alone, they are dependent. So a draw of y is
+    a whole image, or a whole row of a table, and not a mean of several.
 
     Parameters
     ----------
     n_components : int, default=8
-        Number of latent dimensions. Those that are of no use collapse onto the prior and cost
-        nothing.
+        Number of latent dimensions. Dimensions that are not needed collapse onto the prior and do
+        no harm.
     prior : {"conditional_normal", "conditional_mixture", "standard_normal"} or ConditionalNormal \
             or ConditionalMixture, default="conditional_normal"
-        Prior of z given x. "conditional_normal" is a normal distribution whose means and variances
-        a network gives, with the hidden layers of the encoder, or another network as in
-        ``ConditionalNormal(network)``. "conditional_mixture" is a mixture of 10 of them, or n in
-        ``ConditionalMixture(n)``: for draws of y that all look like y, such as images of a class.
-        "standard_normal" is N(0, I) for all x.
+        Prior p(z | x) of the latent codes:
+
+        - "conditional_normal": a normal distribution whose means and variances come from a network
+          with the hidden layers of the encoder. ``ConditionalNormal(network)`` has another network.
+        - "conditional_mixture": a mixture of 10 of these, or of n with ``ConditionalMixture(n)``.
+          It suits data in which each draw of y should look real, such as images of a class.
+        - "standard_normal": N(0, I) for all x.
     linear : bool, default=True
-        If True, and the likelihood is one of real values, the networks model what a ridge
-        regression of y on x leaves: ``y = A x + b + r``, r given x by the networks. In training r
-        is what is left of a row by the regression on all others, so that few rows do not make it
-        look small. Its penalty minimises the leave-one-out error. The residuals take as much memory
-        as y.
+        If True, and if the likelihood is one of real values, a ridge regression of y on x is fitted
+        first. The networks model the residual r of ``y = A x + b + r``, given x. The penalty of the
+        ridge regression minimises its leave-one-out error. In training, the residual of a row comes
+        from the regression on all other rows, so that residuals of few rows are not too small. The
+        residuals need as much memory as y.
     likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
             default="gaussian"
         Distribution of y given the decoder's outputs, as in `VAETransformer`.
     hidden_layer_sizes : tuple of int, default=(256,)
-        Number of units of each hidden layer of the encoder and of the prior network; the decoder
-        has them in reverse order. With the empty tuple all are linear.
+        Number of units of each hidden layer of the encoder and of the prior network. The decoder
+        has them in reverse order. The empty tuple makes all networks linear.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function of the hidden layers.
     encoder : {"mlp", "convolutional"} or callable, default=None
-        Body of the encoder, ``encoder(n_inputs, n_outputs)``, whose inputs are y and then x. None
-        is "mlp", or "convolutional" if ``image_shape`` is given.
+        Body of the encoder, or ``encoder(n_inputs, n_outputs)`` that returns a torch module. Its
+        inputs are y and then x. None means "convolutional" if ``image_shape`` is given, otherwise
+        "mlp".
     decoder : {"mlp", "convolutional"} or callable, default=None
-        Body of the decoder, likewise, whose inputs are z and then x.
+        Body of the decoder, chosen in the same way. Its inputs are z and then x.
     image_shape : tuple (height, width) or (height, width, channels), default=None
-        Shape of the images in the rows of y, for convolutional networks. None is a square if the
-        number of outputs is a square number, else a strip of height 1.
+        Shape of the images in the rows of y, for convolutional networks. None means a square if the
+        number of outputs is a square number, otherwise a strip of height 1.
     input_shape : tuple (height, width) or (height, width, channels), default=None
-        Shape of the images in the rows of X, if they are images. Pixels are then standardised by
-        one standard deviation for all, and convolutional networks see them at their own scale.
+        Shape of the images in the rows of X, if these are images. All pixels are then standardised
+        by a common standard deviation, and convolutional networks see x as an image of this size.
     categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
-        Columns of X that are categories, of which the model sees a column of 0 and 1 for each, or
-        one column for two of them. "from_dtype" takes the columns of a data frame of pandas or
-        polars that hold categories or text, None takes none; or their names, their indices, or a
-        bool per column, as in ``categorical_features=[0]`` for labels of shape (n_samples, 1). At
-        most 255 categories a column. Unknown categories are an error, since networks learn nothing
-        of them; those that a dtype lists are known.
+        Columns of X that are categories, at most 255 per column:
+
+        - "from_dtype": those columns of a pandas or polars data frame that hold categories or text.
+        - None: no column.
+        - array-like: the names of the columns, their indices, or a bool per column, such as
+          ``categorical_features=[0]`` for labels of shape (n_samples, 1).
+
+        The networks get a column of 0 and 1 for each category, or a single one for two categories.
+        A category that is not in the data of the first fit is an error, because networks learn
+        nothing about it; categories that a dtype lists are known.
     beta : float, default=1.0
         Weight of the KL term; 1 is the ELBO.
     kl_warmup : int, default=0
         Number of epochs over which the weight of the KL term rises to ``beta``. In `partial_fit`,
         all earlier epochs count.
     free_bits : float, default=0.0
-        KL in nats per latent dimension that costs nothing, against the collapse of dimensions.
-        Only with ``n_importance_samples=1``.
+        KL in nats per latent dimension that is not penalised. It prevents dimensions from
+        collapsing, and needs ``n_importance_samples=1``.
     n_importance_samples : int, default=1
         Number of draws of z per row in training. Above 1, the importance-weighted bound [2]_ is
         maximised instead of the ELBO.
     learning_rate : {"one-cycle", "constant"}, default="constant"
-        Schedule of Adam's learning rate: constant, or over ``max_iter`` epochs up to
-        ``learning_rate_init`` and down to nearly 0, which suits fits without early stopping.
+        Schedule of Adam's learning rate. "one-cycle" raises it to ``learning_rate_init`` and lowers
+        it to nearly 0 over ``max_iter`` epochs, which suits fits without early stopping.
     learning_rate_init : float, default=0.001
         Learning rate: the peak of the cycle, or the constant.
     batch_size : int, default=32
-        Largest number of rows per step. With 10,000 rows and more, 128 and more are faster.
+        Largest number of rows per step. From 10,000 rows on, 128 or more is faster.
     max_iter : int, default=200
-        Number of epochs: passes over the data.
+        Number of epochs, which are passes over the data.
     early_stopping : bool, default=True
-        If True, rows are held out, training stops when their loss makes no progress, and the best
-        weights are kept: networks that are given x can learn few rows by heart.
+        If True, some rows are held out, training stops when their loss makes no progress, and the
+        best weights are kept. Networks that are given x can learn few rows by heart; this prevents
+        it.
     validation_fraction : float, default=0.1
         Share of rows that are held out for early stopping.
     n_iter_no_change : int, default=20
@@ -172,8 +182,9 @@ class VAERegressor(
     warm_start : bool, default=False
         If True, ``fit`` continues from the weights of the last fit.
     callbacks : list of skorch callbacks, default=None
-        Called in each epoch, and with each batch if they define methods for it. Data are batches
-        with members ``x``, which is y as the networks see it, and ``context``, which is x.
+        Objects that are called in each epoch, and in each batch if they define methods for it. They
+        get batches with two members: ``x``, which is y as the networks see it, and ``context``,
+        which is x.
     checkpoint : str or path-like, default=None
         File to which ``fit`` writes its state after each epoch, as in `VAETransformer`.
     verbose : int, default=0
@@ -182,17 +193,17 @@ class VAERegressor(
         Device of the networks, such as "cuda".
     random_state : int, Generator, RandomState or None, default=None
         Seed of weights, batches, held-out rows and noise, and of the draws in
-        `log_predictive_density`; None draws a new one.
+        `log_predictive_density`. None draws a new seed.
 
     Attributes
     ----------
     module_ : torch.nn.Module
-        The fitted networks; y and x are standardised before they see them.
+        The fitted networks, which see standardised x and y.
     likelihood_ : Likelihood
-        Fitted likelihood of y, or of what the linear part leaves of it.
+        The fitted likelihood of y, or of the residuals of the linear part.
     explained_kl_ : ndarray of shape (n_components,)
-        Mean KL(q(z | x, y) || p(z | x)) of each latent dimension over training rows, in nats: what
-        y says of z beyond x. A dimension with a value near 0 is not used.
+        Mean KL(q(z | x, y) || p(z | x)) of each latent dimension over training rows, in nats: the
+        information about y in z, beyond that in x. A dimension with a value near 0 is not used.
     loss_curve_ : list of float
         Minus the objective of each epoch, in nats per row and in the units of y.
     history_ : dict of lists
@@ -202,7 +213,7 @@ class VAERegressor(
     n_features_in_ : int
         Number of features of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, when X has them.
+        Names of the features, if X has names that are all strings.
 
     See Also
     --------
@@ -212,8 +223,8 @@ class VAERegressor(
 
     Notes
     -----
-    With linear networks and the Gaussian likelihood, y given x is normal with linear means and a
-    covariance that is a multiple of the identity plus one of rank ``n_components``.
+    With linear networks and the Gaussian likelihood, y given x is normal. Its means are linear in
+    x, and its covariance is a multiple of the identity plus a matrix of rank ``n_components``.
 
     Networks are trained in single precision. Other methods compute in the precision of X. All
     methods raise a ValueError or TypeError if an argument is invalid.
@@ -226,7 +237,7 @@ class VAERegressor(
 
     Examples
     --------
-    The lower half of digits, given the upper half.
+    Draw the lower half of digits, given the upper half:
 
     >>> from sklearn.datasets import load_digits
     >>> from skgen import VAERegressor
@@ -335,11 +346,11 @@ class VAERegressor(
         ------
         ValueError, TypeError
             If data or a parameter are invalid, if the loss becomes nan, or if the file
-            ``checkpoint`` is of another fit; the estimator is left as it was.
+            ``checkpoint`` belongs to another fit. The estimator is then left as it was.
         RuntimeError
-            If another rank of the process group fails; the estimator is left as it was.
+            If another rank of the process group fails. The estimator is then left as it was.
         KeyboardInterrupt
-            After Ctrl-C; the estimator keeps what it has learned and can be used.
+            After Ctrl-C. The estimator keeps the weights learned so far and can be used.
         """
         return self._fit(X, y)
 
@@ -351,7 +362,8 @@ class VAERegressor(
         X : array-like of shape (n_samples, n_features)
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Outputs. The first call determines the linear part, and how data are standardised.
+            Outputs. The first call fits the linear part, and fixes the means and standard
+            deviations that standardise the data.
 
         Returns
         -------
@@ -382,7 +394,7 @@ class VAERegressor(
         return Batch(self._residuals(X, Y), X)
 
     def _input_moments(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return means and factors that standardise; 0 for a constant, one for all of an image."""
+        """Return means and factors to standardise X: 0 for a constant, all equal for an image."""
         varies = X.min(axis=0) < X.max(axis=0)
         mean, scale = location_and_scale(X)
         if self.input_shape is not None and varies.any():
@@ -460,7 +472,7 @@ class VAERegressor(
         return (X - self._x_mean) * self._x_factor
 
     def _residuals(self, X: FloatArray, Y: FloatArray) -> FloatArray:
-        """Return what the linear part leaves of y; of rows that it was fitted to, out of sample."""
+        """Return residuals of the linear part; each row it was fitted to is left out in turn."""
         if self._ridge is None:
             return Y
         residuals = self._ridge.out_of_sample_residuals(self._standardize(X), Y)
@@ -486,16 +498,17 @@ class VAERegressor(
     def predict(
         self, X: npt.ArrayLike, return_std: bool = False, *, n_draws: int = 128
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation of y given x, over draws of z from p(z | x).
+        """Mean and standard deviation of y given X, computed from draws of z from p(z | x).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Inputs.
         return_std : bool, default=False
-            If True, standard deviations are returned too, those of observations.
+            If True, standard deviations of observations are returned too.
         n_draws : int, default=128
-            Number of draws of z, the same quasi-random ones for all rows; powers of 2 are best.
+            Number of quasi-random draws of z, made from the same numbers for all rows; powers of 2
+            are best.
 
         Returns
         -------
@@ -525,7 +538,7 @@ class VAERegressor(
         self, X: npt.ArrayLike, n_samples: int = 1, *,
         observation_noise: bool = True, random_state: RandomState = None,
     ) -> FloatArray:  # fmt: skip
-        """Draw y given X: z from p(z | x), then all outputs of a row given x and z.
+        """Draw y given X: first z from p(z | x), then all outputs of a row given x and z.
 
         Parameters
         ----------
@@ -534,7 +547,7 @@ class VAERegressor(
         n_samples : int, default=1
             Number of draws for each row.
         observation_noise : bool, default=True
-            If True, draws are as y would be observed; if False, they are decoder means.
+            If True, draw y from p(y | x, z); if False, return decoder means, without the noise.
         random_state : int, Generator, RandomState or None, default=None
             Seed; None draws afresh at each call.
 
@@ -564,10 +577,12 @@ class VAERegressor(
     ) -> FloatArray:
         """Estimate log p(y | x) of each row by importance weighting, in nats.
 
-        The expectation of the estimate is a lower bound that rises to log p(y | x) with the number
-        of draws (Burda, Grosse and Salakhutdinov 2016, theorem 1); with one draw it is the ELBO.
-        The log density is in the units of y. Draws are as in `VAETransformer.score_samples`. For a
-        Bernoulli likelihood, grey levels of y are binarised first.
+        The log density is in the units of y. For a Bernoulli likelihood, grey levels of y are
+        binarised first.
+
+        The estimate is below log p(y | x) on average. Its expectation rises to log p(y | x) with
+        the number of draws (Burda, Grosse and Salakhutdinov 2016, theorem 1); with one draw it is
+        the ELBO. The draws are as in `VAETransformer.score_samples`.
 
         Parameters
         ----------
@@ -593,7 +608,7 @@ class VAERegressor(
         return bounds + log_jacobian.astype(bounds.dtype)
 
     def transform(self, X: npt.ArrayLike, y: npt.ArrayLike | None = None) -> FloatArray:
-        """Return latent means: of q(z | x, y), or of the prior p(z | x) if y is None.
+        """Return latent means: those of q(z | x, y), or of the prior p(z | x) if y is None.
 
         Parameters
         ----------
@@ -628,8 +643,8 @@ class VAERegressor(
         Z : array-like of shape (n_samples, n_components)
             Latent codes.
         X : array-like of shape (n_samples, n_features), default=None
-            Inputs: those of the codes, or any others; None is their mean in training, of
-            categories their shares.
+            Inputs, one row per code. None means the mean of the training inputs for all codes; for
+            categories, that is their shares.
 
         Returns
         -------
@@ -652,13 +667,13 @@ class VAERegressor(
         return self._shape_outputs(self._add_linear_part(table, residual))
 
     def _prepare_inputs(self, X: Any) -> tuple[FloatArray, TableView, VAE]:
-        """Return X validated, X as the networks see it, and the networks in its precision."""
+        """Return validated X, the view of it for the networks, and the networks."""
         table = self._check_inputs(X, reset=False)
         module = self._module_of(table.dtype)
         return table, self._view_inputs(table, module), module
 
     def _prepare(self, X: Any, y: Any) -> tuple[Batch, Batch, VAE]:
-        """Return tables validated, with residuals of y, views of them, and the networks."""
+        """Return validated X and residuals of y, views of both, and the networks."""
         check_is_fitted(self)
         X, Y = self._check_rows(X, y, self.likelihood_, reset=False)
         if self._ridge is not None:
@@ -676,8 +691,8 @@ class VAERegressor(
         return check_finite(total, residual.dtype, self._data_names.x)
 
     def _std_factors(self, residual: FloatArray) -> FloatArray:
-        """Return factors from standard deviations of the networks to those of y."""
-        # Exact, since the transform of the likelihood is linear.
+        """Return factors that convert standard deviations of the networks to those of y."""
+        # Exact, because the transform of the likelihood is linear.
         return np.exp(-self.likelihood_.log_jacobian(residual)).astype(residual.dtype)
 
     def _shape_outputs(self, table: FloatArray) -> FloatArray:
@@ -712,7 +727,7 @@ class VAERegressor(
 
 @torch.no_grad()
 def prior_noise(module: VAE, n_draws: int) -> Tensor:
-    """Return quasi-random normal numbers, shape (n_draws, 1, n_noise), of which codes are made."""
+    """Return quasi-random normal numbers to make codes from, shape (n_draws, 1, n_noise)."""
     context = module.global_parameters.new_zeros(1, module.architecture.n_context)
     uniform = sobol_points(n_draws, module.prior(context).n_noise) + 0.5 / n_draws
     noise: Tensor = torch.special.ndtri(as_tensor(uniform % 1))
@@ -720,7 +735,7 @@ def prior_noise(module: VAE, n_draws: int) -> Tensor:
 
 
 def codes_of(module: VAE, noise: Tensor, context: Tensor) -> Tensor:
-    """Return codes of p(z | x), shape (n_draws, n_samples, n_components)."""
+    """Return draws of p(z | x), shape (n_draws, n_samples, n_components)."""
     prior: LatentDistribution = module.prior(context)
     # No `len`, which would be a constant for torch.onnx.export.
     shape = len(noise), context.shape[0], module.n_components
@@ -728,7 +743,7 @@ def codes_of(module: VAE, noise: Tensor, context: Tensor) -> Tensor:
 
 
 def moments_over_draws(module: VAE, outputs: Tensor, return_variance: bool) -> list[Tensor]:
-    """Return means, and perhaps variances, of y given x from the decoder's outputs for draws."""
+    """Return means of y given x, and variances if asked for, from decoder outputs of draws."""
     likelihood, parameters = module.likelihood, module.global_parameters.to(outputs.dtype)
     means = likelihood.mean(outputs, parameters)
     if not return_variance:
@@ -739,10 +754,10 @@ def moments_over_draws(module: VAE, outputs: Tensor, return_variance: bool) -> l
 
 
 def compress(X: FloatArray) -> FloatArray:
-    """Return standardised inputs, of which values far out are replaced by logarithms.
+    """Return standardised inputs, with values far from 0 compressed by a logarithm.
 
-    A column that is nearly always constant, as pixels at the border of images are, would otherwise
-    have a few values of a hundred standard deviations, which rule the networks.
+    In a column that is nearly constant, such as a pixel at the border of images, few values lie a
+    hundred standard deviations from the mean. They would dominate the networks.
     """
     beyond = np.abs(X) - LINEAR_RANGE
     if not (beyond > 0).any():

@@ -32,11 +32,11 @@ from .vae import VAETransformer
 MOST_COMPONENTS = 30
 N_STEPS, N_LONG_STEPS = 1000, 4000  # of training from a factor analysis, and from new weights
 FEWEST_EPOCHS, MOST_EPOCHS = 100, 1000
-MOST_ROWS = 10_000  # of which distinct values are counted
+MOST_ROWS = 10_000  # in which distinct values are counted
 
 
 def default_estimator(X: Any) -> VAETransformer:
-    """Return a model that suits imputation; few rows get nearly as many steps as many rows."""
+    """Return a model for imputation, with about as many training steps for few rows as for many."""
     n_rows, n_features = (*shape_of(X), 1, 1)[:2]
     likelihood, body = default_likelihood(X), MLP((128,), skip=True)
     vae = VAETransformer(
@@ -49,18 +49,18 @@ def default_estimator(X: Any) -> VAETransformer:
 
 
 def default_likelihood(X: Any) -> str | Gaussian:
-    """Return a likelihood of categories, of values that repeat, or of real values."""
+    """Return a likelihood for categories, for values that repeat, or for real values."""
     if library_of(X) and any(size for _, size in Table.of(X).columns):
         return "from_dtype"
     return "numeric" if mostly_repeats(X) else Gaussian("feature", min_scale=0.03)
 
 
 def mostly_repeats(X: Any) -> bool:
-    """Return True if most columns have fewer distinct values than the root of the rows."""
+    """Return True if most columns have fewer distinct values than the square root of the rows."""
     check_numeric(X, "X", missing=MISSING)
     try:
         table = np.asarray(nan_for_missing(X), dtype=np.float64)
-    except (TypeError, ValueError):  # which the model reports
+    except (TypeError, ValueError):  # the model reports them
         return False
     if table.ndim != 2 or not table.size:
         return False
@@ -81,25 +81,34 @@ def check_vae(estimator: Any, name: str) -> VAETransformer:
 class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Imputation of missing cells by a variational autoencoder.
 
-    A `VAETransformer` learns the joint distribution of the columns from rows with missing cells,
-    and gives the distribution of the missing cells of a row given the others: `transform` replaces
-    them by its means, or by a draw. Cells are taken to be missing at random: that a cell is missing
-    may depend on the observed cells of its row, not on its own value.
+    A `VAETransformer` is fitted to rows with missing cells and learns the joint distribution of the
+    columns. From it follows the distribution of the missing cells of a row, given its observed
+    cells. `transform` replaces missing cells by the means of this distribution, or by a draw.
+
+    Cells must be missing at random: whether a cell is missing may depend on the observed cells of
+    its row, but not on its own value.
 
     Parameters
     ----------
     estimator : VAETransformer, default=None
-        The model. None is one by the columns: ``likelihood="from_dtype"`` for a data frame with
-        text, booleans or categories; "numeric" if most columns have fewer distinct values than the
-        root of the number of rows; otherwise a standard deviation per feature. It has a latent
-        dimension for each feature, at most 30, networks with 128 hidden units and a linear map
-        beside them, the importance-weighted bound of 10 draws, ``masking=0.2``, and 1000 steps of
-        training or 1000 epochs, but at least 100 epochs; 4000 steps with the first two.
+        The model. None chooses the likelihood by the columns:
+
+        - ``likelihood="from_dtype"`` for a data frame with text, booleans or categories;
+        - "numeric" if most columns have fewer distinct values than the square root of the number of
+          rows;
+        - otherwise ``Gaussian("feature")``, a normal distribution with a standard deviation per
+          feature.
+
+        The model of None has one latent dimension per feature, at most 30. Its networks have 128
+        hidden units and a linear map beside them. It is trained by the importance-weighted bound of
+        10 draws with ``masking=0.2``, for 1000 steps, or 4000 steps with the first two likelihoods,
+        but for at least 100 and at most 1000 epochs.
     sample_posterior : bool, default=False
-        If True, missing cells are replaced by a draw, so that the completed table is as varied as a
-        complete one; if False, by their means.
+        If True, missing cells are replaced by a draw, so that the completed table varies as much as
+        a complete one. If False, they are replaced by their means.
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the model, in place of its own, and of draws; None leaves the model's.
+        Seed of the draws and of the model, whose own ``random_state`` it replaces. None keeps that
+        of the model.
 
     Attributes
     ----------
@@ -109,16 +118,16 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, when X has them.
+        Names of the features, if X has names that are all strings.
 
     See Also
     --------
     VAETransformer : The model; its ``impute`` and ``sample`` fill in cells, too.
-    sklearn.impute.IterativeImputer : Regressions of each column on the others, in turns.
+    sklearn.impute.IterativeImputer : Regression of each column on the others, in turn.
 
     Notes
     -----
-    Columns without any observed cell are an error, which names them.
+    A column without any observed cell is an error, which names the column.
 
     Examples
     --------
@@ -149,7 +158,7 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
         self.random_state = random_state
 
     def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
-        """Fit the model to what is observed of X.
+        """Fit the model to the observed cells of X.
 
         Parameters
         ----------
@@ -166,8 +175,8 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
         Raises
         ------
         ValueError, TypeError
-            If X or a parameter is invalid, or nothing of a column is observed; the imputer is left
-            as it was.
+            If X or a parameter is invalid, or if a column has no observed cell. The imputer is then
+            left as it was.
         """
         with restore_on_error(self):
             p = check_parameters(self)

@@ -56,13 +56,13 @@ ENCODE = (
     "which models text and categories as they are."
 )
 MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
-MOST_COMPONENTS = 15  # latent dimensions by default
-# By default, epochs of training, and steps that few rows should have.
+MOST_COMPONENTS = 15  # latent dimensions if `n_components` is None
+# If `max_iter` is None: limits of the epochs, and the steps that few rows should have.
 FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 200, 1000, 2000
 
 
 def in_frame(estimator: Any, table: FloatArray, names: Any, like: Any) -> Any:
-    """Return a table as `set_output` asks for it, with the index of ``like`` if that is a frame."""
+    """Return a table as `set_output` asks, with the index of ``like`` if that is a data frame."""
     kind = _get_output_config("transform", estimator)["dense"]
     if kind == "default":
         return table
@@ -81,79 +81,93 @@ class VAETransformer(
     lower bound (ELBO) of log p(x), ``E_q log p(x | z) - KL(q || p(z))`` (Kingma and Welling [1]_
     eq. 3), in nats per row. The latent means are features; decoded draws of z are new data.
 
-    Cells of X may be missing (NaN, None or pandas.NA). The likelihood leaves them out, so that
-    densities are those of the observed cells, and the encoder sees which they are, if cells are
-    missing or hidden by ``masking`` when it is first fitted. `impute` and `sample` fill them in.
+    X may have missing cells (NaN, None or pandas.NA). The likelihood leaves them out, so that
+    densities are those of the observed cells. `impute` and `sample` fill them in. The encoder gets
+    a mask that marks missing cells, if the first fit has any or hides cells by ``masking``.
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of latent dimensions. None is one for each feature, at most 15; those that are not
-        needed carry no information (``explained_kl_``). 2 is a plane to look at.
+        Number of latent dimensions. None means one per feature, at most 15. Dimensions that are not
+        needed carry no information (see ``explained_kl_``). With 2, the latent means can be plotted
+        in a plane.
     likelihood : {"gaussian", "bernoulli", "continuous_bernoulli", "categorical", "numeric", \
             "from_dtype"} or Likelihood, default=None
-        Distribution of x given the decoder's outputs. None, ``Gaussian("feature")`` of
-        `skgen.likelihoods`, suits real values: they are standardised inside, and a standard
-        deviation is learned for each feature. "gaussian" has one for all features. "bernoulli"
-        suits binary data; grey levels in [0, 1] count as probabilities, and are binarised anew in
-        each epoch. "continuous_bernoulli" suits grey levels in [0, 1]. "from_dtype" suits tables
-        with columns of several kinds: text, booleans and columns of dtype category get a
-        `skgen.likelihoods.Categorical`, others a `skgen.likelihoods.Numeric`; of a data frame of
-        pandas or polars, draws and decoder means then are data frames with the same columns.
-        `skgen.likelihoods.Mixed` chooses by column.
+        Distribution of x given the decoder's outputs, an object of `skgen.likelihoods` or its name:
+
+        - None: real values. It means ``Gaussian("feature")``, which standardises the data inside
+          and learns a standard deviation for each feature.
+        - "gaussian": real values, with one standard deviation for all standardised features.
+        - "bernoulli": binary data. Grey levels in [0, 1] count as probabilities, and are binarised
+          anew in each epoch.
+        - "continuous_bernoulli": grey levels in [0, 1].
+        - "categorical": codes of categories.
+        - "numeric": numbers with any distribution. It is cut into bins, and values that occur often
+          get a probability of their own.
+        - "from_dtype": tables with columns of several kinds. Columns of text, booleans and dtype
+          category get a `skgen.likelihoods.Categorical`, others a `skgen.likelihoods.Numeric`. If
+          X is a pandas or polars data frame, draws and decoder means are data frames with the same
+          columns.
+
+        `skgen.likelihoods.Mixed` gives each column a likelihood of its own.
     prior : {"standard_normal", "mixture", "vamp", "flow"} or callable, default="standard_normal"
         Distribution p(z) of the latent codes: N(0, I), or one that is learned with the networks,
-        such as ``skgen.priors.Mixture(200)``, which gives better densities and draws. Any
-        ``prior(n_components, n_context)`` that returns a torch module will do; see "Extending".
+        such as ``skgen.priors.Mixture(200)``, which gives better densities and draws. It can also
+        be any ``prior(n_components, n_context)`` that returns a torch module; see the chapter
+        "Extending" of the documentation.
     hidden_layer_sizes : tuple of int, default=(256,)
         Number of units of each hidden layer of the encoder; the decoder has them in reverse order.
-        With the empty tuple both are linear. With a Gaussian likelihood, unless its standard
-        deviations depend on the row, a linear map is added to both, as by
-        ``skgen.networks.MLP(skip=True)``: see Notes.
+        The empty tuple makes both networks linear. With a Gaussian likelihood whose standard
+        deviations do not depend on the row, both networks get a linear map beside their hidden
+        layers, as ``skgen.networks.MLP(skip=True)`` has; see Notes.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function of the hidden layers.
     encoder : {"mlp", "convolutional"} or callable, default=None
-        Body of the encoder: a multilayer perceptron, a small convolutional network, or
-        ``encoder(n_inputs, n_outputs)`` that returns a torch module: a function, a class or an
-        object of `skgen.networks`. It must be importable to be pickled. None is as
-        ``hidden_layer_sizes`` says, or "convolutional" if ``image_shape`` is given. If it sees
-        missing cells, its inputs are a row, with zeros there, and then as many zeros and ones, 1
-        for a missing cell.
+        Body of the encoder:
+
+        - "mlp": a multilayer perceptron.
+        - "convolutional": a small convolutional network.
+        - callable: ``encoder(n_inputs, n_outputs)`` returns a torch module. It is a function, a
+          class or an object of `skgen.networks`, and must be importable to be pickled.
+        - None: "convolutional" if ``image_shape`` is given, otherwise "mlp".
+
+        If the encoder gets a mask, its inputs are the row, with 0 in place of missing cells, and
+        then one number per feature: 1 for a missing cell, 0 for an observed one.
     decoder : {"mlp", "convolutional"} or callable, default=None
-        Body of the decoder, likewise.
+        Body of the decoder, chosen in the same way.
     image_shape : tuple (height, width) or (height, width, channels), default=None
-        Shape of the images in the rows of X, for convolutional networks. None is a square if the
-        number of features is a square number, else a strip of height 1.
+        Shape of the images in the rows of X, for convolutional networks. None means a square if the
+        number of features is a square number, otherwise a strip of height 1.
     beta : float, default=1.0
         Weight of the KL term; 1 is the ELBO. A larger weight favours few and independent latent
-        dimensions (beta-VAE [2]_), a smaller one lets them carry more information.
+        dimensions (beta-VAE [2]_). A smaller weight lets them carry more information.
     kl_warmup : int, default=0
         Number of epochs over which the weight of the KL term rises to ``beta``. In `partial_fit`,
         all earlier epochs count.
     free_bits : float, default=0.0
-        KL in nats per latent dimension that costs nothing, against the collapse of dimensions.
-        Only with ``n_importance_samples=1``.
+        KL in nats per latent dimension that is not penalised. It prevents dimensions from
+        collapsing, and needs ``n_importance_samples=1``.
     n_importance_samples : int, default=1
         Number of draws of z per row in training. Above 1, the importance-weighted bound [3]_ is
         maximised instead of the ELBO.
     masking : float, default=0.0
-        Share of the observed cells, between 0 and 0.99, that are hidden from the encoder at random,
-        others in each step, so that it learns to work with missing cells. The bound remains one of
-        the density of all observed cells, hidden ones included. With the ELBO the decoder learns
-        more noise than there is; ``n_importance_samples=10`` is against that.
+        Share of the observed cells, between 0 and 0.99, that each training step hides from the
+        encoder at random, so that it learns to work with missing cells. The bound is still one of
+        the density of all observed cells, including the hidden ones. With the ELBO, masking makes
+        the decoder overestimate the noise; ``n_importance_samples=10`` avoids this.
     learning_rate : {"one-cycle", "constant"}, default="one-cycle"
-        Schedule of Adam's learning rate over ``max_iter`` epochs: up to ``learning_rate_init`` and
-        down to nearly 0, or constant.
+        Schedule of Adam's learning rate. "one-cycle" raises it to ``learning_rate_init`` and lowers
+        it to nearly 0 over ``max_iter`` epochs.
     learning_rate_init : float, default=0.004
         Learning rate: the peak of the cycle, or the constant.
     batch_size : int, default=128
         Largest number of rows per step.
     max_iter : int, default=None
-        Number of epochs: passes over the data. None is 200, or, for few rows, as many as make 2000
-        steps, at most 1000.
+        Number of epochs, which are passes over the data. None means 200. If 200 epochs are fewer
+        than 2000 steps, it means as many epochs as make 2000 steps, at most 1000.
     early_stopping : bool, default=False
-        If True, rows are held out, training stops when their loss makes no progress, and the best
-        weights are kept.
+        If True, some rows are held out, training stops when their loss makes no progress, and the
+        best weights are kept.
     validation_fraction : float, default=0.1
         Share of rows that are held out for early stopping.
     n_iter_no_change : int, default=10
@@ -163,35 +177,35 @@ class VAETransformer(
     warm_start : bool, default=False
         If True, ``fit`` continues from the weights of the last fit.
     callbacks : list of skorch callbacks, default=None
-        Called in each epoch, and with each batch if they define methods for it. One that raises
-        KeyboardInterrupt, as skorch's EarlyStopping does, ends the training.
+        Objects that are called in each epoch, and in each batch if they define methods for it. A
+        callback that raises KeyboardInterrupt, as skorch's EarlyStopping does, ends the training.
     checkpoint : str or path-like, default=None
         File to which ``fit`` writes its state after each epoch. If the process is killed, the same
-        ``fit``, called again, continues from there, with the same result bit for bit. The file is
-        deleted at the end of ``fit``. `partial_fit` writes none.
+        call of ``fit`` continues from there, with the same result bit for bit. The file is deleted
+        at the end of ``fit``. `partial_fit` writes none.
     verbose : int, default=0
         1 shows a progress bar with the loss.
     device : str, default="cpu"
         Device of the networks, such as "cuda".
     random_state : int, Generator, RandomState or None, default=None
-        Seed of weights, batches, held-out rows and noise, and of the draws in `score_samples`;
-        None draws a new one.
+        Seed of weights, batches, held-out rows and noise, and of the draws in `score_samples`. None
+        draws a new seed.
 
     Attributes
     ----------
     module_ : torch.nn.Module
-        The fitted networks, with ``encode`` and ``decode`` as torch distributions. With a Gaussian
-        likelihood they see standardised data.
+        The fitted networks; its methods ``encode`` and ``decode`` return torch distributions. With
+        a Gaussian likelihood the networks see standardised data.
     likelihood_ : Likelihood
-        Fitted likelihood, which transforms X to what the networks see: a Gaussian one has means and
-        standard deviations of the features as ``location_`` and ``scale_``.
+        The fitted likelihood. It transforms X to what the networks see: a Gaussian likelihood has
+        the means and standard deviations of the features, ``location_`` and ``scale_``.
     explained_kl_ : ndarray of shape (n_components,)
         Mean KL(q(z | x) || p(z)) of each latent dimension over training rows, in nats. A dimension
-        with a value near 0 has collapsed: it carries no information on x. With a mixture the values
-        follow the chain rule, each dimension given those before it; with a flow they are equal
-        shares of the sum.
+        with a value near 0 has collapsed: it carries no information on x. With a mixture as prior,
+        the values follow the chain rule, each dimension given those before it. With a flow they are
+        equal shares of the sum.
     loss_curve_ : list of float
-        Minus the objective of each epoch, in nats per row and in the data's own units.
+        Minus the objective of each epoch, in nats per row and in the units of the data.
     history_ : dict of lists
         Values recorded in each epoch: "train_loss", "valid_loss" with early stopping, "dur" in
         seconds, and those that callbacks add. ``pandas.DataFrame(history_)`` is a table.
@@ -200,29 +214,33 @@ class VAETransformer(
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, when X has them.
+        Names of the features, if X has names that are all strings.
 
     See Also
     --------
-    sklearn.decomposition.PCA : With linear networks (``hidden_layer_sizes=()``) and the Gaussian
-        likelihood the model is probabilistic PCA of the standardised data.
+    sklearn.decomposition.PCA : With linear networks (``hidden_layer_sizes=()``) and
+        ``likelihood="gaussian"`` the model is probabilistic PCA of the standardised data.
     sklearn.decomposition.FactorAnalysis : The same model with ``Gaussian("feature")``.
 
     Notes
     -----
-    With ``set_output(transform="pandas")`` or "polars", decoder means and draws are data frames,
-    too, with the names of the features.
+    **Data frames.** After ``set_output(transform="pandas")`` or "polars", decoder means and draws
+    are data frames, too, with the names of the features.
 
-    `fit` starts networks with linear parts, which are those of ``hidden_layer_sizes=()``,
-    ``MLP(skip=True)`` and, with a Gaussian likelihood, the default, at the factor analysis of up to
-    5000 rows, fitted by EM if cells are missing. It needs N(0, I) as prior, normal noise whose
-    scale does not depend on the row, and 10 rows. Hidden layers learn what is not linear.
+    **Linear start.** Networks with a linear part start at the factor analysis of up to 5000 rows,
+    fitted by EM if cells are missing. Training adds what is not linear. Such networks are those of
+    ``hidden_layer_sizes=()``, of ``MLP(skip=True)`` and, with a Gaussian likelihood, the default
+    ones. This start needs the prior N(0, I), normal noise whose standard deviations do not depend
+    on the row, and at least 10 rows.
 
-    Networks are trained in single precision. Other methods compute in the precision of X. All
-    methods raise a ValueError or TypeError if an argument is invalid.
+    **Precision.** Networks are trained in single precision. Other methods compute in the precision
+    of X.
 
-    In an initialised process group of torch.distributed, all ranks must call `fit` and
-    `partial_fit` with the same data; they train one model together, and all of them return it.
+    **Several processes.** In an initialised process group of torch.distributed, all ranks must call
+    `fit` and `partial_fit` with the same data. They train one model together, and each of them has
+    it afterwards.
+
+    All methods raise a ValueError or TypeError if an argument is invalid.
 
     References
     ----------
@@ -331,11 +349,11 @@ class VAETransformer(
         ------
         ValueError, TypeError
             If X or a parameter is invalid, if the loss becomes nan, or if the file ``checkpoint``
-            is of another fit; the estimator is left as it was.
+            belongs to another fit. The estimator is then left as it was.
         RuntimeError
-            If another rank of the process group fails; the estimator is left as it was.
+            If another rank of the process group fails. The estimator is then left as it was.
         KeyboardInterrupt
-            After Ctrl-C; the estimator keeps what it has learned and can be used.
+            After Ctrl-C. The estimator keeps the weights learned so far and can be used.
 
         Warns
         -----
@@ -350,7 +368,7 @@ class VAETransformer(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data. The first call determines how they are standardised.
+            Data. The first call fixes the means and standard deviations that standardise them.
         y : None, default=None
             Ignored.
 
@@ -371,11 +389,12 @@ class VAETransformer(
     ) -> Self:
         """Replace the prior by a mixture of Gaussians, fitted to the codes of X.
 
-        Encoder and decoder stay as they are. One code of each row is drawn from q(z | x), and
-        scikit-learn's GaussianMixture, with diagonal covariances, is fitted to these by maximum
-        likelihood. Draws of x become more like the data, since codes of the data fill the prior.
-        `sample`, `score_samples`, displays and files have the new prior from then on; training can
-        go on with ``set_params(prior=skgen.priors.Mixture(n_components))``.
+        Encoder and decoder stay as they are. One code is drawn from q(z | x) for each row.
+        scikit-learn's GaussianMixture, with diagonal covariances, is fitted to these codes by
+        maximum likelihood. New draws of z then lie where codes of the data lie, so that draws of x
+        are more like the data. From then on, `sample`, `score_samples`, displays and files use the
+        new prior. To continue training, call
+        ``set_params(prior=skgen.priors.Mixture(n_components))`` first.
 
         Parameters
         ----------
@@ -384,17 +403,17 @@ class VAETransformer(
         n_components : int, default=50
             Number of Gaussians, at most the number of rows.
         random_state : int, Generator, RandomState or None, default=None
-            Seed of codes and mixture; None draws a new one.
+            Seed of the codes and of the mixture. None draws a new seed.
 
         Returns
         -------
         self : object
-            The estimator; its ``explained_kl_`` is that of X under the new prior.
+            The estimator. Its ``explained_kl_`` is now that of X under the new prior.
 
         Raises
         ------
         ValueError, TypeError
-            If an argument is invalid; the estimator is left as it was.
+            If an argument is invalid. The estimator is then left as it was.
 
         Warns
         -----
@@ -432,7 +451,7 @@ class VAETransformer(
             p.max_iter = max(FEWEST_EPOCHS, min(n_epochs, MOST_EPOCHS))
 
     def _draw_codes(self, X: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
-        """Draw one code from q(z | x) for each row, of grey levels binarised."""
+        """Draw one code from q(z | x) for each row; grey levels are binarised first."""
         _, views, module = self._prepare(X)
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
 
@@ -486,7 +505,7 @@ class VAETransformer(
         return tuple((name, 0) for name in names)
 
     def _to_frame(self, X: FloatArray, like: Any = None) -> Any:
-        """Return data as the frame with categories that `fit` saw, or as `set_output` asks."""
+        """Return data as a frame like the one that `fit` saw, or as `set_output` asks."""
         if self._table:
             return self._table.to_frame(X, like)
         names = getattr(self, "feature_names_in_", [f"x{n}" for n in range(self.n_features_in_)])
@@ -537,7 +556,7 @@ class VAETransformer(
     def transform(
         self, X: npt.ArrayLike, return_std: bool = False
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
-        """Return latent means: the means of q(z | x), x being what is observed of a row.
+        """Return latent means: the means of q(z | x), given the observed cells of each row.
 
         Parameters
         ----------
@@ -570,7 +589,7 @@ class VAETransformer(
         Returns
         -------
         X : ndarray or data frame of shape (n_samples, n_features)
-            Decoder means; modes of categories.
+            Decoder means; for categories, the most probable one.
         """
         return self._decode(Z, like=Z)
 
@@ -601,25 +620,27 @@ class VAETransformer(
         self, n_samples: int = 1, *, observation_noise: bool = True,
         given: npt.ArrayLike | None = None, random_state: RandomState = None,
     ) -> FloatArray:  # fmt: skip
-        """Draw new data, or the missing cells of rows given the others.
+        """Draw new data, or the missing cells of rows given their observed cells.
 
-        New rows are drawn by z from the prior, then x given z. With ``given``, z is drawn from its
-        posterior given the observed cells of a row, then the missing cells given z. The posterior
-        is exact if the decoder is linear, the likelihood Gaussian with a standard deviation that
-        does not depend on the row, and the prior N(0, I). Otherwise codes are resampled by their
-        importance weights from 512 draws around the posterior, as those of `score_samples`, with
-        new ones for each 64 draws of a row. Rows without observed cells are drawn as new rows.
+        For a new row, z is drawn from the prior, then x given z. With ``given``, z is drawn from
+        its posterior given the observed cells of a row, then the missing cells given z. Rows
+        without observed cells are drawn as new rows.
+
+        The posterior is exact if the decoder is linear, the prior N(0, I), and the likelihood
+        Gaussian with standard deviations that do not depend on the row. Otherwise 512 codes are
+        drawn around the posterior, as in `score_samples`, and resampled by their importance
+        weights; each 64 draws of a row use 512 new codes.
 
         Parameters
         ----------
         n_samples : int, default=1
-            Number of rows, or of draws for each row of ``given``: a multiple imputation.
+            Number of new rows; with ``given``, number of completed tables (multiple imputation).
         observation_noise : bool, default=True
-            If True, rows are drawn as they would be observed; if False, they are decoder means.
+            If True, draw x from p(x | z); if False, return decoder means, without the noise.
         given : array-like of shape (n_rows, n_features), default=None
             Rows with missing cells (NaN).
         random_state : int, Generator, RandomState or None, default=None
-            Seed; None gives new draws in each call.
+            Seed; None draws afresh at each call.
 
         Returns
         -------
@@ -646,10 +667,11 @@ class VAETransformer(
         return self._to_frame(self._to_data_units(rows))
 
     def impute(self, X: npt.ArrayLike) -> FloatArray:
-        """Replace missing cells by their means, or modes, given the observed cells of the row.
+        """Replace missing cells by their conditional means given the observed cells of the row.
 
-        The means are exact where `sample` is; otherwise they are weighted means over 512 draws
-        around the posterior of z, the same at each call.
+        For categories, modes take the place of means. The means are exact where `sample` is exact.
+        Otherwise they are means over 512 draws around the posterior of z, by importance weights;
+        each call uses the same draws.
 
         Parameters
         ----------
@@ -670,7 +692,7 @@ class VAETransformer(
     def _complete(
         self, X: Any, conditional: Callable[[VAE, Batch, FloatArray], FloatArray], n_tables: int = 1
     ) -> FloatArray:
-        """Return copies of X with missing cells from tables of a function, one below the other."""
+        """Return copies of X, one below the other, whose missing cells come from a function."""
         check_is_fitted(self)
         table = self._check_table(X, reset=False)
         batch, views, module = self._view(table)
@@ -687,19 +709,19 @@ class VAETransformer(
     def score_samples(self, X: npt.ArrayLike, n_importance_samples: int = 100) -> FloatArray:
         """Estimate log p(x) of each row by importance weighting, in nats.
 
-        Of a row with missing cells it is the log density of the observed cells.
+        The log density is in the units of the data. For a row with missing cells it is that of the
+        observed cells. For a Bernoulli likelihood, grey levels are binarised first.
 
-        The expectation of the estimate is a lower bound that rises to log p(x) with the number of
-        draws (Burda, Grosse and Salakhutdinov 2016, theorem 1); with one draw it is the ELBO. The
-        log density is in the units of the data. For a Bernoulli likelihood, grey levels are
-        binarised first.
+        The estimate is below log p(x) on average. Its expectation rises to log p(x) with the number
+        of draws (Burda, Grosse and Salakhutdinov 2016, theorem 1); with one draw it is the ELBO.
 
-        Fewer than ten draws are from q(z | x). Ten and more are from around the posterior, so that
-        rows for which the encoder misses it are not underestimated: mean and standard deviations
-        of the posterior are estimated first, at fixed points spread over the prior and at the
-        encoder's mean; or, in 4 and more dimensions with Gaussian noise, by Newton's method and
-        the decoder's slopes at the mode. A tenth of the draws are from a distribution four times as
-        wide; the importance weights account for it.
+        Fewer than 10 draws come from q(z | x). With 10 or more, the posterior of z is located
+        first, because the estimate would be far too low for rows where q(z | x) misses it. Its mean
+        and standard deviations are estimated from fixed points spread over the prior and from the
+        encoder's mean. In 4 or more dimensions with Gaussian noise, they come instead from the mode
+        of the posterior, found by Newton's method, and the decoder's derivatives there. Nine tenths
+        of the draws come from a normal distribution with these moments, and one tenth from one four
+        times as wide. The importance weights account for this.
 
         Parameters
         ----------
@@ -728,7 +750,7 @@ class VAETransformer(
         return bounds + sum_log_jacobian(module.likelihood, batch).astype(bounds.dtype)
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:
-        """Return the mean of `score_samples` over rows: the greater the better.
+        """Return the mean of `score_samples` over rows; higher is better.
 
         Parameters
         ----------
@@ -751,7 +773,7 @@ class VAETransformer(
         return n_draws
 
     def _prepare(self, X: Any) -> tuple[Batch, Batch, VAE]:
-        """Return X validated, views of it for the networks, and the networks in its precision."""
+        """Return validated X, views of it for the networks, and the networks in its precision."""
         check_is_fitted(self)
         return self._view(self._check_table(X, reset=False))
 

@@ -1,4 +1,4 @@
-"""Bayesian linear regression over basis functions; its algebra is in ``conjugate``."""
+"""Bayesian linear regression over basis functions; the algebra is in ``conjugate``."""
 
 import copy
 import operator
@@ -64,82 +64,110 @@ JEFFREYS = "Give both positive, or both 0 for Jeffreys' prior."
 class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Bayesian linear regression over basis functions.
 
-    The model is ``y = w0 + w' phi(x) + noise`` with basis functions ``phi``, normal weights
-    ``w ~ N(m, diag(1 / prior_precision))`` and normal noise ``N(0, 1 / noise_precision)`` (Bishop
-    [1]_ eqs 3.8, 3.48). The posterior of the weights is normal (eqs 3.50-3.51), and it is the prior
-    for the next batch of ``partial_fit``. The predictive distribution (eqs 3.57-3.59) gives the
-    mean of y and its uncertainty. Precisions that are not given are those that maximize the
-    evidence, the marginal likelihood (section 3.5). Their uncertainty widens the predictive
-    distribution, which then is a Student-t.
+    The model is ``y = w0 + w' phi(x) + noise`` with basis functions ``phi``. The weights have the
+    normal prior ``w ~ N(m, diag(1 / prior_precision))``, and the noise is normal,
+    ``N(0, 1 / noise_precision)`` (Bishop [1]_ eqs 3.8, 3.48). Given the precisions, the posterior
+    of the weights is normal (eqs 3.50-3.51); ``partial_fit`` uses it as the prior of the next
+    batch. Predictions come from the predictive distribution of y (eqs 3.57-3.59), which has a mean
+    and a spread at each x.
 
-    Several outputs are independent of each other given X: with fixed basis functions, each has the
-    same fit as it would have alone. Length scales are learned from all outputs together.
+    By default, the two precisions are learned: they maximize the evidence, also called the marginal
+    likelihood (section 3.5). The predictive distribution allows for their uncertainty and is then
+    a Student-t.
+
+    Several outputs are independent of each other given X. With fixed basis functions each output
+    has the same fit as it would have alone. Length scales are learned from all outputs together.
 
     Parameters
     ----------
     basis : {"auto", "gaussian", "polynomial", "sigmoid", "fourier", "identity"} or transformer, \
             default="auto"
-        Basis functions: `GaussianBasis`, scikit-learn's PolynomialFeatures of degree 2,
-        `SigmoidBasis`, `FourierBasis` with a fixed seed, the features themselves, or any
-        scikit-learn transformer. "auto" is ``FourierBasis(ranks=True, linear=True,
-        random_state=0)``. The basis is cloned, and fitted by ``fit`` or by the first
-        ``partial_fit``. If it has a ``theta_``, such as length scales, that is learned by
-        maximizing the evidence. To use a basis that is fitted
-        already, wrap it in sklearn.frozen.FrozenEstimator.
+        Basis functions:
+
+        - "auto": ``FourierBasis(ranks=True, linear=True, random_state=0)``;
+        - "gaussian": `GaussianBasis`;
+        - "polynomial": scikit-learn's PolynomialFeatures of degree 2;
+        - "sigmoid": `SigmoidBasis`;
+        - "fourier": `FourierBasis` with a fixed seed;
+        - "identity": the features themselves;
+        - any scikit-learn transformer.
+
+        The basis is cloned, and fitted by ``fit`` or by the first ``partial_fit``. To use a basis
+        that is fitted already, wrap it in sklearn.frozen.FrozenEstimator. If the basis has an
+        attribute ``theta_``, such as the logarithms of length scales, it is learned by maximizing
+        the evidence.
     prior_precision : {"evidence", "ard"}, float or array-like of shape (n_basis,), \
             default="evidence"
-        Prior precision of the weights, at least 0: one number for all, or one per basis function.
-        0 is a flat prior, for weights that the data determine. "evidence" learns one precision for
-        all weights. "ard" (automatic relevance determination) learns one per weight, with a prior
-        by which few are relevant, at a local maximum of the evidence; the others become their prior
-        mean. Where one precision for all is more probable, or has more evidence, all are equal.
+        Prior precision of the weights, at least 0: one number for all weights, or one per basis
+        function. 0 is a flat prior, for weights that the data determine.
+
+        - "evidence" learns one precision for all weights.
+        - "ard" (automatic relevance determination) learns one precision per weight, at a local
+          maximum of the evidence, under a prior that expects few relevant weights. All others
+          become their prior mean. If a single precision for all weights is more probable or has
+          more evidence, that one is used.
     noise_precision : {"evidence", "gamma"} or float, default="evidence"
-        Precision of the noise, in units of 1 / y^2. "evidence" learns it. "gamma" gives it a Gamma
-        prior and integrates it out; ``prior_precision`` is then in units of the noise precision,
-        the conjugate form (Bishop exercise 3.12).
+        Precision of the noise, in units of 1 / y^2.
+
+        - "evidence" learns it.
+        - "gamma" gives it a Gamma prior and integrates it out. ``prior_precision`` is then in units
+          of the noise precision, the conjugate form (Bishop exercise 3.12).
     prior_mean : float or array-like of shape (n_basis,), default=0.0
         Prior mean of the weights. The prior mean of the intercept is 0.
     fit_intercept : bool, default=True
-        Whether to add a constant basis function, whose weight is the intercept.
+        If True, a constant basis function is added, whose weight is the intercept.
     intercept_precision : float, default=None
-        Prior precision of the intercept; 0 is flat. With None it is equal to ``prior_precision`` if
-        that is one number, as in Bishop eq. 3.52, and 0 otherwise. It must be None or 0 if
-        ``prior_precision`` is learned.
+        Prior precision of the intercept; 0 is a flat prior. None means ``prior_precision`` if that
+        is one number, as in Bishop eq. 3.52, and 0 otherwise. If ``prior_precision`` is learned,
+        it must be None or 0.
     noise_shape : float, default=0.0
         Shape of the Gamma prior of ``noise_precision="gamma"``. Shape 0 with rate 0 is Jeffreys'
         prior.
     noise_rate : float, default=0.0
         Rate of that prior, in units of y^2.
     forgetting : float, default=1.0
-        Factor in (0, 1]. Each row passed to ``partial_fit`` multiplies the weights of all rows
-        before it by this factor. The prior is not discounted, and ``fit`` weights its rows equally.
+        Factor in (0, 1] by which ``partial_fit`` reduces the influence of past rows: each new row
+        multiplies the sample weights of all rows before it by this factor. The prior keeps its
+        influence. ``fit`` gives the same weight to old and new rows.
     solver : {"auto", "qr", "cholesky"}, default="auto"
-        Method by which ``fit`` reduces the data to a triangular factor. "qr" is a QR decomposition
-        and the most accurate. "cholesky" of the Gram matrix is about three times as fast, but its
-        relative error grows with the square of the condition number. "auto" uses it for large
-        problems that are well conditioned, or made so by a prior that is learned.
+        Method by which ``fit`` reduces the data to a triangular factor:
+
+        - "qr": a QR decomposition, the most accurate method.
+        - "cholesky": a Cholesky decomposition of the Gram matrix, about three times as fast. Its
+          relative error grows with the square of the condition number.
+        - "auto": "cholesky" for large problems that are well conditioned, or that a learned prior
+          makes so; otherwise "qr".
     target_transformer : {"auto", "log", "yeo-johnson"}, transformer or None, default=None
-        Strictly monotone transformation z of y, of which the model then is; predictions, quantiles,
-        draws and densities are in the units of y. "log" is for positive y. "yeo-johnson" is that
-        power of y about its median, in units of its interquartile range, by which y is closest to
-        normal. "auto" takes that of largest evidence among these and None, at the cost of a fit
-        each. A transformer needs ``inverse_transform``; it is cloned, and fitted to each output
-        by ``fit`` or by the first ``partial_fit``. Its derivative is computed numerically, unless
-        it has a method ``log_derivative(y)``, the logarithm of ``|dz / dy|``.
+        Strictly monotone transformation z of y. The model is fitted to z; predictions, quantiles,
+        draws and densities are in the units of y.
+
+        - "log": the logarithm, for positive y.
+        - "yeo-johnson": a Yeo-Johnson power of ``(y - median) / interquartile_range``, chosen so
+          that z is closest to normal.
+        - "auto": the one with the largest evidence among these and None. Each costs a fit.
+        - A transformer with ``inverse_transform``. It is cloned, and fitted to each output by
+          ``fit`` or by the first ``partial_fit``. Its derivative is computed numerically, unless
+          it has a method ``log_derivative(y)`` that returns the logarithm of ``|dz / dy|``.
     noise : {"auto", "constant", "log-linear"}, default="auto"
-        Dependence of the noise on the features. "constant" has the same variance at all rows of the
-        same ``noise_scale``. With "log-linear" the logarithm of the variance is linear in waves and
-        linear terms of the features, of the predicted means, and of the ranks of both, learned from
-        the errors of left-out rows. "auto" takes it where the log density of left-out rows is
-        larger, if the basis has parameters to learn, and no ``noise_precision`` or ``noise_scale``
-        is given. "log-linear" must learn the ``noise_precision`` by the evidence. The noise is
-        constant where fewer than 40 rows, or fewer than two per weight that they determine, say
-        too little of it. It is learned by ``fit`` or by the first ``partial_fit``, and kept by
+        Dependence of the noise on the features.
+
+        - "constant": all rows of the same ``noise_scale`` have the same noise variance.
+        - "log-linear": the logarithm of the variance is linear in waves and linear terms of the
+          features, of the predicted means, and of the ranks of both. It is learned from the errors
+          of left-out rows, and needs ``noise_precision="evidence"``.
+        - "auto": "log-linear" if the log density of left-out rows is then larger, "constant"
+          otherwise. It is always "constant" if the basis has no parameters to learn, or if a
+          ``noise_precision`` or ``noise_scale`` is given.
+
+        The noise remains constant with fewer than 40 rows, or with fewer than two rows per weight
+        that they determine. It is learned by ``fit`` or by the first ``partial_fit``, and kept by
         later ones.
     categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
-        Columns of X that are categories. "from_dtype" takes the columns of a data frame of pandas
-        or polars that hold categories or text, None takes none; or their names, their indices, or
-        a bool per column. At most 255 categories a column.
+        Columns of X that are categories, at most 255 per column:
+
+        - "from_dtype": those columns of a pandas or polars data frame that hold categories or text.
+        - None: no column.
+        - array-like: the names of the columns, their indices, or a bool per column.
 
     Attributes
     ----------
@@ -155,13 +183,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     noise_precision_ : float or ndarray of shape (n_outputs,)
         Noise precision, given or learned; its posterior mean with ``noise_precision="gamma"``.
     log_marginal_likelihood_ : float
-        Logarithm of the evidence, in nats, summed over outputs. Flat priors have density 1. It is
-        the density of y itself, so that it compares transformations of y, too.
+        Logarithm of the evidence, in nats, summed over outputs. A flat prior counts as density 1.
+        With a ``target_transformer`` it is still the density of y itself, so that transformations
+        of y can be compared.
     degrees_of_freedom_ : float or ndarray of shape (n_outputs,)
-        Degrees of freedom of the predictive Student-t distribution, of the transformed y if there
-        is a ``target_transformer``; infinite if it is normal.
+        Degrees of freedom of the predictive Student-t distribution; infinite if it is normal. With
+        a ``target_transformer`` it is the distribution of the transformed y.
     n_effective_params_ : float or ndarray of shape (n_outputs,)
-        Effective number of weights, the intercept included, that the data determine (Bishop
+        Effective number of weights that the data determine, the intercept included (Bishop
         eq. 3.91).
     n_samples_seen_ : int
         Number of rows seen, without those of weight 0.
@@ -183,48 +212,50 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     Notes
     -----
-    All that is kept of the data is the triangular factor of a QR decomposition of the design
-    matrix, and in the default basis the features of the rows, if there are up to 1000. A fit takes
-    O(n_samples n_basis^2) time and, in addition to the data, O(n_basis^2) memory. Fitting at once,
-    in batches, row by row, or in parts that are merged gives the same
-    posterior. A row of weight k counts as k rows. A row whose noise has k times the standard
-    deviation, ``noise_scale``, is one row still, and the evidence that of a Gaussian process with
-    noise of its own at each row. ``noise_precision`` is that of rows whose noise scale is 1: with
-    ``noise_precision=1``, ``noise_scale`` is the standard deviation itself, in the units of y.
-    Log-linear noise has a noise scale at each row, too, which multiplies those that are given. The
-    mean of its inverse square over the rows of the fit is 1, so that ``noise_precision_`` is their
+    **Time and memory.** A fit takes O(n_samples n_basis^2) time and, beyond the data, O(n_basis^2)
+    memory. The model keeps the triangular factor of a QR decomposition of the design matrix. The
+    default basis also keeps the features of up to 1000 rows. Fitting at once, in batches, row by
+    row, or in parts that are merged gives the same posterior.
+
+    **Sample weights and noise scales.** A row with ``sample_weight`` k counts as k rows. A row with
+    ``noise_scale`` k is one row, whose noise has k times the standard deviation; the evidence is
+    that of a Gaussian process with a noise variance per row. ``noise_precision`` belongs to rows of
+    noise scale 1: with ``noise_precision=1``, ``noise_scale`` is the standard deviation of the
+    noise in the units of y. Log-linear noise multiplies the given noise scales by its own. The mean
+    of its inverse square over the rows of the fit is 1, so that ``noise_precision_`` is their
     average precision. Several outputs share these noise scales.
 
-    X, y and ``sample_weight`` may be dask arrays or data frames. Their blocks are then reduced on
-    the workers that hold them, and ``predict``, ``sample_y`` and ``log_predictive_density`` return
+    **dask.** X, y and ``sample_weight`` may be dask arrays or data frames. Each block is reduced on
+    the worker that holds it. ``predict``, ``sample_y`` and ``log_predictive_density`` then return
     dask arrays.
 
-    If precisions are learned, the predictive mean uses those of largest evidence, but the
-    predictive variance is an average over their posterior: with few rows, the best values alone
-    would give intervals that are too narrow. The average is a numerical integral over the ratio of
-    prior to noise precision, whose logarithm has a uniform prior; the noise has Jeffreys' prior.
-    The predictive Student-t distribution has this variance, and its degrees of freedom are those
-    that match the kurtosis of the noise. They are more than 4, or 4 if the kurtosis is infinite.
-    Data that leave fewer than 3 degrees of freedom for the noise count as leaving 3. With
-    ``prior_precision="ard"`` the average is also over that with one precision for all weights, and
-    over those with one relevant weight more or less.
+    **Learned precisions.** The predictive mean uses the precisions of largest evidence. The
+    predictive variance is an average over their posterior, because with few rows the best
+    precisions alone would give intervals that are too narrow. The average is a numerical integral
+    over the ratio of prior to noise precision; the logarithm of the ratio has a uniform prior, and
+    the noise has Jeffreys' prior. The predictive Student-t distribution has this variance, and
+    degrees of freedom that match the kurtosis of the noise: more than 4, or 4 if the kurtosis is
+    infinite. If the data leave fewer than 3 degrees of freedom for the noise, 3 are used. With
+    ``prior_precision="ard"`` the average also includes the model with one precision for all
+    weights, and the models with one relevant weight more or less.
 
-    Beside a flat intercept, columns of the design matrix that are constant to 1e-13 of their
-    values count as constant: they say nothing of their weights, which keep their prior.
+    **Learned basis.** If both basis and noise are learned, the effective number of basis parameters
+    is added to that of the weights. The Student-t is then corrected by leave-one-out residuals at
+    the learned parameters and precisions, of at most 4000 rows: it is the most likely one for these
+    residuals, where the distribution above counts as 30 further rows. The correction can only
+    increase the standard deviations and reduce the degrees of freedom, to 3 at least. The chapter
+    "The evidence chooses the basis" of the user guide has the formulas.
 
-    The basis sees each category of ``categorical_features`` as a column of zeros and ones, with one
-    column more for those that are unknown, and booleans as one column. Weights are shrunk by their
-    prior, the more, the fewer rows a category has; for an unknown one they keep the prior, so that
-    its predictions are those of an average category with a larger spread. `FourierBasis` has one
-    length scale for all categories of a feature: any two are equally far apart. Categories that
-    ``partial_fit`` meets later and ``fit`` did not see count as one; a dtype may list them
-    beforehand.
+    **Categories.** The basis gets each column of ``categorical_features`` as one column of zeros
+    and ones per category, and one more for unknown categories; a column of booleans remains one
+    column. The prior shrinks the weights of categories with few rows most. The weight of an unknown
+    category keeps its prior, so that its predictions are those of an average category with a
+    larger spread. `FourierBasis` has one length scale for all categories of a feature: any two are
+    equally far apart. All categories that ``partial_fit`` meets and the first call did not see
+    count as one; a dtype can list them beforehand.
 
-    Where both basis and noise are learned, the effective number of basis parameters adds to that of
-    the weights, and rows are left out one by one, at the learned parameters and precisions: the
-    Student-t is then the most likely one for their residuals, with the distribution above counted
-    as 30 rows more, whose standard deviations it may increase and whose degrees of freedom it may
-    reduce, to three at least. Of large data at most 4000 rows count.
+    **Constant columns.** Beside a flat intercept, a column of the design matrix that is constant to
+    1e-13 of its values counts as constant: it says nothing about its weight, which keeps its prior.
 
     References
     ----------
@@ -349,10 +380,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0: a row of weight k counts as k rows. None is 1 for each row.
+            Weights, at least 0: a row of weight k counts as k rows. None means 1 for each row.
         noise_scale : float or array-like of shape (n_samples,), default=None
-            Standard deviation of each row's noise, relative to the others: its variance is
-            ``noise_scale**2 / noise_precision``. None is 1 for each row.
+            Relative standard deviation of each row's noise: the noise variance of the row is
+            ``noise_scale**2 / noise_precision``. None means 1 for each row.
 
         Returns
         -------
@@ -363,7 +394,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         ------
         ValueError, TypeError
             If data or parameters are invalid, or if the prior is flat and the data do not determine
-            the weights. The estimator is then unchanged.
+            the weights. The estimator is then left as it was.
         """
         with restore_on_error(self), np.errstate(all="ignore"):
             source = self._check_data(X, y, sample_weight, noise_scale, reset=True)
@@ -383,7 +414,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         """Update the fit with a batch of rows (Bishop eq. 3.50).
 
         Without ``forgetting``, batches of any size and order give the same posterior as one ``fit``
-        to all rows with the same basis. Precisions are learned from all rows when next needed.
+        to all rows with the same basis. Precisions are learned again, from all rows seen, when a
+        prediction or a fitted attribute next needs them.
 
         Parameters
         ----------
@@ -393,10 +425,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0: a row of weight k counts as k rows. None is 1 for each row.
+            Weights, at least 0: a row of weight k counts as k rows. None means 1 for each row.
         noise_scale : float or array-like of shape (n_samples,), default=None
-            Standard deviation of each row's noise, relative to the others: its variance is
-            ``noise_scale**2 / noise_precision``. None is 1 for each row.
+            Relative standard deviation of each row's noise: the noise variance of the row is
+            ``noise_scale**2 / noise_precision``. None means 1 for each row.
 
         Returns
         -------
@@ -431,8 +463,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError, TypeError
-            If basis functions, intercepts, outputs, transformations of y, models of the noise or
-            categories of columns differ.
+            If the two models differ in basis functions, intercept, outputs, transformation of y,
+            model of the noise, or categories of columns.
         """
         if not isinstance(other, BayesianBasisRegressor):
             raise TypeError(
@@ -454,7 +486,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return self
 
     def _signature(self) -> tuple[Any, ...]:
-        """Properties in which models must agree to be merged."""
+        """Properties that two models must share to be merged."""
         design, shape = self._stream.design, (self._is_1d, self._stream.n_outputs)
         target = design.target and design.target.transformers
         fitted = joblib.hash((design.basis, target, design.noise, self._categories))
@@ -467,7 +499,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _buffer_rows(self, X: Any, y: Any) -> bool:
         """Buffer X and y and return True if a few cheap checks show them to be valid as they are.
 
-        A fast path for streams of single rows. What it declines is checked in full.
+        A fast path for streams of single rows. If it returns False, the caller checks in full.
         """
         stream = vars(self).get("_stream")
         is_valid = (
@@ -597,7 +629,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return Design.of(basis, row, p.fit_intercept)
 
     def _empty_stream(self, source: Source) -> Stream:
-        """Stream without rows, what it has to learn fitted to ``source``."""
+        """Stream without rows, whose basis, noise and transformation are fitted to ``source``."""
         kind = TARGET_TRANSFORMER.check(self.target_transformer, "target_transformer")
         if kind is None:
             return self._stream_for(source, None)
@@ -633,7 +665,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return Stream(design, prior, Statistic.empty(design.n_columns, source.n_outputs))
 
     def _noise_kind(self, prior: LinearModelSpec) -> str:
-        """The parameter ``noise``, or raise if the noise precision is not learned as it has to."""
+        """The parameter ``noise``, or raise if it needs a noise precision that is not learned."""
         kind: str = check_parameters(self).noise
         if kind == "log-linear" and prior.noise != "evidence":
             raise ValueError(
@@ -704,21 +736,21 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     ) -> FloatArray | tuple[FloatArray, FloatArray]:  # fmt: skip
         """Mean and spread of y given X (Bishop eqs 3.58-3.59).
 
-        With a ``target_transformer``, y may have no finite standard deviation: where
-        ``target_transformer="log"`` and a precision is learned, for example, it has not even a
-        mean. ``predict`` then gives the medians.
+        With a ``target_transformer``, y may have no finite standard deviation; with "log" and a
+        learned precision, it has no finite mean either. ``predict`` then returns medians.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
         return_std, return_cov : bool, default=False
-            Whether to return the standard deviations, or the joint covariance of the rows, too.
+            If True, standard deviations, or the joint covariance of the rows, are returned too.
         observation_noise : bool, default=True
-            Whether the spread is that of observations, or of the function behind them.
+            If True, the spread is that of observations; if False, that of the function without
+            noise.
         noise_scale : float or array-like of shape (n_samples,), default=None
-            Standard deviation of each row's noise, relative to the others: its variance is
-            ``noise_scale**2 / noise_precision``. None is 1 for each row.
+            Relative standard deviation of each row's noise: the noise variance of the row is
+            ``noise_scale**2 / noise_precision``. None means 1 for each row.
 
         Returns
         -------
@@ -767,7 +799,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return mean, self._drop_output_axis(np.concatenate(covariances, axis=-1))
 
     def _predictive(self, X: FloatArray, noise: FloatArray) -> Predictive | TransformedPredictive:
-        """Predictive distributions at validated rows X, with relative variances of their noise."""
+        """Predictive distributions at validated rows X; ``noise`` has their relative variances."""
         stream, posteriors = self._read()
         return _predictive(stream.design, posteriors, X, noise)
 
@@ -775,7 +807,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True,
         noise_scale: npt.ArrayLike | None = None,
     ) -> FloatArray:  # fmt: skip
-        """Compute quantiles of y given X, by the Student-t distribution.
+        """Compute quantiles of the predictive Student-t distribution of y given X.
 
         Parameters
         ----------
@@ -784,10 +816,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         quantiles : float or array-like of shape (n_quantiles,)
             Probabilities, above 0 and below 1.
         observation_noise : bool, default=True
-            Whether the quantiles are those of observations, or of the function behind them.
+            If True, the quantiles are those of observations; if False, those of the function
+            without noise.
         noise_scale : float or array-like of shape (n_samples,), default=None
-            Standard deviation of each row's noise, relative to the others: its variance is
-            ``noise_scale**2 / noise_precision``. None is 1 for each row.
+            Relative standard deviation of each row's noise: the noise variance of the row is
+            ``noise_scale**2 / noise_precision``. None means 1 for each row.
 
         Returns
         -------
@@ -820,10 +853,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         coverage : float, default=0.95
             Probability, above 0 and below 1.
         observation_noise : bool, default=True
-            Whether the intervals are for observations, or for the function behind them.
+            If True, the intervals hold observations; if False, the function without noise.
         noise_scale : float or array-like of shape (n_samples,), default=None
-            Standard deviation of each row's noise, relative to the others: its variance is
-            ``noise_scale**2 / noise_precision``. None is 1 for each row.
+            Relative standard deviation of each row's noise: the noise variance of the row is
+            ``noise_scale**2 / noise_precision``. None means 1 for each row.
 
         Returns
         -------
@@ -853,7 +886,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _map_blocks(
         self, method: str, X: Any, last: tuple[int, ...] = (), options: Any = None
     ) -> FloatArray:
-        """Lazy result of a method on the blocks of X, ``last`` the axes after that of outputs."""
+        """Lazy result of a method on the blocks of X; ``last`` are the axes after the outputs."""
         function = partial(getattr(self._copy_for_blocks(X), method), **(options or {}))
         outputs = () if self._is_1d else (self._stream.n_outputs,)
         return dask.map_blocks(function, *dask.as_arrays(X), trailing=(*outputs, *last))
@@ -864,8 +897,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     ) -> FloatArray:  # fmt: skip
         """Draw y given X jointly: each draw is one function, with noise of its own at each row.
 
-        Before any ``fit``, the draws are from the prior, if it is proper, the noise is known or has
-        a proper Gamma prior, and the basis does not follow the data.
+        Before any ``fit``, the draws are from the prior. This needs a proper prior of the weights,
+        a noise precision that is a number or has a proper Gamma prior, and a basis that does not
+        depend on the data.
 
         Parameters
         ----------
@@ -874,12 +908,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         n_samples : int, default=1
             Number of draws.
         observation_noise : bool, default=True
-            Whether to draw what would be observed, or the function behind it.
+            If True, draw observations; if False, draw the function without noise.
         random_state : int, Generator, RandomState or None, default=None
             Seed; None draws afresh at each call.
         noise_scale : float or array-like of shape (n_rows,), default=None
-            Standard deviation of each row's noise, relative to the others: its variance is
-            ``noise_scale**2 / noise_precision``. None is 1 for each row.
+            Relative standard deviation of each row's noise: the noise variance of the row is
+            ``noise_scale**2 / noise_precision``. None means 1 for each row.
 
         Returns
         -------
@@ -951,14 +985,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         noise_scale : float or array-like of shape (n_samples,), default=None
-            Standard deviation of each row's noise, relative to the others: its variance is
-            ``noise_scale**2 / noise_precision``. None is 1 for each row.
+            Relative standard deviation of each row's noise: the noise variance of the row is
+            ``noise_scale**2 / noise_precision``. None means 1 for each row.
 
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            Log densities in nats, summed over outputs: Student-t, or normal where all precisions
-            are given, times the derivative of the ``target_transformer`` if there is one.
+            Log densities in nats, summed over outputs. The density is a Student-t, or normal if all
+            precisions are given; with a ``target_transformer`` it includes its derivative.
         """
         if dask.is_dask(X, y):
             _check_no_noise_scale(noise_scale)
@@ -976,7 +1010,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     ) -> FloatArray:
         """Probability that a new target is at most y, given its X.
 
-        Uniform for targets from the model: the probability integral transform.
+        This is the probability integral transform. It is uniform on [0, 1] if targets come from the
+        model.
 
         Parameters
         ----------
@@ -985,8 +1020,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         noise_scale : float or array-like of shape (n_samples,), default=None
-            Standard deviation of each row's noise, relative to the others: its variance is
-            ``noise_scale**2 / noise_precision``. None is 1 for each row.
+            Relative standard deviation of each row's noise: the noise variance of the row is
+            ``noise_scale**2 / noise_precision``. None means 1 for each row.
 
         Returns
         -------
@@ -1017,7 +1052,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0; None is 1 for each row.
+            Weights, at least 0; None means 1 for each row.
 
         Returns
         -------
@@ -1037,10 +1072,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Parameters
         ----------
         prior_precision : float or array-like of shape (n_basis,), default=None
-            Prior precision of the weights; None is the fitted one. A flat prior of the intercept
+            Prior precision of the weights; None means the fitted one. A flat prior of the intercept
             is kept.
         noise_precision : float, default=None
-            Noise precision; None is the fitted one, or integrates over its Gamma prior.
+            Noise precision. None means the fitted one, or, with ``noise_precision="gamma"``, the
+            integral over its Gamma prior.
 
         Returns
         -------
@@ -1184,7 +1220,7 @@ def _weights(posteriors: list[Posterior]) -> FloatArray:
 def _predictive(
     design: Design, posteriors: list[Posterior], X: FloatArray, noise: FloatArray
 ) -> Predictive | TransformedPredictive:
-    """Predictive distributions at validated rows X, with relative variances of their noise."""
+    """Predictive distributions at validated rows X; ``noise`` has their relative variances."""
     mean, leverage = evaluate_rows(design, _weights(posteriors).T, posteriors, X)
     n_outputs = [len(posterior.squared_scale) for posterior in posteriors]
     leverage = np.repeat(leverage, n_outputs, axis=1)
@@ -1215,8 +1251,8 @@ def _draw(
 ) -> FloatArray:  # fmt: skip
     """Draws at the rows of X, shape (n_rows, n_outputs, n_draws).
 
-    ``weights`` has shape (n_columns, n_outputs, n_draws), ``scales`` of the noise the last two, and
-    ``noise`` holds relative variances of the noise of rows.
+    ``weights`` has shape (n_columns, n_outputs, n_draws), ``scales``, the standard deviations of
+    the noise, (n_outputs, n_draws). ``noise`` has the relative noise variance of each row.
     """
     values, _ = evaluate_rows(design, weights.reshape(len(weights), -1), [], X)
     samples: FloatArray = values.reshape(len(values), *weights.shape[1:])
@@ -1227,7 +1263,7 @@ def _draw(
 
 
 def _check_finite_std(std: FloatArray) -> FloatArray:
-    """Return standard deviations of y, or raise if there is none."""
+    """Return standard deviations of y, or raise if one is not finite."""
     if not np.isfinite(std).all():
         raise ValueError(
             "`return_std` must be False where y has no finite standard deviation, as with this "
