@@ -2,8 +2,7 @@
 
 Categories are codes in a matrix of `Table`, and columns of zeros and ones in one of `Categories`.
 
-A frame is one of pandas or of polars, by its methods; neither library is imported before a frame of
-it is met.
+Frames are those of pandas and polars; a library is imported only if a frame of it is used.
 """
 
 from __future__ import annotations
@@ -120,8 +119,8 @@ class Table:
     def to_matrix(self, X: Any, handle_unknown: str = "error") -> FloatArray:
         """Return a frame as floats: codes for categories, NaN for missing cells.
 
-        Unknown categories are an error, or -1 if ``handle_unknown`` is "ignore" and they are of a
-        type that known ones have.
+        Unknown categories are an error. If ``handle_unknown`` is "ignore" and they have a type of
+        known ones, they are -1.
         """
         if (names := tuple(X.columns)) != self.names:  # scikit-learn compares names of text only
             raise ValueError(
@@ -165,7 +164,7 @@ class Table:
     def to_frame(self, X: FloatArray, like: Any = None) -> Any:
         """Return a matrix as a frame with the columns, dtypes and categories of `fit`.
 
-        It has the index of ``like``, if that is a frame of pandas, as well.
+        It also has the index of ``like``, if that is a frame of pandas.
         """
         module = sys.modules.get(self.library) or __import__(self.library)
         restore = _pandas_column if self.library == "pandas" else _polars_column
@@ -188,7 +187,7 @@ def _columns(X: Any) -> Any:
 
 
 def _is_in(value: Any, known: Mapping[Any, Any]) -> bool:
-    """Return True for a known value; one that has no hash is none."""
+    """Return True for a known value; a value without a hash is unknown."""
     return isinstance(value, Hashable) and value in known
 
 
@@ -301,7 +300,7 @@ def _polars_column(
 
 
 def _round_to(values: FloatArray, dtype: str) -> FloatArray:
-    """Round to the integers or decimals of a dtype, in its range, which draws may leave."""
+    """Round to the integers or decimals of a dtype, and clip draws to its range."""
     name = dtype.lower()
     if name.startswith("decimal"):
         precision, scale = map(int, re.findall(r"\d+", name)[-2:])
@@ -335,7 +334,7 @@ SELECTION = each(PLAIN) | array("n_selected", kinds="biu")
 CATEGORICAL_FEATURES = (
     NONE | Choice("from_dtype") | Custom(check_selection, lambda value: SELECTION.holds(value, {}))
 )
-"""The kind of a parameter that says which columns of X are categories."""
+"""Kind of parameter: the columns of X that are categories."""
 
 
 def select_columns(
@@ -343,7 +342,7 @@ def select_columns(
 ) -> npt.NDArray[np.bool_]:
     """Return True for the columns that a value of `CATEGORICAL_FEATURES` stands for.
 
-    There are ``dtypes`` for the columns of a frame only. Booleans are numbers, 0 and 1.
+    ``dtypes`` are given for the columns of a frame only. Booleans are numbers, 0 and 1.
     """
     found = np.zeros(len(names), dtype=bool)
     if selection is None or isinstance(selection, str):
@@ -379,8 +378,8 @@ MOST_CATEGORIES = 255
 class Categories:
     """Values of the categorical columns of X, each of which becomes a column of zeros and ones.
 
-    In a frame, by ``table``, the values are codes. If unknown values are accepted, all of them in
-    one column of X are one category more.
+    For a frame, with ``table``, the values are codes. If unknown values are accepted, all unknown
+    values of a column form one further category.
     """
 
     names: tuple[Any, ...]
@@ -454,7 +453,7 @@ class Categories:
         return np.hstack(blocks).astype(X.dtype, copy=False)
 
     def _indicators(self, column: FloatArray, known: tuple[float, ...], name: Any) -> FloatArray:
-        """Return the columns of 0 and 1 of one column, or for two categories that of the second."""
+        """Return the columns of 0 and 1 for one column: one if it has two categories."""
         values = np.array(known, column.dtype)
         codes = np.searchsorted(values, column).clip(max=len(known) - 1)
         is_unknown = values[codes] != column
@@ -479,8 +478,8 @@ def read_features(
 ) -> FloatArray:
     """Return X as a matrix, in which categories are columns of zeros and ones.
 
-    With ``reset``, the columns of X become the estimator's, as ``_categories``, which is None if
-    there are none of categories.
+    With ``reset``, the estimator learns the columns of X. Its ``_categories`` is None if none of
+    them holds categories.
     """
     known = estimator._categories
     table = _find_table(X, estimator.categorical_features) if reset else known and known.table

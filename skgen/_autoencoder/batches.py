@@ -1,6 +1,6 @@
 """Batches of rows, and views of tables whose rows are transformed only when they are selected.
 
-A table may thus be larger than memory: of one that is mapped from a file only batches are copied.
+So a table may be larger than memory: if it is mapped from a file, only batches are copied.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch import Tensor
 
 from .._validation import FloatArray, extremes, missing_cells
 
-BLOCK_VALUES = 2**22  # of a block of rows that is worked on at a time
-EVALUATION_ROWS = 4096  # that networks evaluate at a time outside of training
-MAX_LOADED_BYTES = 2**28  # of rows that are transformed once and kept, rather than batch by batch
+BLOCK_VALUES = 2**22  # values in a block of rows that is processed at a time
+EVALUATION_ROWS = 4096  # rows that networks evaluate at a time outside of training
+MAX_LOADED_BYTES = 2**28  # up to which rows are transformed once and kept, not batch by batch
 
 
 class Batch(NamedTuple):
-    """Rows of data, of inputs of a conditional model, and of a mask: arrays, views or tensors."""
+    """Rows of data, of a context (inputs of a conditional model) and of a mask."""
 
     x: Any  # of shape (n_samples, n_features)
     context: Any = None  # of shape (n_samples, n_context)
@@ -38,16 +38,16 @@ class Batch(NamedTuple):
 
     @property
     def for_callbacks(self) -> Any:
-        """x if there is nothing else, as skorch's callbacks expect it, else the batch."""
+        """x if there is no context or mask, as skorch's callbacks expect, else the batch."""
         return self.x if self.context is None and self.mask is None else self
 
     def map(self, function: Callable[..., Any], *arguments: Any) -> Batch:
-        """Apply ``function`` to each part that is there."""
+        """Apply ``function`` to each part that is not None."""
         return Batch(*[None if part is None else function(part, *arguments) for part in self])
 
     @property
     def parts(self) -> list[Any]:
-        """The parts that are there."""
+        """The parts that are not None."""
         return [part for part in self if part is not None]
 
     def select(self, index: Tensor) -> Batch:
@@ -57,7 +57,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TableView:
-    """Rows of a table as networks see them; ``len`` and indexing are as for a Tensor."""
+    """Rows of a table as networks see them; ``len`` and indexing work as for a Tensor."""
 
     table: npt.NDArray[Any]  # of shape (n_samples, n_features)
     dtype: torch.dtype
@@ -121,7 +121,7 @@ def map_blocks(
         for start in range(0, len(tables[0]), n_rows):
             block = slice(start, start + n_rows)
             of_block = function(*(table[block] for table in tables)).cpu().numpy()
-            # One array: small tensors, if kept, would pin what is freed between them in the heap.
+            # One array: small tensors that are kept would fragment the heap.
             if values is None:
                 values = np.empty((len(tables[0]), *of_block.shape[1:]), of_block.dtype)
             values[block] = of_block
@@ -136,9 +136,9 @@ def row_blocks(n_rows: int, n_features: int) -> Iterator[slice]:
 
 
 def column_means(table: FloatArray) -> FloatArray:
-    """Means of what is observed of columns, which do not depend on the order of values in memory.
+    """Means of the observed cells of columns, equal for any order of values in memory.
 
-    Of a column of which nothing is observed the mean is NaN.
+    The mean of a column without observed cells is NaN.
     """
     total, n_missing = np.zeros(table.shape[1]), np.zeros(table.shape[1])
     for block in row_blocks(*table.shape):

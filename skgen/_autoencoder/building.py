@@ -43,7 +43,7 @@ def build_prior(
     builder: Prior, n_components: int, n_context: int, n_features: int,
     moments: Callable[..., tuple[Tensor, Tensor]],
 ) -> nn.Module:  # fmt: skip
-    """Build and check a prior; one that ``sees_encoder`` is given its moments of q(z | x)."""
+    """Build and check a prior; one that ``sees_encoder`` gets ``moments``, those of q(z | x)."""
     encoder = {"n_features": n_features, "moments": moments}
     sees_encoder = getattr(builder, "sees_encoder", False)
     try:
@@ -67,7 +67,7 @@ def build_prior(
 
 @contextmanager
 def memory_errors(name: str) -> Iterator[None]:
-    """Raise MemoryError where torch has none left, which has other errors for that."""
+    """Turn torch's errors about lack of memory into MemoryError."""
     try:
         yield
     except (RuntimeError, TypeError, ValueError) as error:
@@ -83,7 +83,7 @@ def memory_errors(name: str) -> Iterator[None]:
 
 
 def last_module(network: nn.Module) -> nn.Module:
-    """Return the module that has the bias of the outputs, if any has."""
+    """Return the module that has the bias of the outputs, or None."""
     *_, last = network.modules()
     return network if isinstance(network, WithBias) else last
 

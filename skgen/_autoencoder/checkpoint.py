@@ -23,15 +23,15 @@ from .._validation import short_repr
 
 FORMAT = "skgen checkpoint 2"
 ATOMS = (bool, int, float, complex, str, bytes, np.generic, type(None))
-"""Types of values that are equal if they look alike."""
+"""Types of values that are equal if their texts are equal."""
 
 Identity = dict[str, str]
-"""Everything that the outcome of a fit depends on, as text: parameters, data, initial weights."""
+"""Everything that the result of a fit depends on, as text: parameters, data, initial weights."""
 
 
 @dataclass
 class Checkpoint:
-    """Checkpoint of a fit: its file (None if none is kept), and the content of the file."""
+    """Checkpoint of a fit: the path of its file, or None, and the content of the file."""
 
     path: Path | None = None
     identity: Identity = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: Path | None) -> "Checkpoint":
-        """Read the checkpoint at ``path``, where there may be none yet."""
+        """Read the checkpoint at ``path``, if there is one."""
         if path is None or not path.exists():
             return cls(path)
         try:
@@ -49,7 +49,7 @@ class Checkpoint:
             if content.pop("format") != FORMAT:
                 raise ValueError("another format")
             return cls(path, **content)
-        except Exception as error:  # torch raises many kinds over files that it did not write
+        except Exception as error:  # torch raises many kinds for files of another format
             raise ValueError(
                 "`checkpoint` must be the name of a checkpoint, or of no file yet; got "
                 f"{short_repr(str(path))}, which is something else ({type(error).__name__}). Give "
@@ -57,7 +57,7 @@ class Checkpoint:
             ) from error
 
     def check_identity(self, identity: Identity) -> None:
-        """Set the identity of the fit; raise if the file is of another fit."""
+        """Set the identity of the fit; raise if the file belongs to another fit."""
         if self.path is not None and self.epoch is not None:
             for name, (before, now) in differences(self.identity, identity).items():
                 raise ValueError(
@@ -68,7 +68,7 @@ class Checkpoint:
         self.identity |= identity
 
     def write(self, epoch: dict[str, Any]) -> None:
-        """Replace the state in the file by that after an epoch, wholly or not at all."""
+        """Replace the state in the file by that after an epoch; a failure leaves the old state."""
         if self.path is not None:
             content = {"identity": self.identity, "seeds": self.seeds, "epoch": epoch}
             with replace_file(self.path) as file:
@@ -107,7 +107,7 @@ def _describe(name: str, value: Any) -> str:
 
 
 def _content(value: Any, above: tuple[int, ...] = ()) -> Iterator[bytes]:
-    """Yield bytes that are the same for equal values only; ``above`` are ids of what holds it."""
+    """Yield bytes that are the same for equal values only; ``above`` are ids of its containers."""
     kind = type(value)
     yield f"{kind.__module__}.{kind.__qualname__}(".encode()
     if isinstance(value, ATOMS) or id(value) in above:
@@ -122,7 +122,7 @@ def _content(value: Any, above: tuple[int, ...] = ()) -> Iterator[bytes]:
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    """Return what an object consists of: its items, its code, or what a copy is made of."""
+    """Return the parts of an object: its items, its code, or the arguments to copy it."""
     if isinstance(value, list | tuple):
         return value
     if isinstance(value, dict):
@@ -153,7 +153,7 @@ def digest(module: nn.Module) -> str:
 
 
 def differences(one: Identity, other: Identity) -> dict[str, tuple[str, str]]:
-    """Pairs of values that are not the same in both, by name."""
+    """Values that differ between the two, in pairs by name."""
     pairs = {name: (one.get(name, "unknown"), value) for name, value in other.items()}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 

@@ -1,6 +1,6 @@
 """Training of one model by all ranks of a torch.distributed process group.
 
-The fit has groups of its own; the group of the caller is only asked for rank and size.
+The fit opens its own groups; from the group of the caller it only takes rank and size.
 """
 
 import time
@@ -23,9 +23,9 @@ A group that is freed waits for them while it holds the interpreter, which they 
 
 @dataclass
 class ProcessGroup:
-    """Processes that train one model, as one of them sees them; a single process by default.
+    """Processes that train one model, seen from one of them; a single process by default.
 
-    All ranks must call whatever exchanges values, in the same order.
+    All ranks must call the methods that exchange values, in the same order.
     """
 
     rank: int = 0
@@ -40,7 +40,7 @@ class ProcessGroup:
 
     @property
     def is_first(self) -> bool:
-        """True on the first rank, which writes and shows for all."""
+        """True on the first rank, which writes files and shows progress for all."""
         return self.rank == 0
 
     def share(self, values: Tensor, dim: int = 0) -> Tensor:
@@ -57,7 +57,7 @@ class ProcessGroup:
         return len(range(self.rank, n_rows, self.size))
 
     def parallelize(self, module: nn.Module) -> nn.Module:
-        """Wrap a module so that gradients are means over ranks, and weights the first rank's."""
+        """Wrap a module: gradients become means over ranks, and weights those of the first rank."""
         # A static graph may have parameters that are not used, such as those of no element.
         return nn.parallel.DistributedDataParallel(
             module, process_group=self.gradient_group, static_graph=True
@@ -70,7 +70,7 @@ class ProcessGroup:
         return values
 
     def mean(self, value: float) -> float:
-        """Mean over ranks, the same on all to the last bit."""
+        """Mean over ranks, the same on all ranks to the last bit."""
         if self.is_single:
             return value
         total = torch.tensor(value, dtype=torch.float64)
@@ -93,7 +93,7 @@ class ProcessGroup:
         return values
 
     def check_identity(self, identity: Identity) -> None:
-        """Raise on all ranks if one of them is about to make another fit."""
+        """Raise on all ranks if the fit of one of them has other data or parameters."""
         first, *others = self.gather(identity)
         for rank, other in enumerate(others, start=1):
             for name, (of_first, of_rank) in differences(first, other).items():
@@ -123,7 +123,7 @@ class ProcessGroup:
 
 @contextmanager
 def process_group() -> Iterator[ProcessGroup]:
-    """All ranks of the initialised process group; a block that raises on one raises on all."""
+    """All ranks of the initialised process group; an error on one rank raises on all."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         yield ProcessGroup()
         return

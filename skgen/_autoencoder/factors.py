@@ -1,11 +1,11 @@
-"""Factor analysis, the model in closed form at which an autoencoder starts.
+"""Factor analysis: the model in closed form at which an autoencoder starts.
 
-x = mean + W z + noise,  z ~ N(0, I),  noise ~ N(0, diag(variance)),  so that x has the covariance
-W W^T + diag(variance). With one variance for all features it is probabilistic principal component
-analysis, of which the maximum of the likelihood is known (Tipping and Bishop 1999, eqs. 7 and 8).
-Otherwise W and the variances are learned in turns, each exactly (Barber, Bayesian reasoning and
-machine learning, algorithm 21.1). Of rows with missing cells EM replaces the mean and covariance by
-what the model expects of them.
+The model is x = mean + W z + noise with z ~ N(0, I) and noise ~ N(0, diag(variance)), so that x has
+the covariance W W^T + diag(variance). With one variance for all features it is probabilistic
+principal component analysis, whose maximum likelihood is known (Tipping and Bishop 1999, eqs. 7 and
+8). Otherwise W and the variances are learned in turn, each exactly (Barber, Bayesian reasoning and
+machine learning, algorithm 21.1). If cells are missing, EM replaces the mean and the covariance of
+the rows by their expectations under the model.
 """
 
 from typing import NamedTuple, Self
@@ -63,7 +63,7 @@ class Factors(NamedTuple):
     def rotate(self) -> Self:
         """Return the same model with factors that are independent given a row, strongest first.
 
-        The largest weight of each is positive, so that rounding does not turn signs.
+        The largest weight of each is positive, so that rounding does not change signs.
         """
         _, rotation = np.linalg.eigh(self.precision)
         weights = self.weights @ rotation[:, ::-1]
@@ -71,7 +71,7 @@ class Factors(NamedTuple):
         return self._replace(weights=weights * np.where(largest < 0, -1.0, 1.0))
 
     def extend(self, n_components: int, rng: np.random.Generator, size: float = 0.1) -> Self:
-        """Return the model with further factors, small by the measure of the noise."""
+        """Return the model with further factors, which are small compared with the noise."""
         n_features, n_factors = self.weights.shape
         steps = rng.standard_normal((n_features, n_components - n_factors)) / np.sqrt(n_features)
         further = size * np.sqrt(self.variance)[:, None] * steps
@@ -88,7 +88,7 @@ class Factors(NamedTuple):
         return (covariance @ projected[..., None])[..., 0], covariance
 
     def expected_moments(self, X: FloatArray, mask: Mask) -> tuple[FloatArray, FloatArray]:
-        """Return mean and covariance of rows, those of their missing cells as expected."""
+        """Return mean and covariance of rows; missing cells enter by their expectations."""
         n_features = X.shape[1]
         total = np.zeros((n_features, n_features))
         filled = X.copy()
@@ -118,7 +118,7 @@ def decompose(
     covariance: FloatArray, n_factors: int, shared: bool, floor: float,
     variance: FloatArray | None = None, n_steps: int = N_STEPS,
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """Return weights and variances for a covariance, after some steps from given variances."""
+    """Return weights and variances for a covariance, by steps that start at given variances."""
     total = covariance.diagonal()
     varies = total > floor
     if shared:
@@ -137,7 +137,7 @@ def decompose(
 
 
 def _mean_remaining_variance(covariance: FloatArray, varies: Mask, n_factors: int) -> float:
-    """Return the mean variance of the directions beyond the factors, of features that vary."""
+    """Return the mean variance of features that vary, in directions without factors."""
     values = np.linalg.eigvalsh(covariance[np.ix_(varies, varies)])[::-1][n_factors:]
     return float(values.mean()) if values.size else 1.0
 

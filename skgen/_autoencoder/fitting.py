@@ -40,14 +40,15 @@ from .linear_start import can_start_linear, start_at_factors
 from .model import VAE, Architecture, restore
 from .training import EarlyStopping, TrainingResult, TrainingSettings, VariationalObjective
 
-MAX_KL_ROWS = 10_000  # of which `explained_kl_` is the mean
+MAX_KL_ROWS = 10_000  # over which `explained_kl_` is the mean
 COLLAPSE_THRESHOLD = 0.01  # nats below which a latent dimension has collapsed
 FAR_OUT, STRETCH = 30.0, 50.0
-"""Standard deviations that a value may lie from the mean, and those in units of the middle half."""
+"""Standard deviations that a value may lie from the mean, and the standard deviation itself in
+units of the interquartile range."""
 MOST_KL = 1e20  # nats, of a latent dimension: its codes are about 1e10 times those of the prior
-MAX_MAGNITUDE = {torch.float32: 1e15, torch.float64: 1e100}  # of a value that networks are given
+MAX_MAGNITUDE = {torch.float32: 1e15, torch.float64: 1e100}  # of an input of networks
 NOT_IN_IDENTITY = {"checkpoint", "callbacks", "verbose", "device"}
-"""Parameters that do not change the outcome of a fit, or not in a way that can be told."""
+"""Parameters that do not change the result of a fit, or whose effect cannot be compared."""
 
 FIT_PARAMETERS: Parameters = {
     "likelihood": LIKELIHOOD,
@@ -203,7 +204,7 @@ class BaseAutoencoder(BaseEstimator):
         """Replace parameters that are None by numbers that suit the data; by default none are."""
 
     def _known_likelihood(self, p: Any) -> Likelihood:
-        """Return the likelihood: to continue, the fitted one, which knows the data's support."""
+        """Return the likelihood; a fit that continues keeps the fitted one and its support."""
         likelihood = resolve_likelihood(p.likelihood)
         return self.likelihood_ if p.warm and likelihood == self.likelihood_ else likelihood
 
@@ -230,7 +231,7 @@ class BaseAutoencoder(BaseEstimator):
         return self.module_.twin()
 
     def _new_module(self, architecture: Architecture, batch: Batch, seed: int) -> VAE:
-        """Build networks whose decoder starts at the mean of the data, and the prior at rows."""
+        """Build networks; the decoder starts at the mean of the data, a learned prior at rows."""
         with seed_torch(seed):
             vae = VAE(architecture)
         X, mask = batch.x, batch.mask
@@ -253,7 +254,7 @@ class BaseAutoencoder(BaseEstimator):
     def _split(
         self, p: Any, views: Batch, seeds: Iterator[int]
     ) -> tuple[Batch, EarlyStopping | None]:
-        """Rows to train on, and those for early stopping, if any; both loaded if they are few."""
+        """Rows to train on, and those for early stopping, if any; few rows are loaded at once."""
         if not p.early_stopping:
             return views.map(TableView.load, p.device), None
         n_rows = views.n_rows
@@ -273,7 +274,7 @@ class BaseAutoencoder(BaseEstimator):
         return rows, EarlyStopping(validation, p.tol, p.n_iter_no_change)
 
     def _identity(self, batch: Batch, vae: VAE) -> dict[str, str]:
-        """Everything that the outcome of a fit depends on, as text."""
+        """Everything that the result of a fit depends on, as text."""
         parameters = self.get_params(deep=False).items()
         tables = zip(self._data_names, batch, strict=True)
         return {
@@ -314,7 +315,7 @@ class BaseAutoencoder(BaseEstimator):
             )
 
     def _warn_if_stretched(self, likelihood: Likelihood, X: FloatArray) -> None:
-        """Warn if few values far out make up the standard deviation of a feature."""
+        """Warn if a few outliers dominate the standard deviation of a feature."""
         if not isinstance(likelihood, StandardizedLikelihood):
             return
         largest = np.abs(likelihood.transform(np.stack(extremes(X, axis=0)))).max(axis=0)
@@ -343,7 +344,7 @@ class BaseAutoencoder(BaseEstimator):
             )
 
     def _module_of(self, dtype: np.dtype[Any]) -> VAE:
-        """Return the networks in the precision of the data: rows must not depend on one another."""
+        """Return the networks in the precision of the data."""
         if dtype == np.float32:
             return self.module_
         return self.module_.twin().double()
@@ -386,7 +387,7 @@ class BaseAutoencoder(BaseEstimator):
 
     @property
     def loss_curve_(self) -> list[float]:
-        """Minus the objective of each epoch, in nats per row and in the data's own units."""
+        """Minus the objective of each epoch, in nats per row and in the units of the data."""
         check_is_fitted(self)
         return self.history_["train_loss"]
 
@@ -452,7 +453,7 @@ class BaseAutoencoder(BaseEstimator):
 
 
 def check_magnitude(view: TableView, name: str, columns: Columns = ()) -> TableView:
-    """Return a view whose values networks can be given, or raise an error that names the column."""
+    """Return ``view`` if networks can compute with its values, or raise and name the column."""
     largest, magnitudes = MAX_MAGNITUDE[view.dtype], view.magnitudes
     if not float(magnitudes.max()) <= largest:  # in single precision the limit would overflow
         column = int(magnitudes.argmax())
@@ -465,7 +466,7 @@ def check_magnitude(view: TableView, name: str, columns: Columns = ()) -> TableV
 
 
 def sum_log_jacobian(likelihood: Likelihood, batch: Batch) -> FloatArray:
-    """Return `Likelihood.log_jacobian` summed over the observed cells, for all rows or each."""
+    """Return `Likelihood.log_jacobian` summed over observed cells, per row or for all rows."""
     log_jacobian = likelihood.log_jacobian(batch.x)
     if batch.mask is not None:
         log_jacobian = np.where(batch.mask, 0.0, log_jacobian)

@@ -17,22 +17,21 @@ from torch import Tensor
 from .batches import Batch
 
 Step = Callable[[Batch, Tensor, int], Tensor]
-"""Step of the optimiser on a batch, its noise, and its number of rows on all ranks; returns the
-objective."""
+"""Step of the optimiser: (batch, noise, number of rows on all ranks) -> objective."""
 
 Item = TypeVar("Item")
 
 WARM_UP = 3
-"""Steps before a recording, in which libraries allocate memory that a graph must not."""
+"""Steps before a recording, in which libraries allocate memory; a graph must not do that."""
 N_AHEAD = 4
 
 
 class GraphRecorder:
-    """Steps that are run as they are at first, then recorded, and replayed from then on.
+    """Steps that are first run as they are, then recorded, and then replayed.
 
-    A recording is for batches of ``n_rows`` rows, and for one ``key``: all else that a step depends
-    on, but the learning rate. Smaller batches are not recorded, nor are steps in which CUDA forbids
-    it, such as those that copy from the CPU.
+    A recording is for batches of ``n_rows`` rows and for one ``key``, which has everything else
+    that a step depends on, except the learning rate. Smaller batches are not recorded. Nor are
+    steps that CUDA cannot record, such as those that copy from the CPU.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, n_rows: int) -> None:
@@ -83,7 +82,7 @@ class GraphRecorder:
 
 @contextmanager
 def _allow_capture(optimizer: torch.optim.Optimizer, rate: Tensor) -> Iterator[None]:
-    """Let the optimiser be recorded within the block, with a learning rate that is read anew."""
+    """Allow a recording of the optimiser within the block; each replay reads the learning rate."""
     group = optimizer.param_groups[0]
     before = {name: group[name] for name in ("lr", "capturable")}
     group.update(lr=rate, capturable=True)

@@ -1,11 +1,11 @@
-"""Estimate of log p(x) by importance sampling, with draws from around the posterior of each row.
+"""Estimate of log p(x) by importance sampling, with draws around the posterior of each row.
 
-The encoder may miss the posterior of a row. So its mean and standard deviations are estimated
-first, from the encoder's mean and pilot points all over the prior; draws are then from a mixture of
-N(mean, std^2) and a wider normal distribution, so that the tails are thick enough. The importance
-weights are those of draws from the mixture (the balance heuristic of Veach and Guibas 1995), and
-the mixture depends on x alone, not on the draws, so that the expectation of the estimate is a lower
-bound of log p(x).
+The encoder may miss the posterior of a row. So the mean and standard deviations of the posterior
+are estimated first, from the encoder's mean and from pilot points spread over the prior. The draws
+come from a mixture of N(mean, std^2) and a wider normal distribution, so that the tails are thick
+enough. The importance weights are those of draws from the mixture (the balance heuristic of Veach
+and Guibas 1995). The mixture depends on x alone, and not on the draws, so that the expectation of
+the estimate is a lower bound of log p(x).
 """
 
 import math
@@ -22,9 +22,9 @@ from .batches import EVALUATION_ROWS, Batch, as_tensor, map_blocks
 from .model import VAE
 from .row_noise import row_keys, sobol_points, uniforms
 
-MAX_PILOT_POINTS = 512  # at which the posteriors of all rows are looked for before draws are made
+MAX_PILOT_POINTS = 512  # at which the posteriors of rows are located before draws are made
 SECOND_STREAM = np.uint64(0x5DEECE66D)  # turns the key of a row into that of an independent stream
-FEWEST_DRAWS = 10  # of which one is from the wide part
+FEWEST_DRAWS = 10  # for the mixture; one of them is then from its wide part
 WIDER = 4.0
 """Standard deviation of the wide part of the mixture, relative to the other part."""
 PILOT_SPREAD = 2.0
@@ -32,10 +32,10 @@ PILOT_SPREAD = 2.0
 
 
 class PilotPoints(NamedTuple):
-    """Codes all over the prior, and the decoder's outputs for them.
+    """Codes spread over the prior, and the decoder's outputs for them.
 
-    Both are of shape (n_points, n_samples, ...), or (n_points, 1, ...) unless there is a context:
-    the same for all rows.
+    Both have shape (n_points, n_samples, ...) with a context. Without one they are the same for all
+    rows and have shape (n_points, 1, ...).
     """
 
     z: Tensor
@@ -54,8 +54,8 @@ def estimate_log_probs(
 ) -> FloatArray:
     """Estimate log p(x) of each row of views on the device of ``vae``, in nats.
 
-    Random numbers follow from the seed and from the values of the row in ``tables``. With fewer
-    than ten draws, they are from the encoder.
+    Random numbers follow from the seed and from the values of the row in ``tables``. Fewer than ten
+    draws come from the encoder's q(z | x).
     """
     if n_points >= FEWEST_DRAWS:
         return map_draws(lambda _, draws: mean_weight(draws), vae, views, tables, n_points, seed)
@@ -86,7 +86,7 @@ def map_noise(
     function: Callable[[Batch, Tensor], Tensor], vae: VAE, views: Batch, tables: list[FloatArray],
     n_points: int, seed: int,
 ) -> FloatArray:  # fmt: skip
-    """Apply ``function`` to blocks of rows, of grey levels binarised, and noise for them."""
+    """Apply ``function`` to blocks of rows, binarised if they are grey levels, and their noise."""
     base = as_tensor(sobol_points(n_points, vae.n_components))[:, None]
 
     def of_block(*blocks: Tensor | FloatArray) -> Tensor:
@@ -132,7 +132,7 @@ def draw_codes(
     vae: VAE, x: Tensor, noise: Tensor, n_wide: int, pilot: PilotPoints,
     context: Tensor | None = None, mask: Tensor | None = None,
 ) -> Draws:  # fmt: skip
-    """Draw codes from around the posteriors of rows.
+    """Draw codes around the posteriors of rows.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def draw_codes(
 def log_mixture(steps: Tensor, wide_share: float) -> Tensor:
     """Return the log density of steps, draws minus mean in units of the standard deviation.
 
-    It is without the constant of normal densities, -1/2 log(2 pi) per dimension.
+    It leaves out the constant of normal densities, -1/2 log(2 pi) per dimension.
     """
     log_narrow = -0.5 * steps.square().sum(-1)
     log_wide = log_narrow / WIDER**2 - steps.shape[-1] * math.log(WIDER)
@@ -171,10 +171,9 @@ def posterior_moments(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Estimate mean and standard deviation of p(z | x), each of shape (n_samples, n_components).
 
-    The points are the encoder's mean and the pilot points, with importance weights as if all were
-    draws from the distribution of the latter; each stands for a neighbourhood as wide as
-    q(z | x). Where no pilot point comes near the posterior, as in many dimensions, q(z | x) is
-    what is left.
+    The points are the encoder's mean and the pilot points. They get importance weights as if all
+    were draws from the distribution of the pilot points. Each stands for a neighbourhood as wide as
+    q(z | x). If no pilot point comes near the posterior, as in many dimensions, q(z | x) remains.
     """
     q = vae.encode(x, context, mask)
     prior: LatentDistribution = vae.prior(context)

@@ -1,8 +1,9 @@
 """Start of an autoencoder whose networks have linear parts, at a factor analysis of its data.
 
-With normal noise and the prior N(0, I) the best linear model is known: the linear part of the
-decoder starts there, that of the encoder at the means of z given a row, and hidden layers start
-without effect. The ELBO is then the log density of that model, and training goes on from there.
+With normal noise and the prior N(0, I) the best linear model is known. The linear part of the
+decoder starts at this model, that of the encoder at its means of z given a row, and hidden layers
+start with outputs of zero. The ELBO is then the log density of that model. Training adds what is
+not linear.
 """
 
 import numpy as np
@@ -27,7 +28,7 @@ def is_normal(likelihood: Likelihood, n_features: int) -> bool:
 
 
 def can_start_linear(vae: VAE, n_rows: int) -> bool:
-    """Return True if both networks have linear parts, x and z are normal, and rows are enough."""
+    """Return True if networks have linear parts, x and z are normal, and there are enough rows."""
     normal = is_normal(vae.likelihood, vae.architecture.n_features)
     is_standard = isinstance(vae.architecture.prior, StandardNormal)
     parts = linear_part(vae.encoder), linear_part(vae.decoder)
@@ -76,8 +77,8 @@ def encoder_weights(
 ) -> tuple[FloatArray, FloatArray]:
     """Return weights and bias of an encoder for means and log variances of z.
 
-    They are exact for complete rows. With a mask, which the encoder then sees, a regression on the
-    cells that are left and on the mask makes up for the others.
+    They are exact for complete rows. For an encoder that gets a mask, they come from a regression
+    of the means of z on the observed cells and the mask.
     """
     variance = 1 / factors.precision.diagonal()
     slopes = variance[:, None] * factors.scaled_weights.T

@@ -1,12 +1,12 @@
 """Missing cells of x given the observed ones: conditional means and draws.
 
-p(missing | observed) = E p(missing | z) over p(z | observed), since cells are independent given z.
-With a linear decoder, normal noise and the prior N(0, I), z given the observed cells is normal in
-closed form (Tipping and Bishop 1999, eq. 7, by rows and features). Otherwise codes are drawn from
-around their posterior and weighted (self-normalised importance sampling), or drawn anew in
-proportion to their weights (sampling importance resampling, Rubin 1987). They are drawn as for the
-estimate of log p(x), or, in many dimensions, around the mode of the posterior by the decoder
-linearised there.
+Cells are independent given z, so that p(missing | observed) is the mean of p(missing | z) over p(z
+| observed). With a linear decoder, normal noise and the prior N(0, I), z given the observed cells
+is normal in closed form (Tipping and Bishop 1999, eq. 7, by rows and features). Otherwise codes are
+drawn around their posterior. For means they are weighted (self-normalised importance sampling), for
+draws they are resampled in proportion to their weights (sampling importance resampling, Rubin
+1987). The codes are drawn as for the estimate of log p(x). In many dimensions they are drawn around
+the mode of the posterior, with the decoder linearised there.
 """
 
 from collections.abc import Callable
@@ -25,9 +25,9 @@ from .building import WithBias
 from .importance import FEWEST_DRAWS, WIDER, Draws, log_mixture, map_draws, map_noise
 from .model import VAE, hide
 
-N_PROPOSALS = 512  # codes per row, of which means are taken or some are drawn
-DRAWS_AT_ONCE = 64  # of the same proposals
-FEWEST_DIMENSIONS = 4  # of which pilot points all over the prior see too little
+N_PROPOSALS = 512  # codes per row, for means or to resample from
+DRAWS_AT_ONCE = 64  # draws per row that are resampled from the same proposals
+FEWEST_DIMENSIONS = 4  # where pilot points over the prior are too sparse
 N_NEWTON_STEPS = 6
 STEP_LENGTHS = (1.0, 0.5, 0.2, 0.05, 0.0)  # relative to the full step; the best one is taken
 AFFINE = (nn.Linear, nn.Identity, nn.Sequential, WithBias)
@@ -56,7 +56,7 @@ def unwhiten(factor: Tensor, steps: Tensor) -> Tensor:
 
 @torch.no_grad()
 def linear_model(vae: VAE) -> LinearModel | None:
-    """Return the model in closed form if it is linear and normal, else None."""
+    """Return the networks as a `LinearModel` if they are linear and normal, else None."""
     variance = vae.likelihood.linear_variance(vae.global_parameters)
     is_standard = isinstance(vae.architecture.prior, StandardNormal)
     is_affine = all(isinstance(module, AFFINE) for module in vae.decoder.modules())
@@ -68,7 +68,7 @@ def linear_model(vae: VAE) -> LinearModel | None:
 
 
 def has_modes(vae: VAE) -> bool:
-    """True if codes are drawn around modes: dimensions are many, and the decoder one of ours."""
+    """True if codes are drawn around modes: many dimensions, and a decoder for `linearize`."""
     normal = vae.likelihood.linear_variance(vae.global_parameters) is not None
     prior, decoder = vae.architecture.prior, vae.architecture.decoder
     is_ours = isinstance(prior, StandardNormal) and isinstance(decoder, MLP)
@@ -86,7 +86,7 @@ def linearize(vae: VAE, z: Tensor) -> LinearModel:
 
 
 def differentiate(module: nn.Module, x: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a perceptron's outputs for x, and slopes, by the slopes of x: the chain rule."""
+    """Return outputs of a perceptron for x, and their derivatives from those of x (chain rule)."""
     if isinstance(module, nn.Sequential):
         for layer in module:
             x, slopes = differentiate(layer, x, slopes)
@@ -104,7 +104,7 @@ def differentiate(module: nn.Module, x: Tensor, slopes: Tensor) -> tuple[Tensor,
 
 
 def posterior_modes(vae: VAE, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return modes of p(z | observed), by Gauss and Newton, and factors of the precisions there."""
+    """Return modes of p(z | observed), by Gauss-Newton, and factors of the precisions there."""
     z, _ = vae.moments(x, mask=mask)
     lengths = torch.tensor(STEP_LENGTHS).to(x)[:, None, None]
     for _ in range(N_NEWTON_STEPS):
@@ -162,7 +162,7 @@ def conditional_draws(
     noise, model = torch.Generator().manual_seed(int(rng.integers(2**63))), linear_model(vae)
 
     def decode(outputs: Tensor) -> Tensor:
-        """From outputs of shape (n_draws, n_rows, n_outputs) to cells, rows first."""
+        """Turn outputs of shape (n_draws, n_rows, n_outputs) into cells, rows first."""
         flat, parameters = outputs.flatten(0, 1), vae.global_parameters
         mean, draw = vae.likelihood.mean, vae.likelihood.draw
         cells = draw(flat, parameters, noise) if noisy else mean(flat, parameters)
@@ -198,7 +198,7 @@ def _importance_resampler(
     vae: VAE, n: int, decode: Callable[[Tensor], Tensor], noise: torch.Generator,
     rng: np.random.Generator,
 ) -> Callable[[Batch, Draws], Tensor]:  # fmt: skip
-    """Return a function that resamples codes; rows without observed cells are from the prior."""
+    """Return a function that resamples codes; rows without observed cells draw from the prior."""
 
     def draw(batch: Batch, draws: Draws) -> Tensor:
         weights = torch.softmax(draws.log_weights, 0).T.cpu()

@@ -7,9 +7,9 @@ log p(x) >= E log 1/S sum_s w_s,  w = p(x, z_s) / q(z_s | x)
                                                 the importance-weighted bound (Burda, Grosse
                                                 and Salakhutdinov 2016, eq. 8)
 
-A context c, if there is one, is an input of encoder, decoder and prior: all of the above is then
-given c. A mask is True for missing cells of x: the encoder sees 0 there, and the likelihood leaves
-them out. Cells may be hidden from the encoder alone: q is then not given them, and the bounds hold.
+A context c, if there is one, is an input of encoder, decoder and prior: all distributions above are
+then conditional on c. A mask is True for missing cells of x: the encoder sees 0 there, and the
+likelihood leaves them out. Cells may also be hidden from the encoder alone: the bounds still hold.
 """
 
 import copy
@@ -34,15 +34,15 @@ from .building import build, build_decoder, build_prior
 
 State = dict[str, npt.NDArray[Any]]
 
-N_KL_DRAWS = 4096  # of all rows together, where the KL has no closed form
+N_KL_DRAWS = 4096  # for all rows together, where the KL has no closed form
 SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -20.0, 10.0
 
 
 class Architecture(NamedTuple):
     """Builders of a VAE, and n_features, n_components, n_context, the dimensions of x, z and c.
 
-    The encoder maps n_features + n_context values, and n_features more, those of the mask, if
-    ``sees_mask``, to 2 * n_components latent means and log variances; the decoder maps
+    The encoder maps n_features + n_context values to 2 * n_components latent means and log
+    variances; with ``sees_mask`` it has n_features more inputs, the mask. The decoder maps
     n_components + n_context values to the ``n_outputs`` of the likelihood.
     """
 
@@ -74,8 +74,8 @@ class VAE(nn.Module):
     """Encoder, prior and decoder.
 
     Methods take x of shape (n_samples, n_features), z of shape (..., n_samples, n_components), a
-    context of shape (n_samples, n_context), a mask of bool of the shape of x, and, to draw z from
-    the encoder, standard normal numbers ``noise``, in the shape of the draws.
+    context of shape (n_samples, n_context), and a mask of bool of the shape of x. To draw z from
+    the encoder they take standard normal numbers ``noise`` of the shape of the draws.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -104,7 +104,7 @@ class VAE(nn.Module):
 
     @classmethod
     def _from_record(cls, values: Values) -> "VAE":
-        """Build the module without memory, so that sizes may be wrong, then assign its weights."""
+        """Build the module without memory, as sizes may be wrong, then assign its weights."""
         weights = values.pop("weights")
         if "free" in weights:  # files of 0.1.0
             weights["global_parameters"] = weights.pop("free")
@@ -168,7 +168,7 @@ class VAE(nn.Module):
     def moments_of_inputs(
         self, inputs: Tensor, context: Tensor | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return `moments` of what the likelihood makes of x for the encoder."""
+        """Return `moments` for x as the likelihood prepares it for the encoder."""
         parts = [inputs]
         if self.architecture.sees_mask:
             shape = (*inputs.shape[:-1], self.architecture.n_features)
@@ -206,8 +206,8 @@ class VAE(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Return the mean over rows of the ELBO, its expectation estimated by one draw per row.
 
-        The KL term has the weight ``beta``; nats of KL per latent dimension, averaged over the
-        batch, cost no less than ``free_bits``. If x is a part of a batch, ``mean_over_batch`` turns
+        The KL term has the weight ``beta``. In each latent dimension, the KL averaged over the
+        batch counts as at least ``free_bits``. If x is a part of a batch, ``mean_over_batch`` turns
         means over x into means over the batch.
         """
         x = hide(x, mask)
@@ -232,7 +232,7 @@ class VAE(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Return log w = log p(x | z) + beta (log p(z) - log q(z | x)) of draws from q.
 
-        They are of shape (n_importance_samples, n_samples), as ``noise`` without its last axis.
+        They have shape (n_importance_samples, n_samples), that of ``noise`` without its last axis.
         """
         mean, log_variance = self.moments(x, context, mask if hidden is None else hidden)
         z = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
@@ -245,7 +245,7 @@ class VAE(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Return log w of codes z, given the decoder's outputs and the density of z.
 
-        ``log_q`` is without the constant of normal densities, -1/2 log(2 pi) per dimension.
+        ``log_q`` leaves out the constant of normal densities, -1/2 log(2 pi) per dimension.
         """
         prior: LatentDistribution = self.prior(context)
         log_ratio = prior.unnormalized_log_prob(z) - log_q

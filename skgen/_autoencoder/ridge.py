@@ -9,7 +9,7 @@ from .._schema import array, store
 from .._validation import FloatArray
 from .row_noise import Keys, row_keys
 
-MAX_ROWS = 5000  # from which the regression is estimated
+MAX_ROWS = 5000  # that the regression is fitted to
 PENALTIES = (*np.logspace(-5, 2, 15), np.inf)  # per row, on standardized features
 
 
@@ -59,7 +59,7 @@ class RidgePart:
 
 
 def _shrink(U: FloatArray, s: FloatArray, penalty: float) -> tuple[FloatArray, FloatArray]:
-    """Return factors of the singular directions, and leverages with those of the intercept."""
+    """Return factors of the singular directions, and leverages that include the intercept."""
     shrinkage = s**2 / (s**2 + penalty) if penalty < np.inf else np.zeros_like(s)
     shrinkage[s <= s.max(initial=0) * len(U) * np.finfo(np.float64).eps] = 0.0
     n_rows = len(U)

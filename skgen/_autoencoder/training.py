@@ -33,9 +33,9 @@ from .distributed import ProcessGroup
 from .graphs import GraphRecorder, Step, compute_ahead
 from .model import VAE
 
-RISING_SHARE = 0.3  # of a one-cycle schedule, in which the learning rate rises
+RISING_SHARE = 0.3  # share of a one-cycle schedule in which the learning rate rises
 INITIAL_RATE, FINAL_RATE = 1 / 25, 1 / 1e4  # at both ends of the cycle, in units of its peak
-CHECK_ROWS = 100  # of which the loss after the last step is checked
+CHECK_ROWS = 100  # whose loss after the last step is checked
 SKORCH_COLUMNS = {"batches", "epoch", "train_loss_best", "valid_loss_best"}
 """Columns that skorch keeps in its history for itself and its callbacks."""
 
@@ -70,27 +70,27 @@ class VariationalObjective:
 
 
 class RandomNumbers(NamedTuple):
-    """Random numbers of a batch: noise of z, levels that binarise x, and cells to be hidden."""
+    """Random numbers of a batch: noise of z, thresholds that binarise x, and cells to hide."""
 
     noise: Tensor
     levels: Tensor | None = None
     cells: Tensor | None = None
 
     def map(self, function: Callable[..., Tensor], *arguments: Any) -> "RandomNumbers":
-        """Apply ``function`` to the numbers that are there."""
+        """Apply ``function`` to the numbers that are not None."""
         parts: Any = [None if part is None else function(part, *arguments) for part in self]
         return RandomNumbers(*parts)
 
 
 class RankObjective(nn.Module):
-    """Share of a rank in the objective of a batch: its mean over ranks is that of the batch."""
+    """Share of a rank in the objective of a batch; the mean of the shares is that objective."""
 
     def __init__(self, net: "_Net") -> None:
         super().__init__()
         self.vae, self.objective, self.ranks = net.module_, net.settings.objective, net.ranks
 
     def forward(self, batch: Batch, noise: Tensor, kl_weight: float, n_rows: int) -> Tensor:
-        """Share by this rank's rows of a batch of ``n_rows``; 0 if its row is a stand-in."""
+        """Return the share by this rank's rows of ``n_rows``; 0 if its row is a stand-in."""
         share = self.ranks.n_own_rows(n_rows) / n_rows
         value = self.objective.value(
             self.vae, batch, noise, kl_weight,
@@ -109,8 +109,8 @@ class TrainingSettings:
     learning_rate: float
     one_cycle: bool
     n_epochs_before: int = 0  # those that count in the warm-up of the KL weight
-    masking: float = 0.0  # share of the observed cells that are hidden from the encoder
-    loss_offset: float = 0.0  # turns losses, as recorded, into nats of the data's own units
+    masking: float = 0.0  # share of the observed cells to hide from the encoder
+    loss_offset: float = 0.0  # added to recorded losses: nats in the units of the data
     callbacks: Sequence[Any] = ()
     verbose: int = 0
     device: str = "cpu"
@@ -159,7 +159,7 @@ def train(
     early_stopping: EarlyStopping | None = None, optimizer_state: dict[str, Any] | None = None,
     ranks: ProcessGroup | None = None, checkpoint: Checkpoint | None = None,
 ) -> TrainingResult:  # fmt: skip
-    """Train ``vae`` in place on rows that are transformed and in its precision.
+    """Train ``vae`` in place on rows that are already transformed and in its precision.
 
     Ctrl-C ends the training early, and the result says so; among ranks it raises. A loss that is
     not finite raises a ValueError. The state after each epoch but the last is written to
@@ -188,7 +188,7 @@ def train(
 
 @contextmanager
 def watch_ctrl_c() -> Iterator[list[bool]]:
-    """List that is filled by Ctrl-C, which tells it from a KeyboardInterrupt of a callback."""
+    """List that Ctrl-C fills; a KeyboardInterrupt of a callback leaves it empty."""
     presses: list[bool] = []
 
     def press(*_: Any) -> None:
@@ -240,7 +240,7 @@ class _Net(NeuralNet):
 
     @property
     def is_recordable(self) -> bool:
-        """True on a GPU if all that takes part in a step is ours."""
+        """True on a GPU if a step runs no code of the user's."""
         vae = self.module_
         parts = ((vae.likelihood, LIKELIHOODS), (vae.architecture.prior, PRIORS))
         is_ours = all(type(part) in kinds.values() for part, kinds in parts)
@@ -260,7 +260,7 @@ class _Net(NeuralNet):
         return []
 
     def run(self) -> bool:
-        """Train to the last epoch, early stopping, a callback or Ctrl-C; True if the latter."""
+        """Train to the last epoch, early stopping, a callback or Ctrl-C; True after Ctrl-C."""
         with watch_ctrl_c() as presses:
             try:
                 self._train_epochs(presses)
@@ -301,7 +301,7 @@ class _Net(NeuralNet):
         stops = False
         try:
             self.notify("on_epoch_end", **datasets)
-        except KeyboardInterrupt:  # as skorch's callbacks ask for it
+        except KeyboardInterrupt:  # by which skorch's callbacks ask to stop
             if presses:
                 raise
             stops = True
@@ -364,7 +364,7 @@ class _Net(NeuralNet):
         kl_weight = settings.objective.kl_weight(settings.n_epochs_before + epoch)
         batches = torch.randperm(data.n_rows, generator=self.generator).split(self.batch_size)
         step, watched = self._step(kl_weight), self.watches_batches
-        # One tensor: small ones, if kept, would pin what is freed between them in the heap.
+        # One tensor: small ones that are kept would fragment the heap.
         values = self.module_.global_parameters.new_empty(len(batches))
         numbers = self._iterate_numbers([len(rows) for rows in batches])
         for index, (rows, drawn) in enumerate(zip(batches, numbers, strict=True)):
@@ -387,7 +387,7 @@ class _Net(NeuralNet):
         return mean
 
     def _step(self, kl_weight: float) -> Step:
-        """Return the step of an epoch; on a GPU it is recorded, where nothing forbids it."""
+        """Return the step of an epoch, on a GPU a recorded one if that is possible."""
         parameters, objective = list(self.module_.parameters()), self._objective()
         watched = self.watches_batches
 
@@ -415,7 +415,7 @@ class _Net(NeuralNet):
         return lambda batch, noise, kl_weight, _: value(vae, batch, noise, kl_weight)
 
     def _iterate_numbers(self, n_rows: Sequence[int]) -> Iterator[RandomNumbers]:
-        """Yield the random numbers of batches; for a GPU they are drawn while it works."""
+        """Yield the random numbers of batches; those for a GPU are drawn ahead by a thread."""
         if not self.is_on_gpu:
             return (self._draw_numbers(n, self.generator) for n in n_rows)
         return compute_ahead(
@@ -423,7 +423,7 @@ class _Net(NeuralNet):
         )
 
     def _draw_numbers(self, n_rows: int, generator: torch.Generator) -> RandomNumbers:
-        """Draw the random numbers of a batch, by the CPU, so that they are the same everywhere."""
+        """Draw the random numbers of a batch on the CPU, so that all devices get the same."""
         vae, masking = self.module_, self.settings.masking
         shape = (n_rows, vae.architecture.n_features)
         levels = cells = None
@@ -450,7 +450,7 @@ class _Net(NeuralNet):
         return values.to(self.device, non_blocking=True)
 
     def evaluate(self, data: Batch, seed: int) -> float:
-        """Mean loss of rows outside of training, by the same random numbers in each epoch."""
+        """Mean loss of held-out rows, with the same random numbers in each epoch."""
         generator = torch.Generator().manual_seed(seed)
         objective, kl_weight = RankObjective(self), self.settings.objective.beta
         self.module_.eval()
@@ -485,7 +485,7 @@ class _Net(NeuralNet):
 
 
 def _plain_value(value: Any) -> Any:
-    """Number or text that a callback records, as Python's own type; None for anything else."""
+    """A number or text that a callback recorded, as a type of Python; None for anything else."""
     if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.numel() == 1):
         value = value.item()
     return value if isinstance(value, bool | int | float | str) else None

@@ -1,8 +1,9 @@
 """Named arrays and text in one file: safetensors, with a checksum at its end.
 
-The first 8 bytes are the length n of a JSON header, the next n the header, the rest the arrays in
-the order of the header: the safetensors format, which other tools read too. Here the last array,
-named "sha256", is the digest of all bytes before it, so that any change of a bit is detected.
+The format is that of safetensors, which other tools read, too. The first 8 bytes are the length n
+of a JSON header, the next n bytes the header, and the rest the arrays in the order of the header.
+Here the last array, named "sha256", is the digest of all bytes before it, so that any change of a
+bit is detected.
 
 A file may come from a stranger: everything in it is checked before it is used, and the memory
 allocated is at most a small multiple of its size.
@@ -36,7 +37,7 @@ NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
 LENGTH_BYTES, DIGEST_BYTES = 8, 32
 PIECE_BYTES = 2**20
 LONGEST_NAME = 200
-"""Bytes of a file's name to which those of a temporary file's are added: 255 are allowed."""
+"""Bytes of a file's name that a temporary name keeps; a whole name may have 255 bytes."""
 MOST_DIGITS = 40
 VALUE_BYTES = 64
 """Bytes in memory of a value in JSON, without its text, as an estimate."""
@@ -73,7 +74,7 @@ class ModelFileError(ValueError):
 
 
 def write(path: str | os.PathLike[str], text: dict[str, str], arrays: Arrays) -> None:
-    """Write text, and arrays that are C-contiguous and of `DTYPES`, all or nothing."""
+    """Write text and C-contiguous arrays of `DTYPES`; a failure leaves the old file."""
     ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)  # all are then aligned
     header = _header(text, ordered)
     with replace_file(path) as file:
@@ -158,7 +159,7 @@ def _sync(folder: Path) -> None:
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], Arrays, int]:
     """Return text and arrays of a file, and the bytes that its JSON may take in memory.
 
-    The file is read twice: for its checksum, in pieces, and once that is right for its content.
+    The file is read twice: first in pieces, for its checksum, and then for its content.
     """
     size = _check_regular(path).st_size
     with open(path, "rb") as file:

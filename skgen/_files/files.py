@@ -1,7 +1,7 @@
 """Estimators to files and back, without pickle: a file is data, and loading it runs none of it.
 
 An object becomes a tree of JSON and named arrays (`container`). Each class has a schema beside it
-(`_schema`), against which the values of an object are checked before it is made of them.
+(`_schema`). Values are checked against the schema before an object is made of them.
 """
 
 import json
@@ -31,14 +31,14 @@ TYPES = {
 SCALARS = (bool, int, float, str, np.generic)
 DAMAGE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError,
           RuntimeError)  # fmt: skip
-"""Errors that numpy, scipy, torch and json may raise for values that passed all checks before."""
+"""Errors that numpy, scipy, torch and json may raise for values that have passed all checks."""
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Save an estimator, fitted or not, to a file that is safe to open.
 
-    The file holds numbers and text only: no pickle, no code. It takes the place of one that was
-    there when it is complete and on disk, never before.
+    The file holds numbers and text only: no pickle, no code. It replaces an older file only when it
+    is complete and on disk.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         A `BayesianBasisRegressor`, a `VAETransformer`, a basis, or a scikit-learn Pipeline of these
         and of transformers such as StandardScaler and ColumnTransformer.
     path : str or path-like
-        Where to; the file is a safetensors file.
+        Path of the file, which has the safetensors format.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         If the estimator has something that no file can hold, such as a function, a callback, or an
         object of a class of your own.
     OSError
-        If the file cannot be written; one that was there is left alone.
+        If the file cannot be written. An older file is then left as it was.
 
     See Also
     --------
@@ -98,8 +98,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     estimator : estimator
-        The estimator, as it was saved: it predicts and goes on learning alike. A VAETransformer
-        is on the CPU.
+        The estimator as it was saved: it makes the same predictions and continues to learn in the
+        same way. Autoencoders are on the CPU.
 
     Raises
     ------

@@ -47,7 +47,7 @@ from .._schema import (
 )
 
 MOST_OUTPUTS = 20_000
-"""Outputs that a transformer may have although little in the file determines them."""
+"""Outputs that a transformer may have even if little in the file determines them."""
 
 # -- estimators of scikit-learn -------------------------------------------------------------------
 
@@ -93,11 +93,11 @@ def store_estimator(
     is_consistent: Callable[[Values], bool] = lambda values: True,
     **state: Test,
 ) -> None:  # fmt: skip
-    """Register an estimator, which checks its own parameters but for those given."""
+    """Register an estimator, which checks its own parameters, except those given."""
     plain = dict.fromkeys(cls._get_param_names(), Check(is_plain))
     tests: dict[str, Test] = {**plain, **(parameters or {})}
     if "n_jobs" in tests:
-        tests["n_jobs"] = NONE  # the number of threads is the reader's to choose
+        tests["n_jobs"] = NONE  # a file may not choose the number of threads
     tests["_sklearn_version"] = text(100)
     SCHEMAS[cls.__name__] = Schema(
         cls,

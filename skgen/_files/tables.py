@@ -33,7 +33,7 @@ from .foreign import MOST_OUTPUTS, is_plain, store_estimator
 
 
 def _is_sorted(value: Any, _: Sizes) -> bool:
-    """Return True for categories as an encoder keeps them: it finds numbers by bisection."""
+    """Return True for sorted categories, in which an encoder finds numbers by bisection."""
     if type(value) is not np.ndarray or value.ndim != 1:
         return False
     if value.dtype == object:

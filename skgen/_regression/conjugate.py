@@ -1,11 +1,11 @@
 """Conjugate algebra of Bayesian linear regression, on arrays.
 
 The data enter through one additive statistic, the triangular factor of a QR decomposition; prior
-and noise stay outside it. Everything is written in units of the noise: with relative precisions
-``L = prior precision / noise precision``, the posterior of the weights is
-``N(m, variance * inv(Phi' Phi + L))`` for known noise and the Student-t distribution of the same
-shape when the noise has a Gamma prior (C. M. Bishop, Pattern Recognition and Machine Learning,
-Springer 2006, eqs 3.50-3.51 and exercises 3.12-3.13).
+and noise stay outside it. Everything is written in units of the noise, with relative precisions ``L
+= prior precision / noise precision``. For known noise the posterior of the weights is ``N(m,
+variance * inv(Phi' Phi + L))``. If the noise has a Gamma prior, it is the Student-t distribution
+with the same matrix (C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006, eqs
+3.50-3.51 and exercises 3.12-3.13).
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from .predictive import draw_variances, variance_ratio
 
 QR_BLOCK = 16
 SMALLEST_REMAINDER = 1e-13
-"""Share of a column that the first one must leave; a thousand times the rounding of a float."""
+"""Share of a column that the first column must leave unexplained: 1000 times the rounding of a
+float."""
 MOST_FREE_COLUMNS, STORED_SHARE = 1000, 8
-"""Columns of a factor that a file need not hold, and the share of the rows of a larger one."""
+"""Columns of a factor up to which a file may leave out any rows; of a larger one, one row in this
+number must be there."""
 LOG_2PI = float(np.log(2 * np.pi))
 
 
@@ -49,11 +51,11 @@ class UndeterminedError(ValueError):
 )
 @dataclass(frozen=True, eq=False)
 class Statistic:
-    """All that a Gaussian linear model needs to know of its rows; data only, no prior.
+    """Sufficient statistic of rows for a Gaussian linear model: data only, no prior.
 
-    With row-wise weights W, over the squared noise scales if rows have such, it is the QR
-    decomposition ``sqrt(W) [Phi Y] = Q [[R, T], [0, E]]``, of which ``R``, ``T`` and the squared
-    norms of E's columns are kept.
+    It comes from the QR decomposition ``sqrt(W) [Phi Y] = Q [[R, T], [0, E]]``, where W has the
+    sample weights of the rows, divided by their squared noise scales. ``R``, ``T`` and the squared
+    norms of the columns of E are kept.
     """
 
     factor: FloatArray  # (n_columns, n_columns), upper triangular
@@ -122,10 +124,10 @@ class Statistic:
         )  # fmt: skip
 
     def without_rounding(self) -> Statistic:
-        """The statistic where columns are zero that the first explains but for rounding.
+        """The statistic with columns set to zero that the first one explains up to rounding.
 
-        With a flat prior of the first, the intercept, constant columns have nothing to say. What
-        rounding leaves of them would be taken for a very small column, of a very large weight.
+        With a flat prior of the first one, the intercept, constant columns carry no information.
+        Their rounding errors would look like a very small column with a very large weight.
         """
         remainder, whole = (np.linalg.norm(self.factor[n:], axis=0) for n in (1, 0))
         constant = (remainder > 0) & (remainder <= SMALLEST_REMAINDER * whole)
@@ -171,13 +173,13 @@ def _qr_append(
 def of_few_rows(
     Phi: FloatArray, Y: FloatArray, weight: float, log_jacobian: FloatArray
 ) -> Statistic:
-    """The statistic of fewer rows than columns, all others of whose factor are zero."""
+    """The statistic of fewer rows than columns; the other rows of its factor are zero."""
     n_rows, n_columns = Phi.shape
     triangle = np.asarray(np.linalg.qr(np.hstack([Phi, Y]), mode="r"))
     triangle *= np.where(np.diag(triangle) > 0, -1.0, 1.0)[:, None]  # the signs of `_qr_append`
     empty = Statistic.empty(n_columns, Y.shape[1])
     factor, empty.targets[:n_rows] = np.split(triangle, [n_columns], axis=1)
-    # So that a constant column has zeros here, and not something of which to learn a scale.
+    # A constant column must have exact zeros here, or a scale would be learned from rounding.
     rounding = n_rows * np.finfo(float).eps * np.linalg.norm(factor, axis=0)
     empty.factor[:n_rows] = np.where(np.abs(factor) > rounding, factor, 0.0)
     return replace(empty, weight=weight, log_jacobian=log_jacobian)
@@ -188,8 +190,8 @@ def from_gram(
 ) -> Statistic:
     """The statistic from the Gram matrix of ``sqrt(W) [Phi Y]``, Phi having ``n_columns``.
 
-    Half the work of a QR decomposition, and half its digits: see `condition_number`.
-    Raises LinAlgError if ``Phi' W Phi`` is not positive definite.
+    It takes half the work of a QR decomposition and has half its digits: see `condition_number`. It
+    raises LinAlgError if ``Phi' W Phi`` is not positive definite.
     """
     design, others = np.s_[:n_columns], np.s_[n_columns:]
     scale = np.sqrt(np.diag(gram)[design])
@@ -334,7 +336,7 @@ def condition(
     _check_determined(factor[flat:, flat:], statistic)
     root = with_positive_diagonal(lapack.dtrtri(factor)[0])
     n_effective = effective_number_of_weights(root, precision)
-    # Solved, not multiplied by the inverse: the last digits of ill-conditioned fits are here.
+    # Solved, not multiplied by the inverse, which would lose digits of ill-conditioned fits.
     weights, _ = lapack.dtrtrs(factor, projected)
     energy = statistic.residual + np.einsum("ij,ij->j", remainder, remainder)
     proper = precision > 0
@@ -361,7 +363,7 @@ def condition(
         )  # fmt: skip
     if noise is None:  # Bishop eq. 3.95, solved for the noise
         noise = np.asarray(n_informative / np.maximum(energy, statistic.negligible))
-        if n_informative <= 0:  # flat weights fit all rows: the only scale is that of y
+        if n_informative <= 0:  # flat weights fit all rows exactly: y is the only scale
             noise = 1 / statistic.mean_square
     log_evidence = log_evidence + 0.5 * (n_informative * np.log(noise) - noise * energy)
     return Posterior(weights, root, 1 / noise, np.inf, precision, noise, n_effective, log_evidence)
@@ -380,7 +382,7 @@ def _check_determined(factor: FloatArray, statistic: Statistic) -> None:
 
 
 def with_positive_diagonal(root: FloatArray) -> FloatArray:
-    """The triangular root of the same covariance that is unique, so that draws are, too."""
+    """The triangular root of the same covariance with positive diagonal, which is unique."""
     root *= np.where(np.diag(root) < 0, -1.0, 1.0)
     return root
 

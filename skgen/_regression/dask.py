@@ -1,8 +1,8 @@
 """Data in dask collections: each block is reduced to a statistic on the worker that holds it.
 
 Only objects of the size of the model reach the client: statistics, merged in a tree on the workers,
-and for a basis that depends on the data a few thousand rows. dask itself is imported only once a
-collection has been passed.
+and a few thousand rows for a basis that depends on the data. dask itself is imported only when a
+collection is passed.
 """
 
 import warnings
@@ -149,7 +149,7 @@ class Extremes(NamedTuple):
 
 
 class DaskRows:
-    """Rows of data in dask arrays; the other implementation of `Source`.
+    """Rows of data in dask arrays; one of the two implementations of `Source`.
 
     ``check`` validates the X, y and sample weights of a block and drops rows of weight 0.
     """
@@ -172,15 +172,15 @@ class DaskRows:
     def fit_basis(self, basis: Any) -> FloatArray:
         """Fit ``basis``; return one row of X to evaluate it on.
 
-        A basis of skgen is fitted to all rows; another transformer that depends on the data to
-        SEARCH_ROWS evenly spaced rows, and those with the extremes of each feature.
+        A basis of skgen is fitted to all rows. Any other transformer that depends on the data is
+        fitted to SEARCH_ROWS evenly spaced rows and to those with the extremes of each feature.
         """
         probe = np.random.default_rng(0).uniform(size=(10, self.n_features))
         try:
             with warnings.catch_warnings(action="ignore"):
                 if not depends_on_data(basis, probe):
                     return Rows(probe, np.zeros((10, 1))).fit_basis(basis)
-        except Exception:  # it may need y, or other values of X: fit it to real rows
+        except Exception:  # it may need y or other values of X, so fit it to real rows
             pass
         if isinstance(basis, Basis):
             basis._validate(probe, reset=True)
@@ -288,7 +288,7 @@ def r2_score(rows: DaskRows, model: Any) -> float:
 
 
 def _call(function: Callable[..., Any], check: Check, block: list[Any], *args: Any) -> Any:
-    """``function(rows, *args)`` of the rows of a block, which may be none."""
+    """Call ``function(rows, *args)`` with the rows of a block, of which there may be none."""
     with one_blas_thread(), np.errstate(all="ignore"):
         X, y = block[:2]
         if len(X) or len(y):

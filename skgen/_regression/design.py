@@ -36,7 +36,7 @@ QR_WORK = 2e8
 LARGEST_CONDITION = 5e5
 GRAM_ERROR = 2 * np.finfo(float).eps  # relative to the trace
 LARGEST_SHARE = 1e-5  # of the error in what the prior adds
-# Residual sums of squares below this share of the explained ones are lost to rounding.
+# Residual sums of squares below this share of the explained ones are only rounding.
 SMALLEST_RESIDUAL = 1e-6
 GRAM_GROUPS = 8
 SHIFT_ROWS = 500
@@ -66,7 +66,7 @@ class LogLinearNoise:
     weights: FloatArray  # (n_basis,)
     low: float
     high: float
-    """Limits of the log variance, beyond which no rows taught anything."""
+    """Limits of the log variance, beyond which there were too few rows to learn from."""
     offset: float
     """The log variance where the noise scale is 1."""
 
@@ -77,7 +77,7 @@ class LogLinearNoise:
         return n_features_out == len(values["weights"]) and values["low"] <= values["high"]
 
     def matches(self, n_columns: int, n_outputs: int, X: FloatArray) -> bool:
-        """Return True if this is noise of rows like X, of so many outputs."""
+        """Return True if this noise is for rows like X and for this number of outputs."""
         n_inputs: int = self.basis.n_features_in_
         shape = self.mean_weights.shape
         return shape == (n_columns, n_outputs) and n_inputs == X.shape[1] + n_outputs
@@ -122,7 +122,7 @@ class Design:
     calibration: LooCalibration | None = None
     """Calibration of the predictive distribution if parameters of the basis were learned."""
     target: TargetTransform | None = None
-    """Transformation of y, of which the design matrix is the model."""
+    """Transformation of y; the model is fitted to transformed targets."""
     noise: LogLinearNoise | None = None
     """Relative variances of the noise of rows; None for constant noise."""
 
@@ -150,14 +150,14 @@ class Design:
         return Phi
 
     def noise_variance(self, X: FloatArray, given: FloatArray) -> FloatArray:
-        """Relative variances of the noise at rows of X, ``given`` (n_rows,) if it is constant."""
+        """Relative variances of the noise at rows X: ``given`` times those of this design."""
         if self.noise is None:
             return given
         mean, _ = evaluate_rows(self, self.noise.mean_weights, [], X)
         return self.noise.variance(X, mean) * given
 
     def with_noise(self, rows: Rows) -> Rows:
-        """Rows whose noise scales are those given, or 1, times those of this design."""
+        """Rows with noise scales that are multiplied by those of this design."""
         if self.noise is None or not len(rows):
             return rows
         scale = np.sqrt(self.noise_variance(rows.X, rows.noise_variance))
@@ -169,7 +169,7 @@ def summarize(
 ) -> Summary:
     """Statistic and number of the rows of ``source``, each discounted once per later row.
 
-    ``ratio`` is about that of prior to noise precision of all weights, 0 if it is not known.
+    ``ratio`` is an estimate of the ratio of prior to noise precision, 0 if it is not known.
     """
     statistic, n_rows = source.reduce(
         _summarize_block, partial(_merge_blocks, forgetting), design, solver, forgetting, ratio
@@ -221,7 +221,7 @@ def append_rows(statistic: Statistic, design: Design, rows: Rows) -> Statistic:
 def _statistic_by_gram(
     design: Design, rows: Rows, may_be_rough: bool, ratio: float
 ) -> Statistic | None:
-    """Statistic from the Gram matrix, or None if that is not accurate enough."""
+    """Statistic from the Gram matrix, or None if the matrix is not accurate enough."""
     n_columns, sums = design.n_columns, (rows.weight, rows.log_jacobian)
     shift = _column_means(design, rows)
     gram = _gram(design, rows, shift)
@@ -241,7 +241,7 @@ def _statistic_by_gram(
 
 
 def _shift_back(statistic: Statistic, shift: FloatArray) -> Statistic:
-    """Turn the statistic of columns less ``shift`` into that of the columns, in place."""
+    """Turn the statistic of columns minus ``shift`` into that of the columns, in place."""
     n_columns = len(statistic.factor)
     statistic.factor[0] += statistic.factor[0, 0] * shift[:n_columns]
     statistic.targets[0] += statistic.factor[0, 0] * shift[n_columns:]
@@ -249,7 +249,7 @@ def _shift_back(statistic: Statistic, shift: FloatArray) -> Statistic:
 
 
 def _gram(design: Design, rows: Rows, shift: FloatArray) -> FloatArray:
-    """Gram matrix of ``[Phi Y]`` less ``shift``, of rows scaled by the roots of their weights."""
+    """Gram matrix of ``[Phi Y]`` minus ``shift``; rows are scaled by roots of their weights."""
 
     def gram_of(group: slice) -> FloatArray:
         gram, product = (np.zeros((len(shift), len(shift))) for _ in range(2))
@@ -285,7 +285,7 @@ def _column_means(design: Design, rows: Rows) -> FloatArray:
 
 
 class Buffer:
-    """Memory for one block after the other: allocating takes longer than filling."""
+    """Memory that is reused from block to block, because allocation takes longer than filling."""
 
     def __init__(self, n_columns: int) -> None:
         self.n_columns = n_columns
@@ -298,7 +298,7 @@ class Buffer:
 
 
 def _is_well_conditioned(statistic: Statistic) -> bool:
-    first = int(len(statistic.factor) > 1)  # the rest is about the mean
+    first = int(len(statistic.factor) > 1)  # other rows are about the mean
     return condition_number(statistic.factor[first:, first:]) < LARGEST_CONDITION
 
 

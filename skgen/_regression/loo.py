@@ -1,9 +1,9 @@
-"""Leave-one-out calibration of the predictive distribution, where its basis was learned.
+"""Leave-one-out calibration of the predictive distribution, for a learned basis.
 
-The best parameters of the basis are plugged in. Their effective number says how much spreads owe
-to that, and the residuals of rows that are left out one by one how heavy the tails are
-(S. Sundararajan and S. S. Keerthi, Predictive approaches for choosing hyperparameters in Gaussian
-processes, Neural Computation 13(5), 2001).
+Predictions use the best parameters of the basis as if they were known. The effective number of
+these parameters tells how much wider predictions must be. The residuals of rows that are left out
+one by one tell how heavy the tails are (S. Sundararajan and S. S. Keerthi, Predictive approaches
+for choosing hyperparameters in Gaussian processes, Neural Computation 13(5), 2001).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .precisions import LinearModelSpec, LooCalibration, RatioChoice, Spectrum, 
 from .predictive import Predictive
 from .rows import Rows
 
-ROUNDING = 1e-6  # share of the others in the fit of a row, below which it is mostly rounding
+ROUNDING = 1e-6  # share of other rows in the fit of a row, below which it is mostly rounding
 FEWEST_DF = 3.0
 MOST_DF = 1e3  # next to normal
-PRIOR_ROWS = 30.0  # what the distribution before calibration counts for
+PRIOR_ROWS = 30.0  # rows that the distribution before calibration counts as
 MIDPOINTS = (np.arange(100) + 0.5) / 100
 
 
 @dataclass(frozen=True, eq=False)
 class RowFit:
-    """Fit of the weights to rows, by the eigenvectors of the matrix of their inner products.
+    """Fit of the weights to rows, from eigenvectors of the matrix of inner products of rows.
 
-    That costs less than a `Posterior`, above all for fewer rows than basis functions.
+    It costs less than a `Posterior`, especially with fewer rows than basis functions.
     """
 
     rows: Rows
@@ -124,8 +124,8 @@ class RowFit:
     ) -> LooCalibration:
         """Calibration of the predictive distribution by the residuals of rows left out.
 
-        ``n_params`` is the effective number of basis parameters, if it is known, and
-        ``noise_variance`` that of left-out rows, if it is not that of the fit.
+        ``n_params`` is the effective number of basis parameters, if known. ``noise_variance`` is
+        that of left-out rows, if it differs from that of the fit.
         """
         if n_params is None:
             n_params = self.effective_number_of_basis_parameters()
@@ -155,10 +155,10 @@ class RowFit:
     def effective_number_of_basis_parameters(self) -> float:
         """Number of basis parameters that the data determine, beyond the weights.
 
-        MacKay's effective number in the model that is linear in weights and basis parameters alike
-        (the Gauss-Newton approximation): the derivatives of the mean function by the parameters,
-        less what the weights can make of them, squared in units of the noise, against the prior
-        precision of 1.
+        This is MacKay's effective number of parameters, in the model that is linear in weights and
+        basis parameters (Gauss-Newton approximation). It uses the derivatives of the mean function
+        by the parameters, minus the part that changes of the weights could produce. Their
+        information, in units of the noise, is compared with the prior precision of 1.
         """
         assert self.theta is not None
         n_params = len(self.theta)
@@ -168,12 +168,12 @@ class RowFit:
             zip(self.ratios, self.noise_precisions, strict=True)
         ):
             columns = tangents[:, :, output].T
-            # By penalized least squares, as the residuals and the size of the best weights.
+            # The part that weights can produce, by penalized least squares.
             along = self.left.T @ columns
             rest = columns - self.left @ (self.values / (self.values + ratio) * along)
             kept = np.sqrt(ratio * self.values) / (self.values + ratio) * along
             information += precision * (rest.T @ rest + kept.T @ kept)
-        if not np.isfinite(information).all():  # no noise to speak of
+        if not np.isfinite(information).all():  # almost no noise
             return float(n_params)
         values = np.maximum(np.linalg.eigvalsh(information), 0.0)
         return float(np.sum(values / (values + 1)))
@@ -209,15 +209,15 @@ def standardize(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Standardized residuals of rows, each left out of the fit that predicts it.
 
-    With them the standard deviations, both of shape (n_rows, n_outputs), and the weights of the
-    rows, shape (n_rows,). ``residuals`` are those of the fit of all rows, ``leverage`` (n_rows, 1)
-    or (n_rows, n_outputs) that of the rows in it, and ``variances`` (n_outputs,) the noise's.
-    Precisions and basis stay as all rows have them. ``noise_variance`` (n_rows,) is the noise of
-    the left-out rows relative to ``variances``, by default that of the fit. Rows that determine
-    their own prediction, but for rounding, are left out of the result.
+    Also return the standard deviations, both of shape (n_rows, n_outputs), and the weights of the
+    rows, shape (n_rows,). ``residuals`` and ``leverage``, (n_rows, 1) or (n_rows, n_outputs), are
+    those of the fit to all rows, whose precisions and basis are kept. ``variances`` (n_outputs,)
+    are those of the noise. ``noise_variance`` (n_rows,) is the noise of the left-out rows relative
+    to ``variances``, by default that of the fit. Rows that determine their own prediction up to
+    rounding are left out of the result.
     """
     assert rows.weights is not None
-    share = 1 - rows.precision_weights[:, None] * leverage  # of the others in the fit of the row
+    share = 1 - rows.precision_weights[:, None] * leverage  # of other rows in the fit of the row
     noise = (rows.noise_variance if noise_variance is None else noise_variance)[:, None]
     zero = np.zeros_like(residuals)
     stds = Predictive.from_leverage(zero, leverage / share, variances, np.inf, noise).std
@@ -233,10 +233,10 @@ def loo_log_density(
     variances: FloatArray,
     noise_variance: FloatArray | None = None,
 ) -> float:
-    """Sum of the log densities of rows, each left out, by the Student-t that suits them best.
+    """Sum of the log densities of left-out rows, under the Student-t that fits them best.
 
-    The arguments are those of `standardize`. Rows that determine their own prediction count as the
-    others on average. There is no density, minus infinity, if they are half of all.
+    The arguments are those of `standardize`. Rows that determine their own prediction get the mean
+    log density of the others. If they are half of all rows, the result is minus infinity.
     """
     standard, stds, weights = standardize(rows, residuals, leverage, variances, noise_variance)
     if weights.sum() <= rows.weight / 2:
@@ -249,12 +249,12 @@ def loo_log_density(
 
 
 def fit_student_t(residuals: FloatArray, weights: FloatArray, df: float) -> tuple[float, float]:
-    """Degrees of freedom and standard deviation of the most likely Student-t for ``residuals``.
+    """Degrees of freedom and standard deviation of the most likely Student-t of ``residuals``.
 
-    ``df`` are those before calibration, where the standard deviation is 1. That distribution counts
-    as `PRIOR_ROWS` rows more, and can only get wider, because parameters were chosen so that the
-    residuals are small: the standard deviation is at least 1, the degrees of freedom from 3 to
-    ``df``.
+    Before calibration the standard deviation is 1 and the degrees of freedom are ``df``. This
+    distribution counts as `PRIOR_ROWS` further rows. It can only become wider, because parameters
+    were chosen so that the residuals are small: the standard deviation is at least 1, the degrees
+    of freedom from 3 to ``df``.
     """
     own = Predictive.from_std(0.0, 1.0, df).quantiles(MIDPOINTS)
     residuals = np.append(residuals, own)

@@ -1,12 +1,12 @@
-"""Noise whose variance depends on the features: its logarithm is linear in basis functions.
+"""Noise that depends on the features: the logarithm of its variance is linear in basis functions.
 
-These are waves and linear terms of the features and of the predicted means, and of the ranks of
-both. Their weights have a normal prior. They are those of largest posterior density, given the
-errors of predicting each row from all others: an error has the variance of the noise plus that of
-the function at its row, and is normal or Student-t (H. White, Econometrica 48(4), 1980, regresses
-squared residuals in the same way; the scoring algorithm is that of a generalized linear model,
-P. McCullagh and J. A. Nelder, Generalized Linear Models, 1989, chapter 10). The prior precision is
-that under which rows are most probable that the noise was not fitted to.
+The basis functions are waves and linear terms of the features, of the predicted means, and of the
+ranks of both. Their weights have a normal prior. The weights of largest posterior density are used,
+given leave-one-out errors: the errors of predicting each row from all others. An error is normal or
+Student-t, and its variance is that of the noise plus that of the function at its row (H. White,
+Econometrica 48(4), 1980, regresses squared residuals in the same way). The scoring algorithm is
+that of generalized linear models (P. McCullagh and J. A. Nelder, Generalized Linear Models, 1989,
+chapter 10). The prior precision is the one under which held-out errors are most probable.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from .rows import SEARCH_ROWS, Rows
 from .source import Source
 
 FEWEST_ROWS, MOST_ROWS = 40, 2000
-LARGEST_SHARE = 0.5  # of parameters in rows; beyond, left-out rows say little of the noise
+LARGEST_SHARE = 0.5  # parameters per row; with more, left-out rows say little about the noise
 N_WAVES = 40
-MOST_DIRECTIONS = 60  # principal components of the basis functions, beyond which none is used
+MOST_DIRECTIONS = 60  # principal components of the basis functions that are used
 PRECISIONS = np.array([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0])
 FOLDS = 5
 DFS = (3.0, 4.0, 5.0, 7.0, 10.0, 20.0, np.inf)  # degrees of freedom of the errors, to choose from
-OUTSIDE = 0.1  # share of rows at each end whose log variances are limited to that of the next
+OUTSIDE = 0.1  # share of rows at each end whose log variances are clipped
 MAX_STEPS, MAX_HALVINGS = 30, 20
 LONGEST_STEP = 3.0  # of a log variance
-LEAST_INFORMATION = 1e-9  # as a share of the largest, so that none at all is no division by zero
-TOLERANCE = 1e-3  # nats, by which the last step improves the fit of all rows
+LEAST_INFORMATION = 1e-9  # as a share of the largest, to avoid a division by zero
+TOLERANCE = 1e-3  # nats that the last step gains over all rows
 
 
 def learn_noise(design: Design, source: Source, prior: LinearModelSpec, kind: str) -> Design:
-    """Design whose noise is log-linear, if ``kind`` or left-out rows say so, and calibrated."""
+    """Design with log-linear noise, if ``kind`` or left-out rows ask for it, calibrated anew."""
     if kind == "constant" or prior.noise != "evidence":
         return design
-    if kind == "auto" and design.calibration is None:  # the basis does not follow the data either
+    if kind == "auto" and design.calibration is None:  # the basis was not learned either
         return design
     rows = source.select(SEARCH_ROWS)
     if kind == "auto" and rows.noise_scale is not None:
@@ -77,7 +77,7 @@ def _learn(design: Design, rows: Rows, prior: LinearModelSpec, is_choice: bool) 
 
 
 def _errors(fit: RowFit, n_params: float) -> Errors | None:
-    """Errors of left-out rows in units of their noise, or None if there are too few to learn of."""
+    """Errors of left-out rows in units of their noise, or None if there are too few."""
     rows, variances = fit.rows, 1 / fit.noise_precisions
     n_rows = min(len(rows), rows.weight)
     if n_rows < FEWEST_ROWS or fit.n_effective_params + n_params > LARGEST_SHARE * n_rows:
@@ -90,12 +90,12 @@ def _errors(fit: RowFit, n_params: float) -> Errors | None:
 
 
 def _rounding(rows: Rows) -> Any:
-    """Variances of each output that are nothing but rounding, or the error of the basis."""
+    """Variance of each output that is due to rounding, or to the error of the basis."""
     return (1e-6 * np.abs(rows.Y).max(axis=0)) ** 2
 
 
 def _is_worth_it(gains: FloatArray, weights: FloatArray) -> bool:
-    """True if left-out rows gain more than a standard error of the sum."""
+    """True if the summed gain of left-out rows is more than its standard error."""
     mean = np.average(gains, weights=weights)
     return bool(mean * weights.sum() > np.sqrt(weights @ (gains - mean) ** 2))
 
@@ -113,18 +113,18 @@ class Errors:
 
 
 class LearnedNoise(NamedTuple):
-    """Noise, and what rows say of it that it was not fitted to."""
+    """Learned noise, and its cross-validated variances and gains."""
 
     noise: LogLinearNoise
-    left_out_variance: FloatArray  # (n_rows,), relative variances by the other folds
-    gains: FloatArray  # (n_rows,), of their log densities over those of constant noise
+    left_out_variance: FloatArray  # (n_rows,), relative variances, learned from the other folds
+    gains: FloatArray  # (n_rows,), in log density over constant noise
 
 
 def fit_noise(
     X: FloatArray, mean: FloatArray, mean_weights: FloatArray, errors: Errors,
     groups: npt.NDArray[np.intp] | None = None,
 ) -> LearnedNoise:  # fmt: skip
-    """Log-linear noise of rows X with these means, of which the errors are left-out residuals.
+    """Log-linear noise of rows X with these means, fitted to leave-one-out errors.
 
     ``groups`` are those of features that share a length scale, as in `FourierBasis`.
     """
@@ -157,7 +157,7 @@ def principal_directions(values: FloatArray, shares: FloatArray) -> FloatArray:
 
 
 def limits(log_variance: FloatArray) -> tuple[float, float]:
-    """Quantiles of log variances between which there are rows enough to learn from."""
+    """Quantiles of log variances between which there are enough rows to learn from."""
     low, high = np.quantile(log_variance, [OUTSIDE, 1 - OUTSIDE])
     return float(low), float(high)
 
@@ -169,7 +169,7 @@ def log_mean_exp(values: FloatArray, shares: FloatArray) -> float:
 
 
 def cross_validate(columns: FloatArray, errors: Errors) -> tuple[float, FloatArray, FloatArray]:
-    """Prior precision of most probable left-out errors, their log variances, and their gains."""
+    """Prior precision that makes left-out errors most probable, their log variances and gains."""
     n_rows = len(columns)
     fold = np.arange(n_rows) % FOLDS
     densities, constant = np.empty((len(PRECISIONS), n_rows)), np.empty(n_rows)
@@ -200,7 +200,7 @@ def fit_log_variance(
     columns: FloatArray, errors: Errors, precision: float, start: FloatArray | None = None,
     df: float = 10.0,
 ) -> LogVarianceFit:  # fmt: skip
-    """Most probable weights, of which all but the first have a prior, and degrees of freedom."""
+    """Most probable weights and degrees of freedom; all weights but the first have a prior."""
     weights = np.zeros(columns.shape[1]) if start is None else start
     for _ in range(len(DFS)):
         weights = climb(columns, errors, precision, weights, df)
@@ -249,7 +249,7 @@ def scoring_step(
 
 
 class Density(NamedTuple):
-    """Log densities of rows, with derivatives by the log variance of the noise."""
+    """Log densities of rows, and their derivatives by the log variance of the noise."""
 
     values: FloatArray
     slopes: FloatArray
@@ -258,7 +258,7 @@ class Density(NamedTuple):
 
 
 def log_density(log_variance: FloatArray, errors: Errors, df: float) -> Density:
-    """Log densities of errors, Student-t with variance ``exp(log_variance)`` plus leverage."""
+    """Log densities of errors: Student-t with variance ``exp(log_variance)`` plus leverage."""
     noise = np.exp(log_variance)[:, None]
     variance = noise + errors.leverages
     share = noise / variance

@@ -1,12 +1,12 @@
 """Precisions from the evidence (type II maximum likelihood).
 
-Given the ratio of prior to noise precision, the best noise precision is known in closed form, so
-every isotropic choice is a smooth problem in one unknown, and one singular value decomposition
-makes each evaluation O(n_columns) (C. M. Bishop, Pattern Recognition and Machine Learning, Springer
-2006, section 3.5; D. J. C. MacKay, Bayesian interpolation, Neural Computation 4(3), 1992). One
-precision per weight (automatic relevance determination, Bishop section 7.2) is found by ``search``.
-The best precisions give the posterior mean; its spread is averaged over the posterior of their
-ratio and of the noise.
+Given the ratio of prior to noise precision, the best noise precision is known in closed form. So
+one precision for all weights is a smooth problem in one unknown, and after one singular value
+decomposition each evaluation takes O(n_columns) (C. M. Bishop, Pattern Recognition and Machine
+Learning, Springer 2006, section 3.5; D. J. C. MacKay, Bayesian interpolation, Neural Computation
+4(3), 1992). One precision per weight (automatic relevance determination, Bishop section 7.2) is
+found by ``search``. The best precisions give the posterior mean. The posterior covariance is
+averaged over the posterior of their ratio and of the noise.
 """
 
 from __future__ import annotations
@@ -34,25 +34,26 @@ from .conjugate import (
 from .predictive import variance_ratio
 from .relevance import EnergyTerm, Problem, Relevances, search
 
-# Beyond these multiples of the largest eigenvalue of Phi' Phi the prior is nothing or everything.
+# Beyond these multiples of the largest eigenvalue of Phi' Phi, prior or data have no influence.
 SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
-SMALLEST_COLUMN = 1e-150  # below, squares are next to nothing, and their inverses overflow
+SMALLEST_COLUMN = 1e-150  # below, squares vanish and their inverses overflow
 GRID_POINTS = 120
-NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions counts for nothing
+NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions has no influence
 WELL_CONDITIONED = 100
-FEWEST_DF = 4.0  # a Student-t of fewer is next to nothing but tails, once its variance is given
+FEWEST_DF = 4.0  # with fewer, a Student-t of given variance is nearly all tails
 LOG_ODDS = float(
     np.log(3)
-)  # of one precision per weight, which was asked for, against a common one
-NEGLIGIBLE_SHARE = 1e-10  # probability of a model, below which it counts for nothing
-LEAST_ENERGY = 1e-18  # of that of y; below, rounding would choose the weights
+)  # of one precision per weight, which the user chose, against a common one
+NEGLIGIBLE_SHARE = 1e-10  # probability below which a model has no influence
+LEAST_ENERGY = 1e-18  # as a share of that of y; below, rounding would choose the weights
 IRRELEVANT = 1e12  # precision of a weight that is out, over the squared norm of its column
 
 DataTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
-"""(energy, log ratio) -> the evidence's data term, and its derivatives by these two."""
+"""(energy, log ratio) -> the data term of the evidence, and its two derivatives."""
 
 Moments = tuple[FloatArray, FloatArray, FloatArray]
-"""Noise variances on a grid of ratios, their shares, and a root of the weights' covariance."""
+"""Noise variances on a grid of ratios, their probabilities, and a root of the weights'
+covariance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ class LooCalibration:
 
     n_params: float
     """Effective number of basis parameters, beyond the weights."""
-    df: FloatArray  # (n_outputs,), degrees of freedom, unless the precisions leave fewer
+    df: FloatArray  # (n_outputs,), largest degrees of freedom
     std_ratio: FloatArray  # (n_outputs,), factors of the standard deviations, at least 1
 
     @classmethod
@@ -108,12 +109,12 @@ class LooCalibration:
 class LinearModelSpec:
     """Prior of weights and noise, or the rules by which the evidence chooses their precisions.
 
-    ``precision`` is "evidence" (one for all weights), "ard" (one a weight) or known values, one a
-    column of the design matrix. ``flat_first`` says that the first column, the intercept's, keeps a
-    flat prior while the others' precision is learned. Known values are absolute, but relative to
-    the noise precision if ``noise`` is a Gamma prior. ``least_noise`` is the least noise
-    variance that the evidence may choose, and ``expected_ratio`` the ratio of prior to noise
-    precision of all weights that it chose for some of the rows, 0 if that is not known.
+    ``precision`` is "evidence" (one for all weights), "ard" (one per weight) or known values, one
+    per column of the design matrix. Known values are absolute, or relative to the noise precision
+    if ``noise`` is a Gamma prior. With ``flat_first``, the first column, the intercept, keeps a
+    flat prior while the precision of the others is learned. ``least_noise`` is the smallest noise
+    variance that the evidence may choose. ``expected_ratio`` is the ratio of prior to noise
+    precision that the evidence chose for some of the rows, 0 if unknown.
     """
 
     precision: FloatArray | Literal["evidence", "ard"]
@@ -130,7 +131,7 @@ class LinearModelSpec:
     def posteriors(
         self, statistic: Statistic, calibration: LooCalibration | None = None
     ) -> list[Posterior]:
-        """Posteriors of `best`, with the uncertainty of the precisions in their spreads."""
+        """Posteriors of `best`, widened by the uncertainty of the precisions."""
         if calibration is None:
             calibration = LooCalibration.neutral(0.0, statistic.targets.shape[1])
         fits = self._fits(statistic)
@@ -141,7 +142,7 @@ class LinearModelSpec:
             ]
 
     def _fits(self, statistic: Statistic) -> list[tuple[Posterior, _Average | None]]:
-        """Posteriors at the best precisions, and what averages over these."""
+        """Posteriors at the best precisions, each with its average over precisions, or None."""
         if self.flat_first or (not isinstance(self.precision, str) and self.precision[0] == 0):
             statistic = statistic.without_rounding()
         if not isinstance(self.precision, str) and self.noise != "evidence":
@@ -212,14 +213,14 @@ class LinearModelSpec:
         return RatioChoice(best, limits, lambda df: (self.data_term(df), self.noise_term(df)))
 
     def data_term(self, weight: float) -> DataTerm:
-        """The evidence's data term given the energy, noise profiled or integrated out."""
+        """Data term of the evidence given the energy; noise is maximized over or integrated out."""
         term = EnergyTerm.of(self.noise, weight, self.least_noise)
         return lambda energy, _: (term.value(energy), term.slope(energy), 0.0)
 
     def noise_term(self, weight: float) -> NoiseTerm:
         """The expected noise variance, in its posterior under Jeffreys' prior of the precision.
 
-        Fewer than three degrees of freedom, which leave it next to undetermined, count as three.
+        Fewer than three degrees of freedom would leave it almost undetermined, and count as three.
         """
         if isinstance(self.noise, float):
             known = 1 / self.noise
@@ -235,7 +236,7 @@ class LinearModelSpec:
 class ProjectedData:
     """One output's statistic with flat columns projected out and the others scaled and shifted.
 
-    The prior of what is left is N(0, 1 / ratio) for every weight.
+    The prior of every remaining weight is N(0, 1 / ratio).
     """
 
     factor: FloatArray  # (n_proper, n_proper)
@@ -284,7 +285,7 @@ class ProjectedData:
         if inverse_condition * WELL_CONDITIONED > 1:
             values, vectors = np.linalg.eigh(self.factor.T @ self.factor)
             components = vectors.T @ (self.factor.T @ self.target) / np.sqrt(values)
-        else:  # twice the digits for the small ones
+        else:  # which gives small values twice the digits
             singular, vectors, components = _decompose(self.factor, self.target)
             values = singular**2
         return Spectrum(values, vectors, components, self.residual)
@@ -293,8 +294,8 @@ class ProjectedData:
 def _decompose(factor: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Singular values, right singular vectors, and ``target`` along the left ones.
 
-    Rows of the triangular ``factor`` that are nothing but rounding, as most are where the data had
-    fewer rows than the design has columns, count as zero, and cost next to nothing.
+    Rows of the triangular ``factor`` that are only rounding count as zero and cost almost nothing.
+    Most are, if the data have fewer rows than the design has columns.
     """
     n_columns, some = len(factor), _above_rounding(factor)
     n_rows = int(some.sum())
@@ -362,7 +363,7 @@ class Spectrum:
         def slope(log_ratio: float) -> float:
             return float(self.evidence(fit, log_ratio)[1])
 
-        # The root of the derivative, since a maximum itself is known to half the digits only.
+        # A root of the derivative, because a maximum itself is known to half the digits only.
         if slope(left) > 0 > slope(right):
             return float(np.exp(brentq(slope, left, right, xtol=1e-15)))
         return float(np.exp(grid[best]))
@@ -370,7 +371,7 @@ class Spectrum:
     def quadrature(
         self, fit: DataTerm, limits: tuple[float, float]
     ) -> tuple[FloatArray, FloatArray]:
-        """Log ratios and their shares in the posterior, for a prior uniform within the limits."""
+        """Log ratios and their posterior probabilities, for a prior uniform within the limits."""
         grid = np.linspace(*limits, GRID_POINTS)
         evidence = self.evidence(fit, grid)[0]
         likely = np.flatnonzero(evidence >= evidence.max() - NEGLIGIBLE)
@@ -407,7 +408,7 @@ class Spectrum:
 
 @dataclass(frozen=True, eq=False)
 class RatioChoice:
-    """The best ratio of precisions, and what its posterior follows from."""
+    """The best ratio of precisions, and the terms that give its posterior."""
 
     ratio: float
     limits: tuple[float, float]  # of its logarithm
@@ -446,7 +447,7 @@ class _Common:
         return float(self.spectrum.terms(np.log(self.precision))[0])
 
     def moments(self, fit: DataTerm, noise: NoiseTerm) -> Moments:
-        """Noise variances, their shares, and a root of the weights' covariance."""
+        """Noise variances, their probabilities, and a root of the weights' covariance."""
         log_ratios, shares = self.spectrum.quadrature(fit, self.limits)
         variances = noise.variances(self.spectrum.terms(log_ratios)[0], log_ratios)
         root = self.spectrum.deviations(self.precision, log_ratios, shares, variances)
@@ -474,7 +475,7 @@ class _Sparse:
         return self.found.mean
 
     def is_better_than(self, common: _Common) -> bool:
-        """True if precisions of their own are more probable, and have no less evidence."""
+        """True if this model is more probable than ``common`` and has at least its evidence."""
         return (
             self.log_posterior >= common.log_posterior
             and self.found.log_evidence >= common.log_posterior
@@ -482,7 +483,7 @@ class _Sparse:
 
     @property
     def precision(self) -> FloatArray:
-        """Precisions, finite where a weight is out: it is 0 to rounding."""
+        """Precisions; those of weights that are out are finite, but so large that weights are 0."""
         squares = np.einsum("ij,ij->j", self.data.factor, self.data.factor)
         return np.minimum(self.found.precision, IRRELEVANT * np.where(squares > 0, squares, 1.0))
 
@@ -499,7 +500,7 @@ class _Sparse:
 
 @dataclass(frozen=True, eq=False)
 class _Average:
-    """Average of an output's posterior over models, and in each over the ratio of precisions."""
+    """Average of an output's posterior over models and, in each, over the ratio of precisions."""
 
     statistic: Statistic
     weighting: FloatArray  # (n_columns,)
@@ -510,9 +511,10 @@ class _Average:
     def posterior(self, posterior: Posterior, calibration: LooCalibration) -> Posterior:
         """``posterior``, at the best precisions, with the spread that their uncertainty adds.
 
-        Integrated out in the model that is linear in weights and basis parameters alike (Laplace),
-        the latter leave the noise as many degrees of freedom fewer, and leverages sum over the
-        rows to the effective number of both: here they grow all by the same factor.
+        Basis parameters are integrated out in the model that is linear in weights and basis
+        parameters (Laplace's approximation). The noise then has fewer degrees of freedom, by their
+        effective number. The leverages of all rows sum to the effective number of weights and basis
+        parameters; here all grow by the same factor.
         """
         fit, noise = self.terms(remaining(self.weight, calibration.n_params))
         variances, shares, deviations = self._moments(fit, noise)
@@ -559,10 +561,10 @@ class _Average:
         return with_positive_diagonal(np.asfortranarray(reverse.T[::-1, ::-1]))
 
     def _bounds(self, deviations: FloatArray) -> FloatArray:
-        """Factors by which deviations of weights have to shrink, to have no part in rounding.
+        """Factors that shrink deviations of weights, so that rounding has no effect.
 
-        Constant columns have the variance of the prior, which may be large because others are
-        small. Where a constant column differs from its value by rounding, this has to be nothing.
+        Weights of constant columns have the variance of the prior, which is large if other columns
+        are small. Rounding errors in a constant column must not be multiplied by it.
         """
         constant = ~self.statistic.factor[1:, 1:].any(axis=0)
         sizes = np.linalg.norm(deviations, axis=1) * np.abs(self.statistic.factor[0, 1:])
@@ -578,8 +580,8 @@ def mixture(df: float, variances: FloatArray, shares: FloatArray) -> tuple[float
 def degrees_of_freedom(df: float, square: float) -> float:
     """Degrees of freedom of a mixture of Student-t's, by its kurtosis; more than 4.
 
-    They have ``df``, infinite for normal ones, and ``square`` is the mean of their squared
-    variances over the square of the mean variance.
+    ``df`` are those of the components, infinite for normal ones. ``square`` is the mean of the
+    squared variances over the square of the mean variance.
     """
     if df <= 4:
         return FEWEST_DF
@@ -591,13 +593,13 @@ def degrees_of_freedom(df: float, square: float) -> float:
 def remaining(weight: float, n_params: float) -> float:
     """Degrees of freedom that parameters of the basis leave, at least half of them.
 
-    Rows of small weight, or that were forgotten, may be worth less than what was learned from them.
+    The limit matters for rows of small weight, or that were forgotten.
     """
     return max(weight - n_params, weight / 2)
 
 
 def unit_prior_term(weight: float) -> DataTerm:
-    """The same if the prior precision is 1, so that the ratio is the noise variance."""
+    """The same for prior precision 1, where the ratio is the noise variance."""
 
     def fit(energy: Any, log_variance: Any) -> tuple[Any, Any, Any]:
         scaled = energy * np.exp(-log_variance)

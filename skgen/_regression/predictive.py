@@ -1,9 +1,9 @@
 """Predictive distribution of the regressor: a Student-t, normal for infinite degrees of freedom.
 
-The only module that knows this family: another one takes its place by the same names. With the
-noise variance integrated out, the squared scale of a new observation is ``s^2 (1 + h)``, for the
-leverage ``h = |root' phi|^2`` of its basis functions (C. M. Bishop, Pattern Recognition and Machine
-Learning, Springer 2006, eqs 3.58-3.59 and exercise 3.13).
+No other module knows this family of distributions; another family could take its place with the
+same names. With the noise variance integrated out, the squared scale of a new observation is ``s^2
+(1 + h)``, where ``h = |root' phi|^2`` is the leverage of its basis functions (C. M. Bishop, Pattern
+Recognition and Machine Learning, Springer 2006, eqs 3.58-3.59 and exercise 3.13).
 """
 
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ from .._validation import FloatArray
 from .target import TargetTransform
 
 NODES = np.arange(-84, 85) / 16  # of the sinh-sinh rule, whose relative error is about 1e-7 here
-FAR = 1e100  # in units of the scale: beyond it a density is a power, whose squares would overflow
+FAR = 1e100  # scales from the mean, beyond which squares would overflow: a density is a power there
 FARTHEST = 1e60  # node, in units of the scale
-FEWEST_DF_LEFT = 0.1  # beyond those of a finite variance: with fewer, still farther nodes count
+FEWEST_DF_LEFT = 0.1  # above those for a finite variance: with fewer, farther nodes matter
 
 
 def variance_ratio(df: npt.ArrayLike) -> FloatArray:
@@ -39,8 +39,8 @@ def draw_variances(df: float, shape: tuple[int, ...], rng: np.random.Generator) 
 def joint_covariance(root: FloatArray, variance: FloatArray, noise: FloatArray) -> FloatArray:
     """Covariances of rows, shape (n_rows, n_rows, n_outputs).
 
-    ``root`` holds ``root' phi`` of each row in a column, ``variance`` the noise variances, and
-    ``noise`` their factors at each row, 0 for the function behind the observations.
+    Column i of ``root`` is ``root' phi`` of row i. ``variance`` has the noise variances of outputs,
+    and ``noise`` a factor for each row, 0 for the function without noise.
     """
     shape = np.diag(noise) + root.T @ root
     return np.asarray(shape[:, :, None] * variance)
@@ -64,7 +64,7 @@ class Predictive:
     ) -> Self:  # fmt: skip
         """Distributions of y, whose noise has variance ``noise`` relative to ``squared_scale``.
 
-        A ``noise`` of 0 is for the function behind the observations.
+        With ``noise`` 0 they are distributions of the function without noise.
         """
         scale = np.sqrt(squared_scale * (noise + leverage))
         return cls(mean, scale, np.asarray(df, dtype=float))
@@ -118,7 +118,7 @@ class TransformedPredictive:
 
     @property
     def std(self) -> FloatArray:
-        """Standard deviations, infinite where there is none."""
+        """Standard deviations; infinite where y has no finite one."""
         return self._moments[1]
 
     @cached_property
@@ -138,7 +138,7 @@ class TransformedPredictive:
         return mean, np.where(exists & np.isfinite(std) & np.isfinite(mean), std, np.inf)
 
     def _deviation(self, standard: float) -> FloatArray:
-        """Differences of y from the medians, at so many scales of z."""
+        """Differences of y from the medians, at z that lie this many scales from their median."""
         return self.target.inverse(self.base.mean + standard * self.base.scale) - self.median
 
     def log_density(self, y: FloatArray) -> FloatArray:
@@ -151,7 +151,7 @@ class TransformedPredictive:
     def cdf(self, y: FloatArray) -> FloatArray:
         """Distribution functions at ``y``; 0 or 1 outside of the transform's domain."""
         z = self.target.transform(y)
-        below = np.where(np.isnan(z), -np.inf, z)  # a domain may end below, as that of the log
+        below = np.where(np.isnan(z), -np.inf, z)  # the domain may have a lower end, as for the log
         return self.base.cdf(below)
 
     def quantiles(self, probabilities: FloatArray) -> FloatArray:

@@ -1,16 +1,16 @@
 """One precision per weight (automatic relevance determination), by the evidence.
 
 Most weights are out of the model: their precision is infinite. As a function of the precision of
-one weight alone, the others given, the evidence has its maximum in closed form, so single weights
-are added, changed or removed, whichever gains most (M. E. Tipping and A. C. Faul, Fast marginal
-likelihood maximisation for sparse Bayesian models, AISTATS 2003; A. C. Faul and M. E. Tipping,
-Analysis of sparse Bayesian learning, NIPS 14, 2002). Here the noise takes part in each such step.
-Newton's method then moves all precisions that are in together.
+one weight, with the others fixed, the evidence has its maximum in closed form. So single weights
+are added, changed or removed, whichever increases the evidence most (M. E. Tipping and A. C. Faul,
+Fast marginal likelihood maximisation for sparse Bayesian models, AISTATS 2003; A. C. Faul and M. E.
+Tipping, Analysis of sparse Bayesian learning, NIPS 14, 2002). Here each such step optimizes the
+noise, too. Newton's method then improves all finite precisions together.
 
-The number of weights that are in has a uniform prior up to half of all, and sets of equal number
-are equally likely, which counts how many weights a search has to choose from (J. G. Scott and J. O.
-Berger, Bayes and empirical-Bayes multiplicity adjustment in the variable-selection problem, Annals
-of Statistics 38(5), 2010). Without it, about a third of all irrelevant weights would be in.
+The number of weights in the model has a uniform prior up to half of all, and sets of the same
+number are equally likely. This accounts for the number of weights to choose from (J. G. Scott and
+J. O. Berger, Bayes and empirical-Bayes multiplicity adjustment in the variable-selection problem,
+Annals of Statistics 38(5), 2010). Without it, about a third of all irrelevant weights would be in.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from .._validation import FloatArray
 from .conjugate import Gamma
 
 SMALLEST_GAIN = 1e-7  # nats, below which no weight is added or removed
-SMALLEST_SHARE = 1e-14  # of a column's energy that a weight leaves to its prior
+SMALLEST_SHARE = 1e-14  # smallest share of a column's energy that is left to the prior
 GROWTH = 0.25  # weights added, as a share of those that are in, before all are improved
 MOST_COLUMNS = 100  # with which a search starts from all of them
 ROUGH, EXACT = 1e-2, 1e-15  # gains of a Newton step at which to stop, in nats
 NEWTON_STEPS, LONGEST_STEP = 50, 2.0
-CERTAIN = 1e6  # added to the gain of removing a weight that is best out in any case
+CERTAIN = 1e6  # added to the gain of removing a weight that must be out
 NEGLIGIBLE = 1e-8  # probability of a change of the model, below which it adds nothing
 
 
 @dataclass(frozen=True)
 class EnergyTerm:
-    """Data term of the evidence given the energy; the noise is known, profiled or integrated out.
+    """Data term of the evidence given the energy; noise is known, maximized over or integrated out.
 
     The energy is the least sum of squared residuals and prior terms, in units of the noise
     variance.
@@ -72,10 +72,10 @@ class EnergyTerm:
         return -0.5 * self.count / np.maximum(self.offset + energy, self.least)
 
     def best_share(self, explained: FloatArray, rest: FloatArray) -> FloatArray:
-        """Shares that the best precision of one weight keeps from being explained by it.
+        """Shares of the explained energy that stay unexplained at the best precision of one weight.
 
-        ``explained`` is the energy that the weight explains with a flat prior, ``rest`` what
-        remains then.
+        ``explained`` is the energy that the weight explains with a flat prior, ``rest`` the
+        remaining energy.
         """
         if np.isinf(self.count):
             return 1 / (self.precision * explained)
@@ -105,21 +105,21 @@ class Problem:
 
     @cached_property
     def typical_variance(self) -> float:
-        """Largest variance of a weight that is no surprise.
+        """Largest variance of a weight that costs nothing in `surprise`.
 
-        It is that with a common precision, or one with which a single column of average size would
-        be all of the target.
+        It is the variance with a common precision, or that with which a single column of average
+        size explains the whole target.
         """
         size = float(np.einsum("ij,ij->", self.factor, self.factor)) / self.factor.shape[1]
         alone = float(self.target @ self.target) / size if size > 0 else 0.0
         return max(self.common_variance, alone)
 
     def surprise(self, precision: FloatArray, energy: float) -> FloatArray:
-        """Negative log priors of relative precisions, beyond those of columns that are in.
+        """Negative log priors of relative precisions, in addition to `cost`.
 
         For weights that are larger than typical, the log precision has the tail of a Cauchy
-        distribution, so that a column which is next to zero at the data, and maybe large elsewhere,
-        is not chosen by chance.
+        distribution. So a column that is almost zero at the data, but may be large elsewhere, is
+        not chosen by chance.
         """
         with np.errstate(all="ignore"):
             variance = -0.5 / self.noise.slope(energy) / precision
@@ -187,7 +187,7 @@ class Relevances:
         return mean
 
     def residuals(self) -> FloatArray:
-        """Columns and target, less what the weights that are in explain of them."""
+        """Residuals of columns and target after the weights that are in the model."""
         problem, orthogonal = self.problem, self._decomposition[0]
         n_rows = len(problem.factor)
         table = np.zeros((len(orthogonal), len(self.precision) + 1), order="F")
@@ -199,7 +199,7 @@ class Relevances:
     def removal_gains(self) -> FloatArray:
         """Gains in the log posterior if one of the weights that are in were out."""
         precision = self.precision[self.indices]
-        own = precision * np.einsum("ij,ij->i", self.root, self.root)  # what is left to the prior
+        own = precision * np.einsum("ij,ij->i", self.root, self.root)  # share left to the prior
         sparsity, quality = precision * (1 - own) / own, precision * self.weights / own
         without = self.energy + quality * self.weights
         alone = _Alone(self.problem, sparsity, quality, without)
@@ -208,10 +208,10 @@ class Relevances:
         return np.where(np.isfinite(alone.best_precision), gains, CERTAIN + gains)
 
     def deviations(self) -> FloatArray:
-        """Root of what changes of single weights add to the covariance of all, in columns.
+        """Root of the covariance that uncertain membership of single weights adds, in columns.
 
-        Each weight that is in may be out, and each that is out may be in, with the variance of a
-        common precision, with its probability given the others.
+        Each weight that is in may be out, and each that is out may be in, with its probability
+        given the others. A weight that comes in has the variance of a common precision.
         """
         covariance = self.root @ self.root.T
         probability = expit(self.removal_gains())
@@ -258,8 +258,8 @@ class Relevances:
     def improve(self, tolerance: float) -> Relevances:
         """All precisions that are in at a maximum of the evidence, by Newton's method.
 
-        Or on the way there, as soon as a weight has to be out, or when the next step promises to
-        gain less than ``tolerance``, in nats.
+        It stops early if a weight has to be out, or if the next step promises a gain of less than
+        ``tolerance``, in nats.
         """
         best = self
         for _ in range(NEWTON_STEPS * bool(len(self.indices))):
@@ -283,10 +283,11 @@ class Relevances:
 
 @dataclass(frozen=True, eq=False)
 class _Alone:
-    """The evidence as a function of the precision of each weight alone, the others given.
+    """The evidence as a function of the precision of each weight, with the others fixed.
 
-    It depends on it by the squared norm of the column, ``sparsity``, and its product with the
-    target, ``quality``, in the metric of the other weights, and by the energy without it.
+    It depends on three numbers, all without this weight: the squared norm of the column,
+    ``sparsity``; the product of column and target, ``quality``; and the energy. Norm and product
+    are in the metric of the other weights.
     """
 
     problem: Problem
@@ -331,10 +332,10 @@ class _Alone:
 
 
 def search(problem: Problem, weight: float) -> Relevances:
-    """Precisions at a maximum of the evidence times the prior of the set that is in.
+    """Precisions at a maximum of the evidence times the prior of the set of weights.
 
-    The search starts from no column, and where rows of this ``weight`` determine all weights, from
-    all of them with the common precision too.
+    The search starts without columns. If rows of this ``weight`` determine all weights, a second
+    search starts from all columns with the common precision.
     """
     n_columns = problem.factor.shape[1]
     starts = [np.inf]
@@ -345,7 +346,7 @@ def search(problem: Problem, weight: float) -> Relevances:
 
 
 def _climb(found: Relevances) -> Relevances:
-    """The maximum that the search reaches from here; what it removes stays out."""
+    """The maximum that the search reaches from here; weights that it removes stay out."""
     removed = np.zeros(len(found.precision), dtype=bool)
     tolerance = ROUGH
     while True:
@@ -374,7 +375,7 @@ def _remove_worst(found: Relevances) -> FloatArray | None:
 
 
 def _add_best(found: Relevances, barred: Any) -> FloatArray | None:
-    """Precisions with the weights that gain most, one by one, if any does that is not barred."""
+    """Precisions after adding the weights that gain most, one by one, except barred ones."""
     precision, table = found.precision.copy(), found.residuals()
     n_before = len(found.indices)
     for n_in in range(n_before, n_before + 1 + int(GROWTH * n_before)):
@@ -393,7 +394,7 @@ def _add_best(found: Relevances, barred: Any) -> FloatArray | None:
 
 
 def _deflate(table: FloatArray, index: int, precision: float) -> None:
-    """Take from the residuals ``table`` what one column explains, with this precision."""
+    """Subtract from the residuals ``table`` the part that one column explains."""
     column = table[:, index].copy()
     square = float(column @ column)
     column /= np.sqrt(square)

@@ -23,9 +23,9 @@ class Rows:
 
     X: FloatArray
     Y: FloatArray
-    weights: FloatArray | None = None  # (n_rows,), sample weights: a row of weight k is k rows
+    weights: FloatArray | None = None  # (n_rows,), sample weights: weight k counts as k rows
     noise_scale: FloatArray | None = None  # (n_rows,), standard deviations relative to each other
-    log_derivative: FloatArray | None = None  # (n_rows, n_outputs), of Y by the targets given
+    log_derivative: FloatArray | None = None  # (n_rows, n_outputs), log |dY / dy| of targets y
 
     def __len__(self) -> int:
         return len(self.X)
@@ -61,7 +61,7 @@ class Rows:
 
     @property
     def log_jacobian(self) -> FloatArray:
-        """Log derivatives of Y over noise scales by targets, summed by weight; (n_outputs,)."""
+        """Log derivatives of Y / noise_scale by given targets, summed by weight; (n_outputs,)."""
         logs = np.zeros(self.Y.shape)
         if self.log_derivative is not None:
             logs += self.log_derivative
@@ -78,7 +78,7 @@ class Rows:
         return table
 
     def discount_by_age(self, forgetting: float) -> "Rows":
-        """Rows whose weights are multiplied by ``forgetting`` once for every later row."""
+        """Rows with weights that are multiplied by ``forgetting`` once for every later row."""
         if forgetting == 1:
             return self
         weights = np.power(forgetting, np.arange(len(self))[::-1])
@@ -96,7 +96,7 @@ class Rows:
         return self.X[:1]
 
     def reduce(self, function: Callable[..., Any], merge: Callable[..., Any], *args: Any) -> Any:
-        """``function(self, *args)``: there is one block, and nothing to merge."""
+        """Call ``function(self, *args)``: rows in memory are one block, with nothing to merge."""
         return function(self, *args)
 
 

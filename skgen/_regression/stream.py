@@ -15,7 +15,7 @@ NEUTRAL = np.nan, np.nan, 1.0, 1.0, 0.0  # values of the columns of Rows where t
 
 
 class _State(NamedTuple):
-    """Rows seen: the statistic of those before, and the first ``n_buffered`` of a buffer."""
+    """Rows seen: the statistic of earlier rows, and the first ``n_buffered`` rows of a buffer."""
 
     statistic: Statistic
     buffer: Rows | None = None
@@ -31,14 +31,14 @@ class _State(NamedTuple):
     }
 )
 class Stream:
-    """Model, statistic of the rows so far, and posteriors, computed when they are first read.
+    """Model, statistic of the rows so far, and posteriors, which are computed when first read.
 
-    A few rows at a time are kept in a buffer and appended together, so that a single row costs
-    little more than its share of a batch and is rounded no worse. Reading empties the buffer.
+    A buffer collects a few rows, which are appended together. So a single row costs little more
+    than its share of a batch, and rounding errors are no larger. Reading empties the buffer.
 
-    One thread may add rows while others read. The state is one attribute; what readers compute is
-    kept beside what it was computed from, so that it is never taken for that of later rows, and
-    rows of a buffer that was emptied are not written over.
+    One thread may add rows while others read. The state is a single attribute. Results are kept
+    together with the state that they were computed from, so that they are never used for later
+    rows. Rows of a buffer that was emptied are not overwritten.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Stream:
     def extend(
         self, source: Source, prior: LinearModelSpec, forgetting: float
     ) -> tuple["Stream", int]:
-        """Stream with the rows of ``source`` too, each discounting those before; their number."""
+        """Stream with the rows of ``source``, each discounting earlier rows; their number."""
         if isinstance(source, Rows):
             return self._append(source, prior, forgetting), len(source)
         statistic, n_rows = summarize(source, self.design, "qr", forgetting)
@@ -126,13 +126,13 @@ class Stream:
             check_columns(rows.scale_by_root_weights(self.design.rows(rows.X)))
             extended.buffer(rows)
             return extended
-        # Of the copy, because self must stay as it is if what follows raises.
+        # Of the copy, because self must stay as it is if the next lines raise.
         statistic = extended.statistic.discount(forgetting ** len(rows))
         rows = rows.discount_by_age(forgetting)
         return Stream(self.design, prior, append_rows(statistic, self.design, rows))
 
     def merge(self, statistic: Statistic, prior: LinearModelSpec, discount: float = 1) -> "Stream":
-        """Stream that has seen the rows of ``statistic`` too, its own discounted."""
+        """Stream that has seen the rows of ``statistic`` too, with its own rows discounted."""
         older = self.statistic.discount(discount)
         return Stream(self.design, prior, older.merge(statistic))
 

@@ -1,10 +1,10 @@
-"""Transformation of targets: the model is of ``z = transform(y)``, and its answers are of y.
+"""Transformation of targets: models are fitted to ``z = transform(y)``, results are of y.
 
 The Yeo-Johnson transformation (I.-K. Yeo and R. A. Johnson, A new family of power transformations
 to improve normality or symmetry, Biometrika 87(4), 2000) is a power of ``1 + y`` above zero and
-another one of ``1 - y`` below. Here zero is the median and the unit the interquartile range, so
-that the unit and the origin of y do not matter, and the power is in [0, 2], where all real z belong
-to a y.
+another one of ``1 - y`` below. Here y is first centered at its median and divided by its
+interquartile range, so that the unit and the origin of y do not matter. The power is in [0, 2],
+where each real z has a y.
 """
 
 import warnings
@@ -23,7 +23,7 @@ from .._schema import TRANSFORMER, array, each, made_of, number, store
 from .._validation import LARGEST, FloatArray, error_message
 from .rows import Rows
 
-POWER_DIGITS = 2  # the data do not determine more, and rounding makes equal fits equal
+POWER_DIGITS = 2  # data do not determine more, and rounding gives equal fits equal powers
 STEP = 1e-3  # of the derivative, in standard deviations of z: error (step^4 / 30) of the fifth one
 TAILS = (1e6, 1e12)  # distances, in standard deviations of z, between which growth is measured
 ROUNDING = 1e-13  # of a spread, relative to the values
@@ -68,7 +68,7 @@ class YeoJohnson:
 
     @classmethod
     def fit(cls, y: FloatArray, weights: FloatArray) -> Self:
-        """The power of largest likelihood, under which z is normal, as in scikit-learn."""
+        """The power of largest likelihood for normal z, as in scikit-learn."""
         low, center, high = weighted_quantiles(y, weights, np.array([0.25, 0.5, 0.75]))
         unit = high - low if high > low else np.sqrt(np.average((y - center) ** 2, weights=weights))
         unit = float(unit) if unit > ROUNDING * np.abs(center) else 1.0  # of a constant y
@@ -120,7 +120,7 @@ TARGET_TRANSFORMER = (
     | Choice("auto", *BUILT_IN)
     | Custom(check_target_transformer, lambda value: TRANSFORMER.holds(value, {}))
 )
-"""The kind of the parameter that names a transformation of y, or is one."""
+"""Kind of parameter: the name of a transformation of y, a transformer, or None."""
 
 
 @store(
@@ -132,7 +132,7 @@ TARGET_TRANSFORMER = (
 )
 @dataclass(frozen=True, eq=False)
 class TargetTransform:
-    """An increasing map of each output y to the z of which the model is."""
+    """An increasing map of each output y to the z that is modelled."""
 
     transformers: list[Any]
     """One per output, strictly monotone."""
@@ -174,7 +174,7 @@ class TargetTransform:
         return self._map("inverse_transform", Z * signs)
 
     def checked_inverse(self, Z: FloatArray) -> FloatArray:
-        """Return y of z, or raise if some z belong to none, or to one that overflows."""
+        """Return y of z, or raise if a z has no y, or one that overflows."""
         Y = self.inverse(Z)
         is_beyond = np.isinf(Y) & np.isfinite(Z)
         if is_beyond.any():
@@ -236,7 +236,7 @@ def _fit(kind: Any, y: FloatArray, weights: FloatArray) -> Any:
 
 
 def _directions(Y: FloatArray) -> FloatArray:
-    """1 for columns that increase, -1 for those that decrease; an error if one does neither."""
+    """1 for columns that increase, -1 for those that decrease; raise for any other."""
     steps = np.diff(Y, axis=0)
     signs = np.sign(steps[0])
     if not (np.isfinite(Y).all() and np.all(signs * steps > 0)):
@@ -249,7 +249,7 @@ def _directions(Y: FloatArray) -> FloatArray:
 
 
 def weighted_quantiles(y: FloatArray, weights: FloatArray, shares: FloatArray) -> FloatArray:
-    """Smallest values of y at or below which these shares of the weights are."""
+    """Smallest values with at least these shares of the weights at or below them."""
     order = np.argsort(y)
     cumulative = np.cumsum(weights[order])
     places = np.searchsorted(cumulative, shares * cumulative[-1] * (1 - 1e-12))

@@ -1,7 +1,7 @@
 """Basis functions: scikit-learn transformers from features X to the design matrix Phi.
 
-Any scikit-learn transformer is a basis. Those here are the same at every fit, and follow from the
-*set* of rows, so that a repeated row and an integer sample weight mean the same.
+Any scikit-learn transformer is a basis. The bases of this package are the same at every fit, and
+depend on the *set* of rows only, so that a repeated row and an integer sample weight mean the same.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def check_transformer(basis: Any, name: str) -> Any:
 
 
 BASIS = Choice(*SHORTCUTS) | Custom(check_transformer, lambda b: TRANSFORMER.holds(b, {}))
-"""The kind of a parameter that names a basis by its shortcut, or is one."""
+"""Kind of parameter: the shortcut of a basis, or a transformer."""
 
 
 def resolve_basis(basis: Any) -> Any:
@@ -65,7 +65,7 @@ def resolve_basis(basis: Any) -> Any:
 
 
 def depends_on_data(basis: Any, X: FloatArray) -> bool:
-    """Return True if a fit of ``basis`` to other rows of the same width gives another basis."""
+    """Return True if a fit of ``basis`` to other rows, of the same width, gives another basis."""
     fitted, other = clone(basis).fit(X, None), clone(basis).fit(2 * X + 1, None)
     return is_learnable(fitted) or joblib.hash(fitted) != joblib.hash(other)
 

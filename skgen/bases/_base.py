@@ -36,7 +36,7 @@ def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
 
 
 def is_finite_on(basis: Any, X: FloatArray) -> bool:
-    """Return True if ``basis`` is sure to be finite on float64 X, by a test of little cost."""
+    """Return True if a cheap test shows that ``basis`` is finite on float64 X."""
     reach = getattr(basis, "_reach", None)  # isinstance would cost a third of all else here
     return reach is not None and bool(np.vdot(X, X) <= reach * reach)
 
@@ -64,12 +64,12 @@ class Basis(
 ):
     """Base class of the bases; a subclass implements ``_place`` and ``_write``.
 
-    If its functions are random, it may have ``exact_kernel(X)``, the kernel that they approximate,
-    and ``resample()``, a copy with other draws. If it has a faster way to `derivatives`, that is
-    its method ``_derivatives``.
+    A basis with random functions may have the methods ``exact_kernel(X)``, the kernel that they
+    approximate, and ``resample()``, a copy with other draws. A method ``_derivatives`` is a faster
+    way to compute `derivatives`.
     """
 
-    shortcut: ClassVar[str]  # name of the basis, by which BayesianBasisRegressor finds it
+    shortcut: ClassVar[str]  # name of the basis as a parameter of BayesianBasisRegressor
     _reach: float  # largest magnitude of X at which every basis function surely is finite
     _n_features_out: int
 

@@ -20,7 +20,7 @@ from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location
 
 MOST_POINTS, FEW_WAVES = 1000, 600
 """Rows up to which the kernel is exact at the rows, by default, and the waves beside."""
-MANY_WAVES = 2400  # by default of more rows of several features
+MANY_WAVES = 2400  # by default, for more rows and several features
 STEP, SHIFT = 2e-3, 1e-4  # of logarithms, for the derivatives of a quantile and of functions
 
 
@@ -44,41 +44,43 @@ STEP, SHIFT = 2e-3, 1e-4  # of logarithms, for the derivatives of a quantile and
 class FourierBasis(LearnableBasis):
     """Random Fourier features of a stationary Gaussian process.
 
-    ``phi(x) = sqrt(2 / n_waves) [cos(w_j' x), sin(w_j' x)]``, with frequencies w_j drawn from the
-    spectral density of the kernel [1]_. If the weights have prior precision ``a``, the function
-    f(x) has variance ``1 / a`` at every x, and it tends to a Gaussian process with this kernel as
-    the number of waves grows. For few rows it is one: further basis functions make the kernel exact
-    at the rows of the fit [2]_.
+    The basis functions are ``phi(x) = sqrt(2 / n_waves) [cos(w_j' x), sin(w_j' x)]``, with
+    frequencies w_j drawn from the spectral density of the kernel [1]_. If the weights have prior
+    precision ``a``, the function f(x) has variance ``1 / a`` at every x. As the number of waves
+    grows, it tends to a Gaussian process with this kernel. For few rows it is this process exactly:
+    further basis functions make the kernel exact at the rows of the fit [2]_.
 
     Parameters
     ----------
     n_basis : int, default=None
         Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
-        depends on the rows of the fit. For up to 1000 rows, there are 600 waves and one function
-        for each distinct row, with which the kernel is exact at these rows. For more rows there are
-        2400 waves, and 600 for one feature.
+        means a number that depends on the rows of the fit. For up to 1000 rows, these are 600
+        waves, and one function per distinct row, which makes the kernel exact at these rows. For
+        more rows, these are 2400 waves, or 600 if X has one feature.
     kernel : {"rbf", "matern32", "matern52", "rational_quadratic"}, default="rbf"
-        The kernel: squared exponential, Matern with smoothness 3/2 or 5/2, or rational quadratic: a
-        mixture of squared exponentials of longer and shorter length scales. How different these
-        are is learned with them.
+        The kernel: squared exponential, Matern with smoothness 3/2 or 5/2, or rational quadratic.
+        The last is a mixture of squared exponentials of different length scales;
+        ``scale_mixture_``, which tells how different, is learned with the length scales.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
         Length scales of the kernel, in the units of X. "evidence" starts at
         ``sqrt(n_inputs)`` standard deviations of each feature, and BayesianBasisRegressor then
         learns one length scale per feature. None keeps the starting values.
     ranks : bool, default=False
-        If True, each feature enters twice: as it is, and as its rank among the rows that the basis
-        is fitted on, from 0 to 1. Each has its own length scale, so a skewed feature needs no
-        transformation: a long length scale switches off the input that is not useful.
+        If True, each feature enters twice: as it is, and as its rank from 0 to 1 among the rows of
+        the fit. Both have their own length scale, and a long length scale switches off the one that
+        is not useful. So a skewed feature needs no transformation.
     linear : bool, default=False
-        If True, each feature in units of ``scale_`` is a further basis function, after the waves,
-        for a trend that continues beyond the data. With ``ranks=True`` so is the rank, less the
-        straight line through the ranks of all rows, for a trend that bends. The prior standard
-        deviations of their slopes are in proportion to the inverse length scales, so that a long
-        one switches off the linear term, too; the root of their mean square is ``slope_``. The
-        kernel is then the sum of the stationary one and a linear one.
+        If True, each feature in units of ``scale_`` is a further basis function, after the waves.
+        It describes a trend that continues beyond the data. With ``ranks=True``, the rank of the
+        feature is one, too, minus the straight line through the ranks of all rows; it describes a
+        trend that bends. The prior standard deviations of the slopes are proportional to the
+        inverse length scales, so that a long length scale switches off the linear term, too. The
+        root of their mean square is ``slope_``. The kernel is then the sum of the stationary kernel
+        and a linear one.
     sampling : {"halton", "random"}, default="halton"
-        Source of the frequencies: a scrambled Halton sequence, with which the error of the kernel
-        falls nearly as 1 / n_basis, or independent draws, with which it falls as 1 / sqrt(n_basis).
+        Source of the frequencies. With "halton", a scrambled Halton sequence, the error of the
+        kernel falls nearly as 1 / n_basis. With "random", independent draws, it falls as 1 /
+        sqrt(n_basis).
     random_state : int, Generator, RandomState or None, default=None
         Seed of the frequencies. None draws new frequencies at each fit.
 
@@ -87,25 +89,28 @@ class FourierBasis(LearnableBasis):
     frequencies_ : ndarray of shape (n_features, n_frequencies)
         Angular frequencies, in radians per unit of X; there are two waves for each.
     length_scale_, rank_length_scale_ : ndarray of shape (n_features,)
-        Length scales, in the units of X, and those of the ranks, with ``ranks=True``.
+        Length scales, in the units of X, and, with ``ranks=True``, those of the ranks.
     slope_ : float
-        Prior standard deviation of the change of y per ``scale_`` of a feature, relative to that of
-        all waves together, as the root of the mean square over features and ranks. It starts at 1
-        and is learned with the length scales; 0 without linear terms.
+        Prior standard deviation of the slopes of the linear terms: of the change of y per
+        ``scale_`` of a feature, relative to the prior standard deviation of all waves together. It
+        is the root of the mean square over features and ranks. It starts at 1 and is learned with
+        the length scales; 0 without linear terms.
     scale_mixture_ : float
         Parameter ``a`` of the rational quadratic kernel ``(1 + r^2 / (2 a))^-a``, for the distance
-        r in units of the length scales: the mixture is the narrower, the larger it is. It starts at
-        1 and is learned with the length scales; 0 with other kernels.
+        r in units of the length scales. A larger value means a narrower mixture. It starts at 1 and
+        is learned with the length scales; 0 with other kernels.
     relevance_ : ndarray of shape (n_features,)
-        ``scale_`` divided by the length scales, combined with the same ratio of the ranks as the
-        root of the sum of squares. Near 0, the waves do not depend on that feature. It says how
-        fast the function may vary along a feature, not by how much: a feature whose effect is a
-        straight line may have a value near 0. sklearn.inspection.permutation_importance ranks
-        features by what they are worth for prediction, and the two orders may differ.
+        ``scale_`` divided by the length scale. With ``ranks=True``, it is the root of the sum of
+        squares of this ratio and that of the rank. Near 0, the waves do not depend on the feature.
+        Relevance measures how fast the function may vary along a feature, not by how much: a
+        feature whose effect is a straight line may have a value near 0. The function
+        permutation_importance of sklearn.inspection measures what a feature is worth for
+        prediction; the two orders may differ.
     theta_ : ndarray of shape (n_inputs,), (n_inputs + 1,), (n_inputs + 2,) or (0,)
-        Parameters that BayesianBasisRegressor learns: logarithms of the length scales divided by
-        the standard deviations of the features, then of the ranks, and the logarithms of ``slope_``
-        and ``scale_mixture_`` unless they are 0. Empty unless ``length_scale="evidence"``.
+        Parameters that BayesianBasisRegressor learns. First come the logarithms of the length
+        scales over the standard deviations, of features and then of ranks. The logarithms of
+        ``slope_`` and ``scale_mixture_`` follow, unless these are 0. Empty unless
+        ``length_scale="evidence"``.
     location_, scale_ : ndarray of shape (n_features,)
         Point at which the phases of all waves are zero, and standard deviations of the features,
         or the length scales if they are given.
@@ -119,16 +124,17 @@ class FourierBasis(LearnableBasis):
     Notes
     -----
     With the kernel matrix ``L L' = k(Z, Z)`` of the rows Z of the fit, the functions that make the
-    kernel exact at them are ``L^-1 k(Z, x)``. They come last, after the linear terms. What they
-    predict of the waves is taken out of these, so that the waves are 0 at Z, up to rounding, and
-    stand for the variance elsewhere.
+    kernel exact at these rows are ``L^-1 k(Z, x)``. They come last, after the linear terms. The
+    part of the waves that they predict is subtracted from the waves. So the waves are 0 at Z, up to
+    rounding, and provide the variance elsewhere.
 
-    The columns of zeros and ones that BayesianBasisRegressor makes of a feature of categories share
+    BayesianBasisRegressor turns a feature of categories into columns of zeros and ones. These share
     one length scale, in units of the root of their summed variances, and have no ranks.
 
-    To avoid fitting what is particular to one draw, BayesianBasisRegressor learns the length scales
-    with the kernel itself (``exact_kernel``) for up to two rows per basis function, and for more
-    rows with other frequencies (``resample``), which follow from ``random_state``, too.
+    BayesianBasisRegressor does not learn the length scales with the frequencies of the fitted
+    basis, because it would overfit them. For up to two rows per basis function, it uses the kernel
+    itself (``exact_kernel``). For more rows, it uses other frequencies (``resample``), which also
+    follow from ``random_state``.
 
     References
     ----------
@@ -255,7 +261,7 @@ class FourierBasis(LearnableBasis):
         return np.append(self.scale_, [] if self._ranks is None else self._ranks.scale)
 
     def _location_and_scale(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return means and standard deviations, of a group those of all its features together."""
+        """Return means and standard deviations; a group has a common standard deviation."""
         location, scale = location_and_scale(rows)
         if self._groups is not None:
             scale[self._groups >= 0] = rows.std(axis=0)[self._groups >= 0]
@@ -286,7 +292,7 @@ class FourierBasis(LearnableBasis):
     def _radii(self, log_shift: float = 0.0) -> Any:
         """Return inverse length scales of the mixture: the roots of gamma-distributed numbers.
 
-        They are those where the logarithm of `scale_mixture_` is larger by ``log_shift``.
+        The logarithm of `scale_mixture_` is taken to be larger by ``log_shift``.
         """
         if not self.scale_mixture_:
             return 1.0
@@ -425,7 +431,7 @@ class FourierBasis(LearnableBasis):
             other.theta_ = theta + shift
             return other._multiply(X, weights)
 
-        # Each gradient of one row would cost as much as two products of all.
+        # The gradient of a single row would cost as much as two products for all rows.
         steps = SHIFT * np.eye(len(theta))
         return np.array([(product(step) - product(-step)) / (2 * SHIFT) for step in steps])
 
@@ -459,7 +465,7 @@ class FourierBasis(LearnableBasis):
     def _lines(self, X: FloatArray) -> FloatArray:
         """Return the inputs of the linear terms, (n_samples, n_inputs).
 
-        Ranks are less a line, because else a line through the data could be one of ranks, which
+        A line is subtracted from ranks. Otherwise a linear trend could be described by ranks, which
         stay the same beyond the data.
         """
         lines = (X - self.location_) / self.scale_
@@ -469,7 +475,7 @@ class FourierBasis(LearnableBasis):
         return np.hstack([lines, bends / self._ranks.scale])
 
     def _center(self, X: FloatArray) -> list[FloatArray]:
-        """Return features, and ranks, less their values where all phases are zero."""
+        """Return features, and ranks, minus their values where all phases are zero."""
         if self._ranks is None:
             return [X - self.location_]
         return [X - self.location_, self._ranks.centered_ranks(X[:, self._ranked])]

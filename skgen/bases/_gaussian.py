@@ -36,13 +36,17 @@ class GaussianBasis(LearnableBasis):
     Parameters
     ----------
     n_basis : int, default=None
-        Number of basis functions, linear terms included. None is 9 for one feature, else 300 and
-        the linear terms. k-means gives at most one center per distinct row.
+        Number of basis functions, including linear terms. None means 9 for one feature, otherwise
+        300 plus the linear terms. k-means gives at most one center per distinct row.
     centers : {"auto", "even", "quantile", "kmeans"} or array-like, default="auto"
-        Centers of the Gaussians: "even" spreads them evenly over the domain (for several features,
-        as the points of a Halton sequence), "quantile" takes quantiles (one feature only),
-        "kmeans" the cluster centers of k-means, and an array of shape (n_centers, n_features)
-        gives them. "auto" is "kmeans" for several features without a ``domain``, else "even".
+        Centers of the Gaussians:
+
+        - "even": spread evenly over the domain; for several features, the points of a Halton
+          sequence.
+        - "quantile": quantiles of the data, for one feature only.
+        - "kmeans": the cluster centers of k-means.
+        - "auto": "kmeans" for several features without a ``domain``, otherwise "even".
+        - array-like of shape (n_centers, n_features): the centers themselves.
     width : float, array-like of shape (n_features,) or "evidence", default=None
         Standard deviations s_d of the Gaussians, in the units of X. None computes them from
         ``overlap``; "evidence" starts there, and BayesianBasisRegressor learns one per feature.
@@ -50,8 +54,9 @@ class GaussianBasis(LearnableBasis):
         Width divided by the median distance between neighbouring centers, used if ``width`` is
         not a number. None is 1 for one feature, as in Bishop's figures, and 2 for several.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
-        Range of X over which the centers are spread, by default that of the data. A basis with a
-        domain does not depend on the data: it suits streams, merging, and draws from the prior.
+        Range of X over which the centers are spread. None means the range of the data. With a
+        domain, the basis does not depend on the data, as streams, merging and draws from the prior
+        need.
     linear : {"auto"} or bool, default="auto"
         If True, each standardized feature is a basis function, too. These linear terms describe a
         trend, which continues beyond the data. "auto" adds them for several features whose
@@ -62,7 +67,8 @@ class GaussianBasis(LearnableBasis):
     centers_, width_ : ndarray of shape (n_centers, n_features), (n_features,)
         Centers and widths, in the units of X.
     location_, scale_ : ndarray of shape (n_features,)
-        Value of each feature at which its linear term is 0, and change by which it grows by 1.
+        Value of each feature at which its linear term is 0, and change of the feature by which the
+        term grows by 1.
     linear_ : bool
         True if the last n_features columns are linear terms.
     relevance_ : ndarray of shape (n_features,)

@@ -1,4 +1,4 @@
-"""Positions and widths of basis functions, from the set of rows and from parameters."""
+"""Positions and widths of basis functions, computed from the set of rows and from parameters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
 
 
 def merge_ties(values: FloatArray) -> FloatArray:
-    """Return ``values`` with those that differ by rounding only set to the least of them."""
+    """Return ``values``, where those that differ only by rounding are set to the least of them."""
     order = np.argsort(values, kind="stable")
     ascending = values[order]
     starts = np.diff(ascending, prepend=-np.inf) > ROUNDING * np.abs(values).max()
@@ -80,7 +80,7 @@ class EmpiricalCDF:
         return np.stack(columns, axis=1) - 0.5
 
     def without_lines(self) -> "EmpiricalCDF":
-        """Return the functions less the straight line through each; they stay constant outside."""
+        """Return the functions minus the straight line through each; they stay constant outside."""
         knots = [(values, ranks - _line(values, ranks)) for values, ranks in self.knots]
         return EmpiricalCDF(knots, self.scale)
 
@@ -108,7 +108,7 @@ class EmpiricalCDF:
 
 
 def _line(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return values at x of the line of best fit to y, less those at the mean of x."""
+    """Return values at x of the line of best fit to y, minus the value at the mean of x."""
     deviations = x - x.mean()
     deviations /= np.abs(deviations).max() or 1.0
     return deviations * (deviations @ y) / (deviations @ deviations or 1.0)
@@ -124,7 +124,7 @@ def location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def even_points(n_points: int, n_features: int) -> FloatArray:
-    """Return points spread over the unit cube, (n_points, n_features); of a line with its ends."""
+    """Return points spread over the unit cube, (n_points, n_features); a line includes its ends."""
     if n_features == 1:
         return np.linspace(0, 1, n_points)[:, None] if n_points > 1 else np.full((1, 1), 0.5)
     return qmc.Halton(n_features, scramble=False).random(n_points + 1)[1:]

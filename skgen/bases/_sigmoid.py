@@ -39,7 +39,7 @@ class SigmoidBasis(Basis):
     overlap : float, default=0.5
         Length divided by the median distance between neighbouring centers, if ``width`` is None.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
-        Range of X over which the centers are spread, by default that of the data.
+        Range of X over which the centers are spread. None means the range of the data.
 
     Attributes
     ----------

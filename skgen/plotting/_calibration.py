@@ -19,11 +19,11 @@ class CalibrationDisplay:
     """Calibration of predictive distributions: PIT histogram, and coverage of intervals.
 
     The probability integral transform (PIT) of a target is the predictive probability of values
-    below it. If the predictive distributions are calibrated, PITs are uniform: a U shape means too
-    narrow distributions, a hump too wide ones, a slope a bias. The right panel has the share of
-    targets inside the central interval, for each probability. The grey bands hold 95 % of the
-    values that calibrated predictions of independent rows would give. Make it by `from_estimator`
-    or `from_predictions`.
+    below it. If the predictive distributions are calibrated, PITs are uniform. In the histogram, a
+    U shape means distributions that are too narrow, a hump distributions that are too wide, and a
+    slope a bias. The right panel shows the share of targets inside the central interval, for each
+    probability. The grey bands hold 95 % of the values that calibrated predictions of independent
+    rows would give. Make it by `from_estimator` or `from_predictions`.
 
     Parameters
     ----------

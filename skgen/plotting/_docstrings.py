@@ -1,4 +1,4 @@
-"""Entries that docstrings of displays share, put in at their names in braces."""
+"""Entries that docstrings of displays share; their names stand in braces there."""
 
 from inspect import cleandoc, getmembers_static, isfunction
 

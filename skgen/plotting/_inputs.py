@@ -36,7 +36,7 @@ def predict_with_std(model: Any, X: Any) -> tuple[FloatArray, FloatArray]:
 def predict_with_quantiles(
     model: Any, X: Any, probabilities: FloatArray, target: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Predictive means and quantiles of one output, of models without quantiles the normal ones."""
+    """Predictive means and quantiles of one output; normal ones if a model has no quantiles."""
     if hasattr(model, "predict_quantiles"):
         mean, quantiles = model.predict(X)[..., None], model.predict_quantiles(X, probabilities)
     else:
@@ -126,7 +126,7 @@ def find_column(names: list[Any], feature: Any, name: str) -> Any:
 
 
 def typical_value(column: npt.NDArray[Any]) -> Any:
-    """Median of a numeric column, most frequent value of another; missing cells do not count."""
+    """Median of a numeric column, most frequent value of any other, without missing cells."""
     if np.issubdtype(column.dtype, np.number):
         return np.nanmedian(column)
     counts = Counter(value for value in column.tolist() if not _is_missing(value))
@@ -145,8 +145,8 @@ def rows_along(
 ) -> tuple[Any, dict[str, Any]]:  # fmt: skip
     """Rows along one feature, as the last step sees them, and a display's fields of the data.
 
-    With ``partial``, where other features are held, targets become partial residuals: what the
-    model leaves of them, about its mean where the others are held.
+    With ``partial``, if other features are held, targets become partial residuals: the residuals of
+    the model, plus its mean with the others held.
     """
     columns = as_columns(X)
     name = find_column(list(columns), feature, "feature")
@@ -198,7 +198,7 @@ def _as_frame(table: dict[Any, npt.NDArray[Any]], like: Any) -> Any:
 
 
 def _shift_to_slice(estimator: Any, X: Any, rows: Any, target: int) -> FloatArray:
-    """Means at ``rows``, which the last step sees, less those at the rows of X."""
+    """Means at ``rows``, as the last step sees them, minus those at the rows of X."""
     model = final_estimator(estimator)
     means = (model.predict(each) for each in (rows, transform_before_final(estimator, X)))
     held, own = (select_output(np.asarray(mean)[..., None], target)[:, 0] for mean in means)

@@ -16,7 +16,7 @@ from ._inputs import final_step, latent_label, latent_pair
 class LatentDisplay:
     """Latent means in two dimensions, coloured by a label or a number.
 
-    Works with any transformer. Each class has a colour and a marker, and its name at its median,
+    It works with any transformer. Each class has a colour and a marker. Its name is at its median,
     or beside it where names would overlap. Make it by `from_estimator`.
 
     Parameters

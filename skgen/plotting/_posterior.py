@@ -19,9 +19,9 @@ SHADES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # probabilities inside the edges of 
 class PosteriorDisplay:
     """Prior and posterior of two weights, and functions drawn from the posterior.
 
-    The left panel has the density of two weights: the posterior in shades, whose edges enclose 10
-    to 99 % of the probability, and two lines that enclose 50 and 95 % of the prior. The right
-    panel has functions, one per draw of all weights. Make it by `from_estimator`.
+    The left panel shows the density of two weights. Shades are the posterior; their edges enclose
+    10 to 99 % of the probability. Two lines enclose 50 and 95 % of the prior. The right panel shows
+    functions, one per draw of all weights. Make it by `from_estimator`.
 
     Parameters
     ----------

@@ -15,12 +15,13 @@ from ._drawing import COLORS, draw_data, panels
 class PredictiveDisplay:
     """Predictive mean and intervals along one feature, with data and functions drawn.
 
-    Of several features, the others are held at values that the legend gives, and the points are
-    partial residuals: the target less the mean at its own row, plus the mean at the same value of
-    the feature where the others are held. The band then covers about as many as it says.
+    If X has several features, the others are held at values that the legend gives. The points are
+    then partial residuals: the target, minus the mean at its own row, plus the mean at the same
+    value of the feature with the others held. So the bands cover about the stated shares of the
+    points.
 
-    Works with any regressor that has ``predict_quantiles``, or ``predict(X, return_std=True)`` for
-    normal distributions; draws need ``sample_y``. Make it by `from_estimator`.
+    It works with any regressor that has ``predict_quantiles``, or ``predict(X, return_std=True)``
+    for normal distributions. Draws need ``sample_y``. Make it by `from_estimator`.
 
     Parameters
     ----------
