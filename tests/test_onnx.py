@@ -440,8 +440,8 @@ def test_pipeline_of_autoencoder_and_regressor(precision):
             ("scaled", StandardScaler(), ["age", "bmi"]),
             ("bumps", GaussianBasis(9), ["bp"]),
             ("latent", VAETransformer(2, max_iter=5, random_state=0), ["s1", "s2", "s3"]),
-        ],
-        remainder="passthrough",
+            ("rest", "passthrough", ["sex", "s4", "s5", "s6"]),
+        ]
     )
     pipeline = make_pipeline(columns, BayesianBasisRegressor("identity")).fit(frame, y)
     model = to_onnx(pipeline, frame, return_std=True)

@@ -386,7 +386,8 @@ TABLES = {
     ),
     "columns of a data frame": (
         make_column_transformer(
-            (SimpleImputer(add_indicator=True), ["age"]), (FunctionTransformer(), ["length"]),
+            (SimpleImputer(add_indicator=True), ["age"]),
+            (FunctionTransformer(feature_names_out="one-to-one"), ["length"]),
             (SimpleImputer(strategy="constant", fill_value="none"), TEXTS),
             verbose_feature_names_out=False,
         ).set_output(transform="pandas"),
