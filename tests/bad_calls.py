@@ -6,6 +6,7 @@ call failed must be as it was.
 """
 
 import functools
+import itertools
 import re
 import types
 import warnings
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from bad_values import pick
+from bad_values import named, pick
 from sklearn.exceptions import NotFittedError
 
 HOUSE_FORM = re.compile(r"`(?P<name>\w+)` (and `\w+` )?must .+; got .+\. [A-Z0-9'].+\.", re.DOTALL)
@@ -224,3 +225,77 @@ class Law:
 
 def report(faults: list[str]) -> str:
     return f"{len(faults)} calls break the law:\n" + "\n".join(faults[:20])
+
+
+def assert_mixed(counts: Counter[tuple[str, str]], methods: set[str], n_cases: int) -> None:
+    """Every method fails at least three times, and some calls, but not most, succeed."""
+    seldom = {method for method in methods if counts[method, "fails"] < 3}
+    assert not seldom, f"hardly any bad call of {seldom}"
+    n_good = sum(count for (_, outcome), count in counts.items() if outcome == "succeeds")
+    assert 0.1 * n_cases < n_good < 0.7 * n_cases
+
+
+# -- estimators that share a fitted state --------------------------------------------------------
+
+
+class FittedModels:
+    """Autoencoders that are fitted once per description of a model, and snapshots of them.
+
+    A description has ``unfitted()``, ``tables`` to fit to, and ``before``: "fit", "partial_fit",
+    "frame" (a fit to a data frame), or "" for an estimator that is not fitted. Built estimators
+    share the state of the fitted one, so that a change in place shows in it.
+    """
+
+    def __init__(self) -> None:
+        self.by_description: dict[Any, tuple[Any, Any]] = {}
+
+    def build(self, description: Any, **parameters: Any) -> Any:
+        """An estimator as described, with other parameters."""
+        model = description.unfitted()
+        if description.before:
+            own = model.random_state, model.callbacks
+            vars(model).update(vars(self._fitted(description)))
+            model.random_state, model.callbacks = own
+        return model.set_params(**parameters)
+
+    def _fitted(self, description: Any) -> Any:
+        if description not in self.by_description:
+            model, tables = description.unfitted(), dict(description.tables)
+            if description.before == "frame":
+                tables["X"] = named(tables["X"])
+            learn = model.partial_fit if description.before == "partial_fit" else model.fit
+            learn(**tables)
+            self.by_description[description] = model, snapshot(model)
+        return self.by_description[description][0]
+
+    def changed_in_place(self) -> list[Any]:
+        return [
+            description
+            for description, (fitted, before) in self.by_description.items()
+            if snapshot(fitted) != before
+        ]
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """Calls made up by ``makers``, of estimators that share states, judged by a law."""
+
+    law: Law
+    makers: dict[Maker, int]
+    models: FittedModels
+
+    def check(self, seed: int, n_cases: int) -> Counter[tuple[str, str]]:
+        """Assert that no call breaks the law or changes a shared state; return their counts."""
+        counts, faults = self.law.campaign(made(self.makers, seed, n_cases))
+        assert not faults, report(faults)
+        assert not self.models.changed_in_place()
+        return counts
+
+    def finds_fault(self, seeds: Iterable[int], n_cases: int) -> bool:
+        """Return True if some call breaks the law or changes a shared state."""
+        cases = (case for seed in seeds for case in made(self.makers, seed, n_cases))
+        parts = iter(lambda: list(itertools.islice(cases, 100)), [])
+        return any(
+            any(fault for _, fault in map(self.law.judge, part)) or self.models.changed_in_place()
+            for part in parts
+        )

@@ -3,7 +3,7 @@
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 
 import numpy as np
@@ -38,6 +38,15 @@ def one_torch_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def seeded_weights() -> Iterator[None]:
+    """The first weights of networks are the same for any order of tests."""
+    from skgen.networks import seed_torch
+
+    with seed_torch(0):
+        yield
 
 
 def without_addresses(value: object) -> str:
@@ -80,3 +89,15 @@ def assert_digits(actual, expected, digits=12):
         rtol=0,
         atol=10.0**-digits * max(np.abs(expected).max(), 1e-300),
     )
+
+
+def assert_draws_repeat(draw: Callable[[object], np.ndarray]) -> None:
+    """Draws depend on ``random_state`` as they should; ``draw`` takes it."""
+    assert np.array_equal(draw(0), draw(0))
+    assert not np.array_equal(draw(0), draw(1))
+    assert not np.array_equal(draw(None), draw(None))
+    for make in (np.random.default_rng, np.random.RandomState):
+        one, other = make(0), make(0)
+        first = draw(one)
+        assert np.array_equal(first, draw(other))
+        assert not np.array_equal(first, draw(one))

@@ -93,6 +93,25 @@ class _Normal(LatentDistribution):
         return self.mean + self.stddev * noise.to(self.stddev)
 
 
+# Bodies of networks.
+
+
+def without_bias(n_inputs, n_outputs):
+    return nn.Linear(n_inputs, n_outputs, bias=False)
+
+
+def bounded(n_inputs, n_outputs):
+    return nn.Sequential(nn.Linear(n_inputs, n_outputs), nn.Tanh())
+
+
+def with_statistics(n_inputs, n_outputs):
+    return nn.Sequential(nn.Linear(n_inputs, 5), nn.BatchNorm1d(5), nn.Linear(5, n_outputs))
+
+
+def with_dropout(n_inputs, n_outputs):
+    return nn.Sequential(nn.Dropout(0.5), nn.Linear(n_inputs, n_outputs))
+
+
 def normal(rng, *shape):
     return torch.from_numpy(rng.normal(size=shape))
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import test_bad_input_vae as of_vae
-from bad_calls import Case, Law, made, report, snapshot
-from bad_values import corrupted, junk, named, pick
+from bad_calls import Campaign, Case, FittedModels, Law, assert_mixed
+from bad_values import corrupted, junk, pick
 from skorch.callbacks import EpochTimer
+from small_vae import with_dropout, without_bias
 from torch import nn
 
 import skgen
@@ -56,7 +57,7 @@ PARTICULAR: dict[str, tuple[Any, ...]] = {
     "prior": (
         *of_vae.PARTICULAR["prior"], ConditionalNormal, ConditionalNormal(MLP((2,))),
         ConditionalMixture(2), ConditionalNormal(of_vae.too_wide), ConditionalMixture,
-        ConditionalNormal(of_vae.no_module), ConditionalMixture(2, of_vae.with_dropout),
+        ConditionalNormal(of_vae.no_module), ConditionalMixture(2, with_dropout),
     ),
     "encoder": (
         *of_vae.BUILDERS, ConditionalEncoder((1, 2), (3,)), ConditionalEncoder((1, 2), (9,)),
@@ -103,9 +104,9 @@ GOOD_RULES: tuple[dict[str, Any], ...] = (
     {"hidden_layer_sizes": (), "n_components": 1},
     {"image_shape": (1, 2), "input_shape": (1, 3)},
     {"image_shape": (2, 1)},
-    {"encoder": nn.Linear, "decoder": of_vae.without_bias},
-    {"decoder": of_vae.with_dropout},
-    {"prior": ConditionalNormal(of_vae.with_dropout)},
+    {"encoder": nn.Linear, "decoder": without_bias},
+    {"decoder": with_dropout},
+    {"prior": ConditionalNormal(with_dropout)},
     {"encoder": of_vae.with_batch_norm, "batch_size": 3, "early_stopping": False},
     {"n_importance_samples": 3, "beta": 0.5},
     {"early_stopping": False, "learning_rate": "one-cycle"},
@@ -147,12 +148,7 @@ class Model:
         return VAERegressor(**{**small, **copy.deepcopy(GOOD_RULES[self.rules])})
 
     def build(self, **parameters: Any) -> VAERegressor:
-        model = self.unfitted()
-        if self.before:
-            own = model.random_state, model.callbacks
-            vars(model).update(vars(learnt(self)))
-            model.random_state, model.callbacks = own
-        return model.set_params(**parameters)
+        return FITTED.build(self, **parameters)
 
     @property
     def X(self) -> np.ndarray:
@@ -173,22 +169,7 @@ class Model:
         return np.random.default_rng(1).normal(size=(N_ROWS, n_components)).astype(self.y.dtype)
 
 
-LEARNT: dict[Model, tuple[VAERegressor, Any]] = {}
-"""Models that have learnt, whose copies share what they hold, and snapshots of it."""
-
-
-def learnt(model: Model) -> VAERegressor:
-    if model not in LEARNT:
-        regressor = model.unfitted()
-        learn = regressor.partial_fit if model.before == "partial_fit" else regressor.fit
-        learn(named(model.X) if model.before == "frame" else model.X, model.y)
-        LEARNT[model] = regressor, snapshot(regressor)
-    return LEARNT[model][0]
-
-
-def changed_in_place() -> list[Model]:
-    return [model for model, (fitted, before) in LEARNT.items() if snapshot(fitted) != before]
-
+FITTED = FittedModels()
 
 # -- bad calls -----------------------------------------------------------------------------------
 
@@ -292,14 +273,11 @@ LAW = Law(
 )  # fmt: skip
 
 
+CAMPAIGN = Campaign(LAW, MAKERS, FITTED)
+
+
 def test_bad_calls():
-    counts, faults = LAW.campaign(made(MAKERS, 1004, N_FAST))
-    assert not faults, report(faults)
-    assert not changed_in_place()
-    seldom = {method for method in METHODS if counts[method, "fails"] < 3}
-    assert not seldom, f"hardly any bad call of {seldom}"
-    n_good = sum(count for (_, outcome), count in counts.items() if outcome == "succeeds")
-    assert 0.1 * N_FAST < n_good < 0.7 * N_FAST
+    assert_mixed(CAMPAIGN.check(1004, N_FAST), METHODS, N_FAST)
 
 
 def unvalidated(self: Any, data: Any, likelihood: Any, reset: bool) -> Any:
@@ -327,17 +305,11 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_faults_are_found(fault, monkeypatch):
     monkeypatch.setattr(*FAULTS[fault])
-    monkeypatch.setattr(f"{__name__}.LEARNT", {})
-    cases = (case for seed in range(1004, 1009) for case in made(MAKERS, seed, N_FAST))
-    parts = iter(lambda: list(itertools.islice(cases, 100)), [])
-    assert any(
-        any(fault for _, fault in map(LAW.judge, part)) or changed_in_place() for part in parts
-    )
+    monkeypatch.setattr(FITTED, "by_description", {})
+    assert CAMPAIGN.finds_fault(range(1004, 1009), N_FAST)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_bad_calls_at_length(seed):
-    _, faults = LAW.campaign(made(MAKERS, seed, N_PER_SEED))
-    assert not faults, report(faults)
-    assert not changed_in_place()
+    CAMPAIGN.check(seed, N_PER_SEED)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_vae import build_vae, normal
+from small_vae import bounded, build_vae, normal, with_dropout, with_statistics, without_bias
 from torch import nn
 
 from skgen._autoencoder.building import build, build_prior, set_initial_outputs
@@ -10,30 +10,7 @@ from skgen.likelihoods import Bernoulli, Gaussian
 from skgen.networks import MLP, ConvolutionalDecoder, seed_torch
 from skgen.priors import LatentDistribution, StandardNormal
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
-
-@pytest.fixture(autouse=True)
-def _first_weights_are_the_same_in_any_order():
-    with seed_torch(0):
-        yield
-
-
-def without_bias(n_inputs, n_outputs):
-    return nn.Linear(n_inputs, n_outputs, bias=False)
-
-
-def bounded(n_inputs, n_outputs):
-    return nn.Sequential(nn.Linear(n_inputs, n_outputs), nn.Tanh())
-
-
-def with_statistics(n_inputs, n_outputs):
-    return nn.Sequential(nn.Linear(n_inputs, 5), nn.BatchNorm1d(5), nn.Linear(5, n_outputs))
-
-
-def with_dropout(n_inputs, n_outputs):
-    return nn.Sequential(nn.Dropout(0.5), nn.Linear(n_inputs, n_outputs))
-
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "seeded_weights")
 
 DECODERS = [
     MLP((4,)), MLP(()), nn.Linear, ConvolutionalDecoder((2, 2)), without_bias, bounded,

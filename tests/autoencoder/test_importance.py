@@ -31,15 +31,9 @@ from skgen._autoencoder.importance import (
     posterior_moments,
 )
 from skgen.likelihoods import Gaussian
-from skgen.networks import MLP, seed_torch
+from skgen.networks import MLP
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
-
-@pytest.fixture(autouse=True)
-def _first_weights_are_the_same_in_any_order():
-    with seed_torch(0):
-        yield
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "seeded_weights")
 
 
 @pytest.fixture(params=CASES)

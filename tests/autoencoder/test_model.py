@@ -18,6 +18,7 @@ from small_vae import (
     N_FEATURES,
     N_ROWS,
     NormalByContext,
+    bounded,
     build_vae,
     draw_rows,
     grid_of_codes,
@@ -26,23 +27,19 @@ from small_vae import (
     mean_elbo,
     normal,
     random_vae,
+    with_statistics,
+    without_bias,
 )  # fmt: skip
 from torch import nn
 from torch.func import functional_call
 
 from skgen._autoencoder.model import VAE
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
-from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder, seed_torch
+from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "seeded_weights")
 
 STANDARD = td.Normal(torch.tensor(0.0, dtype=torch.float64), 1.0)
-
-
-@pytest.fixture(autouse=True)
-def _first_weights_are_the_same_in_any_order():
-    with seed_torch(0):
-        yield
 
 
 @pytest.fixture(params=CASES)
@@ -392,22 +389,6 @@ def test_with_the_exact_posterior_every_weight_is_the_density(rng):
 
 
 # -- the module ----------------------------------------------------------------------------------
-
-
-def without_bias(n_inputs, n_outputs):
-    return nn.Linear(n_inputs, n_outputs, bias=False)
-
-
-def bounded(n_inputs, n_outputs):
-    return nn.Sequential(nn.Linear(n_inputs, n_outputs), nn.Tanh())
-
-
-def with_statistics(n_inputs, n_outputs):
-    return nn.Sequential(nn.Linear(n_inputs, 5), nn.BatchNorm1d(5), nn.Linear(5, n_outputs))
-
-
-def with_dropout(n_inputs, n_outputs):
-    return nn.Sequential(nn.Dropout(0.5), nn.Linear(n_inputs, n_outputs))
 
 
 def state_of(vae):

@@ -15,14 +15,13 @@ VAETransformer for both. --set changes a parameter of VAETransformer.
 from __future__ import annotations
 
 import argparse
-import ast
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import settings
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
@@ -73,13 +72,10 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--sets", nargs="*", default=[])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--set", nargs="*", default=[], metavar="PARAMETER=VALUE")
+    settings.add_option(parser)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    params: dict[str, Any] = {
-        name: ast.literal_eval(value)
-        for name, value in (text.split("=", 1) for text in options.set)
-    }
+    params = settings.read(options)
 
     def by_vae(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
         return VAETransformer(random_state=seed, **params).fit(train).score_samples(test)

@@ -16,13 +16,13 @@ seconds of fit and of scores. --set changes a parameter of VAETransformer.
 from __future__ import annotations
 
 import argparse
-import ast
 import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import settings
 from sklearn import datasets
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import train_test_split
@@ -82,11 +82,10 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--draws", type=int, default=200)
-    parser.add_argument("--set", nargs="*", default=[], metavar="PARAMETER=VALUE")
+    settings.add_option(parser)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    assignments = (text.split("=", 1) for text in options.set)
-    params = {name: ast.literal_eval(value) for name, value in assignments}
+    params = settings.read(options)
     names = options.sets or [*SETS, *(f"uci_{name}" for name in UCI if options.directory)]
     print(f"{'':15}{'':10}{'VAE':>15}{'Gaussian':>9}{'best of 10':>11}{'on train':>9}{'fit':>7}")
     for name in names:

@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from test_design import assert_same_statistic
 
 import skgen
 from skgen import BayesianBasisRegressor, GaussianBasis
@@ -128,16 +129,6 @@ def weighted(rows, rng):
 
 def gaussian_design(rows):
     return Design.of(GaussianBasis(9, domain=(0, 1)).fit(rows.X), rows.X, True)
-
-
-def assert_same_statistic(one, other, digits=12):
-    for a, b in (
-        (one.factor.T @ one.factor, other.factor.T @ other.factor),
-        (one.factor.T @ one.targets, other.factor.T @ other.targets),
-        (one.residual, other.residual),
-    ):
-        np.testing.assert_allclose(a, b, rtol=0, atol=10.0**-digits * np.abs(b).max())
-    assert one.weight == pytest.approx(other.weight, rel=1e-13)
 
 
 def empty_stream(design, n_outputs=2):
