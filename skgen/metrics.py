@@ -1,7 +1,7 @@
 """Scores of predictive distributions, and of generated data beside real data.
 
-The latter compare two sets of rows, which may also be features of images: columns must have scales
-that can be compared, since distances are Euclidean.
+Scores of generated data compare two sets of rows, which may also be features of images. Distances
+are Euclidean, so columns must have comparable scales.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Mean log predictive density of y given X, a proper score; greater is better.
+    """Mean log predictive density of y given X, a proper score; higher is better.
 
     Pass it as ``scoring=`` to GridSearchCV or cross_val_score.
 
@@ -52,8 +52,8 @@ def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLi
     Raises
     ------
     TypeError
-        If the estimator has no predictive distribution, such as a regressor without standard
-        deviations, a transformer, or a TransformedTargetRegressor, which returns none.
+        If the estimator has no predictive distribution: a transformer, or a regressor without
+        standard deviations, such as a TransformedTargetRegressor.
     ValueError
         If standard deviations are not positive and finite, or y has another shape than predictions.
 
@@ -88,10 +88,10 @@ def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLi
 
 
 def _mean_and_std(estimator: Any, X: Any) -> tuple[FloatArray, FloatArray]:
-    """Predictive means and positive standard deviations, or an error that says why there are none.
+    """Predictive means and positive standard deviations; raise if there are none.
 
-    TransformedTargetRegressor passes ``return_std`` on, and has an AttributeError when a pair comes
-    back.
+    TransformedTargetRegressor passes ``return_std`` on, and raises an AttributeError when it gets a
+    pair.
     """
     name = type(estimator).__name__
     try:
@@ -116,8 +116,8 @@ def frechet_distance(X: npt.ArrayLike, X_generated: npt.ArrayLike) -> float:
     """Frechet distance of two sets of rows, as if both were normally distributed.
 
     It is ``|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))``, with means m and covariances S (Dowson and
-    Landau [1]_ eq. 4): the square of a distance. Of features of a network for images it is known as
-    the Frechet inception distance [2]_. 0 is best.
+    Landau [1]_ eq. 4): the square of a distance. For features that a network computes from images,
+    it is known as the Frechet inception distance [2]_. 0 is best.
 
     Parameters
     ----------
@@ -133,13 +133,13 @@ def frechet_distance(X: npt.ArrayLike, X_generated: npt.ArrayLike) -> float:
 
     See Also
     --------
-    precision_recall_density_coverage : Tells rows that are unlike the data from those that lack.
+    precision_recall_density_coverage : Tells rows unlike the data and missing rows apart.
 
     Notes
     -----
-    Only means and covariances count. Even for draws of the same distribution it is positive, by
-    about ``tr(S) (1/n + 1/n')`` of the means and more of the covariances: give each set many more
-    rows than there are features, and compare distances of equal n.
+    Only means and covariances count. Even for draws of the same distribution the distance is
+    positive: by about ``tr(S) (1/n + 1/n')`` due to the means, and by more due to the covariances.
+    So give each set many more rows than there are features, and compare distances of equal n.
 
     References
     ----------
@@ -189,11 +189,11 @@ def precision_recall_density_coverage(
     recall : float
         Share of real rows within a ball of a generated one.
     density : float
-        Mean number of balls of real rows that a generated one is in, divided by k. About 1 for
-        draws of the same distribution, and more where they crowd into dense places.
+        Mean number of balls of real rows that contain a generated row, divided by k. It is about 1
+        for draws of the same distribution, and larger if generated rows crowd into dense places.
     coverage : float
-        Share of balls of real rows with a generated row in them. About ``1 - 2^-k`` for as many
-        draws of the same distribution as there are real rows.
+        Share of balls of real rows that contain a generated row. It is about ``1 - 2^-k`` for as
+        many draws of the same distribution as there are real rows.
 
     See Also
     --------
@@ -201,9 +201,9 @@ def precision_recall_density_coverage(
 
     Notes
     -----
-    Precision and recall grow with outliers, whose balls are large; density and coverage stand them.
-    All depend on n and k: compare values of the same, of 1000 rows and more. The time is
-    O(n_samples * n_generated * n_features).
+    Outliers have large balls, so they increase precision and recall; density and coverage are
+    robust to them. All four depend on the numbers of rows and on k. Compare values of equal n and
+    k, with 1000 rows or more. The time is O(n_samples * n_generated * n_features).
 
     References
     ----------
@@ -242,7 +242,7 @@ def classifier_two_sample_test(
 ) -> tuple[float, float, float]:  # fmt: skip
     """Test by a classifier if real and generated rows can be told apart (Lopez-Paz and Oquab [1]_).
 
-    The classifier learns from a part of both sets, and the others are told by it.
+    The classifier is fitted to a part of both sets, and tested on the rest.
 
     Parameters
     ----------
@@ -251,31 +251,31 @@ def classifier_two_sample_test(
     X_generated : array-like of shape (n_generated, n_features)
         Generated rows.
     classifier : classifier, default=None
-        Classifier of scikit-learn, of which a clone is fitted; None is
-        HistGradientBoostingClassifier.
+        Classifier of scikit-learn, which is cloned. None means HistGradientBoostingClassifier.
     test_size : float, default=0.5
         Share of the rows of both sets that are held out, between 0 and 1.
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the split, and of the classifier that None stands for; None draws a new one.
+        Seed of the split, and of the default classifier. None draws a new seed.
 
     Returns
     -------
     accuracy : float
-        Balanced accuracy on the rows held out: 0.5 if they cannot be told apart, 1 if always.
+        Balanced accuracy on held-out rows: 0.5 if the sets cannot be told apart, 1 if all rows can.
     auc : float
-        Probability that a generated row has a larger score than a real one, likewise.
+        Probability that a generated row gets a higher score than a real one, on held-out rows.
     p_value : float
-        Probability of so large an AUC if both sets had the same distribution, by the test of Mann
-        and Whitney.
+        Probability of an AUC at least as large if both sets had the same distribution, by the
+        Mann-Whitney test.
 
     See Also
     --------
-    precision_recall_density_coverage : Numbers that say in which way they differ.
+    precision_recall_density_coverage : Numbers that tell how the sets differ.
 
     Notes
     -----
     A classifier that finds nothing does not prove that the distributions are the same. The standard
-    error of the accuracy is about ``0.5 / sqrt(n)`` for n rows held out: 1000 tell 0.5 from 0.53.
+    error of the accuracy is about ``0.5 / sqrt(n)`` for n held-out rows: with 1000 rows, 0.53
+    differs from 0.5 by two standard errors.
 
     References
     ----------
@@ -337,6 +337,6 @@ def _covariance_root(rows: FloatArray) -> FloatArray:
 
 
 def _radii(rows: FloatArray, k: int) -> FloatArray:
-    """Return the distance of each row to its k-th nearest neighbour, the row itself apart."""
+    """Return the distance of each row to its k-th nearest neighbour, not counting itself."""
     distances, _ = NearestNeighbors(n_neighbors=k).fit(rows).kneighbors()
     return np.asarray(distances[:, -1])

@@ -1,7 +1,8 @@
 """Encoder and decoder bodies.
 
-A builder is any callable ``builder(n_inputs, n_outputs)``, also a class such as
-``torch.nn.Linear``, that returns a torch module from rows of n_inputs to rows of n_outputs values.
+A builder is any callable ``builder(n_inputs, n_outputs)`` that returns a torch module, which maps
+rows of n_inputs values to rows of n_outputs values. A class such as ``torch.nn.Linear`` is one,
+too.
 """
 
 import threading
@@ -90,13 +91,13 @@ class _NetworkBuilder(ABC):
         Parameters
         ----------
         n_inputs, n_outputs : int
-            Widths of its first and last layer. Of images the width is the number of values, for a
-            decoder times the number of outputs per value.
+            Widths of its first and last layer. The width of an image is its number of values; the
+            output of a decoder has this width times the number of outputs per value.
 
         Returns
         -------
         network : torch.nn.Sequential
-            From (n_samples, n_inputs) to (n_samples, n_outputs).
+            It maps shape (n_samples, n_inputs) to (n_samples, n_outputs).
         """
 
     def _activate(self) -> nn.Module:
@@ -187,7 +188,7 @@ class PlusLinear(nn.Module):
 
 
 def linear_part(network: nn.Module) -> nn.Linear | None:
-    """Return the linear map that a network is, or adds to its hidden layers, if there is one."""
+    """Return the linear map that a network is, or adds to its hidden layers, or None."""
     only = network[0] if isinstance(network, nn.Sequential) and len(network) == 1 else network
     only = only.linear if isinstance(only, PlusLinear) else only
     return only if isinstance(only, nn.Linear) else None
@@ -314,7 +315,7 @@ class ConditionalEncoder(_ConditionalBuilder):
     """Builder of a convolutional encoder of images, given a context.
 
     Rows are an image and then its context. A context that is an image is scaled to the size of the
-    other, and gives it further channels; of any other a linear map makes a channel.
+    other, and becomes further channels of it. Any other context becomes a channel by a linear map.
 
     Parameters
     ----------
@@ -355,7 +356,8 @@ class ConditionalDecoder(_ConditionalBuilder):
     """Builder of a convolutional decoder to images as flat rows, given a context.
 
     Rows are a code and then its context. A context that is an image enters each layer, scaled to
-    the size of its maps: one of low resolution at its own scale. Any other enters with the code.
+    the size of its feature maps; so an image of low resolution enters at its own scale, too. Any
+    other context enters with the code.
 
     Parameters
     ----------
@@ -542,8 +544,8 @@ def resolve_builders(
 ) -> tuple[Builder, Builder]:  # fmt: skip
     """Return the builders of encoder and decoder that checked `PARAMETERS` describe.
 
-    With ``context_shape`` they are those of networks that are given a context of this shape. With
-    ``skip``, perceptrons that are not asked for by name have a linear part.
+    With ``context_shape``, the networks take a context of this shape. With ``skip``, perceptrons
+    that the user did not name have a linear part.
     """
     sizes, activation = parameters.hidden_layer_sizes, parameters.activation
     shape = parameters.image_shape or guess_image_shape(n_features)

@@ -36,7 +36,7 @@ def check_likelihood(likelihood: Any, name: str) -> Likelihood:
 
 
 LIKELIHOOD = Choice(*PARTS) | Custom(check_likelihood, lambda value: isinstance(value, Likelihood))
-"""The kind of a parameter that names a likelihood by its shortcut, or is one."""
+"""Kind of parameter: the shortcut of a likelihood, or a likelihood."""
 
 
 def resolve_likelihood(likelihood: Any) -> Likelihood:

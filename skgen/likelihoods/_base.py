@@ -38,7 +38,7 @@ def _are_columns(value: Any, _: Any) -> bool:
 COLUMNS = {"columns_": Check(_are_columns)}
 """Columns of a likelihood in files, if it knows of any."""
 BLOCK_VALUES = 2**22
-"""Values of X that are worked on at a time."""
+"""Values of X that are processed at a time."""
 
 
 class Likelihood(ABC):
@@ -334,7 +334,7 @@ class Likelihood(ABC):
         return (log_prob if mask is None else log_prob.masked_fill(mask, 0.0)).sum(-1)
 
     def mean_log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
-        """Return the mean of `sum_log_prob` over rows: what training differentiates.
+        """Return the mean of `sum_log_prob` over rows, which training differentiates.
 
         Parameters
         ----------
@@ -563,11 +563,11 @@ class UnitIntervalLikelihood(Likelihood):
 
 
 def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return means and standard deviations of what is observed of features, 1 for a constant one.
+    """Return means and standard deviations of the observed cells of features, 1 for a constant one.
 
     X may be larger than memory: moments of blocks are combined by the update of Chan, Golub and
-    LeVeque (Algorithms for computing the sample variance, The American Statistician 37, 1983,
-    eq. 1.5), those of each block corrected for the rounding of its mean (eq. 1.7).
+    LeVeque (Algorithms for computing the sample variance, The American Statistician 37, 1983, eq.
+    1.5). The moments of each block are corrected for the rounding of its mean (eq. 1.7).
     """
     n, total, squares = np.zeros((3, X.shape[1]))
     step = max(1, BLOCK_VALUES // X.shape[1])

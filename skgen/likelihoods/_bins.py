@@ -3,8 +3,8 @@
 The range of a column is cut into intervals, numbered from 0. An interval is a bin, an atom or a
 gap. A value that occurs often is an atom: a point that has a probability of its own. Bins hold
 about equally many rows each, and gaps, between atoms, none. A value in interval i has a position
-between i and i + 1. Within a bin positions follow the quantiles of the data, so that a bin with a
-long tail is no flat one.
+between i and i + 1. Within a bin positions follow the quantiles of the data, so that the density in
+a bin with a long tail is not flat.
 """
 
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ LARGEST_LOG_MEAN = 30.0
 SMALLEST_MEAN = 1e-3
 """Smallest mean that is turned into an initial output."""
 MOST_LOG_SIZE = 8.0
-"""Log of the size of a negative binomial distribution from which it counts as Poisson."""
+"""Logarithm of the shape from which a negative binomial distribution counts as Poisson."""
 
 
 class CountLikelihood(Likelihood):

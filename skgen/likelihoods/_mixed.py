@@ -74,9 +74,10 @@ FITTED = {
 class Mixed(Likelihood):
     """Likelihood of a table, with a likelihood for each group of columns.
 
-    ``p(x | z) = prod_d p_d(x_d | z)``, each factor by the likelihood of its group. Without
-    arguments it is what the shortcut "from_dtype" stands for: `Categorical` for columns of
-    categories, text and booleans, `Numeric` for all others. Integers are not taken for counts.
+    The model is ``p(x | z) = prod_d p_d(x_d | z)``, where each factor comes from the likelihood of
+    its group. Without arguments it is the likelihood "from_dtype": `Categorical` for columns of
+    categories, text and booleans, and `Numeric` for all others. Integers get `Numeric`, too, and no
+    likelihood of counts.
 
     Parameters
     ----------

@@ -30,12 +30,12 @@ OUTSIDE_A_CONSTANT = 1e-10
 class Numeric(ChoiceLikelihood):
     """Distribution of each feature over bins, and over values that occur often.
 
-    The range of a feature is cut into bins of about equally many rows; a value that many rows have,
-    such as 0, gets a bin of its own, a point. The decoder has one output for each, the logit of a
-    softmax; within a bin the density is that of all rows, by linear pieces of their distribution
-    function. So draws have the zeros, the skewed tails and the range of the data, and a constant
-    comes back as it is. If all values lie on a grid, such as integers or multiples of 0.01, so do
-    draws.
+    The range of a feature is cut into bins that hold about equally many rows. A value that many
+    rows have, such as 0, gets a bin of its own, which is called a point. The decoder has one output
+    for each bin and point, the logit of a softmax. Within a bin the density does not depend on z:
+    it is that of all rows, by linear pieces of their distribution function. So draws have the
+    zeros, the skewed tails and the range of the data, and a constant comes back as it is. If all
+    values lie on a grid, such as integers or multiples of 0.01, draws lie on it, too.
 
     Parameters
     ----------
@@ -59,11 +59,12 @@ class Numeric(ChoiceLikelihood):
 
     Notes
     -----
-    Transformed data are positions: k + s in bin k, with the share s of the bin's rows below. The
-    density counts points as masses: the score of a row with a value that is one has its log
-    probability. Values outside of all bins and points have the probability 1e-4 together, spread
-    over gaps and thick tails, so that their density is small but not 0; in a constant feature they
-    have 1e-10. Draws are from bins and points only. A feature takes O(max_bins) per row.
+    Transformed data are positions: a value in bin k, with a share s of the rows of the bin below
+    it, has the position k + s. For a value that is a point, scores contain its log probability, in
+    place of a log density. Values outside of all bins and points have the probability 1e-4
+    together, spread over gaps and thick tails, so that their density is small but not 0; in a
+    constant feature they have 1e-10. Draws are from bins and points only. A feature takes
+    O(max_bins) operations per row.
 
     Examples
     --------

@@ -14,7 +14,7 @@ from ._base import COLUMNS
 from ._choices import CATEGORIES, LOWEST, CategoryLikelihood
 
 FAR = 1e4
-"""Threshold below, or with its sign changed above, all others."""
+"""Threshold beyond all others: above them, or below with its sign changed."""
 
 
 @store(state=CATEGORIES, options=COLUMNS)

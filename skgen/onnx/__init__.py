@@ -1,7 +1,7 @@
 """Fitted estimators as ONNX models, which run without Python.
 
-A model's inputs and outputs have the data's own units, in the precision of the rows that it is made
-for. The module needs the extra "onnx".
+Inputs and outputs of a model are in the units of the data, and in the precision of the rows that it
+is made for. The module needs the extra "onnx".
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def to_onnx(
 ) -> ModelProto:
     """Convert a fitted estimator, or a pipeline with estimators of skgen, to an ONNX model.
 
-    A regressor becomes its predictive mean, that of a VAERegressor over the 128 draws of z that are
-    ``predict``'s default, a VAETransformer its latent means, and a basis its design matrix;
-    skl2onnx converts scikit-learn's estimators around and within them.
+    The model of a regressor computes its predictive mean, for a VAERegressor over 128 draws of z,
+    the default of ``predict``. The model of a VAETransformer computes latent means, that of a basis
+    the design matrix. skl2onnx converts scikit-learn's estimators around and within them.
 
     Parameters
     ----------
     estimator : estimator or Pipeline
-        Fitted; of a search such as GridSearchCV, the best estimator is converted.
+        A fitted estimator. For a search such as GridSearchCV, the best estimator is converted.
     X : ndarray or DataFrame of shape (n_samples, n_features)
-        Rows like those that the model will be given. It has one input for an array, and one for
-        each column of a DataFrame. Inputs and outputs are float64 if X is, else float32.
+        Rows like those that the model will get. It has one input for an array, and one per column
+        for a DataFrame. Inputs and outputs are float64 if X is, otherwise float32.
     return_std : bool, default=False
         True adds a second output: the standard deviations of ``predict`` or ``transform``. The
         estimator, or the last step of the pipeline, must then be a regressor of skgen or a
@@ -107,15 +107,16 @@ def decoder_to_onnx(
 ) -> ModelProto:
     """Convert the decoder of a fitted autoencoder to an ONNX model.
 
-    It computes what ``inverse_transform`` does: codes drawn from the prior give means of new data.
+    It computes the same as ``inverse_transform``: codes drawn from the prior give means of new
+    data.
 
     Parameters
     ----------
     estimator : VAETransformer or VAERegressor
         The fitted estimator.
     Z : ndarray of shape (n_samples, n_components)
-        Latent codes like those that the model will be given. The model computes in float64 if Z
-        is, else in float32.
+        Latent codes like those that the model will get. It computes in float64 if Z is float64,
+        otherwise in float32.
     target_opset : int, default=None
         Version of the ONNX operators, at least 18. None is the latest that skl2onnx is tested with.
 

@@ -1,4 +1,4 @@
-"""Priors p(z) of the latent codes, as builders of torch modules, which are learned as well."""
+"""Priors p(z) of the latent codes: builders of torch modules, learned with the networks."""
 
 import copy
 from typing import Any
@@ -37,7 +37,7 @@ def check_prior(prior: Any, name: str) -> Prior:
 
 
 PRIOR = Choice(*PARTS) | Custom(check_prior, lambda value: isinstance(value, PriorBuilder))
-"""The kind of a parameter that names a prior by its shortcut, or is a builder of one."""
+"""Kind of parameter: the shortcut of a prior, or a builder of one."""
 
 
 def resolve_prior(prior: Any) -> Prior:
