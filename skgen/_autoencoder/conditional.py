@@ -91,7 +91,7 @@ class VAERegressor(
 
     The model has latent codes ``z ~ p(z | x)`` and outputs ``y ~ p(y | x, z)``, given by a prior
     network, a decoder network and a likelihood. An encoder network gives the approximate posterior
-    ``q(z | x, y) = N(mean(x, y), diag(std(x, y)^2))``. All networks are trained to maximise the
+    ``q(z | x, y) = N(mean(x, y), diag(std(x, y)^2))``. All networks are trained to maximize the
     evidence lower bound (ELBO) of log p(y | x), ``E_q log p(y | x, z) - KL(q || p(z | x))`` (Sohn,
     Lee and Yan [1]_ eq. 4), in nats per row.
 
@@ -115,7 +115,7 @@ class VAERegressor(
     linear : bool, default=True
         If True, and if the likelihood is one of real values, a ridge regression of y on x is fitted
         first. The networks model the residual r of ``y = A x + b + r``, given x. The penalty of the
-        ridge regression minimises its leave-one-out error. In training, the residual of a row comes
+        ridge regression minimizes its leave-one-out error. In training, the residual of a row comes
         from the regression on all other rows, so that residuals of few rows are not too small. The
         residuals need as much memory as y.
     likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
@@ -136,7 +136,7 @@ class VAERegressor(
         Shape of the images in the rows of y, for convolutional networks. None means a square if the
         number of outputs is a square number, otherwise a strip of height 1.
     input_shape : tuple (height, width) or (height, width, channels), default=None
-        Shape of the images in the rows of X, if these are images. All pixels are then standardised
+        Shape of the images in the rows of X, if these are images. All pixels are then standardized
         by a common standard deviation, and convolutional networks see x as an image of this size.
     categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
         Columns of X that are categories, at most 255 per column:
@@ -155,11 +155,11 @@ class VAERegressor(
         Number of epochs over which the weight of the KL term rises to ``beta``. In `partial_fit`,
         all earlier epochs count.
     free_bits : float, default=0.0
-        KL in nats per latent dimension that is not penalised. It prevents dimensions from
+        KL in nats per latent dimension that is not penalized. It prevents dimensions from
         collapsing, and needs ``n_importance_samples=1``.
     n_importance_samples : int, default=1
         Number of draws of z per row in training. Above 1, the importance-weighted bound [2]_ is
-        maximised instead of the ELBO.
+        maximized instead of the ELBO.
     learning_rate : {"one-cycle", "constant"}, default="constant"
         Schedule of Adam's learning rate. "one-cycle" raises it to ``learning_rate_init`` and lowers
         it to nearly 0 over ``max_iter`` epochs, which suits fits without early stopping.
@@ -198,7 +198,7 @@ class VAERegressor(
     Attributes
     ----------
     module_ : torch.nn.Module
-        The fitted networks, which see standardised x and y.
+        The fitted networks, which see standardized x and y.
     likelihood_ : Likelihood
         The fitted likelihood of y, or of the residuals of the linear part.
     explained_kl_ : ndarray of shape (n_components,)
@@ -363,7 +363,7 @@ class VAERegressor(
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Outputs. The first call fits the linear part, and fixes the means and standard
-            deviations that standardise the data.
+            deviations that standardize the data.
 
         Returns
         -------
@@ -394,7 +394,7 @@ class VAERegressor(
         return Batch(self._residuals(X, Y), X)
 
     def _input_moments(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return means and factors to standardise X: 0 for a constant, all equal for an image."""
+        """Return means and factors to standardize X: 0 for a constant, all equal for an image."""
         varies = X.min(axis=0) < X.max(axis=0)
         mean, scale = location_and_scale(X)
         if self.input_shape is not None and varies.any():
@@ -578,7 +578,7 @@ class VAERegressor(
         """Estimate log p(y | x) of each row by importance weighting, in nats.
 
         The log density is in the units of y. For a Bernoulli likelihood, grey levels of y are
-        binarised first.
+        binarized first.
 
         The estimate is below log p(y | x) on average. Its expectation rises to log p(y | x) with
         the number of draws (Burda, Grosse and Salakhutdinov 2016, theorem 1); with one draw it is
@@ -754,7 +754,7 @@ def moments_over_draws(module: VAE, outputs: Tensor, return_variance: bool) -> l
 
 
 def compress(X: FloatArray) -> FloatArray:
-    """Return standardised inputs, with values far from 0 compressed by a logarithm.
+    """Return standardized inputs, with values far from 0 compressed by a logarithm.
 
     In a column that is nearly constant, such as a pixel at the border of images, few values lie a
     hundred standard deviations from the mean. They would dominate the networks.

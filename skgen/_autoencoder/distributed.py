@@ -123,7 +123,7 @@ class ProcessGroup:
 
 @contextmanager
 def process_group() -> Iterator[ProcessGroup]:
-    """All ranks of the initialised process group; an error on one rank raises on all."""
+    """All ranks of the initialized process group; an error on one rank raises on all."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         yield ProcessGroup()
         return

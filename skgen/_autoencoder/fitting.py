@@ -284,7 +284,7 @@ class BaseAutoencoder(BaseEstimator):
         }
 
     def _store(self, vae: VAE, result: TrainingResult, warm: bool) -> None:
-        """Store networks, history and the optimiser's state."""
+        """Store networks, history and the optimizer's state."""
         before, n_before = (self.history_, self.n_iter_) if warm else ({}, 0)
         self.history_ = {
             name: before.get(name, [None] * n_before)
@@ -436,7 +436,7 @@ class BaseAutoencoder(BaseEstimator):
         return "module_" in vars(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """State with networks as arrays and builders, and without the optimiser's state.
+        """State with networks as arrays and builders, and without the optimizer's state.
 
         skops thus meets classes of skgen only. After unpickling, partial_fit starts Adam anew.
         """
@@ -497,7 +497,7 @@ def _settings(p: Any, loss_offset: float) -> TrainingSettings:
 
 
 def _adam_state(vae: VAE, moments: list[Any]) -> dict[str, Any]:
-    """State of the optimiser with given moments, in the order of the parameters."""
+    """State of the optimizer with given moments, in the order of the parameters."""
     # As in `training`; the learning rate is set when training continues.
     adam = torch.optim.Adam(vae.parameters(), fused=True, maximize=True).state_dict()
     for index, (moment, parameter) in enumerate(zip(moments, vae.parameters(), strict=True)):

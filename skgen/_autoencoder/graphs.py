@@ -17,7 +17,7 @@ from torch import Tensor
 from .batches import Batch
 
 Step = Callable[[Batch, Tensor, int], Tensor]
-"""Step of the optimiser: (batch, noise, number of rows on all ranks) -> objective."""
+"""Step of the optimizer: (batch, noise, number of rows on all ranks) -> objective."""
 
 Item = TypeVar("Item")
 
@@ -82,7 +82,7 @@ class GraphRecorder:
 
 @contextmanager
 def _allow_capture(optimizer: torch.optim.Optimizer, rate: Tensor) -> Iterator[None]:
-    """Allow a recording of the optimiser within the block; each replay reads the learning rate."""
+    """Allow a recording of the optimizer within the block; each replay reads the learning rate."""
     group = optimizer.param_groups[0]
     before = {name: group[name] for name in ("lr", "capturable")}
     group.update(lr=rate, capturable=True)

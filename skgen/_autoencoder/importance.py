@@ -86,7 +86,7 @@ def map_noise(
     function: Callable[[Batch, Tensor], Tensor], vae: VAE, views: Batch, tables: list[FloatArray],
     n_points: int, seed: int,
 ) -> FloatArray:  # fmt: skip
-    """Apply ``function`` to blocks of rows, binarised if they are grey levels, and their noise."""
+    """Apply ``function`` to blocks of rows, binarized if they are grey levels, and their noise."""
     base = as_tensor(sobol_points(n_points, vae.n_components))[:, None]
 
     def of_block(*blocks: Tensor | FloatArray) -> Tensor:

@@ -3,10 +3,10 @@
 Cells are independent given z, so that p(missing | observed) is the mean of p(missing | z) over p(z
 | observed). With a linear decoder, normal noise and the prior N(0, I), z given the observed cells
 is normal in closed form (Tipping and Bishop 1999, eq. 7, by rows and features). Otherwise codes are
-drawn around their posterior. For means they are weighted (self-normalised importance sampling), for
+drawn around their posterior. For means they are weighted (self-normalized importance sampling), for
 draws they are resampled in proportion to their weights (sampling importance resampling, Rubin
 1987). The codes are drawn as for the estimate of log p(x). In many dimensions they are drawn around
-the mode of the posterior, with the decoder linearised there.
+the mode of the posterior, with the decoder linearized there.
 """
 
 from collections.abc import Callable

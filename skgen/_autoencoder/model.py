@@ -213,7 +213,7 @@ class VAE(nn.Module):
         x = hide(x, mask)
         mean, log_variance = self.moments(x, context, mask if hidden is None else hidden)
         std = torch.exp(0.5 * log_variance)
-        z = torch.addcmul(mean, std, noise)  # the reparameterisation (Kingma and Welling, sec. 2.4)
+        z = torch.addcmul(mean, std, noise)  # the reparameterization (Kingma and Welling, sec. 2.4)
         outputs = self.outputs(z, context)
         if mask is None:
             data_term = self.likelihood.mean_log_prob(x, outputs, self.global_parameters)

@@ -1,4 +1,4 @@
-"""Training by skorch's optimiser, callbacks and history around a loop over batches of our own.
+"""Training by skorch's optimizer, callbacks and history around a loop over batches of our own.
 
 The loop draws one permutation per epoch and selects whole batches, without collating single rows.
 Each rank of a process group takes its share of each batch and of the noise that is drawn for it.
@@ -42,7 +42,7 @@ SKORCH_COLUMNS = {"batches", "epoch", "train_loss_best", "valid_loss_best"}
 
 @dataclass(frozen=True)
 class VariationalObjective:
-    """Objective to maximise: the ELBO or the importance-weighted bound, with its KL weight."""
+    """Objective to maximize: the ELBO or the importance-weighted bound, with its KL weight."""
 
     beta: float = 1.0
     kl_warmup: int = 0
@@ -70,7 +70,7 @@ class VariationalObjective:
 
 
 class RandomNumbers(NamedTuple):
-    """Random numbers of a batch: noise of z, thresholds that binarise x, and cells to hide."""
+    """Random numbers of a batch: noise of z, thresholds that binarize x, and cells to hide."""
 
     noise: Tensor
     levels: Tensor | None = None
@@ -142,7 +142,7 @@ class EarlyStopping:
 
 @dataclass
 class TrainingResult:
-    """History of a training, its optimiser's state, and True if Ctrl-C ended it."""
+    """History of a training, its optimizer's state, and True if Ctrl-C ended it."""
 
     history: dict[str, list[Any]]
     optimizer_state: dict[str, Any]

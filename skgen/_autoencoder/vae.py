@@ -77,7 +77,7 @@ class VAETransformer(
 
     The model has latent codes ``z ~ p(z)``, by default N(0, I), and data ``x ~ p(x | z)``, given by
     a decoder network and a likelihood. An encoder network gives the approximate posterior
-    ``q(z | x) = N(mean(x), diag(std(x)^2))``. Both networks are trained to maximise the evidence
+    ``q(z | x) = N(mean(x), diag(std(x)^2))``. Both networks are trained to maximize the evidence
     lower bound (ELBO) of log p(x), ``E_q log p(x | z) - KL(q || p(z))`` (Kingma and Welling [1]_
     eq. 3), in nats per row. The latent means are features; decoded draws of z are new data.
 
@@ -95,15 +95,15 @@ class VAETransformer(
             "from_dtype"} or Likelihood, default=None
         Distribution of x given the decoder's outputs, an object of `skgen.likelihoods` or its name:
 
-        - None: real values. It means ``Gaussian("feature")``, which standardises the data inside
-          and learns a standard deviation for each feature.
-        - "gaussian": real values, with one standard deviation for all standardised features.
-        - "bernoulli": binary data. Grey levels in [0, 1] count as probabilities, and are binarised
+        - None: real values. It means ``Gaussian("feature")``, which standardizes the data before
+          the networks see them, and learns a standard deviation for each feature.
+        - "gaussian": real values, with one standard deviation for all standardized features.
+        - "bernoulli": binary data. Grey levels in [0, 1] count as probabilities, and are binarized
           anew in each epoch.
         - "continuous_bernoulli": grey levels in [0, 1].
         - "categorical": codes of categories.
-        - "numeric": numbers with any distribution. It is cut into bins, and values that occur often
-          get a probability of their own.
+        - "numeric": numbers with any distribution. Their range is cut into bins, and values that
+          occur often get a probability of their own.
         - "from_dtype": tables with columns of several kinds. Columns of text, booleans and dtype
           category get a `skgen.likelihoods.Categorical`, others a `skgen.likelihoods.Numeric`. If
           X is a pandas or polars data frame, draws and decoder means are data frames with the same
@@ -145,11 +145,11 @@ class VAETransformer(
         Number of epochs over which the weight of the KL term rises to ``beta``. In `partial_fit`,
         all earlier epochs count.
     free_bits : float, default=0.0
-        KL in nats per latent dimension that is not penalised. It prevents dimensions from
+        KL in nats per latent dimension that is not penalized. It prevents dimensions from
         collapsing, and needs ``n_importance_samples=1``.
     n_importance_samples : int, default=1
         Number of draws of z per row in training. Above 1, the importance-weighted bound [3]_ is
-        maximised instead of the ELBO.
+        maximized instead of the ELBO.
     masking : float, default=0.0
         Share of the observed cells, between 0 and 0.99, that each training step hides from the
         encoder at random, so that it learns to work with missing cells. The bound is still one of
@@ -195,7 +195,7 @@ class VAETransformer(
     ----------
     module_ : torch.nn.Module
         The fitted networks; its methods ``encode`` and ``decode`` return torch distributions. With
-        a Gaussian likelihood the networks see standardised data.
+        a Gaussian likelihood the networks see standardized data.
     likelihood_ : Likelihood
         The fitted likelihood. It transforms X to what the networks see: a Gaussian likelihood has
         the means and standard deviations of the features, ``location_`` and ``scale_``.
@@ -219,7 +219,7 @@ class VAETransformer(
     See Also
     --------
     sklearn.decomposition.PCA : With linear networks (``hidden_layer_sizes=()``) and
-        ``likelihood="gaussian"`` the model is probabilistic PCA of the standardised data.
+        ``likelihood="gaussian"`` the model is probabilistic PCA of the standardized data.
     sklearn.decomposition.FactorAnalysis : The same model with ``Gaussian("feature")``.
 
     Notes
@@ -236,7 +236,7 @@ class VAETransformer(
     **Precision.** Networks are trained in single precision. Other methods compute in the precision
     of X.
 
-    **Several processes.** In an initialised process group of torch.distributed, all ranks must call
+    **Several processes.** In an initialized process group of torch.distributed, all ranks must call
     `fit` and `partial_fit` with the same data. They train one model together, and each of them has
     it afterwards.
 
@@ -368,7 +368,7 @@ class VAETransformer(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data. The first call fixes the means and standard deviations that standardise them.
+            Data. The first call fixes the means and standard deviations that standardize them.
         y : None, default=None
             Ignored.
 
@@ -451,7 +451,7 @@ class VAETransformer(
             p.max_iter = max(FEWEST_EPOCHS, min(n_epochs, MOST_EPOCHS))
 
     def _draw_codes(self, X: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
-        """Draw one code from q(z | x) for each row; grey levels are binarised first."""
+        """Draw one code from q(z | x) for each row; grey levels are binarized first."""
         _, views, module = self._prepare(X)
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
 
@@ -710,7 +710,7 @@ class VAETransformer(
         """Estimate log p(x) of each row by importance weighting, in nats.
 
         The log density is in the units of the data. For a row with missing cells it is that of the
-        observed cells. For a Bernoulli likelihood, grey levels are binarised first.
+        observed cells. For a Bernoulli likelihood, grey levels are binarized first.
 
         The estimate is below log p(x) on average. Its expectation rises to log p(x) with the number
         of draws (Burda, Grosse and Salakhutdinov 2016, theorem 1); with one draw it is the ELBO.

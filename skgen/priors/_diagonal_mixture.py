@@ -20,7 +20,7 @@ N_HALVINGS = 60  # of the interval that holds a quantile: to the last bit of a f
 class DiagonalMixture(LatentDistribution):
     """Mixture ``p(z) = sum_k w_k N(z | m_k, diag(s_k^2))``.
 
-    ``log_weights``, of shape (n,), are normalised; ``means`` and ``log_scales`` are of shape
+    ``log_weights``, of shape (n,), are normalized; ``means`` and ``log_scales`` are of shape
     (n, n_components).
     """
 

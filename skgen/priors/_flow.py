@@ -20,7 +20,7 @@ N_MOMENT_DRAWS = 2000
 @store()
 @dataclass(frozen=True)
 class Flow(PriorBuilder):
-    """Builder of a normalising flow of affine couplings, learned with the networks.
+    """Builder of a normalizing flow of affine couplings, learned with the networks.
 
     Codes are an invertible function of standard normal numbers, ``z = f(e)``, so that ``log p(z) =
     log N(f^-1(z) | 0, I) + log |det df^-1/dz|``. Each coupling (Dinh et al. [1]_ eq. 4 and 5)

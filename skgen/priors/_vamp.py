@@ -21,7 +21,7 @@ class VampPrior(PriorBuilder):
     ``p(z) = 1/K sum_k q(z | u_k)``, where q is the encoder and the K pseudo-inputs ``u_k`` are
     learned (Tomczak and Welling [1]_ eq. 9). They start at rows of the training data, which are
     drawn at random, and are values as the networks see them: with a Gaussian likelihood they are
-    standardised.
+    standardized.
 
     Parameters
     ----------
