@@ -17,9 +17,9 @@ from torch import Tensor
 
 from .._validation import FloatArray, extremes, missing_cells
 
-BLOCK_VALUES = 2**22  # values in a block of rows that is processed at a time
-EVALUATION_ROWS = 4096  # rows that networks evaluate at a time outside of training
-MAX_LOADED_BYTES = 2**28  # up to which rows are transformed once and kept, not batch by batch
+BLOCK_VALUES = 2**22  # of a block of rows that is worked on at a time
+EVALUATION_ROWS = 4096  # that networks evaluate at a time outside of training
+MAX_LOADED_BYTES = 2**28  # of rows that are transformed once and kept, rather than batch by batch
 
 
 class Batch(NamedTuple):

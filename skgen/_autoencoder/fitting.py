@@ -40,7 +40,7 @@ from .linear_start import can_start_linear, start_at_factors
 from .model import VAE, Architecture, restore
 from .training import EarlyStopping, TrainingResult, TrainingSettings, VariationalObjective
 
-MAX_KL_ROWS = 10_000  # over which `explained_kl_` is the mean
+MAX_KL_ROWS = 10_000  # of which `explained_kl_` is the mean
 COLLAPSE_THRESHOLD = 0.01  # nats below which a latent dimension has collapsed
 FAR_OUT, STRETCH = 30.0, 50.0
 """Standard deviations that a value may lie from the mean, and the standard deviation itself in
@@ -466,7 +466,7 @@ def check_magnitude(view: TableView, name: str, columns: Columns = ()) -> TableV
 
 
 def sum_log_jacobian(likelihood: Likelihood, batch: Batch) -> FloatArray:
-    """Return `Likelihood.log_jacobian` summed over observed cells, per row or for all rows."""
+    """Return `Likelihood.log_jacobian` summed over the observed cells, for all rows or each."""
     log_jacobian = likelihood.log_jacobian(batch.x)
     if batch.mask is not None:
         log_jacobian = np.where(batch.mask, 0.0, log_jacobian)

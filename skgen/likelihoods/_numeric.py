@@ -59,12 +59,11 @@ class Numeric(ChoiceLikelihood):
 
     Notes
     -----
-    Transformed data are positions: a value in bin k, with a share s of the rows of the bin below
-    it, has the position k + s. For a value that is a point, scores contain its log probability, in
-    place of a log density. Values outside of all bins and points have the probability 1e-4
-    together, spread over gaps and thick tails, so that their density is small but not 0; in a
-    constant feature they have 1e-10. Draws are from bins and points only. A feature takes
-    O(max_bins) operations per row.
+    Transformed data are positions: k + s in bin k, with the share s of the bin's rows below. The
+    density counts points as masses: the score of a row with a value that is one has its log
+    probability. Values outside of all bins and points have the probability 1e-4 together, spread
+    over gaps and thick tails, so that their density is small but not 0; in a constant feature they
+    have 1e-10. Draws are from bins and points only. A feature takes O(max_bins) per row.
 
     Examples
     --------

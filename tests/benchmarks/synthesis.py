@@ -16,13 +16,13 @@ of VAETransformer, which by default are those of the chapter on tables.
 from __future__ import annotations
 
 import argparse
+import ast
 import time
 import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import settings
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -112,10 +112,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", nargs="*", default=[*TABLES])
     parser.add_argument("--seeds", type=int, default=3)
-    settings.add_option(parser)
+    parser.add_argument("--set", nargs="*", default=[], metavar="PARAMETER=VALUE")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    params = settings.read(options)
+    assignments = (text.split("=", 1) for text in options.set)
+    params = {name: ast.literal_eval(value) for name, value in assignments}
     names = ("told apart", "fitted", "class", "by draws", "copies", "nearer", "seconds")
     print(
         f"{'':10}" + "".join(f"{name:>18}" if name == names[0] else f"{name:>9}" for name in names)
