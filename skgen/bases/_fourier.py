@@ -20,7 +20,7 @@ from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location
 
 MOST_POINTS, FEW_WAVES = 1000, 600
 """Rows up to which the kernel is exact at the rows, by default, and the waves beside."""
-MANY_WAVES = 2400  # by default, for more rows and several features
+MANY_WAVES = 2400  # by default of more rows of several features
 STEP, SHIFT = 2e-3, 1e-4  # of logarithms, for the derivatives of a quantile and of functions
 
 
@@ -58,9 +58,9 @@ class FourierBasis(LearnableBasis):
         waves, and one function per distinct row, which makes the kernel exact at these rows. For
         more rows, these are 2400 waves, or 600 if X has one feature.
     kernel : {"rbf", "matern32", "matern52", "rational_quadratic"}, default="rbf"
-        The kernel: squared exponential, Matern with smoothness 3/2 or 5/2, or rational quadratic.
-        The last is a mixture of squared exponentials of different length scales;
-        ``scale_mixture_``, which tells how different, is learned with the length scales.
+        The kernel: squared exponential, Matern with smoothness 3/2 or 5/2, or rational quadratic: a
+        mixture of squared exponentials of longer and shorter length scales. How different these
+        are is learned with them.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
         Length scales of the kernel, in the units of X. "evidence" starts at
         ``sqrt(n_inputs)`` standard deviations of each feature, and BayesianBasisRegressor then
@@ -89,7 +89,7 @@ class FourierBasis(LearnableBasis):
     frequencies_ : ndarray of shape (n_features, n_frequencies)
         Angular frequencies, in radians per unit of X; there are two waves for each.
     length_scale_, rank_length_scale_ : ndarray of shape (n_features,)
-        Length scales, in the units of X, and, with ``ranks=True``, those of the ranks.
+        Length scales, in the units of X, and those of the ranks, with ``ranks=True``.
     slope_ : float
         Prior standard deviation of the slopes of the linear terms: of the change of y per
         ``scale_`` of a feature, relative to the prior standard deviation of all waves together. It
@@ -100,17 +100,15 @@ class FourierBasis(LearnableBasis):
         r in units of the length scales. A larger value means a narrower mixture. It starts at 1 and
         is learned with the length scales; 0 with other kernels.
     relevance_ : ndarray of shape (n_features,)
-        ``scale_`` divided by the length scale. With ``ranks=True``, it is the root of the sum of
-        squares of this ratio and that of the rank. Near 0, the waves do not depend on the feature.
-        Relevance measures how fast the function may vary along a feature, not by how much: a
-        feature whose effect is a straight line may have a value near 0. The function
-        permutation_importance of sklearn.inspection measures what a feature is worth for
-        prediction; the two orders may differ.
+        ``scale_`` divided by the length scales, combined with the same ratio of the ranks as the
+        root of the sum of squares. Near 0, the waves do not depend on that feature. It says how
+        fast the function may vary along a feature, not by how much: a feature whose effect is a
+        straight line may have a value near 0. sklearn.inspection.permutation_importance ranks
+        features by what they are worth for prediction, and the two orders may differ.
     theta_ : ndarray of shape (n_inputs,), (n_inputs + 1,), (n_inputs + 2,) or (0,)
-        Parameters that BayesianBasisRegressor learns. First come the logarithms of the length
-        scales over the standard deviations, of features and then of ranks. The logarithms of
-        ``slope_`` and ``scale_mixture_`` follow, unless these are 0. Empty unless
-        ``length_scale="evidence"``.
+        Parameters that BayesianBasisRegressor learns: logarithms of the length scales divided by
+        the standard deviations of the features, then of the ranks, and the logarithms of ``slope_``
+        and ``scale_mixture_`` unless they are 0. Empty unless ``length_scale="evidence"``.
     location_, scale_ : ndarray of shape (n_features,)
         Point at which the phases of all waves are zero, and standard deviations of the features,
         or the length scales if they are given.
@@ -431,7 +429,7 @@ class FourierBasis(LearnableBasis):
             other.theta_ = theta + shift
             return other._multiply(X, weights)
 
-        # The gradient of a single row would cost as much as two products for all rows.
+        # Each gradient of one row would cost as much as two products of all.
         steps = SHIFT * np.eye(len(theta))
         return np.array([(product(step) - product(-step)) / (2 * SHIFT) for step in steps])
 

@@ -46,15 +46,15 @@ class Lengths:
 class Kernel:
     """Sum of a stationary kernel of variance 1 and, optionally, a linear one, between given rows.
 
-    Its parameters ``theta`` are logarithms: of the length scales, which both kernels share; with a
-    linear kernel, of the prior standard deviation of the slopes; with a rational quadratic kernel,
-    of its scale mixture.
+    Its parameters ``theta`` are the logarithms of the length scales, which both kernels share, of
+    the prior standard deviation of the slopes if there is a linear kernel, and of the scale mixture
+    of the rational quadratic kernel.
     """
 
     inputs: FloatArray  # (n_rows, n_inputs)
     name: KernelName
     lines: FloatArray | None = None  # (n_rows, n_inputs), those of the linear kernel
-    lengths: Lengths | None = None  # None means one for each input
+    lengths: Lengths | None = None  # None is one for each input
 
     def at(self, theta: FloatArray) -> tuple[FloatArray, VJP]:
         """Return the kernel matrix, and a function from its symmetric gradient to that by theta.
