@@ -691,8 +691,8 @@ class VAERegressor(
         return check_finite(total, residual.dtype, self._data_names.x)
 
     def _std_factors(self, residual: FloatArray) -> FloatArray:
-        """Return factors that convert standard deviations of the networks to those of y."""
-        # Exact, because the transform of the likelihood is linear.
+        """Return factors from standard deviations of the networks to those of y."""
+        # Exact, since the transform of the likelihood is linear.
         return np.exp(-self.likelihood_.log_jacobian(residual)).astype(residual.dtype)
 
     def _shape_outputs(self, table: FloatArray) -> FloatArray:

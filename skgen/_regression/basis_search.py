@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -37,8 +38,9 @@ CALIBRATION_ROWS = 2000
 MAX_ITER = 40
 ROUGH, FINE, FINAL = 1e-4, 1e-11, 1e-5
 """Tolerances, relative to the gain so far, of the starts, of the best of them, of more rows."""
+WORTH_A_KERNEL = 5.0  # nats of evidence and density, for which a second kernel is taken
 SAME = 0.05  # difference in nats that counts for nothing
-THETA_RANGE, LOG_RATIO_RANGE = 5.0, 20.0  # distances from the start
+THETA_RANGE, LOG_RATIO_RANGE = 8.0, 20.0  # distances from the start
 FIRST_LOG_RATIO_RANGE = 6.0  # in the first stage: few rows can be explained without noise
 LONG_SLOPE = 0.4  # nats that a length scale costs which is longer by a factor of e
 SIGNAL_TO_NOISE = 20.0  # ratio of variances at the start
@@ -125,17 +127,28 @@ def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
     """
     if prior.noise == "evidence":
         rows = _normalize(rows)
+    basis = design.basis
     first, *later = stages(len(rows))
-    stage = Ascent(design, rows.select(first), prior)
-    few = stage.bounds(FIRST_LOG_RATIO_RANGE)
-    best = stage.best([stage.climb(stage.shift(*shift), few, ROUGH) for shift in STARTS])
-    best = stage.climb(best, few, FINE)
-    if not few[-1][0] < best[-1] < few[-1][1]:
-        best = stage.best([best, stage.climb(best, stage.bounds(), FINE)])
+    stage = Ascent(design, rows.select(first), prior, basis.theta_)
+    best = stage.search([stage.shift(*shift) for shift in STARTS])
+    stage, best = _search_two_kernels(basis, stage, best)
     for n_rows in later:
-        stage = Ascent(design, rows.select(n_rows), prior)
+        stage = stage.on(rows.select(n_rows))
         best = stage.best([best, stage.climb(best, stage.bounds(), FINAL)])
     return best[:-1]
+
+
+def _search_two_kernels(basis: Any, stage: Ascent, best: FloatArray) -> tuple[Ascent, FloatArray]:
+    """The search with a second kernel and its result, if that is clearly better, or those given."""
+    start = basis.with_second_kernel(stage.start) if hasattr(basis, "with_second_kernel") else None
+    if start is None:
+        return stage, best
+    two = stage.with_start(start)
+    starts = [two.center, np.append(basis.with_second_kernel(best[:-1]), best[-1])]
+    found = two.search(starts)
+    (has_density, score), (has_one, one) = two.score(found), stage.score(best)
+    is_better = has_density >= has_one and score > one + WORTH_A_KERNEL
+    return (two, found) if is_better else (stage, best)
 
 
 def _normalize(rows: Rows) -> Rows:
@@ -163,10 +176,29 @@ class Ascent:
     A position holds the basis parameters, followed by the log ratio of precisions.
     """
 
-    def __init__(self, design: Design, rows: Rows, prior: LinearModelSpec) -> None:
-        self.rows, self.objective = rows, make_objective(design, rows, prior)
-        start = design.basis.theta_
+    def __init__(
+        self, design: Design, rows: Rows, prior: LinearModelSpec, start: FloatArray
+    ) -> None:
+        self.design, self.rows, self.prior, self.start = design, rows, prior, start
+        self.objective = make_objective(design, rows, prior)
         self.center = np.append(start, _init_log_ratio(self.objective, start))
+
+    def on(self, rows: Rows) -> Ascent:
+        """The same search on other rows."""
+        return Ascent(self.design, rows, self.prior, self.start)
+
+    def with_start(self, start: FloatArray) -> Ascent:
+        """The same search from other basis parameters."""
+        return Ascent(self.design, self.rows, self.prior, start)
+
+    def search(self, starts: list[FloatArray]) -> FloatArray:
+        """The best maximum that is reached from some starts, on few rows."""
+        few = self.bounds(FIRST_LOG_RATIO_RANGE)
+        best = self.best([self.climb(start, few, ROUGH) for start in starts])
+        best = self.climb(best, few, FINE)
+        if few[-1][0] < best[-1] < few[-1][1]:
+            return best
+        return self.best([best, self.climb(best, self.bounds(), FINE)])
 
     def bounds(self, log_ratio_range: float = LOG_RATIO_RANGE) -> list[tuple[float, float]]:
         """Limits of a position."""

@@ -214,7 +214,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     -----
     **Time and memory.** A fit takes O(n_samples n_basis^2) time and, beyond the data, O(n_basis^2)
     memory. The model keeps the triangular factor of a QR decomposition of the design matrix. The
-    default basis also keeps the features of up to 1000 rows. Fitting at once, in batches, row by
+    default basis also keeps the features of up to 2000 rows. Fitting at once, in batches, row by
     row, or in parts that are merged gives the same posterior.
 
     **Sample weights and noise scales.** A row with ``sample_weight`` k counts as k rows. A row with

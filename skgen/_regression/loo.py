@@ -94,15 +94,18 @@ class RowFit:
         return np.column_stack([spectrum.components for spectrum in self.spectra])
 
     @property
-    def scaled_weights(self) -> FloatArray:
-        """Best weights of the scaled columns, (n_proper, n_outputs), less their prior means."""
-        return self.factor.T @ (self.left @ (self.components / (self.values + self.ratios)))
+    def dual(self) -> FloatArray:
+        """Weights of the scaled rows, (n_rows, n_outputs)."""
+        return self.left @ (self.components / (self.values + self.ratios))
 
     @property
     def mean_weights(self) -> FloatArray:
         """Best weights of the columns of the design matrix, (n_columns, n_outputs)."""
         objective = self.objective
-        weights = objective.mean[:, None] + self.scaled_weights / objective.root_precision[:, None]
+        weights = (
+            objective.mean[:, None]
+            + (self.factor.T @ self.dual) / objective.root_precision[:, None]
+        )
         if not objective.n_flat:
             return np.asarray(weights)
         residuals = objective.Y - self.Phi[:, 1:] @ weights
@@ -162,7 +165,7 @@ class RowFit:
         """
         assert self.theta is not None
         n_params = len(self.theta)
-        tangents = self.objective.mean_slopes(self.theta, self.Phi, self.scaled_weights)
+        tangents = self.objective.mean_slopes(self.theta, self.Phi, self.dual)
         information = np.zeros((n_params, n_params))
         for output, (ratio, precision) in enumerate(
             zip(self.ratios, self.noise_precisions, strict=True)

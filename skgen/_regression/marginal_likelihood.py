@@ -29,7 +29,6 @@ from scipy.linalg import blas, lapack
 
 from .._threads import map_in_threads, row_blocks
 from .._validation import FloatArray
-from ..bases._base import derivatives
 from ..bases._kernels import Kernel
 from .design import Design
 from .precisions import LinearModelSpec, unit_prior_term
@@ -187,6 +186,7 @@ class DesignObjective(Objective):
         self.X, self.design = rows.X, replace(design, basis=basis)
         self.mean = prior.mean[self.n_flat :]
         self.root_precision = np.sqrt(self.relative_precision[self.n_flat :])
+        self.is_isotropic = _is_isotropic(design, prior)
 
     def signal_variance(self, theta: FloatArray) -> float:
         variances = self._design_matrix(theta)[:, self.n_flat :].var(axis=0)
@@ -200,19 +200,45 @@ class DesignObjective(Objective):
         Y = self._center(self.Y - (Phi[:, self.n_flat :] @ self.mean)[:, None])
         return Phi, factor, Y * self.root_weights[:, None]
 
-    def mean_slopes(self, theta: FloatArray, Phi: FloatArray, weights: FloatArray) -> FloatArray:
+    def mean_slopes(self, theta: FloatArray, Phi: FloatArray, dual: FloatArray) -> FloatArray:
         """Derivatives of the mean function by the basis parameters, scaled as targets are.
 
         Shape (n_params, n_rows, n_outputs). ``Phi`` is the design matrix at ``theta``, and
-        ``weights`` are those of the columns of `scaled`.
+        ``factor.T @ dual`` are the weights of the columns of `scaled`.
         """
-        weights = weights / self.root_precision[:, None] + self.mean[:, None]
-        first, basis = int(self.design.fit_intercept), self.design.basis
-        basis.theta_ = theta
-        slopes = derivatives(basis, self.X, Phi[:, first:], weights[first - self.n_flat :])
+        dual = dual * self.root_weights[:, None]  # of sum 0 where there is a flat intercept
+        slopes = self._kernel_slopes(theta, dual)
+        if slopes is None:
+            slopes = self._design_slopes(theta, Phi, dual)
         if self.n_flat:
             slopes -= np.einsum("i,pik->pk", self.normalized_weights, slopes)[:, None]
         return np.asarray(slopes * self.root_weights[:, None])
+
+    def _kernel_slopes(self, theta: FloatArray, dual: FloatArray) -> FloatArray | None:
+        """The derivatives where the basis functions approximate a kernel, else None.
+
+        The basis functions are a root of the kernel matrix, of which any rotation is one, too. The
+        symmetric root changes by half as much as the matrix.
+        """
+        basis = self.design.basis
+        are_few = len(self.X) <= self.design.n_basis
+        if not (are_few and self.is_isotropic and hasattr(basis, "exact_kernel")):
+            return None
+        variance = 0.5 / self.root_precision[-1] ** 2
+        return np.asarray(basis.exact_kernel(self.X).derivatives(theta, variance * dual))
+
+    def _design_slopes(self, theta: FloatArray, Phi: FloatArray, dual: FloatArray) -> FloatArray:
+        """The derivatives by a vector-Jacobian product for each row."""
+        basis, first = self.design.basis, int(self.design.fit_intercept)
+        columns = Phi[:, first:]
+        precision = self.root_precision[first - self.n_flat :, None] ** 2
+        weights = columns.T @ dual / precision + self.mean[first - self.n_flat :, None]
+        basis.theta_ = theta
+        by_row = [
+            [basis.vjp(x, phi, weight[None]) for weight in weights.T]
+            for x, phi in zip(self.X[:, None], columns[:, None], strict=True)
+        ]
+        return np.moveaxis(np.array(by_row), -1, 0)
 
     def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
         Phi, factor, Y = self.scaled(theta)

@@ -36,7 +36,7 @@ def _reproducible(cls: type[Basis]) -> Callable[[], Basis]:
 
 SHORTCUTS: dict[str, Callable[[], Any]] = {
     **{name: _reproducible(cls) for name, cls in PARTS.items()},
-    "auto": partial(FourierBasis, ranks=True, linear=True, random_state=0),
+    "auto": partial(FourierBasis, n_kernels="auto", ranks=True, linear=True, random_state=0),
     "polynomial": partial(PolynomialFeatures, include_bias=False),
     "identity": partial(FunctionTransformer, feature_names_out="one-to-one"),
 }

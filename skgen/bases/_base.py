@@ -41,32 +41,13 @@ def is_finite_on(basis: Any, X: FloatArray) -> bool:
     return reach is not None and bool(np.vdot(X, X) <= reach * reach)
 
 
-def derivatives(basis: Any, X: FloatArray, Phi: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return derivatives of ``Phi @ weights`` by theta_, (n_theta, n_samples, n_outputs)."""
-    if hasattr(basis, "_derivatives"):
-        return np.asarray(basis._derivatives(X, Phi, weights))
-    return derivatives_by_row(basis, X, Phi, weights)
-
-
-def derivatives_by_row(
-    basis: Any, X: FloatArray, Phi: FloatArray, weights: FloatArray
-) -> FloatArray:
-    """Return the same by a vector-Jacobian product for each row."""
-    by_row = [
-        [basis.vjp(x, phi, weight[None]) for weight in weights.T]
-        for x, phi in zip(X[:, None], Phi[:, None], strict=True)
-    ]
-    return np.moveaxis(np.array(by_row), -1, 0)
-
-
 class Basis(
     DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC
 ):
     """Base class of the bases; a subclass implements ``_place`` and ``_write``.
 
     A basis with random functions may have the methods ``exact_kernel(X)``, the kernel that they
-    approximate, and ``resample()``, a copy with other draws. A method ``_derivatives`` is a faster
-    way to compute `derivatives`.
+    approximate, and ``resample()``, a copy with other draws.
     """
 
     shortcut: ClassVar[str]  # name of the basis as a parameter of BayesianBasisRegressor

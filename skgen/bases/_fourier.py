@@ -6,22 +6,31 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaincinv, ndtri
+from scipy.special import expit, gammaincinv, ndtri
 from scipy.stats import chi2, qmc
 from sklearn.utils.validation import check_is_fitted
 
 from .._parameters import NONE, Choice, Flag, Integer, Parameters, Seed, check_parameters
 from .._schema import SEEDS, Values, array, from_record, integer, made_of, number, store
 from .._validation import LARGEST, FloatArray, RandomState, generator
-from ._base import FEWEST_ROWS, MOST, LearnableBasis, derivatives_by_row
+from ._base import FEWEST_ROWS, MOST, LearnableBasis
 from ._inducing import InducingPoints
-from ._kernels import MATERN_DF, Kernel, KernelName, Lengths, relevance_shares
+from ._kernels import (
+    MATERN_DF,
+    Kernel,
+    KernelName,
+    KernelParameters,
+    KernelSum,
+    Lengths,
+    relevance_shares,
+)
 from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location_and_scale
 
-MOST_POINTS, FEW_WAVES = 1000, 600
-"""Rows up to which the kernel is exact at the rows, by default, and the waves beside."""
-MANY_WAVES = 2400  # by default of more rows of several features
-STEP, SHIFT = 2e-3, 1e-4  # of logarithms, for the derivatives of a quantile and of functions
+MOST_POINTS, N_WAVES = 2000, 600
+"""Rows at which the kernel is exact, at most, and the waves beside them, by default."""
+STEP = 2e-3  # of a logarithm, for the derivative of a quantile
+SECOND_KERNEL = -1.0, np.log(4.0)
+"""Log ratio of the length scales of a second kernel to the first's, and log odds of the first."""
 
 
 @store(
@@ -35,10 +44,13 @@ STEP, SHIFT = 2e-3, 1e-4  # of logarithms, for the derivatives of a quantile and
         "_uniform": array("n_draws", 0.0, 1.0),
         "_groups": array("n_features", -1, kinds="i"),
         "_points": made_of(type(None)) | array("n_points n_inputs"),
+        "_second": made_of(type(None)) | array("n_inputs", 1e-300),
+        "kernel_shares_": array("n_kernels", 0.0, 1.0),
     },
     derived=(
         "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_scales",
         "_bends", "_reach", "_unit_frequencies", "_n_features_out", "_lengths", "_inducing",
+        "_amplitudes",
     ),
 )  # fmt: skip
 class FourierBasis(LearnableBasis):
@@ -47,20 +59,25 @@ class FourierBasis(LearnableBasis):
     The basis functions are ``phi(x) = sqrt(2 / n_waves) [cos(w_j' x), sin(w_j' x)]``, with
     frequencies w_j drawn from the spectral density of the kernel [1]_. If the weights have prior
     precision ``a``, the function f(x) has variance ``1 / a`` at every x. As the number of waves
-    grows, it tends to a Gaussian process with this kernel. For few rows it is this process exactly:
-    further basis functions make the kernel exact at the rows of the fit [2]_.
+    grows, it tends to a Gaussian process with this kernel. Further basis functions make the kernel
+    exact at up to 2000 rows of the fit [2]_.
 
     Parameters
     ----------
     n_basis : int, default=None
         Number of waves, a cosine and a sine for each frequency; an odd number is rounded up. None
-        means a number that depends on the rows of the fit. For up to 1000 rows, these are 600
-        waves, and one function per distinct row, which makes the kernel exact at these rows. For
-        more rows, these are 2400 waves, or 600 if X has one feature.
+        means 600 waves, and one function per distinct row of the fit, which makes the kernel exact
+        at these rows. If there are more than 2000 rows, 2000 evenly spaced ones have a function;
+        with one feature, none has.
     kernel : {"rbf", "matern32", "matern52", "rational_quadratic"}, default="rbf"
         The kernel: squared exponential, Matern with smoothness 3/2 or 5/2, or rational quadratic: a
         mixture of squared exponentials of longer and shorter length scales. How different these
         are is learned with them.
+    n_kernels : {1, 2, "auto"}, default=1
+        2 is a sum of two such kernels, each with its own length scales and its own share of half of
+        the waves: a smooth function plus one that varies faster, or in other features. With "auto",
+        BayesianBasisRegressor starts from one kernel, and takes two if the evidence and the log
+        density of left-out rows are then clearly larger.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
         Length scales of the kernel, in the units of X. "evidence" starts at
         ``sqrt(n_inputs)`` standard deviations of each feature, and BayesianBasisRegressor then
@@ -88,8 +105,11 @@ class FourierBasis(LearnableBasis):
     ----------
     frequencies_ : ndarray of shape (n_features, n_frequencies)
         Angular frequencies, in radians per unit of X; there are two waves for each.
-    length_scale_, rank_length_scale_ : ndarray of shape (n_features,)
-        Length scales, in the units of X, and those of the ranks, with ``ranks=True``.
+    length_scale_, rank_length_scale_ : ndarray of shape (n_features,) or (2, n_features)
+        Length scales, in the units of X, and those of the ranks, with ``ranks=True``; of two
+        kernels one row each.
+    kernel_shares_ : ndarray of shape (1,) or (2,)
+        Shares of the kernels in the variance of the waves.
     slope_ : float
         Prior standard deviation of the slopes of the linear terms: of the change of y per
         ``scale_`` of a feature, relative to the prior standard deviation of all waves together. It
@@ -101,14 +121,16 @@ class FourierBasis(LearnableBasis):
         is learned with the length scales; 0 with other kernels.
     relevance_ : ndarray of shape (n_features,)
         ``scale_`` divided by the length scales, combined with the same ratio of the ranks as the
-        root of the sum of squares. Near 0, the waves do not depend on that feature. It says how
+        root of the sum of squares, and of two kernels as the root of the mean square by their
+        shares. Near 0, the waves do not depend on that feature. It says how
         fast the function may vary along a feature, not by how much: a feature whose effect is a
         straight line may have a value near 0. sklearn.inspection.permutation_importance ranks
         features by what they are worth for prediction, and the two orders may differ.
-    theta_ : ndarray of shape (n_inputs,), (n_inputs + 1,), (n_inputs + 2,) or (0,)
+    theta_ : ndarray of shape (n_theta,)
         Parameters that BayesianBasisRegressor learns: logarithms of the length scales divided by
-        the standard deviations of the features, then of the ranks, and the logarithms of ``slope_``
-        and ``scale_mixture_`` unless they are 0. Empty unless ``length_scale="evidence"``.
+        the standard deviations of the features, then of the ranks; of two kernels those of the
+        second and the log odds of the first kernel's share; and the logarithms of ``slope_`` and
+        ``scale_mixture_`` unless they are 0. Empty unless ``length_scale="evidence"``.
     location_, scale_ : ndarray of shape (n_features,)
         Point at which the phases of all waves are zero, and standard deviations of the features,
         or the length scales if they are given.
@@ -152,10 +174,12 @@ class FourierBasis(LearnableBasis):
     """Set before a fit: features of one number, such as a category's columns of zeros and ones, \
     share one length scale and have no ranks; -1 is a feature of its own."""
     _points: FloatArray | None = None  # inputs of the rows at which the kernel is exact, if any
+    _second: FloatArray | None = None  # relative length scales of a second kernel, if any
 
     _parameters: ClassVar[Parameters] = {
         "n_basis": NONE | Integer(1, MOST, remedy="Give the number of waves."),
         "kernel": Choice("rbf", "matern32", "matern52", "rational_quadratic"),
+        "n_kernels": Choice("auto") | Integer(1, 2, remedy="Give 1, 2 or 'auto'."),
         "length_scale": NONE | Choice("evidence") | LENGTHS,
         "ranks": Flag(), "linear": Flag(),
         "sampling": Choice("halton", "random"), "random_state": Seed(),
@@ -170,6 +194,8 @@ class FourierBasis(LearnableBasis):
         exact = values.get("_points")
         if exact is not None and not 0 < len(exact) <= MOST_POINTS:
             return False
+        if len(values.get("kernel_shares_", [1.0])) != 1 + (values.get("_second") is not None):
+            return False
         if ("_uniform" in values) != (values.get("scale_mixture_", 0.0) > 0):
             return False
         if ranks is None:
@@ -181,7 +207,8 @@ class FourierBasis(LearnableBasis):
     @classmethod
     def _from_record(cls, values: Values) -> Self:
         if "_spectrum" in values:
-            values = {"slope_": 0.0, "scale_mixture_": 0.0, **values}  # files of 0.1.0 have none
+            absent = {"slope_": 0.0, "scale_mixture_": 0.0, "kernel_shares_": np.ones(1)}
+            values = {**absent, **values}  # files of 0.1.0 have none of these
         basis: Self = from_record(cls, values)
         if "_spectrum" in values:
             basis._lengths = basis._find_lengths(len(basis.scale_))
@@ -193,6 +220,7 @@ class FourierBasis(LearnableBasis):
         n_basis: int | None = None,
         *,
         kernel: KernelName = "rbf",
+        n_kernels: Literal[1, 2, "auto"] = 1,
         length_scale: float | npt.ArrayLike | Literal["evidence"] | None = "evidence",
         ranks: bool = False,
         linear: bool = False,
@@ -201,6 +229,7 @@ class FourierBasis(LearnableBasis):
     ) -> None:
         self.n_basis = n_basis
         self.kernel = kernel
+        self.n_kernels = n_kernels
         self.length_scale = length_scale
         self.ranks = ranks
         self.linear = linear
@@ -215,13 +244,15 @@ class FourierBasis(LearnableBasis):
             cls(21, kernel="matern52", length_scale=2.0, random_state=0),
             cls(20, ranks=True, linear=True, random_state=0),
             cls(20, kernel="rational_quadratic", linear=True, random_state=0),
+            cls(20, n_kernels=2, ranks=True, linear=True, random_state=0),
+            cls(kernel="rational_quadratic", n_kernels=2, random_state=0),
         )
 
     def _place(self, X: FloatArray) -> None:
         n_features = X.shape[1]
         p = check_parameters(self, n_features=n_features)
-        has_points = p.n_basis is None and len(X) <= MOST_POINTS
-        n_basis = p.n_basis or (FEW_WAVES if has_points or n_features == 1 else MANY_WAVES)
+        has_points = p.n_basis is None and (n_features > 1 or len(X) <= MOST_POINTS)
+        n_basis = p.n_basis or N_WAVES
         rows = distinct_rows(X, FEWEST_ROWS)
         ranked = rows[:, self._ranked]
         self._ranks = EmpiricalCDF.fit(ranked) if p.ranks and ranked.size else None
@@ -234,7 +265,11 @@ class FourierBasis(LearnableBasis):
             self.scale_ = np.broadcast_to(p.length_scale, n_features).copy()
             self._relative[:n_features] = 1.0
         self._scales = self._find_scales()
-        self._points = self._inputs(rows) if has_points else None
+        self._second, self.kernel_shares_ = None, np.ones(1)
+        if p.n_kernels == 2:
+            self._second = self._relative * np.exp(SECOND_KERNEL[0])
+            self.kernel_shares_ = expit([SECOND_KERNEL[1], -SECOND_KERNEL[1]])
+        self._points = self._inputs(distinct_rows(X, MOST_POINTS)) if has_points else None
         self._seed = int(generator(p.random_state).integers(2**63))
         self.slope_ = float(p.linear)
         self.scale_mixture_ = float(p.kernel == "rational_quadratic")
@@ -306,28 +341,54 @@ class FourierBasis(LearnableBasis):
         """Set the attributes that follow from draws and length scales."""
         n_features = len(self.scale_)
         self._scales = self._find_scales()
-        lengths = self._scales * self._relative
-        self._unit_frequencies = self._spectrum * self._radii()
-        frequencies = self._unit_frequencies / lengths[:, None]
-        self.length_scale_, self.frequencies_ = lengths[:n_features], frequencies[:n_features]
+        n_inputs, n_draws = self._spectrum.shape
+        self._unit_frequencies = self._over_lengths(self._spectrum * self._radii())
+        counts = [draws.stop - draws.start for draws in self._draws_of_kernels]
+        self._amplitudes = np.repeat(np.sqrt(self.kernel_shares_ / np.maximum(counts, 1)), counts)
+        frequencies = self._unit_frequencies / self._scales[:, None]
+        lengths = self._scales * (self._relative if self._second is None else self._relatives)
+        self.length_scale_, self.frequencies_ = lengths[..., :n_features], frequencies[:n_features]
         if self._ranks is not None:
             self._bends = self._ranks.without_lines()
-            self.rank_length_scale_ = lengths[n_features:]
+            self.rank_length_scale_ = lengths[..., n_features:]
             self._rank_frequencies = frequencies[n_features:]
         self._reach = LARGEST * min(1.0, self.length_scale_.min())
-        n_inputs, n_draws = self._spectrum.shape
         self._n_features_out = 2 * n_draws + (n_inputs if self.slope_ else 0)
         if self._points is not None:
             self._n_features_out += len(self._points)
         self._inducing = self._find_inducing()
 
+    @property
+    def _relatives(self) -> FloatArray:
+        """Length scales of inputs in units of their scales, (n_kernels, n_inputs)."""
+        return np.stack(
+            [self._relative] if self._second is None else [self._relative, self._second]
+        )
+
+    @property
+    def _draws_of_kernels(self) -> list[slice]:
+        """Frequencies of each kernel: all, or those of the first and of the second half."""
+        n_draws = self._spectrum.shape[1]
+        if self._second is None:
+            return [slice(0, n_draws)]
+        middle = (n_draws + 1) // 2
+        return [slice(0, middle), slice(middle, n_draws)]
+
+    def _over_lengths(self, frequencies: FloatArray) -> FloatArray:
+        """Return frequencies, (n_inputs, n_draws), divided by the length scales of their kernel."""
+        parts = [
+            frequencies[:, draws] / relative[:, None]
+            for draws, relative in zip(self._draws_of_kernels, self._relatives, strict=True)
+        ]
+        return np.hstack(parts)
+
     def _find_inducing(self) -> InducingPoints | None:
         """Return the points at which the kernel is exact, None if all basis functions are waves."""
         if self._points is None:
             return None
-        points = self._points / self._relative
-        waves = self._waves(points @ self._unit_frequencies)
-        return InducingPoints(points, waves, self.kernel, self.scale_mixture_)
+        waves = self._waves(self._points @ self._unit_frequencies)
+        kernel = KernelSum(self.kernel, self._relatives, self.kernel_shares_, self.scale_mixture_)
+        return InducingPoints(self._points, waves, kernel)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the inducing points, which are large and whose last digits depend on BLAS."""
@@ -371,90 +432,116 @@ class FourierBasis(LearnableBasis):
     def relevance_(self) -> FloatArray:
         """Standard deviation over length scale, of each feature and its rank."""
         check_is_fitted(self)
-        squares, of_ranks = np.split(self._relative**-2.0, [len(self.scale_)])
+        squares = self.kernel_shares_ @ self._relatives**-2.0
+        squares, of_ranks = np.split(squares, [len(self.scale_)])
         if self._ranks is not None:
             squares[self._ranked] += of_ranks
         return np.sqrt(squares)
 
     @property
     def theta_(self) -> FloatArray:
-        """Logarithms of the relative length scales, and of the slope, if learnable."""
+        """Logarithms of the relative length scales, and further parameters, if learnable."""
         check_is_fitted(self)
         if not isinstance(self.length_scale, str):
             return np.empty(0)
-        others = [value for value in (self.slope_, self.scale_mixture_) if value]
-        return np.log(np.append(self._relative[self._lengths.first], others))
+        log_lengths = np.log(self._relatives[:, self._lengths.first])
+        log_odds = np.log(self.kernel_shares_[:-1] / self.kernel_shares_[1:])
+        others = np.log([value for value in (self.slope_, self.scale_mixture_) if value])
+        return KernelParameters(log_lengths, log_odds, others).join()
 
     @theta_.setter
     def theta_(self, theta: FloatArray) -> None:
-        values = np.exp(theta)
-        lengths, others = np.split(values, [self._lengths.number])
-        self._relative = lengths[self._lengths.of_input]
+        p = self._split(theta)
+        self._relative, *second = np.exp(p.log_lengths)[:, self._lengths.of_input]
+        self._second, self.kernel_shares_ = second[0] if second else None, p.shares
         if self.slope_:
-            self.slope_ = float(others[0])
+            self.slope_ = float(np.exp(p.others[0]))
         if self.scale_mixture_:
-            self.scale_mixture_ = float(others[-1])
+            self.scale_mixture_ = float(np.exp(p.others[-1]))
         self._stretch()
+
+    def _split(self, theta: FloatArray) -> KernelParameters:
+        n_others = bool(self.slope_) + bool(self.scale_mixture_)
+        return KernelParameters.of(theta, self._lengths.number, n_others)
+
+    def with_second_kernel(self, theta: FloatArray) -> FloatArray | None:
+        """Return parameters of two kernels, of which the first has those of one kernel.
+
+        Parameters
+        ----------
+        theta : ndarray of shape of ``theta_``
+            Parameters of one kernel.
+
+        Returns
+        -------
+        theta : ndarray or None
+            Parameters of two; the second has shorter length scales and the smaller share. None
+            unless ``n_kernels="auto"``.
+        """
+        if self.n_kernels != "auto":
+            return None
+        log_ratio, log_odds = SECOND_KERNEL
+        p = self._split(theta)
+        log_lengths = np.vstack([p.log_lengths, p.log_lengths + log_ratio])
+        return KernelParameters(log_lengths, np.array([log_odds]), p.others).join()
 
     def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
         inputs, n_waves = self._inputs(X), 2 * self._spectrum.shape[1]
-        waves, by_waves, n_lines = Phi[:, :n_waves], gradient[:, :n_waves], len(self._relative)
-        others = np.zeros(self._lengths.number + bool(self.scale_mixture_))
+        waves, by_waves = Phi[:, :n_waves], gradient[:, :n_waves]
+        others: Any = 0.0
         if self._inducing is not None:
-            values, by_values = (
-                table[:, -len(self._inducing.points) :] for table in (Phi, gradient)
-            )
+            points = self._inducing.points
+            values, by_values = (table[:, -len(points) :] for table in (Phi, gradient))
             by_kernel, by_points = self._inducing.vjp(values, by_waves, by_values)
             waves = waves + values @ self._inducing.weights
-            theta = self.theta_ if not self.slope_ else np.delete(self.theta_, self._lengths.number)
-            rows = self._inducing.points * self._relative
-            kernel = Kernel(np.vstack([inputs, rows]), self.kernel, None, self._lengths)
-            others = kernel.at(theta)[1](by_kernel)
-            others += self._waves_vjp(rows, self._inducing.waves, by_points)
+            kernel = Kernel(np.vstack([inputs, points]), self.kernel, None, self._lengths)
+            others = kernel.at(self._stationary_theta)[1](by_kernel)
+            others += self._waves_vjp(points, self._inducing.waves, by_points)
         found = others + self._waves_vjp(inputs, waves, by_waves)
-        by_lengths, by_mixture = np.split(found, [self._lengths.number])
         if not self.slope_:
-            return found
-        lines = slice(n_waves, n_waves + n_lines)
+            return np.asarray(found)
+        lines = slice(n_waves, n_waves + len(self._relative))
         by_line = self._lengths.sum(np.einsum("id,id->d", gradient[:, lines], Phi[:, lines]))
-        by_lengths += self._shares * by_line.sum() - by_line
-        return np.hstack([by_lengths, by_line.sum(), by_mixture])
+        found[: len(by_line)] += self._shares * by_line.sum() - by_line
+        return np.insert(found, self._slope_index, by_line.sum())
 
-    def _derivatives(self, X: FloatArray, Phi: FloatArray, weights: FloatArray) -> FloatArray:
-        if self._inducing is None:
-            return derivatives_by_row(self, X, Phi, weights)
-        other, theta = copy.deepcopy(self), self.theta_
+    @property
+    def _slope_index(self) -> int:
+        """Position of the logarithm of `slope_` in `theta_`."""
+        n_kernels = len(self.kernel_shares_)
+        return n_kernels * self._lengths.number + n_kernels - 1
 
-        def product(shift: FloatArray) -> FloatArray:
-            other.theta_ = theta + shift
-            return other._multiply(X, weights)
-
-        # Each gradient of one row would cost as much as two products of all.
-        steps = SHIFT * np.eye(len(theta))
-        return np.array([(product(step) - product(-step)) / (2 * SHIFT) for step in steps])
-
-    def _multiply(self, X: FloatArray, weights: FloatArray) -> FloatArray:
-        """Return ``transform(X) @ weights`` without the basis functions at the exact rows."""
-        n_waves, n_lines = 2 * self._spectrum.shape[1], len(self._relative) * bool(self.slope_)
-        by_waves, by_lines, others = np.split(weights, [n_waves, n_waves + n_lines])
-        inputs = self._inputs(X) / self._relative
-        product: FloatArray = self._waves(inputs @ self._unit_frequencies) @ by_waves
-        if n_lines:
-            product += (self._lines(X) * self._slopes) @ by_lines
-        if self._inducing is not None:
-            product += self._inducing.multiply(inputs, by_waves, others)
-        return product
+    @property
+    def _stationary_theta(self) -> FloatArray:
+        """`theta_` without the logarithm of `slope_`."""
+        return np.delete(self.theta_, self._slope_index) if self.slope_ else self.theta_
 
     def _waves_vjp(self, inputs: FloatArray, waves: FloatArray, gradient: FloatArray) -> FloatArray:
-        """Return the gradient by logarithms of length scales, and of a learned mixture."""
-        half = self._spectrum.shape[1]
+        """Return the gradient by `_stationary_theta`."""
+        half, shares = self._spectrum.shape[1], self.kernel_shares_
         by_phase = gradient[:, half:] * waves[:, :half] - gradient[:, :half] * waves[:, half:]
-        by_frequency = (inputs / self._relative).T @ by_phase
-        parts = [self._lengths.sum(-np.einsum("df,df->d", by_frequency, self._unit_frequencies))]
+        by_frequency = inputs.T @ by_phase
+        parts = [
+            self._lengths.sum(-np.einsum("df,df->d", by_frequency[:, draws], frequencies))
+            for draws, frequencies in self._frequencies_of_kernels
+        ]
+        if len(shares) == 2:
+            by_wave = np.einsum("if,if->f", gradient, waves).reshape(2, half).sum(axis=0)
+            first, second = (by_wave[draws].sum() for draws in self._draws_of_kernels)
+            parts.append(np.array([0.5 * (shares[1] * first - shares[0] * second)]))
         if self.scale_mixture_:
-            slopes = np.einsum("df,df,f->", by_frequency, self._spectrum, self._radius_slopes())
-            parts.append(np.atleast_1d(slopes))
+            parts.append(np.array([np.vdot(by_frequency, self._mixture_frequencies)]))
         return np.hstack(parts)
+
+    @property
+    def _frequencies_of_kernels(self) -> list[tuple[slice, FloatArray]]:
+        """Frequencies of each kernel: their places and their values."""
+        return [(draws, self._unit_frequencies[:, draws]) for draws in self._draws_of_kernels]
+
+    @property
+    def _mixture_frequencies(self) -> FloatArray:
+        """Derivatives of the frequencies by the logarithm of `scale_mixture_`."""
+        return self._over_lengths(self._spectrum * self._radius_slopes())
 
     def _inputs(self, X: FloatArray) -> FloatArray:
         """Return features, and ranks, over their standard deviations, (n_samples, n_inputs)."""
@@ -489,16 +576,15 @@ class FourierBasis(LearnableBasis):
         if n_lines:
             np.multiply(self._lines(X), self._slopes, out=lines)
         if self._inducing is not None:
-            self._inducing.write(self._inputs(X) / self._relative, waves, others)
+            self._inducing.write(self._inputs(X), waves, others)
 
-    @staticmethod
-    def _waves(phase: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    def _waves(self, phase: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return cosines and sines of phases, (n_samples, 2 n_draws), whose squares sum to 1."""
         half = phase.shape[1]
         waves = np.empty((len(phase), 2 * half)) if out is None else out
         np.cos(phase, out=waves[:, :half])
         np.sin(phase, out=waves[:, half:])
-        waves *= np.sqrt(1 / half)
+        waves *= np.tile(self._amplitudes, 2)
         return waves
 
     @property
@@ -522,11 +608,10 @@ class FourierBasis(LearnableBasis):
                 bends = graph("Div", self._bends.to_onnx(graph, X), self._ranks.scale)
                 lines = graph("Concat", inputs, bends, axis=1)
             inputs = graph("Concat", inputs, ranks, axis=1)
-        inputs = graph("Div", inputs, self._relative)
         phase = graph("MatMul", inputs, self._unit_frequencies)
         # Sines only, because older releases of onnxruntime have no cosine in double precision.
         phases = graph("Concat", graph("Add", phase, np.array([np.pi / 2])), phase, axis=1)
-        waves = graph("Mul", graph("Sin", phases), np.array([self._spectrum.shape[1] ** -0.5]))
+        waves = graph("Mul", graph("Sin", phases), np.tile(self._amplitudes, 2))
         tables = [waves, graph("Mul", lines, self._slopes)] if self.slope_ else [waves]
         if self._inducing is not None:
             tables[0], functions = self._inducing.to_onnx(graph, inputs, waves)

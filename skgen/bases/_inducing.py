@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
 from .._validation import FloatArray
-from ._kernels import KernelName, stationary, stationary_to_onnx
+from ._kernels import KernelSum
 
 JITTER = 1e-9  # added to the variances at the points, 1, which leaves the rest to the waves
 
@@ -27,15 +26,14 @@ class InducingPoints:
     variance of the kernel in expectation everywhere, and its values exactly at the points.
     """
 
-    points: FloatArray  # (n_points, n_inputs), in units of the length scales
+    points: FloatArray  # (n_points, n_inputs)
     waves: FloatArray  # (n_points, n_waves), at the points
-    kernel: KernelName
-    mixture: float  # of the rational quadratic kernel
+    kernel: KernelSum
 
     @cached_property
     def root(self) -> FloatArray:
         """Lower Cholesky factor of the kernel matrix between the points, (n_points, n_points)."""
-        matrix = self._kernel(self.points)
+        matrix = self.kernel.between(self.points, self.points)
         matrix[np.diag_indices_from(matrix)] += JITTER
         return np.asarray(cholesky(matrix, lower=True, overwrite_a=True))
 
@@ -46,13 +44,8 @@ class InducingPoints:
 
     def write(self, x: FloatArray, waves: FloatArray, out: FloatArray) -> None:
         """Write the functions at x into ``out``, and take what they predict out of ``waves``."""
-        out[...] = self._solve(self._kernel(x).T).T
+        out[...] = self._solve(self.kernel.between(x, self.points).T).T
         waves -= out @ self.weights
-
-    def multiply(self, x: FloatArray, by_waves: FloatArray, by_values: FloatArray) -> FloatArray:
-        """Return the change of ``waves @ by_waves`` at x plus ``values @ by_values`` of `write`."""
-        weights = by_values - self._solve(self.waves @ by_waves)
-        return np.asarray(self._kernel(x) @ self._solve(weights, trans=True))
 
     def vjp(
         self, values: FloatArray, by_waves: FloatArray, by_values: FloatArray
@@ -78,21 +71,9 @@ class InducingPoints:
 
     def to_onnx(self, graph: Callable[..., str], x: str, waves: str) -> tuple[str, str]:
         """Add ONNX nodes of `write`: the waves, and the functions."""
-        norms = graph("ReduceSum", graph("Mul", x, x), np.array([1]), keepdims=1)
-        products = graph("MatMul", x, 2 * self.points.T)
-        squares = graph("Add", graph("Sub", norms, products), (self.points**2).sum(axis=1))
-        squares = graph("Max", squares, np.zeros(1))
-        kernel = stationary_to_onnx(graph, self.kernel, squares, self.mixture)
+        kernel = self.kernel.to_onnx(graph, x, self.points)
         functions = graph("MatMul", kernel, self._solve(np.eye(len(self.points))).T)
         return graph("Sub", waves, graph("MatMul", functions, self.weights)), functions
-
-    def _kernel(self, x: FloatArray) -> FloatArray:
-        """Return the kernel between rows x and the points, (n_rows, n_points)."""
-        squares: Any = -2 * x @ self.points.T
-        squares += (x**2).sum(axis=1)[:, None]
-        squares += (self.points**2).sum(axis=1)
-        np.maximum(squares, 0.0, out=squares)
-        return stationary(self.kernel, squares, self.mixture).values
 
     def _solve(self, right: FloatArray, trans: bool = False) -> FloatArray:
         """Return the solution of a system with the root, or with its transpose."""

@@ -41,14 +41,84 @@ class Lengths:
         """Return sums over the inputs of each length scale."""
         return np.bincount(self.of_input, by_input).astype(np.float64, copy=False)
 
+    def sum_rows(self, by_input: FloatArray) -> FloatArray:
+        """Return sums over the inputs, on the first axis, of each length scale."""
+        total = np.zeros((self.number, *by_input.shape[1:]))
+        np.add.at(total, self.of_input, by_input)
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class KernelParameters:
+    """Parameters of a sum of one or two kernels, as their vector theta holds them.
+
+    These are the logarithms of the length scales of each kernel, the log odds of the first of two
+    kernels in the variance, and others: the logarithms of the prior standard deviation of the
+    slopes, if there is a linear kernel, and of the scale mixture of a rational quadratic kernel.
+    """
+
+    log_lengths: FloatArray  # (n_kernels, n_lengths)
+    log_odds: FloatArray  # (n_kernels - 1,)
+    others: FloatArray
+
+    @classmethod
+    def of(cls, theta: FloatArray, n_lengths: int, n_others: int) -> KernelParameters:
+        """Split theta, whose size tells the number of kernels."""
+        n_kernels = 1 + (len(theta) > n_lengths + n_others)
+        lengths, log_odds, others = np.split(theta, [n_kernels * n_lengths, len(theta) - n_others])
+        return cls(lengths.reshape(n_kernels, n_lengths), log_odds, others)
+
+    @property
+    def shares(self) -> FloatArray:
+        """Shares of the kernels in the variance, (n_kernels,)."""
+        return np.asarray(softmax(np.append(self.log_odds, 0.0)))
+
+    def join(self) -> FloatArray:
+        """Return theta."""
+        return np.hstack([self.log_lengths.ravel(), self.log_odds, self.others])
+
+
+@dataclass(frozen=True, eq=False)
+class KernelSum:
+    """Sum of stationary kernels of one name, of variance 1 in all, at any rows."""
+
+    name: KernelName
+    lengths: FloatArray  # (n_kernels, n_inputs), length scales
+    shares: FloatArray  # (n_kernels,), in the variance
+    mixture: float = 0.0  # of the rational quadratic kernel
+
+    def between(self, x: FloatArray, points: FloatArray) -> FloatArray:
+        """Return the kernel between rows x and points, (n_rows, n_points)."""
+        matrix = np.zeros((len(x), len(points)))
+        for share, lengths in zip(self.shares, self.lengths, strict=True):
+            x_k, points_k = x / lengths, points / lengths
+            squares: Any = -2 * x_k @ points_k.T
+            squares += (x_k**2).sum(axis=1)[:, None]
+            squares += (points_k**2).sum(axis=1)
+            np.maximum(squares, 0.0, out=squares)
+            matrix += share * stationary(self.name, squares, self.mixture).values
+        return matrix
+
+    def to_onnx(self, graph: Callable[..., str], x: str, points: FloatArray) -> str:
+        """Add ONNX nodes of `between`."""
+        total = ""
+        for share, lengths in zip(self.shares, self.lengths, strict=True):
+            x_k, points_k = graph("Div", x, lengths), points / lengths
+            norms = graph("ReduceSum", graph("Mul", x_k, x_k), np.array([1]), keepdims=1)
+            products = graph("MatMul", x_k, 2 * points_k.T)
+            squares = graph("Add", graph("Sub", norms, products), (points_k**2).sum(axis=1))
+            squares = graph("Max", squares, np.zeros(1))
+            values = _stationary_to_onnx(graph, self.name, squares, self.mixture)
+            term = graph("Mul", values, np.array([share]))
+            total = graph("Add", total, term) if total else term
+        return total
+
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """Sum of a stationary kernel of variance 1 and, optionally, a linear one, between given rows.
+    """Sum of stationary kernels of variance 1 and, optionally, a linear one, between given rows.
 
-    Its parameters ``theta`` are the logarithms of the length scales, which both kernels share, of
-    the prior standard deviation of the slopes if there is a linear kernel, and of the scale mixture
-    of the rational quadratic kernel.
+    Its parameters are `KernelParameters`. The linear kernel has the length scales of the first.
     """
 
     inputs: FloatArray  # (n_rows, n_inputs)
@@ -61,38 +131,114 @@ class Kernel:
 
         The caller may change the matrix in place.
         """
+        terms = self._terms(theta)
+        return terms.matrix(), terms.vjp
+
+    def derivatives(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return derivatives of ``matrix @ weights`` by theta, (n_theta, n_rows, n_outputs)."""
+        return self._terms(theta).derivatives(weights)
+
+    def _terms(self, theta: FloatArray) -> _Terms:
         lengths = self.lengths or Lengths(np.arange(self.inputs.shape[1]))
-        log_lengths, of = theta[: lengths.number], lengths.of_input
-        scaled = self.inputs / np.exp(log_lengths)[of]
-        products = scaled @ scaled.T
-        norms = np.diag(products).copy()
-        squares = norms[:, None] + norms
-        products *= 2
-        squares -= products
-        del products  # one of these may take 100 MB
-        np.maximum(squares, 0.0, out=squares)
-        np.fill_diagonal(squares, 0.0)
-        mixture = float(np.exp(theta[-1])) if self.name == "rational_quadratic" else 0.0
-        found = stationary(self.name, squares, mixture)
+        has_mixture = self.name == "rational_quadratic"
+        n_others = (self.lines is not None) + has_mixture
+        p = KernelParameters.of(theta, lengths.number, n_others)
+        mixture = float(np.exp(p.others[-1])) if has_mixture else 0.0
+        scaled = [self.inputs / np.exp(row)[lengths.of_input] for row in p.log_lengths]
+        values = [stationary(self.name, _square_distances(table), mixture) for table in scaled]
         lines = None
         if self.lines is not None:
-            shares = relevance_shares(log_lengths)
-            slopes = np.exp(theta[len(shares)]) * np.sqrt(shares * len(shares))
-            lines = self.lines * slopes[of]
-        matrix = np.zeros_like(squares) if lines is None else lines @ lines.T
-        matrix += found.values
+            shares = relevance_shares(p.log_lengths[0])
+            slopes = np.exp(p.others[0]) * np.sqrt(shares * len(shares))
+            lines = self.lines * slopes[lengths.of_input]
+        return _Terms(p, lengths, scaled, values, lines)
 
-        def vjp(gradient: FloatArray) -> FloatArray:
-            by_length = _gradient_by_lengths(found.by_square(), scaled, gradient)
-            parts: list[Any] = [lengths.sum(by_length)]
-            if lines is not None:
-                by_line = lengths.sum(2 * _quadratic(gradient, lines))
-                parts = [parts[0] + shares * by_line.sum() - by_line, by_line.sum()]
-            if mixture:
-                parts.append(np.vdot(gradient, found.by_log_mixture()))
-            return np.hstack(parts)
 
-        return matrix, vjp
+@dataclass(frozen=True, eq=False)
+class _Terms:
+    """Terms of a kernel matrix at given parameters."""
+
+    p: KernelParameters
+    lengths: Lengths
+    scaled: list[FloatArray]  # of each kernel the inputs in units of its length scales
+    values: list[Stationary]
+    lines: FloatArray | None  # (n_rows, n_inputs), times prior standard deviations of the slopes
+
+    def matrix(self) -> FloatArray:
+        """Return the kernel matrix, which may be changed."""
+        n_rows, lines = len(self.scaled[0]), self.lines
+        matrix = np.zeros((n_rows, n_rows)) if lines is None else lines @ lines.T
+        for share, values in zip(self.p.shares, self.values, strict=True):
+            matrix += values.values if share == 1.0 else share * values.values
+        return matrix
+
+    def vjp(self, gradient: FloatArray) -> FloatArray:
+        """Return the gradient by theta, given a symmetric one by the matrix."""
+        products = [np.vdot(gradient, values.values) for values in self.values]
+        by_mixture = [np.vdot(gradient, values.by_log_mixture()) for values in self._mixtures]
+        by_length = [
+            _gradient_by_lengths(values.by_square(), scaled, gradient)
+            for scaled, values in zip(self.scaled, self.values, strict=True)
+        ]
+        by_line = None if self.lines is None else 2 * _quadratic(gradient, self.lines)
+        return self._join(by_length, products, by_line, by_mixture)
+
+    def derivatives(self, weights: FloatArray) -> FloatArray:
+        """Return derivatives of ``matrix @ weights`` by theta."""
+        products = [values.values @ weights for values in self.values]
+        by_mixture = [values.by_log_mixture() @ weights for values in self._mixtures]
+        by_length = [
+            _products_by_lengths(values.by_square(), scaled, weights)
+            for scaled, values in zip(self.scaled, self.values, strict=True)
+        ]
+        by_line = None
+        if self.lines is not None:
+            by_line = 2 * self.lines.T[:, :, None] * (self.lines.T @ weights)[:, None]
+        return self._join(by_length, products, by_line, by_mixture)
+
+    @property
+    def _mixtures(self) -> list[Stationary]:
+        """Kernels that depend on a scale mixture."""
+        has_mixture = len(self.p.others) > (self.lines is not None)
+        return self.values if has_mixture else []
+
+    def _join(
+        self, by_length: list[FloatArray], products: list[Any], by_line: Any, by_mixture: list[Any]
+    ) -> FloatArray:
+        """Return derivatives of a linear function of the matrix by theta, on the first axis.
+
+        They are given by the length scales of each kernel's inputs, by logarithms of lines, and by
+        the scale mixture; ``products`` are the function of each kernel.
+        """
+        shares, sums = self.p.shares, self.lengths.sum_rows
+        parts = [
+            share * sums(np.asarray(table)) for share, table in zip(shares, by_length, strict=True)
+        ]
+        if len(products) == 2:
+            parts.append(shares.prod() * np.asarray(products[0] - products[1])[None])
+        if by_line is not None:
+            by_group = sums(np.asarray(by_line))
+            total = by_group.sum(axis=0)
+            relevance = relevance_shares(self.p.log_lengths[0])
+            parts[0] = parts[0] + np.multiply.outer(relevance, total) - by_group
+            parts.append(total[None])
+        if by_mixture:
+            parts.append(
+                sum(s * np.asarray(t) for s, t in zip(shares, by_mixture, strict=True))[None]
+            )
+        return np.concatenate(parts)
+
+
+def _square_distances(scaled: FloatArray) -> FloatArray:
+    """Return squared distances between rows, (n_rows, n_rows)."""
+    products = scaled @ scaled.T
+    norms = np.diag(products).copy()
+    squares: FloatArray = norms[:, None] + norms
+    products *= 2
+    squares -= products
+    np.maximum(squares, 0.0, out=squares)
+    np.fill_diagonal(squares, 0.0)
+    return squares
 
 
 def relevance_shares(log_lengths: FloatArray) -> FloatArray:
@@ -121,6 +267,18 @@ def _gradient_by_lengths(
     return 4 * _quadratic(by_square, scaled) - 4 * (by_square.sum(axis=0) @ scaled**2)
 
 
+def _products_by_lengths(
+    by_square: FloatArray, scaled: FloatArray, weights: FloatArray
+) -> FloatArray:
+    """Return derivatives of ``kernel @ weights`` by logarithms, (n_inputs, n_rows, n_outputs)."""
+    flat = by_square @ weights
+    columns = [
+        x**2 * flat - 2 * x * (by_square @ (x * weights)) + by_square @ (x**2 * weights)
+        for x in scaled.T[:, :, None]
+    ]
+    return -2 * np.stack(columns)
+
+
 def stationary(name: KernelName, squares: FloatArray, mixture: float) -> Stationary:
     """Return the kernel at squared distances, which may be overwritten, with its derivatives."""
     if name == "rbf":
@@ -146,7 +304,7 @@ def stationary(name: KernelName, squares: FloatArray, mixture: float) -> Station
     )
 
 
-def stationary_to_onnx(
+def _stationary_to_onnx(
     graph: Callable[..., str], name: KernelName, squares: str, mixture: float
 ) -> str:
     """Add ONNX nodes of a stationary kernel at squared distances."""

@@ -12,7 +12,7 @@ from sklearn.gaussian_process.kernels import (
     RationalQuadratic,
 )
 
-from skgen.bases._kernels import Kernel
+from skgen.bases._kernels import Kernel, KernelSum, Lengths
 
 PEERS = {
     "rbf": lambda lengths: RBF(lengths),
@@ -82,6 +82,35 @@ def test_the_gradient_is_that_of_differences(name, is_linear, inputs, theta, rng
     _, vjp = kernel.at(theta)
     expected = slopes(lambda position: float((share * kernel.at(position)[0]).sum()), theta)
     assert_digits(vjp(share), expected, 9)
+
+
+def test_two_kernels_add_up_by_their_shares(inputs, theta, rng):
+    second, odds = rng.normal(size=4), 0.8
+    both = np.hstack([theta[:4], second, odds])
+    share = 1 / (1 + np.exp(-odds))
+    expected = share * RBF(np.exp(theta[:4]))(inputs) + (1 - share) * RBF(np.exp(second))(inputs)
+    assert_digits(Kernel(inputs, "rbf").at(both)[0], expected, 13)
+    terms = KernelSum("rbf", np.exp([theta[:4], second]), np.array([share, 1 - share]))
+    assert_digits(terms.between(inputs[:5], inputs), expected[:5], 13)
+
+
+@pytest.mark.parametrize("n_kernels", [1, 2])
+@pytest.mark.parametrize("is_linear", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_derivatives_of_products_are_those_of_differences(
+    name, is_linear, n_kernels, inputs, theta, rng
+):
+    """Their inner products with other weights are the gradient of a sum over the matrix, too."""
+    lengths = Lengths(np.array([0, 0, 1, 2]))  # two inputs share one
+    kernel = Kernel(inputs, name, inputs if is_linear else None, lengths)
+    others = parameters(name, theta, is_linear)[4:]
+    position = np.hstack([theta[:3], [1.0, 0.5, -0.3, 0.8] if n_kernels == 2 else [], others])
+    weights, left = rng.normal(size=(2, 30, 2))
+    found = kernel.derivatives(position, weights)
+    expected = slopes(lambda at: float(np.vdot(left, kernel.at(at)[0] @ weights)), position)
+    assert_digits(np.einsum("pnk,nk->p", found, left), expected, 8)
+    both = left @ weights.T
+    assert_digits(kernel.at(position)[1](0.5 * (both + both.T)), expected, 8)
 
 
 @pytest.mark.parametrize("name", NAMES)
