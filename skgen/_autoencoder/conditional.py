@@ -679,7 +679,10 @@ class VAERegressor(
     def _std_factors(self, residual: FloatArray) -> FloatArray:
         """Return factors from standard deviations of the networks to those of y."""
         # Exact, since the transform of the likelihood is linear.
-        return np.exp(-self.likelihood_.log_jacobian(residual)).astype(residual.dtype)
+        factors = np.exp(-self.likelihood_.log_jacobian(residual)).astype(residual.dtype)
+        if (constant := self.likelihood_._is_constant) is not None:
+            factors[:, constant] = 0.0
+        return factors
 
     def _shape_outputs(self, table: FloatArray) -> FloatArray:
         return table[:, 0] if self._is_1d else table

@@ -120,8 +120,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     assignments = (text.split("=", 1) for text in options.set)
     params = {name: ast.literal_eval(value) for name, value in assignments}
-    names = ("told apart", "fitted", "class", "by draws", "copies", "real ones", "nearer", "seconds")
-    widths = {"told apart": 18, "real ones": 10}
+    names = "told apart", "fitted", "class", "by draws", "copies", "by chance", "nearer", "seconds"
+    widths = {"told apart": 18, "by chance": 10}
     print(f"{'':10}" + "".join(f"{name:>{widths.get(name, 9)}}" for name in names))
     for name in options.tables:
         runs = [measure(name, seed, params) for seed in range(options.seeds)]
