@@ -39,6 +39,11 @@ BOOLEANS = ("bool",)
 FLOATS = (np.float64, np.float32)
 ARROW = "[arrow]"
 """End of the name of a dtype of pyarrow in pandas."""
+LARGEST_FLOATS = {
+    **dict.fromkeys(("float16", "halffloat"), float(np.finfo(np.float16).max)),
+    **dict.fromkeys(("float32", "float"), float(np.finfo(np.float32).max)),
+}
+"""Largest values of columns of half and single precision, by lowercase names of all libraries."""
 
 
 def library_of(X: Any) -> str:
@@ -302,6 +307,8 @@ def _polars_column(
 def _round_to(values: FloatArray, dtype: str) -> FloatArray:
     """Round to the integers or decimals of a dtype, and clip draws to its range."""
     name = dtype.lower()
+    if largest_float := LARGEST_FLOATS.get(name.split("[")[0]):
+        return values.clip(-largest_float, largest_float)
     if name.startswith("decimal"):
         precision, scale = map(int, re.findall(r"\d+", name)[-2:])
         bound = float(np.nextafter((10.0**precision - 1) / 10.0**scale, 0))

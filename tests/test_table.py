@@ -419,3 +419,12 @@ def test_unknown_categories_are_one_more_or_an_error():
     assert open_ones.encode(new).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [1, 0, 0, 1]]
     with pytest.raises(ValueError, match=r"column 'code'; got the unknown 5\. Known are \[3"):
         Categories.of(matrix, chosen, names, None, False).encode(new)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_values_beyond_the_precision_of_a_column_are_its_largest(dtype, rng):
+    frame = pd.DataFrame(rng.normal(size=(30, 2)), columns=["a", "b"]).astype({"a": dtype})
+    vae = VAETransformer(1, likelihood="from_dtype", max_iter=1, random_state=0).fit(frame)
+    found = vae.impute(frame.astype({"a": float}).assign(a=-1e39, b=np.nan))
+    assert found["a"].dtype == dtype
+    assert np.all(found["a"] == np.finfo(dtype).min)

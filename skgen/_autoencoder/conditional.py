@@ -46,6 +46,7 @@ from .fitting import (
     BaseAutoencoder,
     check_finite,
     check_magnitude,
+    sum_log_ratio,
 )
 from .importance import estimate_log_probs
 from .model import VAE, Architecture
@@ -603,9 +604,9 @@ class VAERegressor(
         n_points = FIT_PARAMETERS[name].check(n_importance_samples, name)
         tables, views, module = self._prepare(X, y)
         seed = int(generator(self.random_state).integers(2**63))
-        bounds = estimate_log_probs(module, views, [*tables[:2]], n_points, seed)
-        log_jacobian = module.likelihood.log_jacobian(tables.x).sum(axis=1)
-        return bounds + log_jacobian.astype(bounds.dtype)
+        rows = [module.likelihood.hide_deviations(tables.x), tables.context]
+        bounds = estimate_log_probs(module, views, rows, n_points, seed)
+        return bounds + sum_log_ratio(module.likelihood, tables).astype(bounds.dtype)
 
     def transform(self, X: npt.ArrayLike, y: npt.ArrayLike | None = None) -> FloatArray:
         """Return latent means: those of q(z | x, y), or of the prior p(z | x) if y is None.
@@ -693,7 +694,10 @@ class VAERegressor(
     def _std_factors(self, residual: FloatArray) -> FloatArray:
         """Return factors from standard deviations of the networks to those of y."""
         # Exact, since the transform of the likelihood is linear.
-        return np.exp(-self.likelihood_.log_jacobian(residual)).astype(residual.dtype)
+        factors = np.exp(-self.likelihood_.log_jacobian(residual)).astype(residual.dtype)
+        if (constant := self.likelihood_._is_constant) is not None:
+            factors[:, constant] = 0.0
+        return factors
 
     def _shape_outputs(self, table: FloatArray) -> FloatArray:
         return table[:, 0] if self._is_1d else table

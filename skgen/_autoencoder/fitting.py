@@ -189,7 +189,7 @@ class BaseAutoencoder(BaseEstimator):
             checkpoint.check_identity(identity)
         if not (p.warm or p.streams) and can_start_linear(vae, rows.n_rows):
             start_at_factors(vae, rows, getattr(p, "masking", 0.0), checkpoint.seeds[0])
-        settings = _settings(p, -float(sum_log_jacobian(vae.likelihood, batch).mean()))
+        settings = _settings(p, -float(sum_log_ratio(vae.likelihood, batch).mean()))
         continues = p.warm and not settings.one_cycle
         adam_state = vars(self).get("_optimizer_state") if continues else None
         rng = torch.Generator().manual_seed(next(seeds))
@@ -465,12 +465,15 @@ def check_magnitude(view: TableView, name: str, columns: Columns = ()) -> TableV
     return view
 
 
-def sum_log_jacobian(likelihood: Likelihood, batch: Batch) -> FloatArray:
-    """Return `Likelihood.log_jacobian` summed over the observed cells, for all rows or each."""
-    log_jacobian = likelihood.log_jacobian(batch.x)
+def sum_log_ratio(likelihood: Likelihood, batch: Batch) -> FloatArray:
+    """Return the difference of log densities of data and of transformed data, for all rows or each.
+
+    It is the sum of `Likelihood.log_jacobian` and `Likelihood.log_masses` over the observed cells.
+    """
+    log_ratio = likelihood.log_jacobian(batch.x) + likelihood.log_masses(batch.x)
     if batch.mask is not None:
-        log_jacobian = np.where(batch.mask, 0.0, log_jacobian)
-    return log_jacobian.sum(axis=1)
+        log_ratio = np.where(batch.mask, 0.0, log_ratio)
+    return log_ratio.sum(axis=1)
 
 
 def check_finite(values: FloatArray, dtype: np.dtype[Any], name: str) -> FloatArray:

@@ -32,7 +32,9 @@ class RidgePart:
     def fit(cls, X: FloatArray, Y: FloatArray, location: FloatArray, scale: FloatArray) -> Self:
         """Fit to rows; the penalty has the least leave-one-out error of standardized targets."""
         keys = row_keys(np.hstack([X, Y]), 0)
-        standard = np.where(Y.min(axis=0) < Y.max(axis=0), (Y - location) / scale, 0.0)
+        varies = Y.min(axis=0) < Y.max(axis=0)
+        location = np.where(varies, location, Y[0])  # exact, so that nothing is left of a constant
+        standard = np.where(varies, (Y - location) / scale, 0.0)
         x_mean, y_mean = X.mean(axis=0), standard.mean(axis=0)
         U, s, Vt = np.linalg.svd(X - x_mean, full_matrices=False)
         projected = U.T @ (standard - y_mean)

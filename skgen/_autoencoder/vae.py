@@ -44,7 +44,7 @@ from ..networks import seed_torch
 from ..priors import Mixture, resolve_prior
 from ..priors._base import Prior
 from .batches import Batch, TableView, as_tensor, map_blocks
-from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, BaseAutoencoder, sum_log_jacobian
+from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, BaseAutoencoder, sum_log_ratio
 from .importance import FEWEST_DRAWS, Draws, estimate_log_probs, mean_weight
 from .linear_start import is_normal
 from .missing import conditional_draws, conditional_means, has_modes, map_posterior
@@ -739,15 +739,16 @@ class VAETransformer(
         batch, views, module = self._prepare(X)
         n_points = self._check_n_draws(n_importance_samples)
         seed = int(generator(self.random_state).integers(2**63))
+        rows = module.likelihood.hide_deviations(batch.x)  # on which the draws depend
         if n_points >= FEWEST_DRAWS and has_modes(module):
 
             def log_probs(_: Batch, draws: Draws) -> Tensor:
                 return mean_weight(draws)
 
-            bounds = map_posterior(log_probs, module, views, batch.x, seed, n_points)
+            bounds = map_posterior(log_probs, module, views, rows, seed, n_points)
         else:
-            bounds = estimate_log_probs(module, views, [batch.x], n_points, seed)
-        return bounds + sum_log_jacobian(module.likelihood, batch).astype(bounds.dtype)
+            bounds = estimate_log_probs(module, views, [rows], n_points, seed)
+        return bounds + sum_log_ratio(module.likelihood, batch).astype(bounds.dtype)
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:
         """Return the mean of `score_samples` over rows; higher is better.

@@ -20,6 +20,8 @@ STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", 
 """State of a fitted `StandardizedLikelihood` in files."""
 IS_CONSTANT = {"is_constant_": array("n_features", kinds="b")}
 """Constant features, of which files of 0.1.0 do not tell."""
+CONSTANTS = {**IS_CONSTANT, "constants_": array("n_features")}
+"""Constant features, if there are any, with their values; 0 for others."""
 CONSTANT_DIGITS = 1e-6
 """Deviation that still counts as the constant, relative to it: that of single precision."""
 LOG_DEVIATION = math.log(1e-10) - 2
@@ -47,6 +49,9 @@ class Likelihood(ABC):
     Likelihoods are immutable. `fit` returns a copy that has learned how data are transformed
     before the networks see them; densities, means and draws are those of transformed data. A
     subclass must define `distribution` and `draw`.
+
+    A constant feature, if the likelihood knows of any, is a point: networks see the constant
+    whatever the value, `log_prob` is 0, and `log_masses` has what a deviation costs.
 
     Attributes
     ----------
@@ -233,9 +238,77 @@ class Likelihood(ABC):
         Returns
         -------
         likelihood : Likelihood
-            Copy that takes no feature for a constant, by default the likelihood itself.
+            Copy that takes no feature for a constant, or the likelihood itself.
         """
-        return self
+        if "is_constant_" not in vars(self):
+            return self
+        varying = copy.copy(self)  # changed by `vars`, since subclasses may be frozen
+        for name in CONSTANTS:
+            vars(varying).pop(name, None)
+        return varying
+
+    @property
+    def _is_constant(self) -> npt.NDArray[np.bool_] | None:
+        """True for constant features, or None if none is."""
+        constant = vars(self).get("is_constant_")
+        return constant if constant is not None and constant.any() else None
+
+    @property
+    def _constants(self) -> FloatArray:
+        """Values of constant features, any numbers for others."""
+        constants: FloatArray = vars(self)["constants_"]
+        return constants
+
+    def _note_constants(self, X: FloatArray) -> Self:
+        """Return a copy that knows the constant features, or the likelihood itself without any."""
+        constant, values = find_constants(X)
+        if not constant.any():
+            return self.without_constants()
+        noted = copy.copy(self)
+        vars(noted).update(is_constant_=constant, constants_=np.where(constant, values, 0.0))
+        return noted
+
+    def _leave_out_constants(self, log_prob: Tensor) -> Tensor:
+        """Return log densities with 0 for constant features."""
+        if (constant := self._is_constant) is None:
+            return log_prob
+        return log_prob.masked_fill(from_numpy(constant).to(log_prob.device), 0.0)
+
+    def hide_deviations(self, X: FloatArray) -> FloatArray:
+        """Return data with the constant in place of all observed values of a constant feature.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            The same data, or a copy.
+        """
+        if (constant := self._is_constant) is None:
+            return X
+        return np.where(constant & ~np.isnan(X), self._constants, X).astype(X.dtype, copy=False)
+
+    def log_masses(self, X: FloatArray) -> FloatArray:
+        """Return the log probability of each cell under the point masses of constant features.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_masses : ndarray of shape (n_samples, n_features) or (1, n_features)
+            0, or, where a constant feature has another value, about -25 nats, in any units.
+        """
+        if (constant := self._is_constant) is None:
+            return np.zeros((1, X.shape[1]))
+        steps = np.abs(X - self._constants)
+        deviates = constant & (steps > CONSTANT_DIGITS * np.abs(self._constants))
+        return np.where(deviates, LOG_DEVIATION, 0.0)
 
     def transform(self, X: FloatArray) -> FloatArray:
         """Transform data to the values that the networks see, or `inverse_transform` them back.
@@ -248,9 +321,10 @@ class Likelihood(ABC):
         Returns
         -------
         X_transformed : ndarray of shape (n_samples, n_features)
-            By default X; each column is a monotone function of the same column of X.
+            By default X, with constants as by `hide_deviations`; each column is a monotone function
+            of the same column of X.
         """
-        return X
+        return self.hide_deviations(X)
 
     inverse_transform = transform
 
@@ -284,7 +358,9 @@ class Likelihood(ABC):
         x : Tensor of shape (n_samples, n_features)
             Transformed data, or values in the units of the data, in the same precision.
         """
-        return x
+        if (constant := self._is_constant) is None:
+            return x
+        return torch.where(from_numpy(constant), from_numpy(self._constants).to(x.dtype), x)
 
     onnx_inverse_transform = onnx_transform
 
@@ -311,7 +387,8 @@ class Likelihood(ABC):
         log_prob : Tensor of shape (..., n_samples, n_features)
             Log densities.
         """
-        return self.distribution(outputs, global_parameters).log_prob(x)
+        log_prob = self.distribution(outputs, global_parameters).log_prob(x)
+        return self._leave_out_constants(log_prob)
 
     def sum_log_prob(
         self, x: Tensor, outputs: Tensor, global_parameters: Tensor, mask: Tensor | None = None
@@ -452,8 +529,7 @@ class StandardizedLikelihood(Likelihood):
     scale_ : ndarray of shape (n_features,)
         Standard deviations, by which features are divided; 1 for a constant feature.
     is_constant_ : ndarray of bool of shape (n_features,)
-        True for constant features. Transformed, the constant is 0, and any other value 1 or -1,
-        according to its side; all values are transformed back to the constant.
+        True for constant features. All values are transformed to 0, and back to the constant.
 
     See Also
     --------
@@ -474,39 +550,29 @@ class StandardizedLikelihood(Likelihood):
 
     def fit(self, X: FloatArray) -> Self:
         location, scale = location_and_scale(X)
-        low, high = extremes(X, axis=0)
-        width = np.subtract(high, low, dtype=np.float64)  # beyond float32, where values are not
-        constant = width <= 4 * np.finfo(X.dtype).eps * np.abs(low)
-        fitted = copy.copy(self)  # updated by `vars`, since subclasses may be frozen
+        constant, values = find_constants(X)
+        fitted = copy.copy(self)
         vars(fitted).update(
-            location_=np.where(constant, low, location),
+            location_=np.where(constant, values, location),
             scale_=np.where(constant, 1.0, scale),
             is_constant_=constant,
         )
         return fitted
 
-    def without_constants(self) -> Self:
-        fitted = copy.copy(self)
-        vars(fitted).pop("is_constant_", None)
-        return fitted
-
     @property
-    def _constants(self) -> npt.NDArray[np.bool_] | None:
-        """True for constant features, or None if none is."""
-        constant = vars(self).get("is_constant_")
-        return constant if constant is not None and constant.any() else None
+    def _constants(self) -> FloatArray:
+        return self.location_
 
     @property
     def _widths(self) -> FloatArray:
         """Scales of the features, 0 for a constant."""
-        constant = self._constants
+        constant = self._is_constant
         return self.scale_ if constant is None else np.where(constant, 0.0, self.scale_)
 
     def transform(self, X: FloatArray) -> FloatArray:
         standard = X - self.location_
-        if (constant := self._constants) is not None:
-            deviates = np.abs(standard) > CONSTANT_DIGITS * np.abs(self.location_)
-            standard = np.where(constant, np.sign(standard) * deviates, standard)
+        if (constant := self._is_constant) is not None:
+            standard[constant & ~np.isnan(X)] = 0.0
         standard /= self.scale_
         return standard
 
@@ -517,10 +583,9 @@ class StandardizedLikelihood(Likelihood):
         return -np.log(self.scale_)[None]
 
     def onnx_transform(self, x: Tensor) -> Tensor:
-        location, steps = from_numpy(self.location_), x.double() - from_numpy(self.location_)
-        if (constant := self._constants) is not None:
-            deviates = steps.abs() > CONSTANT_DIGITS * location.abs()
-            steps = torch.where(from_numpy(constant), steps.sign() * deviates, steps)
+        steps = x.double() - from_numpy(self.location_)
+        if (constant := self._is_constant) is not None:
+            steps = torch.where(from_numpy(constant), 0.0, steps)
         return (steps / from_numpy(self.scale_)).to(x.dtype)
 
     def onnx_inverse_transform(self, x: Tensor) -> Tensor:
@@ -559,7 +624,14 @@ class UnitIntervalLikelihood(Likelihood):
         )
 
     def onnx_transform(self, x: Tensor) -> Tensor:
-        return x.clamp(0, 1) if self.clip else x
+        return super().onnx_transform(x.clamp(0, 1) if self.clip else x)
+
+
+def find_constants(X: FloatArray) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+    """Return True for features whose observed values differ by rounding at most, and the lowest."""
+    low, high = extremes(X, axis=0)
+    width = np.subtract(high, low, dtype=np.float64)  # beyond float32, where values are not
+    return width <= 4 * np.finfo(X.dtype).eps * np.abs(low), low
 
 
 def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:

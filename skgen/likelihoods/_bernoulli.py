@@ -34,6 +34,11 @@ class Bernoulli(UnitIntervalLikelihood):
     --------
     ContinuousBernoulli : For grey levels as they are.
 
+    Notes
+    -----
+    A feature that is always 0, or always 1, in the data is no point, as it is of other likelihoods:
+    the other value keeps a small probability, which is learned.
+
     Examples
     --------
     >>> import torch

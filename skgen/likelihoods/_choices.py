@@ -141,7 +141,7 @@ class CategoryLikelihood(ChoiceLikelihood):
     def check_support(self, X: FloatArray) -> FloatArray:
         if self.handle_unknown == "ignore" or "categories_" not in vars(self):
             return X
-        unknown = self.transform(X) == UNKNOWN
+        unknown = self._codes(X) == UNKNOWN
         if unknown.any():
             row, column = np.argwhere(unknown)[0].tolist()
             known = short_repr(self.categories_[column, : self.n_choices_[column]].tolist())
@@ -152,7 +152,20 @@ class CategoryLikelihood(ChoiceLikelihood):
             raise self._support_error(column, "categories that `fit` saw", value, remedy)
         return X
 
+    @property
+    def _is_constant(self) -> npt.NDArray[np.bool_] | None:
+        constant = self.n_choices_ == 1
+        return constant if constant.any() else None
+
+    @property
+    def _constants(self) -> FloatArray:
+        return self.categories_[:, 0]
+
     def transform(self, X: FloatArray) -> FloatArray:
+        return self._codes(self.hide_deviations(X))
+
+    def _codes(self, X: FloatArray) -> FloatArray:
+        """Return the positions of values among the categories, `UNKNOWN` for others."""
         codes = np.empty(X.shape, X.dtype)
         for column, values in enumerate(X.T):
             known = self.categories_[column, : self.n_choices_[column]]
@@ -182,7 +195,8 @@ class CategoryLikelihood(ChoiceLikelihood):
         log_known = self._select(x.long().clamp(min=0), known)
         if self.handle_unknown == "error":
             return log_known
-        return torch.where(x == UNKNOWN, LOG_UNKNOWN, log_known + LOG_KNOWN)
+        log_prob = torch.where(x == UNKNOWN, LOG_UNKNOWN, log_known + LOG_KNOWN)
+        return self._leave_out_constants(log_prob)
 
     def mean(self, outputs: Tensor, global_parameters: Tensor) -> Tensor:
         return self._log_known(outputs, global_parameters).argmax(-1).to(outputs.dtype)

@@ -1,7 +1,7 @@
 """Continuous Bernoulli likelihood."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -10,10 +10,10 @@ from torch import Generator, Tensor
 
 from .._schema import store
 from .._validation import FloatArray
-from ._base import UnitIntervalLikelihood
+from ._base import CONSTANTS, UnitIntervalLikelihood
 
 
-@store()
+@store(options=CONSTANTS)
 @dataclass(frozen=True)
 class ContinuousBernoulli(UnitIntervalLikelihood):
     """Continuous Bernoulli distribution of each feature, for grey levels in [0, 1] as they are.
@@ -30,6 +30,10 @@ class ContinuousBernoulli(UnitIntervalLikelihood):
     --------
     Bernoulli : For binary data.
 
+    Notes
+    -----
+    A feature that is constant in the data counts as a point, as of `Gaussian`.
+
     References
     ----------
     .. [1] G. Loaiza-Ganem and J. P. Cunningham, The continuous Bernoulli: fixing a pervasive error
@@ -44,6 +48,9 @@ class ContinuousBernoulli(UnitIntervalLikelihood):
     """
 
     shortcut: ClassVar[str] = "continuous_bernoulli"
+
+    def fit(self, X: FloatArray) -> Self:
+        return self._note_constants(X)
 
     def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.ContinuousBernoulli:
         return _ContinuousBernoulli(logits=outputs, validate_args=False)

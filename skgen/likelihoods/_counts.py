@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .._schema import store
 from .._validation import FloatArray
-from ._base import COLUMNS, Columns, Likelihood
+from ._base import COLUMNS, CONSTANTS, Columns, Likelihood
 
 LARGEST_LOG_MEAN = 30.0
 SMALLEST_MEAN = 1e-3
@@ -22,7 +22,10 @@ MOST_LOG_SIZE = 8.0
 
 
 class CountLikelihood(Likelihood):
-    """Base class of likelihoods of counts, whose output is the logarithm of the mean."""
+    """Base class of likelihoods of counts, whose output is the logarithm of the mean.
+
+    A count that is constant in the data counts as a point, as of `Gaussian`.
+    """
 
     positive_only: ClassVar[bool] = True
 
@@ -48,10 +51,10 @@ class CountLikelihood(Likelihood):
             raise self._support_error(
                 int(missing[0]), "an observed cell", "missing cells only", remedy
             )
-        return self
+        return self._note_constants(X)
 
     def onnx_transform(self, x: Tensor) -> Tensor:
-        return x
+        return super().onnx_transform(x)
 
     def encoder_inputs(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         # Logarithms: counts may be of any size; those of missing cells, which are 0, are 0.
@@ -73,7 +76,7 @@ class CountLikelihood(Likelihood):
         return torch.poisson(rates, generator).to(outputs.device)
 
 
-@store(options=COLUMNS, parameters={})
+@store(options={**COLUMNS, **CONSTANTS}, parameters={})
 @dataclass(frozen=True)
 class Poisson(CountLikelihood):
     """Poisson distribution of each feature, for counts.
@@ -99,13 +102,14 @@ class Poisson(CountLikelihood):
 
     def log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
         log_mean = outputs.clamp(max=LARGEST_LOG_MEAN)
-        return x * log_mean - log_mean.exp() - torch.lgamma(x + 1)
+        log_prob = x * log_mean - log_mean.exp() - torch.lgamma(x + 1)
+        return self._leave_out_constants(log_prob)
 
     def _draw_rates(self, mean: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
         return mean
 
 
-@store(options=COLUMNS, parameters={})
+@store(options={**COLUMNS, **CONSTANTS}, parameters={})
 @dataclass(frozen=True)
 class NegativeBinomial(CountLikelihood):
     """Negative binomial distribution of each feature, for counts that vary more than Poisson's.
@@ -144,7 +148,7 @@ class NegativeBinomial(CountLikelihood):
         log_shape = global_parameters.clamp(-MOST_LOG_SIZE, MOST_LOG_SIZE)
         logits, shape = outputs.clamp(max=LARGEST_LOG_MEAN) - log_shape, log_shape.exp()
         log_binomial = torch.lgamma(x + shape) - torch.lgamma(shape) - torch.lgamma(x + 1)
-        return (
+        return self._leave_out_constants(
             log_binomial
             + x * functional.logsigmoid(logits)
             + shape * functional.logsigmoid(-logits)

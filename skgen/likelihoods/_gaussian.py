@@ -13,7 +13,7 @@ from torch.nn import functional
 from .._parameters import Choice, Number, Parameters, check_fields
 from .._schema import store
 from .._validation import FloatArray
-from ._base import IS_CONSTANT, LOG_DEVIATION, STANDARDIZED, StandardizedLikelihood
+from ._base import IS_CONSTANT, STANDARDIZED, StandardizedLikelihood
 
 LOG_2_PI = math.log(2 * math.pi)
 LARGEST_LOG_VARIANCE = 15.0
@@ -43,8 +43,8 @@ class Gaussian(StandardizedLikelihood):
 
     Notes
     -----
-    A constant feature counts as a point: it adds 0 to the log density, and any other value -25
-    nats, in any unit; its draws are the constant.
+    A constant feature counts as a point: it adds 0 to the log density, and any other value -25.03
+    nats, in any unit; its draws are the constant, and networks see the constant whatever the value.
 
     With one shared standard deviation and a linear decoder, the model is probabilistic principal
     component analysis; with one for each feature, it is factor analysis. With one for each row the
@@ -87,15 +87,12 @@ class Gaussian(StandardizedLikelihood):
     def log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
         mean, variance = self._moments(outputs, global_parameters)
         log_prob = -0.5 * ((x - mean).square() / variance + (variance.log() + LOG_2_PI))
-        if (constant := self._constants) is None:
-            return log_prob
-        log_mass = LOG_DEVIATION * (x != 0).to(log_prob.dtype)
-        return torch.where(torch.from_numpy(constant).to(x.device), log_mass, log_prob)
+        return self._leave_out_constants(log_prob)
 
     def sum_log_prob(
         self, x: Tensor, outputs: Tensor, global_parameters: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        if mask is not None or self._constants is not None:
+        if mask is not None or self._is_constant is not None:
             return super().sum_log_prob(x, outputs, global_parameters, mask)
         mean, variance = self._moments(outputs, global_parameters)
         squares, n_features = (x - mean).square(), x.shape[-1]
@@ -109,22 +106,18 @@ class Gaussian(StandardizedLikelihood):
         if self.scale != "shared":
             return super().mean_log_prob(x, outputs, global_parameters)
         mean, variance = self._moments(outputs, global_parameters)
-        n_varying, n_deviations = x.shape[-1], x.new_zeros(())
-        if (constant := self._constants) is not None:
-            is_constant = torch.from_numpy(constant).to(x.device)
-            n_deviations = ((x != 0) & is_constant).sum(dtype=x.dtype)
-            varies = (~is_constant).to(x.dtype)
-            mean, x = mean * varies, x * varies
+        n_varying = x.shape[-1]
+        if (constant := self._is_constant) is not None:  # x is 0 there
+            mean = mean * torch.from_numpy(~constant).to(mean)
             n_varying -= int(constant.sum())
         squares = functional.mse_loss(mean, x) * (x.shape[-1] / max(1, n_varying))
-        log_density = -0.5 * n_varying * (squares / variance + variance.log() + LOG_2_PI).squeeze()
-        return log_density + LOG_DEVIATION * n_deviations / len(x)
+        return -0.5 * n_varying * (squares / variance + variance.log() + LOG_2_PI).squeeze()
 
     def linear_variance(self, global_parameters: Tensor) -> Tensor | None:
         if self.scale == "row":
             return None
         variance = global_parameters.exp() + self.min_scale**2
-        if (constant := self._constants) is None:
+        if (constant := self._is_constant) is None:
             return variance
         # A constant says nothing of z.
         return torch.where(torch.from_numpy(constant).to(variance.device), torch.inf, variance)

@@ -176,6 +176,23 @@ class Mixed(Likelihood):
         vars(fitted)["parts_"] = tuple(part.without_constants() for part, _ in self._groups)
         return fitted
 
+    @property
+    def _is_constant(self) -> npt.NDArray[np.bool_] | None:
+        parts = [(part._is_constant, indices) for part, indices in self._groups]
+        constant = [indices[found] for found, indices in parts if found is not None]
+        if not constant:
+            return None
+        n_features = sum(len(indices) for _, indices in parts)
+        return np.isin(np.arange(n_features), np.concatenate(constant))
+
+    @property
+    def _constants(self) -> FloatArray:
+        values = np.zeros(sum(len(indices) for _, indices in self._groups))
+        for part, indices in self._groups:
+            if part._is_constant is not None:
+                values[indices] = part._constants
+        return values
+
     def check_support(self, X: FloatArray) -> FloatArray:
         found, groups = X, self._resolve(X.shape[1])._groups
         for part, indices in groups:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributions as td
 from torch import Generator, Tensor
@@ -20,7 +21,6 @@ from ._choices import CHOICES, ChoiceLikelihood, pad_rows
 
 OUTSIDE = 1e-4
 """Probability of all values outside of atoms and bins."""
-OUTSIDE_A_CONSTANT = 1e-10
 
 
 @store(
@@ -62,8 +62,8 @@ class Numeric(ChoiceLikelihood):
     Transformed data are positions: k + s in bin k, with the share s of the bin's rows below. The
     density counts points as masses: the score of a row with a value that is one has its log
     probability. Values outside of all bins and points have the probability 1e-4 together, spread
-    over gaps and thick tails, so that their density is small but not 0; in a constant feature they
-    have 1e-10. Draws are from bins and points only. A feature takes O(max_bins) per row.
+    over gaps and thick tails, so that their density is small but not 0. A constant feature is as of
+    `Gaussian`. Draws are from bins and points only. A feature takes O(max_bins) per row.
 
     Examples
     --------
@@ -103,7 +103,7 @@ class Numeric(ChoiceLikelihood):
         return fitted
 
     def transform(self, X: FloatArray) -> FloatArray:
-        return self._map_columns(Bins.to_positions, X)
+        return self._map_columns(Bins.to_positions, self.hide_deviations(X))
 
     def inverse_transform(self, X: FloatArray) -> FloatArray:
         return self._map_columns(Bins.to_values, X)
@@ -114,6 +114,15 @@ class Numeric(ChoiceLikelihood):
     def _map_columns(self, function: Any, X: FloatArray) -> FloatArray:
         columns = zip(self._bins, X.T.astype(np.float64), strict=True)
         return np.stack([function(bins, values) for bins, values in columns], 1)
+
+    @property
+    def _is_constant(self) -> npt.NDArray[np.bool_] | None:
+        constant = np.array([bins.scale == 0 for bins in self._bins])
+        return constant if constant.any() else None
+
+    @property
+    def _constants(self) -> FloatArray:
+        return np.array([bins.atoms[0] for bins in self._bins])
 
     @property
     def _bins(self) -> tuple[Bins, ...]:
@@ -187,7 +196,7 @@ class _Tables(NamedTuple):
         shares = [of.counts / (of.counts.sum() + 1) for of in bins]
         halves = [0.5 / (of.counts.sum() + 1) for of in bins]
         choices = [np.where(of.counts > 0, (of.counts > 0).cumsum() - 1, -1) for of in bins]
-        outside = np.array([OUTSIDE if of.scale else OUTSIDE_A_CONSTANT for of in bins])
+        outside = np.array([OUTSIDE if of.scale else 0.0 for of in bins])
         n_outside = np.array([2 + np.sum(of.counts == 0) for of in bins])
         ranges = [of.knots[-1] - of.knots[0] if of.scale else 1.0 for of in bins]
         tables = (
@@ -201,7 +210,7 @@ class _Tables(NamedTuple):
                 [(of.knots - of.knots[0]) / r for of, r in zip(bins, ranges, strict=True)], True
             ),
             pad_rows([of.positions for of in bins], True),
-            np.log(outside / n_outside),
+            np.log(outside.clip(min=1e-300) / n_outside),
             np.log1p(-outside),
         )
         return cls(*map(torch.from_numpy, tables))

@@ -20,6 +20,7 @@ from small_vae import grid
 import skgen
 from skgen import VAERegressor, mean_log_predictive_density
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
+from skgen.likelihoods._base import LOG_DEVIATION
 from skgen.networks import MLP
 from skgen.priors import ConditionalMixture, ConditionalNormal, Mixture
 
@@ -363,15 +364,20 @@ def test_a_constant_input_moves_no_prediction():
     np.testing.assert_array_equal(model.predict(rows + np.array([0, 0, 5])), model.predict(rows))
 
 
-def test_a_constant_output_comes_back_and_a_deviation_costs_many_nats():
-    targets = np.column_stack([Y, np.full(150, 0.3)])
-    model = clone(SHORT).fit(X, targets)
-    mean = model.predict(X)
-    np.testing.assert_allclose(mean[:, 2], 0.3, atol=0.1)
+@pytest.mark.parametrize("value", [0.3, 0.0, -7e6])
+@pytest.mark.parametrize("linear", [False, True])
+def test_a_constant_output_comes_back_and_a_deviation_has_the_same_cost_in_any_unit(linear, value):
+    targets = np.column_stack([Y, np.full(150, value)])
+    model = clone(SHORT).set_params(linear=linear).fit(X, targets)
+    mean, std = model.predict(X, return_std=True)
+    draws = model.sample_y(X, 3, random_state=0)[:, 2]
+    assert np.all(mean[:, 2] == value)
+    assert np.all(draws == value)
+    assert np.all(std[:, 2] == 0)
     density = model.log_predictive_density(X, targets)
     deviating = model.log_predictive_density(X, targets + np.array([0, 0, 100]))
-    assert np.isfinite(deviating).all()
-    assert (deviating < density - 100).all()
+    np.testing.assert_allclose(density - deviating, -LOG_DEVIATION, rtol=1e-9)
+    assert abs(density.mean() - clone(model).fit(X, Y).log_predictive_density(X, Y).mean()) < 1
 
 
 def test_an_input_that_is_nearly_always_constant_does_not_rule(rng):

@@ -8,9 +8,11 @@ are held out, and as many are drawn. One line a table, means over seeds: the are
 curve (AUC) of HistGradientBoostingClassifier that tells drawn rows from held-out ones, by 5-fold
 cross-validation, where 0.5 is perfect, with its standard error; the same of fitted rows in place of
 drawn ones; AUC, on held-out rows, of a classifier of one column that is trained on fitted rows, and
-of one trained on drawn rows; the share of drawn rows that copy a fitted row; the share that is
-nearer to a fitted row than to a held-out one; and CPU seconds of the fit. --set changes a parameter
-of VAETransformer, which by default are those of the chapter on tables.
+of one trained on drawn rows; the share of drawn rows that copy a fitted row, and the same share of
+held-out rows, which is what chance makes of columns with few values; the share of drawn rows that
+is nearer to a fitted row than to a held-out one, which of real rows would be half; and CPU seconds
+of the fit. --set changes a parameter of VAETransformer, which by default are those of the chapter
+on tables.
 """
 
 from __future__ import annotations
@@ -104,7 +106,8 @@ def measure(name: str, seed: int, params: dict[str, Any]) -> list[float]:
     target = TABLES[name][1]
     return [
         told_apart(test, drawn), told_apart(test, train), utility(train, test, target),
-        utility(drawn, test, target), *copies_and_nearer(train, test, drawn), seconds,
+        utility(drawn, test, target), *copies_and_nearer(train, test, drawn),
+        copies_and_nearer(train, test, test)[0], seconds,
     ]  # fmt: skip
 
 
@@ -117,17 +120,16 @@ def main() -> None:
     warnings.simplefilter("ignore")
     assignments = (text.split("=", 1) for text in options.set)
     params = {name: ast.literal_eval(value) for name, value in assignments}
-    names = ("told apart", "fitted", "class", "by draws", "copies", "nearer", "seconds")
-    print(
-        f"{'':10}" + "".join(f"{name:>18}" if name == names[0] else f"{name:>9}" for name in names)
-    )
+    names = "told apart", "fitted", "class", "by draws", "copies", "by chance", "nearer", "seconds"
+    widths = {"told apart": 18, "by chance": 10}
+    print(f"{'':10}" + "".join(f"{name:>{widths.get(name, 9)}}" for name in names))
     for name in options.tables:
         runs = [measure(name, seed, params) for seed in range(options.seeds)]
-        first, *rest, copies, nearer, seconds = np.mean(runs, axis=0)
+        first, *rest, copies, nearer, by_chance, seconds = np.mean(runs, axis=0)
         error = np.std([run[0] for run in runs], ddof=1) / np.sqrt(len(runs)) if runs[1:] else 0
         print(
             f"{name:10}{first:9.3f} +- {error:.3f}" + "".join(f"{value:9.3f}" for value in rest)
-            + f"{copies:9.1%}{nearer:9.1%}{seconds:9.1f}", flush=True,
+            + f"{copies:9.1%}{by_chance:10.1%}{nearer:9.1%}{seconds:9.1f}", flush=True,
         )  # fmt: skip
 
 
