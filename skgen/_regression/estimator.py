@@ -84,7 +84,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             default="auto"
         Basis functions:
 
-        - "auto": ``FourierBasis(ranks=True, linear=True, random_state=0)``;
+        - "auto": ``FourierBasis(n_kernels="auto", ranks=True, linear=True, random_state=0)``;
         - "gaussian": `GaussianBasis`;
         - "polynomial": scikit-learn's PolynomialFeatures of degree 2;
         - "sigmoid": `SigmoidBasis`;
