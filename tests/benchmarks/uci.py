@@ -74,7 +74,9 @@ def ours(seed: int = 0) -> BayesianBasisRegressor:
     """The default, or the same with other frequencies."""
     if seed == 0:
         return BayesianBasisRegressor()
-    return BayesianBasisRegressor(FourierBasis(n_kernels="auto", ranks=True, linear=True, random_state=seed))
+    return BayesianBasisRegressor(
+        FourierBasis(n_kernels="auto", ranks=True, linear=True, random_state=seed)
+    )
 
 
 MODELS: dict[str, Callable[[], Any]] = {
