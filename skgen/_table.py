@@ -311,7 +311,9 @@ def _round_to(values: FloatArray, dtype: str) -> FloatArray:
         return values.clip(-largest_float, largest_float)
     if name.startswith("decimal"):
         precision, scale = map(int, re.findall(r"\d+", name)[-2:])
-        bound = float(np.nextafter((10.0**precision - 1) / 10.0**scale, 0))
+        bound = (10.0**precision - 1) / 10.0**scale
+        if precision > np.finfo(float).precision:  # the bound may be rounded up
+            bound = float(np.nextafter(bound, 0))
         return values.round(scale).clip(-bound, bound)
     if not name.startswith(("int", "uint")):
         return values
