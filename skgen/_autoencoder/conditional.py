@@ -457,7 +457,9 @@ class VAERegressor(
         return check_magnitude(view, self._data_names.context)
 
     def _standardize(self, X: FloatArray) -> FloatArray:
-        return (X - self._x_mean) * self._x_factor
+        standard = np.subtract(X, self._x_mean, dtype=np.float64)
+        standard *= self._x_factor
+        return standard
 
     def _residuals(self, X: FloatArray, Y: FloatArray) -> FloatArray:
         """Return what the linear part leaves of y; of rows that it was fitted to, out of sample."""
@@ -744,9 +746,9 @@ def compress(X: FloatArray) -> FloatArray:
     A column that is nearly always constant, as pixels at the border of images are, would otherwise
     have a few values of a hundred standard deviations, which rule the networks.
     """
-    beyond = np.abs(X) - LINEAR_RANGE
-    if not (beyond > 0).any():
+    if X.min(initial=0) >= -LINEAR_RANGE and X.max(initial=0) <= LINEAR_RANGE:
         return X
+    beyond = np.abs(X) - LINEAR_RANGE
     return np.where(beyond > 0, np.sign(X) * (LINEAR_RANGE + np.log1p(beyond.clip(0))), X)
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .._parameters import NONE, Custom, Parameters
 from .._schema import store
@@ -80,7 +81,9 @@ class DiagonalNormal(LatentDistribution):
     def __init__(self, mean: Tensor, log_variance: Tensor) -> None:
         self.n_components = mean.shape[-1]
         self.mean = mean
-        self.log_variance = log_variance.clamp(SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
+        # As `clamp`, whose gradient takes three operations.
+        limits = SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE
+        self.log_variance = functional.hardtanh(log_variance, *limits)
 
     @property
     def stddev(self) -> Tensor:  # type: ignore[override]
