@@ -340,3 +340,14 @@ def check_image_shape(image_shape: tuple[int, ...], n_values: int) -> tuple[int,
         )
     height, width, *channels = map(int, image_shape)
     return height, width, channels[0] if channels else 1
+
+
+def check_probabilities(value: Any, name: str, shape: tuple[int, ...]) -> Any:
+    """Return ``value`` as an array of probabilities, or raise."""
+    remedy = "Give probabilities above 0 and below 1."
+    array = check_vector(value, name, shape, remedy=remedy)
+    if array.ndim > 1 or not array.size or not np.all((array > 0) & (array < 1)):
+        raise ValueError(
+            f"`{name}` must be above 0 and below 1; got {name}={short_repr(value)}. {remedy}"
+        )
+    return array

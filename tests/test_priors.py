@@ -318,6 +318,24 @@ def test_a_conditional_mixture_starts_apart_and_around_the_standard_normal(rng):
     torch.testing.assert_close(prior.stddev, torch.ones(4, 3), rtol=0, atol=0.05)
 
 
+@pytest.mark.parametrize("builder", [ConditionalNormal(), ConditionalMixture(2)])
+def test_scales_beyond_their_bound_are_cut_and_learned_all_the_same(builder, rng):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        prior = builder(3, 0).double()
+    n_scales = 3 * getattr(builder, "n_components", 1)
+    codes = torch.from_numpy(1.5 * rng.standard_normal((500, 3)))
+    with torch.no_grad():
+        prior.network.bias[-n_scales:] = 40.0
+        assert np.log(prior().stddev.numpy()).max() < 3
+    adam = torch.optim.Adam(prior.parameters(), lr=0.3)
+    for _ in range(400):
+        adam.zero_grad()
+        (-prior().log_prob(codes).mean()).backward()
+        adam.step()
+    np.testing.assert_allclose(prior().stddev.detach(), codes.std(0), rtol=0.05)
+
+
 def test_a_flow_starts_at_the_standard_normal_and_depends_on_its_context(rng):
     module = vae_of(Flow(), 3, N_CONTEXT).double().prior
     z, context = normal(rng, 5, 3), normal(rng, 5, N_CONTEXT)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .._validation import FloatArray, extremes, missing_cells
 
-BLOCK_VALUES = 2**22  # of a block of rows that is worked on at a time
+BLOCK_VALUES = 2**18  # of a block of rows that is worked on at a time, so that it stays in cache
 EVALUATION_ROWS = 4096  # that networks evaluate at a time outside of training
 MAX_LOADED_BYTES = 2**28  # of rows that are transformed once and kept, rather than batch by batch
 

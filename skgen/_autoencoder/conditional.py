@@ -30,9 +30,11 @@ from .._validation import (
     RandomState,
     check_flag,
     check_numeric,
+    check_probabilities,
     check_size,
     error_message,
     generator,
+    shape_of,
 )
 from ..likelihoods import Likelihood, StandardizedLikelihood, resolve_likelihood
 from ..likelihoods._base import location_and_scale
@@ -470,7 +472,9 @@ class VAERegressor(
         return check_magnitude(view, self._data_names.context)
 
     def _standardize(self, X: FloatArray) -> FloatArray:
-        return (X - self._x_mean) * self._x_factor
+        standard = np.subtract(X, self._x_mean, dtype=np.float64)
+        standard *= self._x_factor
+        return standard
 
     def _residuals(self, X: FloatArray, Y: FloatArray) -> FloatArray:
         """Return residuals of the linear part; each row it was fitted to is left out in turn."""
@@ -572,6 +576,71 @@ class VAERegressor(
             residual = self._to_data_units(map_blocks(draw, x))
             samples[..., index] = self._add_linear_part(table, residual)
         return samples[:, 0] if self._is_1d else samples
+
+    def predict_quantiles(
+        self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True,
+        n_draws: int = 1000, random_state: RandomState = None,
+    ) -> FloatArray:  # fmt: skip
+        """Estimate quantiles of each output given X, by draws.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+        quantiles : float or array-like of shape (n_quantiles,)
+            Probabilities, above 0 and below 1.
+        observation_noise : bool, default=True
+            If True, quantiles are those of observations; if False, of decoder means.
+        n_draws : int, default=1000
+            Number of draws of y for each row, all in memory at once. With 1000 an interval of 95 %
+            holds y with a probability of 0.95 with a standard deviation of 0.01.
+        random_state : int, Generator, RandomState or None, default=None
+            Seed; None draws afresh at each call.
+
+        Returns
+        -------
+        y_quantiles : ndarray of shape (n_samples, n_quantiles) or \
+                (n_samples, n_outputs, n_quantiles)
+            Quantiles of the distribution of each output alone, in the units of y.
+        """
+        quantiles = check_probabilities(quantiles, "quantiles", shape_of(quantiles))
+        n_draws = Integer(1, MOST, remedy="Give a number of draws.").check(n_draws, "n_draws")
+        draws = self.sample_y(
+            X, n_draws, observation_noise=observation_noise, random_state=random_state
+        )
+        found = np.quantile(draws, np.atleast_1d(quantiles), axis=-1)
+        return np.moveaxis(found, 0, -1).astype(draws.dtype, copy=False)
+
+    def predict_interval(
+        self, X: npt.ArrayLike, coverage: float = 0.95, *, observation_noise: bool = True,
+        n_draws: int = 1000, random_state: RandomState = None,
+    ) -> FloatArray:  # fmt: skip
+        """Central intervals that hold each output given X with probability ``coverage``, by draws.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+        coverage : float, default=0.95
+            Probability, above 0 and below 1, for each output alone.
+        observation_noise : bool, default=True
+            If True, intervals are for observations; if False, for decoder means.
+        n_draws : int, default=1000
+            Number of draws of y for each row, as in `predict_quantiles`.
+        random_state : int, Generator, RandomState or None, default=None
+            Seed; None draws afresh at each call.
+
+        Returns
+        -------
+        y_interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
+            Lower and upper ends, in the units of y.
+        """
+        coverage = check_probabilities(coverage, "coverage", ())
+        ends = [(1 - coverage) / 2, (1 + coverage) / 2]
+        return self.predict_quantiles(
+            X, ends, observation_noise=observation_noise, n_draws=n_draws,
+            random_state=random_state,
+        )  # fmt: skip
 
     def log_predictive_density(
         self, X: npt.ArrayLike, y: npt.ArrayLike, n_importance_samples: int = 100
@@ -763,9 +832,9 @@ def compress(X: FloatArray) -> FloatArray:
     In a column that is nearly constant, such as a pixel at the border of images, few values lie a
     hundred standard deviations from the mean. They would dominate the networks.
     """
-    beyond = np.abs(X) - LINEAR_RANGE
-    if not (beyond > 0).any():
+    if X.min(initial=0) >= -LINEAR_RANGE and X.max(initial=0) <= LINEAR_RANGE:
         return X
+    beyond = np.abs(X) - LINEAR_RANGE
     return np.where(beyond > 0, np.sign(X) * (LINEAR_RANGE + np.log1p(beyond.clip(0))), X)
 
 

@@ -40,7 +40,7 @@ from .linear_start import can_start_linear, start_at_factors
 from .model import VAE, Architecture, restore
 from .training import EarlyStopping, TrainingResult, TrainingSettings, VariationalObjective
 
-MAX_KL_ROWS = 10_000  # of which `explained_kl_` is the mean
+MAX_KL_ROWS = 2048  # of which `explained_kl_` is the mean: more would take 5 % of two epochs
 COLLAPSE_THRESHOLD = 0.01  # nats below which a latent dimension has collapsed
 FAR_OUT, STRETCH = 30.0, 50.0
 """Standard deviations that a value may lie from the mean, and the standard deviation itself in

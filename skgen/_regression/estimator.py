@@ -25,6 +25,7 @@ from .._validation import (
     RandomState,
     check_flag,
     check_numeric,
+    check_probabilities,
     check_size,
     check_vector,
     error_message,
@@ -829,7 +830,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             The quantiles, in the units of y.
         """
         _check_flags(observation_noise=observation_noise)
-        quantiles = _check_probabilities(quantiles, "quantiles", shape_of(quantiles))
+        quantiles = check_probabilities(quantiles, "quantiles", shape_of(quantiles))
         probabilities = np.atleast_1d(quantiles)
         if dask.is_dask(X):
             _check_no_noise_scale(noise_scale)
@@ -863,7 +864,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y_interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
             Lower and upper ends, in the units of y.
         """
-        coverage = _check_probabilities(coverage, "coverage", ())
+        coverage = check_probabilities(coverage, "coverage", ())
         ends = [(1 - coverage) / 2, (1 + coverage) / 2]
         return self.predict_quantiles(
             X, ends, observation_noise=observation_noise, noise_scale=noise_scale
@@ -1319,14 +1320,3 @@ def _check_no_noise_scale(value: Any) -> None:
             f"`noise_scale` must be None for dask input; got a {type(value).__name__}. Pass each "
             "block to `partial_fit` in memory, with its noise scales."
         )
-
-
-def _check_probabilities(value: Any, name: str, shape: tuple[int, ...]) -> Any:
-    """Return ``value`` as an array of probabilities, or raise."""
-    remedy = "Give probabilities above 0 and below 1."
-    array = check_vector(value, name, shape, remedy=remedy)
-    if array.ndim > 1 or not array.size or not np.all((array > 0) & (array < 1)):
-        raise ValueError(
-            f"`{name}` must be above 0 and below 1; got {name}={short_repr(value)}. {remedy}"
-        )
-    return array

@@ -39,7 +39,7 @@ def _are_columns(value: Any, _: Any) -> bool:
 
 COLUMNS = {"columns_": Check(_are_columns)}
 """Columns of a likelihood in files, if it knows of any."""
-BLOCK_VALUES = 2**22
+BLOCK_VALUES = 2**18
 """Values of X that are worked on at a time."""
 
 

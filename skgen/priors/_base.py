@@ -29,6 +29,11 @@ def check_network(network: object, name: str) -> object:
     return network
 
 
+def bound(values: Tensor, low: float, high: float) -> Tensor:
+    """Return values cut at bounds, with a gradient of 1 beyond them, which leads back."""
+    return values + (values.clamp(low, high) - values).detach()
+
+
 class PriorBuilder:
     """Base class of the builders of priors: frozen dataclasses with scikit-learn's parameters."""
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .._parameters import NONE, Custom, Integer, Parameters
 from .._schema import store
 from .._validation import FloatArray
-from ._base import LatentDistribution, PriorBuilder, check_network
+from ._base import LatentDistribution, PriorBuilder, bound, check_network
 from ._diagonal_mixture import (
     INITIAL_SCALE,
     INITIAL_SPREAD,
@@ -20,7 +20,7 @@ from ._diagonal_mixture import (
     DiagonalMixture,
 )
 
-SMALLEST_LOG_SCALE, LARGEST_LOG_SCALE = -7.5, 5.0
+SMALLEST_LOG_SCALE, LARGEST_LOG_SCALE = -7.5, 0.5
 
 
 @store()
@@ -49,7 +49,8 @@ class ConditionalMixture(PriorBuilder):
     -----
     The KL divergence has no closed form; the draws of z that training makes anyway estimate it. At
     first no two components are alike: their means are drawn from N(0, 0.3^2 I), to which the
-    network adds what it gives, and variances are 1 - 0.3^2 times what it gives.
+    network adds what it gives, and variances are 1 - 0.3^2 times what it gives. Standard deviations
+    are at most e^0.5, or 1.6, so that no Gaussian stretches to a single code far out.
 
     Examples
     --------
@@ -95,7 +96,7 @@ class _ConditionalMixtureModule(nn.Module):
         log_scales = log_scales + float(np.log(INITIAL_SCALE))
         parameters = (
             logits.log_softmax(-1), means + self.means,
-            log_scales.clamp(SMALLEST_LOG_SCALE, LARGEST_LOG_SCALE),
+            bound(log_scales, SMALLEST_LOG_SCALE, LARGEST_LOG_SCALE),
         )  # fmt: skip
         if context is None:
             return DiagonalMixture(*(value[0] for value in parameters))

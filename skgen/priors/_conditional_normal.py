@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from .._parameters import NONE, Custom, Parameters
 from .._schema import store
 from .._validation import FloatArray
-from ._base import LatentDistribution, PriorBuilder, check_network
+from ._base import LatentDistribution, PriorBuilder, bound, check_network
 
-SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -15.0, 10.0
+SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -15.0, 4.0
 
 
 @store()
@@ -22,7 +22,8 @@ class ConditionalNormal(PriorBuilder):
     """Builder of a normal prior whose moments depend on a context.
 
     ``z ~ N(mean(c), diag(std(c)^2))``, with means and log variances by a network that is learned.
-    Without a context, means and variances are learned as they are.
+    Without a context, means and variances are learned as they are. Standard deviations are at most
+    e^2, or 7.4: a prior that stretched to one code far out would be drawn from where no codes are.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ class DiagonalNormal(LatentDistribution):
     def __init__(self, mean: Tensor, log_variance: Tensor) -> None:
         self.n_components = mean.shape[-1]
         self.mean = mean
-        self.log_variance = log_variance.clamp(SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
+        self.log_variance = bound(log_variance, SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
 
     @property
     def stddev(self) -> Tensor:  # type: ignore[override]

@@ -10,8 +10,10 @@ import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_digits
 from sklearn.model_selection import cross_val_score
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.svm import SVC
 
 import skgen
 from skgen import VAERegressor
@@ -322,3 +324,34 @@ def test_bad_selections_are_refused(selection):
     for rows in (data()[0], LABELS):
         with pytest.raises((ValueError, TypeError), match="`categorical_features` must"):
             clone(SHORT).set_params(categorical_features=selection).fit(rows, data()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`y` has values in column")
+@pytest.mark.parametrize(
+    ("prior", "options"),
+    [
+        ("conditional_normal", {"linear": False, "n_components": 16}),
+        ("conditional_mixture", {}),
+    ],
+)
+def test_draws_of_digits_are_of_the_class_asked_for_and_as_varied_as_real_ones(prior, options):
+    """A long training, in which a code may run far out: the prior must not stretch to it."""
+    images, classes = load_digits(return_X_y=True)
+    images = images / 16
+    judge = SVC(gamma=0.25, C=10, random_state=0).fit(images[::2], classes[::2])
+    assert judge.score(images[1::2], classes[1::2]) > 0.98
+    model = VAERegressor(
+        prior=prior, categorical_features=[0], batch_size=64, early_stopping=False, max_iter=300,
+        learning_rate="one-cycle", learning_rate_init=0.003, random_state=0, **options,
+    ).fit(classes[:, None], images)  # fmt: skip
+    draws = model.sample_y(np.arange(10)[:, None], 200, random_state=0).transpose(0, 2, 1)
+    named = judge.predict(draws.reshape(2000, -1)).reshape(10, 200)
+    assert np.mean(named == np.arange(10)[:, None]) > 0.95
+    farthest = np.linalg.norm(images - images.mean(axis=0), axis=1).max()
+    distances = np.linalg.norm(draws - images.mean(axis=0), axis=-1)
+    assert np.mean(distances > 2 * farthest) < 0.002
+    for drawn, of_class in zip(draws, (images[classes == c] for c in range(10)), strict=True):
+        assert 0.5 < drawn.var(axis=0).sum() / of_class.var(axis=0).sum() < 2
+        offset = np.abs(drawn.mean(axis=0) - of_class.mean(axis=0)).mean()
+        assert offset < 0.25 * of_class.std(axis=0).mean()

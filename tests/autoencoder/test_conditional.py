@@ -117,6 +117,41 @@ def test_draws_of_a_linear_model_have_the_exact_joint_covariance(linear, prior):
     assert np.abs(error).max() < 0.05
 
 
+@pytest.mark.parametrize(("linear", "prior"), LINEAR_CASES)
+def test_quantiles_of_a_linear_model_are_those_of_the_exact_normal(linear, prior):
+    model, inputs, _, ols, covariance = linear_case(linear, prior)
+    levels, scale = [0.1, 0.5, 0.8], np.sqrt(np.diag(covariance))
+    found = model.predict_quantiles(inputs[:100], levels, n_draws=4000, random_state=0)
+    exact = ols.predict(inputs[:100])[..., None] + scale[:, None] * norm.ppf(levels)
+    assert (np.abs(found - exact) / scale[:, None]).mean() < 0.05
+    ends = model.predict_interval(inputs, 0.9, n_draws=200, random_state=0)
+    low, high = norm.cdf((np.moveaxis(ends, 2, 0) - ols.predict(inputs)) / scale)
+    # Between quantiles of 200 draws lie 199/201 of what is asked for, in the mean.
+    np.testing.assert_allclose(np.mean(high - low, axis=0), 0.9 * 199 / 201, atol=0.02)
+
+
+def test_intervals_repeat_with_the_seed_and_have_the_shapes_stated():
+    model = fitted()
+    ends = model.predict_interval(X[:5], n_draws=50, random_state=1)
+    assert ends.shape == (5, Y.shape[1], 2)
+    levels = [0.025, 0.975]
+    again = model.predict_quantiles(X[:5], levels, n_draws=50, random_state=1)
+    np.testing.assert_allclose(ends, again, rtol=1e-12)
+    draws = model.sample_y(X[:5], 50, random_state=1)
+    median = model.predict_quantiles(X[:5], 0.5, n_draws=50, random_state=1)
+    np.testing.assert_allclose(np.quantile(draws, 0.5, axis=2)[..., None], median)
+    one = clone(SHORT).fit(X, Y[:, 0])
+    smooth = one.predict_interval(X[:5], 0.5, n_draws=20, observation_noise=False)
+    assert smooth.shape == (5, 2)
+    for quantiles in (0, 1.0, [0.5, np.nan], [], "a"):
+        with pytest.raises((ValueError, TypeError), match="`quantiles` must"):
+            model.predict_quantiles(X, quantiles)
+    with pytest.raises(ValueError, match="`coverage` must"):
+        model.predict_interval(X, 1.0)
+    with pytest.raises(ValueError, match="`n_draws` must"):
+        model.predict_interval(X, n_draws=0)
+
+
 def by_quadrature(model, rows, targets):
     """log p(y | x) of each row, by a sum over a grid of z around the prior of the row."""
     module = copy.deepcopy(model.module_).double()
