@@ -38,7 +38,6 @@ CALIBRATION_ROWS = 2000
 MAX_ITER = 40
 ROUGH, FINE, FINAL = 1e-4, 1e-11, 1e-5
 """Tolerances, relative to the gain so far, of the starts, of the best of them, of more rows."""
-WORTH_A_KERNEL = 5.0  # nats of evidence and density, for which a second kernel is taken
 SAME = 0.05  # difference in nats that counts for nothing
 THETA_RANGE, LOG_RATIO_RANGE = 8.0, 20.0  # distances from the start
 FIRST_LOG_RATIO_RANGE = 6.0  # in the first stage: few rows can be explained without noise
@@ -127,28 +126,38 @@ def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
     """
     if prior.noise == "evidence":
         rows = _normalize(rows)
-    basis = design.basis
     first, *later = stages(len(rows))
-    stage = Ascent(design, rows.select(first), prior, basis.theta_)
-    best = stage.search([stage.shift(*shift) for shift in STARTS])
-    stage, best = _search_two_kernels(basis, stage, best)
-    for n_rows in later:
-        stage = stage.on(rows.select(n_rows))
-        best = stage.best([best, stage.climb(best, stage.bounds(), FINAL)])
-    return best[:-1]
+    stage = Ascent(design, rows.select(first), prior, design.basis.theta_)
+    one = stage, stage.search([stage.shift(*shift) for shift in STARTS])
+    maxima = [one, *_search_two_kernels(design.basis, *one)]
+    for n_stages, n_rows in enumerate(later, start=1):
+        chosen = _choose(maxima)
+        if n_stages > 1 or chosen is not one:  # the first rows may be too few for two kernels
+            maxima = [chosen]
+        maxima = [stage.go_on(best, rows.select(n_rows)) for stage, best in maxima]
+    return _choose(maxima)[1][:-1]
 
 
-def _search_two_kernels(basis: Any, stage: Ascent, best: FloatArray) -> tuple[Ascent, FloatArray]:
-    """The search with a second kernel and its result, if that is clearly better, or those given."""
+def _search_two_kernels(basis: Any, stage: Ascent, best: FloatArray) -> list[Maximum]:
+    """The same search with a second kernel, if the basis may have one."""
     start = basis.with_second_kernel(stage.start) if hasattr(basis, "with_second_kernel") else None
     if start is None:
-        return stage, best
-    two = stage.with_start(start)
-    starts = [two.center, np.append(basis.with_second_kernel(best[:-1]), best[-1])]
-    found = two.search(starts)
-    (has_density, score), (has_one, one) = two.score(found), stage.score(best)
-    is_better = has_density >= has_one and score > one + WORTH_A_KERNEL
-    return (two, found) if is_better else (stage, best)
+        return []
+    two = Ascent(stage.design, stage.rows, stage.prior, start)
+    return [
+        (two, two.search([two.center, np.append(basis.with_second_kernel(best[:-1]), best[-1])]))
+    ]
+
+
+def _choose(maxima: list[Maximum]) -> Maximum:
+    """The first, unless the second predicts rows left out better and has clearly more evidence.
+
+    That is at least one nat for each further parameter.
+    """
+    (stage, position), (other, last) = maxima[0], maxima[-1]
+    gain = stage.loss(position)[0] - other.loss(last)[0]
+    is_clear = gain > len(last) - len(position)
+    return maxima[-1] if is_clear and other.score(last) > stage.score(position) else maxima[0]
 
 
 def _normalize(rows: Rows) -> Rows:
@@ -183,13 +192,10 @@ class Ascent:
         self.objective = make_objective(design, rows, prior)
         self.center = np.append(start, _init_log_ratio(self.objective, start))
 
-    def on(self, rows: Rows) -> Ascent:
-        """The same search on other rows."""
-        return Ascent(self.design, rows, self.prior, self.start)
-
-    def with_start(self, start: FloatArray) -> Ascent:
-        """The same search from other basis parameters."""
-        return Ascent(self.design, self.rows, self.prior, start)
+    def go_on(self, best: FloatArray, rows: Rows) -> Maximum:
+        """The search on more rows, from the maximum on fewer, and its maximum."""
+        stage = Ascent(self.design, rows, self.prior, self.start)
+        return stage, stage.best([best, stage.climb(best, stage.bounds(), FINAL)])
 
     def search(self, starts: list[FloatArray]) -> FloatArray:
         """The best maximum that is reached from some starts, on few rows."""
@@ -269,6 +275,10 @@ class Ascent:
             options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": tolerance, "gtol": 1e-9},
         )  # fmt: skip
         return np.asarray(found.x)
+
+
+Maximum = tuple[Ascent, FloatArray]
+"""A search, and the position that it found."""
 
 
 def _init_log_ratio(objective: Objective, start: FloatArray) -> float:

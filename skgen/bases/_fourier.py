@@ -76,8 +76,8 @@ class FourierBasis(LearnableBasis):
     n_kernels : {1, 2, "auto"}, default=1
         2 is a sum of two such kernels, each with its own length scales and its own share of half of
         the waves: a smooth function plus one that varies faster, or in other features. With "auto",
-        BayesianBasisRegressor starts from one kernel, and takes two if the evidence and the log
-        density of left-out rows are then clearly larger.
+        BayesianBasisRegressor starts from one kernel, and takes two if the log evidence is then
+        larger by one nat or more for each further parameter.
     length_scale : "evidence", float or array-like of shape (n_features,), default="evidence"
         Length scales of the kernel, in the units of X. "evidence" starts at
         ``sqrt(n_inputs)`` standard deviations of each feature, and BayesianBasisRegressor then

@@ -30,6 +30,34 @@ from skgen.bases import resolve_basis
 # -- what the search finds ------------------------------------------------------------------------
 
 
+def two_scales(X):
+    return 3 * np.sin(3 * X[:, 0]) * np.cos(2 * X[:, 1]) + 0.5 * np.sin(40 * X[:, 1])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_kernels_are_taken_where_a_feature_has_two_scales(seed):
+    """One kernel needs the short length scale for the smooth part, too."""
+    rng = np.random.default_rng(seed)
+    X, new = rng.uniform(size=(300, 2)), rng.uniform(size=(500, 2))
+    y = two_scales(X) + 0.1 * rng.normal(size=300)
+    errors = []
+    for n_kernels in (1, "auto"):
+        basis = FourierBasis(n_kernels=n_kernels, linear=True, random_state=0)
+        model = BayesianBasisRegressor(basis).fit(X, y)
+        errors.append(root_mean_squared_error(two_scales(new), model.predict(new)))
+    fast, slow = sorted(model.basis_.length_scale_[:, 1])
+    assert fast < 0.1 < slow
+    assert errors[1] < 0.85 * errors[0]
+
+
+def test_one_kernel_is_kept_where_one_is_enough(rng):
+    basis = FourierBasis(n_kernels="auto", ranks=True, linear=True, random_state=0)
+    X = rng.uniform(size=(200, 3))
+    for y in (X[:, 0], np.sin(6 * X[:, 0]) + X[:, 1], np.zeros(200)):
+        model = BayesianBasisRegressor(basis).fit(X, y + 0.1 * rng.normal(size=200))
+        assert model.basis_.kernel_shares_.tolist() == [1.0]
+
+
 def at_start(basis):
     """Basis with the length scales at which the search starts."""
     name = "width" if isinstance(basis, GaussianBasis) else "length_scale"
