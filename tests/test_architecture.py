@@ -32,7 +32,7 @@ WINGS = {
     "likelihoods": ({"_base", "_bins"}, {"_choices"}, {"*"}, {"_mixed"}, {""}),
     "priors": ({"_base"}, {"_diagonal_mixture"}, {"*"}, {""}),
     "_regression": (
-        {"", "features", "rows"},
+        {"", "newton", "rows"},
         {"target"},
         {"predictive"},
         {"conjugate"},

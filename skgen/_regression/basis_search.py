@@ -23,7 +23,8 @@ from .._validation import FloatArray
 from ..bases import is_learnable
 from .design import Design
 from .loo import RowFit, loo_log_density
-from .marginal_likelihood import InfeasibleError, Objective, make_objective
+from .marginal_likelihood import InfeasibleError, KernelObjective, Objective, make_objective
+from .newton import Point, minimize_by_newton
 from .precisions import LinearModelSpec
 from .rows import SEARCH_ROWS, Rows
 from .source import Source
@@ -36,8 +37,9 @@ STARTS = ((0.0, 0.0), (0.0, -4.0), (-1.0, -4.0), (-2.0, -3.0))
 COMPARED_ROWS = 1000  # on which the basis itself is compared with that of the start
 CALIBRATION_ROWS = 2000
 MAX_ITER = 40
-ROUGH, FINE, FINAL = 1e-4, 1e-11, 1e-5
-"""Tolerances, relative to the gain so far, of the starts, of the best of them, of more rows."""
+ROUGH, FINE, FINAL = 0.1, 1e-6, 1e-2
+"""Tolerances in nats, of the starts, of the best of them, of more rows."""
+SLOW = 0.01  # gain of a step of L-BFGS at the end, relative to one of Newton's
 SAME = 0.05  # difference in nats that counts for nothing
 THETA_RANGE, LOG_RATIO_RANGE = 8.0, 20.0  # distances from the start
 FIRST_LOG_RATIO_RANGE = 6.0  # in the first stage: few rows can be explained without noise
@@ -91,8 +93,13 @@ def _better_fit(
     None if neither can be computed.
 
     The search uses the kernel or other random functions than the basis, to avoid fitting length
-    scales to one draw. So its result is compared with the start on the basis itself.
+    scales to one draw. So its result is compared with the start on the basis itself, unless that is
+    the kernel at these rows.
     """
+    if getattr(design.basis, "n_exact_rows", 0) >= len(rows):
+        best = RowFit.of(design, rows, prior, found)
+        if best is not None:
+            return best
     few = rows.select(COMPARED_ROWS)
     at_start, best = (RowFit.of(design, few, prior, theta) for theta in (start, found))
     if best is None or (at_start and at_start.log_evidence > best.log_evidence + SAME):
@@ -140,13 +147,12 @@ def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
 
 def _search_two_kernels(basis: Any, stage: Ascent, best: FloatArray) -> list[Maximum]:
     """The same search with a second kernel, if the basis may have one."""
-    start = basis.with_second_kernel(stage.start) if hasattr(basis, "with_second_kernel") else None
-    if start is None:
+    starts = basis.with_second_kernel(stage.start) if hasattr(basis, "with_second_kernel") else None
+    if starts is None:
         return []
-    two = Ascent(stage.design, stage.rows, stage.prior, start)
-    return [
-        (two, two.search([two.center, np.append(basis.with_second_kernel(best[:-1]), best[-1])]))
-    ]
+    two = Ascent(stage.design, stage.rows, stage.prior, starts[0])
+    _, smoother = basis.with_second_kernel(best[:-1])
+    return [(two, two.search([two.center, np.append(smoother, best[-1])]))]
 
 
 def _choose(maxima: list[Maximum]) -> Maximum:
@@ -155,7 +161,7 @@ def _choose(maxima: list[Maximum]) -> Maximum:
     That is at least one nat for each further parameter.
     """
     (stage, position), (other, last) = maxima[0], maxima[-1]
-    gain = stage.loss(position)[0] - other.loss(last)[0]
+    gain = stage.loss(position).value - other.loss(last).value
     is_clear = gain > len(last) - len(position)
     return maxima[-1] if is_clear and other.score(last) > stage.score(position) else maxima[0]
 
@@ -212,13 +218,15 @@ class Ascent:
         radius[-1] = log_ratio_range if self.objective.is_ratio_free else 0.0
         return list(zip(self.center - radius, self.center + radius, strict=True))
 
-    def loss(self, position: FloatArray) -> tuple[float, FloatArray]:
-        """Negative log evidence plus log prior, and its gradient."""
-        value, gradient = self.objective.evaluate(position[:-1], position[-1])
+    def loss(self, position: FloatArray) -> Point:
+        """Negative log evidence plus log prior, with gradient and information."""
+        value, gradient, information = self.objective.evaluate(position[:-1], position[-1])
         offset = position[:-1] - self.center[:-1]
         slope = np.minimum(offset, LONG_SLOPE)
         gradient[:-1] -= slope
-        return float(slope @ (offset - 0.5 * slope)) - value, -gradient
+        if information is not None:
+            information = information + np.diag(np.append(offset < LONG_SLOPE, 0.0))
+        return Point(float(slope @ (offset - 0.5 * slope)) - value, -gradient, information)
 
     def score(self, position: FloatArray) -> tuple[bool, float]:
         """Log evidence, log prior and leave-one-out log density, by which maxima are compared.
@@ -227,7 +235,7 @@ class Ascent:
         all where the noise is not normal. Fits that determine as many weights as there are rows
         have no such density, and come after all others.
         """
-        value = -self.loss(position)[0]
+        value = -self.loss(position).value
         if np.isnan(value):
             return False, -np.inf
         if self.objective.is_noise_known:
@@ -257,22 +265,32 @@ class Ascent:
     def climb(
         self, position: FloatArray, bounds: list[tuple[float, float]], tolerance: float
     ) -> FloatArray:
-        """Position of the maximum that L-BFGS reaches from ``position``.
+        """Position of the maximum that is reached from ``position``, to a tolerance in nats."""
+        if not isinstance(self.objective, KernelObjective):
+            return self._climb_by_gradients(position, bounds, tolerance)
+        low, high = np.transpose(bounds)
+        return minimize_by_newton(self.loss, position, low, high, tolerance, MAX_ITER)
+
+    def _climb_by_gradients(
+        self, position: FloatArray, bounds: list[tuple[float, float]], tolerance: float
+    ) -> FloatArray:
+        """The same by L-BFGS.
 
         L-BFGS is given the gain so far, because its tolerance is relative and the value depends on
         the unit of y. In units of the norm of the first gradient, the first step has length 1.
         Without them it would lead to a corner of the bounds, where the search may stay.
         """
-        reference, gradient = self.loss(position)
+        reference, gradient, _ = self.loss(position)
         unit = max(1.0, float(np.linalg.norm(gradient)))
 
         def gain(position: FloatArray) -> tuple[float, FloatArray]:
-            value, gradient = self.loss(position)
+            value, gradient, _ = self.loss(position)
             return (value - reference) / unit, gradient / unit
 
+        ftol = SLOW * tolerance / unit
         found = minimize(
             gain, position, jac=True, method="L-BFGS-B", bounds=bounds,
-            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": tolerance, "gtol": 1e-9},
+            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": ftol, "gtol": 1e-9},
         )  # fmt: skip
         return np.asarray(found.x)
 

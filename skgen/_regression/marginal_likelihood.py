@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,12 +32,19 @@ from .._threads import map_in_threads, row_blocks
 from .._validation import FloatArray
 from ..bases._kernels import Kernel
 from .design import Design
+from .newton import Point
 from .precisions import LinearModelSpec, unit_prior_term
 from .rows import Rows
 
 # Rows per basis function up to which the kernel matrix is no more expensive than the design.
 KERNEL_ROWS_PER_FUNCTION = 2
+SMALL = 1e-6  # relative step of the energy, for the derivative of a slope
+NO_MATRIX = np.zeros((0, 0))
 INFEASIBLE = -1e100  # value of the objective where it cannot be computed
+
+
+Slopes = Callable[[FloatArray], FloatArray]
+"""Function from weights of rows to derivatives of the Gram matrix times them, by theta."""
 
 
 class InfeasibleError(Exception):
@@ -70,6 +78,7 @@ class Objective(ABC):
         self.n_flat = int(self.relative_precision[0] == 0)
         self.root_weights, self.normalized_weights = np.sqrt(weights), weights / weights.sum()
         self.Y = rows.Y
+        self._evaluations: dict[bytes, tuple[_Evaluation, FloatArray]] = {}
         self.weight = rows.weight - self.n_flat
         self.noise_variance = rows.weight / float(weights.sum())  # of the rows, relative to 1
         self.is_ratio_noise_variance = not isinstance(prior.precision, str) and self.is_ratio_free
@@ -78,14 +87,15 @@ class Objective(ABC):
         if self.is_ratio_noise_variance:
             self.data_term = unit_prior_term(self.weight)
 
-    def evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[float, FloatArray]:
-        """Log evidence up to a constant, and its gradient by (theta, log_ratio)."""
+    def evaluate(self, theta: FloatArray, log_ratio: float) -> Point:
+        """Log evidence up to a constant, its gradient by (theta, log_ratio), and information."""
         with np.errstate(all="ignore"), suppress(InfeasibleError):
-            evaluation, by_theta = self._evaluate(theta, log_ratio)
+            evaluation, by_theta = self._evaluate_once(theta, log_ratio)
             gradient = np.append(by_theta, evaluation.by_log_ratio)
             if np.isfinite(evaluation.value) and np.isfinite(gradient).all():
-                return evaluation.value, gradient
-        return INFEASIBLE, np.zeros(len(theta) + 1)
+                return Point(evaluation.value, gradient, evaluation.information)
+        n_params = len(theta) + 1
+        return Point(INFEASIBLE, np.zeros(n_params), np.zeros((n_params, n_params)))
 
     @property
     def target_variance(self) -> float:
@@ -103,6 +113,14 @@ class Objective(ABC):
     def signal_variance(self, theta: FloatArray) -> float:
         """Expected variance over the rows of a function drawn from the prior of precision 1."""
 
+    def _evaluate_once(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
+        """The same as `_evaluate`, without the large matrix, and computed only once."""
+        key = np.append(theta, log_ratio).tobytes()
+        if key not in self._evaluations:
+            found, by_theta = self._evaluate(theta, log_ratio)
+            self._evaluations[key] = replace(found, by_matrix=NO_MATRIX), by_theta
+        return self._evaluations[key]
+
     @abstractmethod
     def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
         """Value with its derivatives, and its gradient by theta."""
@@ -115,7 +133,7 @@ class Objective(ABC):
         The residuals are those of the best weights, not yet of weights without the row.
         """
         with np.errstate(all="ignore"):
-            found, _ = self._evaluate(theta, log_ratio)
+            found, _ = self._evaluate_once(theta, log_ratio)
             variances = np.broadcast_to(1 / found.noise_precision, self.Y.shape[1])
             residuals = found.residual * variances / self.root_weights[:, None]
             return residuals, (found.leverage / self.root_weights**2)[:, None], variances
@@ -124,12 +142,24 @@ class Objective(ABC):
         """Subtract weighted column means if the intercept has a flat prior."""
         return table - self.normalized_weights @ table if self.n_flat else table
 
-    def _evaluate_gram(self, gram: FloatArray, Y: FloatArray, log_ratio: float) -> _Evaluation:
-        """Value from the inner products of rows, shape (n_rows, n_rows), which are overwritten."""
+    def _center_rows(self, tables: FloatArray) -> FloatArray:
+        """The same for tables stacked on the first axis, in place."""
+        if self.n_flat:
+            tables -= np.einsum("i,pik->pk", self.normalized_weights, tables)[:, None]
+        return tables
+
+    def _evaluate_gram(
+        self, gram: FloatArray, Y: FloatArray, log_ratio: float, slopes: Slopes | None = None
+    ) -> _Evaluation:
+        """Value from the inner products of rows, shape (n_rows, n_rows), which are overwritten.
+
+        ``slopes`` gives derivatives of their product with a matrix by theta, for the information.
+        """
         ratio, n_outputs = np.exp(log_ratio), Y.shape[1]
         upper = _factorize(gram, ratio)
         dual, _ = lapack.dpotrs(upper, Y)
         explained = _column_products(Y, dual)
+        tangents = None if slopes is None else self._tangents(upper, slopes(dual), dual, Y, ratio)
         energy = rounding_floor(Y) + ratio * explained
         squares = explained - ratio * _column_products(dual, dual)
         log_det, inverse = _invert(upper)
@@ -139,7 +169,39 @@ class Objective(ABC):
         leverage = 1 - ratio * np.diag(inverse) + self.flat_leverage
         inverse *= -0.5 * n_outputs
         by_gram = _add_product(inverse, 0.5 * residual, dual)
-        return _Evaluation(value, slope, by_gram, residual, leverage, noise_precision)
+        information = tangents and self._average_information(*tangents, energy, log_ratio)
+        return _Evaluation(value, slope, by_gram, residual, leverage, noise_precision, information)
+
+    def _tangents(
+        self, upper: FloatArray, by_theta: FloatArray, dual: FloatArray, Y: FloatArray, ratio: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Second-order parts of the energy by (theta, log_ratio), over the ratio, and its slopes.
+
+        Their shapes are (n_params, n_params, n_outputs) and (n_params, n_outputs). ``by_theta`` are
+        the derivatives of the Gram matrix times ``dual``.
+        """
+        by_ratio = ratio * dual - (0.0 if self.is_ratio_noise_variance else Y)
+        tangents = np.concatenate([by_theta, by_ratio[None]])
+        n_params, n_rows, n_outputs = tangents.shape
+        flat = np.moveaxis(tangents, 1, 0).reshape(n_rows, -1)
+        solved = lapack.dpotrs(upper, flat)[0].reshape(n_rows, n_params, n_outputs)
+        curvatures = np.einsum("pik,iqk->pqk", tangents, solved, optimize=True)
+        return curvatures, -ratio * np.einsum("pik,ik->pk", tangents, dual)
+
+    def _average_information(
+        self, curvatures: FloatArray, slopes: FloatArray, energy: Any, log_ratio: float
+    ) -> FloatArray:
+        """Average information by (theta, log_ratio).
+
+        This is the mean of the observed and the expected information without terms that cancel in
+        expectation (Gilmour, Thompson and Cullis, Biometrics 51, 1995). The arguments are those of
+        `_tangents`.
+        """
+        step = SMALL * energy
+        near, far = (self.data_term(at, log_ratio)[1] for at in (energy, energy + step))
+        by_square = (np.broadcast_to(far, energy.shape) - near) / step
+        information = curvatures @ np.broadcast_to(-np.exp(log_ratio) * near, energy.shape)
+        return np.asarray(information - (slopes * by_square) @ slopes.T)
 
     def _evaluate_factor(self, factor: FloatArray, Y: FloatArray, log_ratio: float) -> _Evaluation:
         """Value from a scaled design matrix, by its smaller matrix of inner products."""
@@ -210,9 +272,7 @@ class DesignObjective(Objective):
         slopes = self._kernel_slopes(theta, dual)
         if slopes is None:
             slopes = self._design_slopes(theta, Phi, dual)
-        if self.n_flat:
-            slopes -= np.einsum("i,pik->pk", self.normalized_weights, slopes)[:, None]
-        return np.asarray(slopes * self.root_weights[:, None])
+        return np.asarray(self._center_rows(slopes) * self.root_weights[:, None])
 
     def _kernel_slopes(self, theta: FloatArray, dual: FloatArray) -> FloatArray | None:
         """The derivatives where the basis functions approximate a kernel, else None.
@@ -284,7 +344,8 @@ class KernelObjective(Objective):
         return self.variance * float(np.diag(matrix).mean() - matrix.mean())
 
     def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
-        (matrix, vjp), roots = self.kernel.at(theta), self.root_weights
+        terms, roots = self.kernel.terms(theta), self.root_weights
+        matrix = terms.matrix()
         Y = self._center(self.Y) * roots[:, None]
         # Large: the matrix is changed in place, and becomes its own inverse and gradient.
         matrix *= self.variance
@@ -293,13 +354,33 @@ class KernelObjective(Objective):
             matrix -= self.normalized_weights @ matrix
             matrix -= (matrix @ self.normalized_weights)[:, None]
         _scale_both(matrix, roots)
-        found = self._evaluate_gram(matrix, Y, log_ratio)
+
+        def slopes(dual: FloatArray) -> FloatArray:
+            weights = self.variance * roots[:, None] * dual  # of sum 0 with a flat intercept
+            return np.asarray(self._center_rows(terms.derivatives(weights)) * roots[:, None])
+
+        found = self._evaluate_gram(matrix, Y, log_ratio, slopes)
         by_matrix = _scale_both(found.by_matrix, roots)
         if self.n_flat:  # the adjoint of centering columns, then rows
             by_matrix -= self.normalized_weights[:, None] * by_matrix.sum(axis=0)
             by_matrix -= by_matrix.sum(axis=1)[:, None] * self.normalized_weights
         by_matrix *= self.variance
-        return found, vjp(by_matrix)
+        by_theta = terms.vjp(by_matrix)
+        self._add_gradient(found, terms.powers, by_theta)
+        return found, by_theta
+
+    def _add_gradient(self, found: _Evaluation, powers: FloatArray, by_theta: FloatArray) -> None:
+        """Add the part of the observed information that is proportional to the gradient.
+
+        It is due to the second derivatives of the kernel matrix. They are ``powers`` times the
+        first ones, exactly in linear terms, and to first order in those that vary little. Negative
+        parts are left out.
+        """
+        assert found.information is not None
+        powers = np.append(powers, 1.0 if self.is_ratio_noise_variance else -1.0)
+        gradient = np.append(by_theta, found.by_log_ratio)
+        diagonal = np.diag_indices(len(gradient))
+        found.information[diagonal] += np.maximum(-powers * gradient, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,6 +393,7 @@ class _Evaluation:
     residual: FloatArray  # (n_rows, n_outputs), times root weight and noise precision
     leverage: FloatArray  # (n_rows,), times weight
     noise_precision: Any  # (n_outputs,)
+    information: FloatArray | None = None  # (n_params, n_params)
 
 
 def _factorize(gram: FloatArray, ratio: float) -> FloatArray:

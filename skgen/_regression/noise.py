@@ -28,7 +28,7 @@ from .rows import SEARCH_ROWS, Rows
 from .source import Source
 
 FEWEST_ROWS, MOST_ROWS = 40, 2000
-LARGEST_SHARE = 0.5  # parameters per row; with more, left-out rows say little about the noise
+LARGEST_SHARE = 0.7  # parameters per row; with more, left-out rows say little about the noise
 N_WAVES = 40
 MOST_DIRECTIONS = 60  # principal components of the basis functions that are used
 PRECISIONS = np.array([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0])

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -29,8 +30,8 @@ from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location
 MOST_POINTS, N_WAVES = 2000, 600
 """Rows at which the kernel is exact, at most, and the waves beside them, by default."""
 STEP = 2e-3  # of a logarithm, for the derivative of a quantile
-SECOND_KERNEL = -1.0, np.log(4.0)
-"""Log ratio of the length scales of a second kernel to the first's, and log odds of the first."""
+TWO_KERNELS = (0.0, -1.0, np.log(4.0)), (1.0, 0.0, 0.0)
+"""Logarithms: length scales of two kernels relative to those of one, and odds of the first."""
 
 
 @store(
@@ -267,8 +268,9 @@ class FourierBasis(LearnableBasis):
         self._scales = self._find_scales()
         self._second, self.kernel_shares_ = None, np.ones(1)
         if p.n_kernels == 2:
-            self._second = self._relative * np.exp(SECOND_KERNEL[0])
-            self.kernel_shares_ = expit([SECOND_KERNEL[1], -SECOND_KERNEL[1]])
+            _, log_ratio, log_odds = TWO_KERNELS[0]
+            self._second = self._relative * np.exp(log_ratio)
+            self.kernel_shares_ = expit([log_odds, -log_odds])
         self._points = self._inputs(distinct_rows(X, MOST_POINTS)) if has_points else None
         self._seed = int(generator(p.random_state).integers(2**63))
         self.slope_ = float(p.linear)
@@ -429,6 +431,11 @@ class FourierBasis(LearnableBasis):
         return other
 
     @property
+    def n_exact_rows(self) -> int:
+        """Number of distinct rows at which the kernel is exact."""
+        return 0 if self._points is None else len(self._points)
+
+    @property
     def relevance_(self) -> FloatArray:
         """Standard deviation over length scale, of each feature and its rank."""
         check_is_fitted(self)
@@ -464,8 +471,8 @@ class FourierBasis(LearnableBasis):
         n_others = bool(self.slope_) + bool(self.scale_mixture_)
         return KernelParameters.of(theta, self._lengths.number, n_others)
 
-    def with_second_kernel(self, theta: FloatArray) -> FloatArray | None:
-        """Return parameters of two kernels, of which the first has those of one kernel.
+    def with_second_kernel(self, theta: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """Return parameters of two kernels from which to search, given those of one.
 
         Parameters
         ----------
@@ -474,16 +481,22 @@ class FourierBasis(LearnableBasis):
 
         Returns
         -------
-        theta : ndarray or None
-            Parameters of two; the second has shorter length scales and the smaller share. None
-            unless ``n_kernels="auto"``.
+        thetas : tuple of ndarray, or None
+            First, the kernel and one of shorter length scales and of the smaller share; second, a
+            smoother kernel and this one. None unless ``n_kernels="auto"``.
         """
         if self.n_kernels != "auto":
             return None
-        log_ratio, log_odds = SECOND_KERNEL
-        p = self._split(theta)
-        log_lengths = np.vstack([p.log_lengths, p.log_lengths + log_ratio])
-        return KernelParameters(log_lengths, np.array([log_odds]), p.others).join()
+        one = self._split(theta)
+        faster, smoother = (
+            replace(
+                one,
+                log_lengths=np.vstack([one.log_lengths + first, one.log_lengths + second]),
+                log_odds=np.array([log_odds]),
+            ).join()
+            for first, second, log_odds in TWO_KERNELS
+        )
+        return faster, smoother
 
     def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
         inputs, n_waves = self._inputs(X), 2 * self._spectrum.shape[1]

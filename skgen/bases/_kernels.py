@@ -131,14 +131,15 @@ class Kernel:
 
         The caller may change the matrix in place.
         """
-        terms = self._terms(theta)
+        terms = self.terms(theta)
         return terms.matrix(), terms.vjp
 
     def derivatives(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
         """Return derivatives of ``matrix @ weights`` by theta, (n_theta, n_rows, n_outputs)."""
-        return self._terms(theta).derivatives(weights)
+        return self.terms(theta).derivatives(weights)
 
-    def _terms(self, theta: FloatArray) -> _Terms:
+    def terms(self, theta: FloatArray) -> KernelTerms:
+        """Return the terms of the kernel matrix, from which it and its derivatives follow."""
         lengths = self.lengths or Lengths(np.arange(self.inputs.shape[1]))
         has_mixture = self.name == "rational_quadratic"
         n_others = (self.lines is not None) + has_mixture
@@ -151,11 +152,11 @@ class Kernel:
             shares = relevance_shares(p.log_lengths[0])
             slopes = np.exp(p.others[0]) * np.sqrt(shares * len(shares))
             lines = self.lines * slopes[lengths.of_input]
-        return _Terms(p, lengths, scaled, values, lines)
+        return KernelTerms(p, lengths, scaled, values, lines)
 
 
 @dataclass(frozen=True, eq=False)
-class _Terms:
+class KernelTerms:
     """Terms of a kernel matrix at given parameters."""
 
     p: KernelParameters
@@ -182,6 +183,16 @@ class _Terms:
         ]
         by_line = None if self.lines is None else 2 * _quadratic(gradient, self.lines)
         return self._join(by_length, products, by_line, by_mixture)
+
+    @property
+    def powers(self) -> FloatArray:
+        """Powers of the parameters in the matrix, where it has one, else 0, as theta is ordered."""
+        others = [2.0] * (self.lines is not None) + [0.0] * bool(self._mixtures)
+        p = self.p
+        log_odds = np.zeros_like(p.log_odds)
+        return KernelParameters(
+            np.full_like(p.log_lengths, -2.0), log_odds, np.array(others)
+        ).join()
 
     def derivatives(self, weights: FloatArray) -> FloatArray:
         """Return derivatives of ``matrix @ weights`` by theta."""
@@ -271,12 +282,14 @@ def _products_by_lengths(
     by_square: FloatArray, scaled: FloatArray, weights: FloatArray
 ) -> FloatArray:
     """Return derivatives of ``kernel @ weights`` by logarithms, (n_inputs, n_rows, n_outputs)."""
-    flat = by_square @ weights
-    columns = [
-        x**2 * flat - 2 * x * (by_square @ (x * weights)) + by_square @ (x**2 * weights)
-        for x in scaled.T[:, :, None]
-    ]
-    return -2 * np.stack(columns)
+    n_rows, n_inputs = scaled.shape
+    x = scaled.T[:, :, None]
+    right = np.concatenate([weights[None], x * weights, x**2 * weights])
+    products = by_square @ np.moveaxis(right, 1, 0).reshape(n_rows, -1)
+    flat, first, second = np.split(
+        np.moveaxis(products.reshape(n_rows, -1, weights.shape[1]), 1, 0), [1, 1 + n_inputs]
+    )
+    return np.asarray(-2 * (x**2 * flat - 2 * x * first + second))
 
 
 def stationary(name: KernelName, squares: FloatArray, mixture: float) -> Stationary:

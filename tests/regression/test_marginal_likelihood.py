@@ -162,7 +162,7 @@ class Problem:
             function = KernelObjective(kernel, design, rows, prior)
         else:
             function = DesignObjective(copy.deepcopy(self.basis), design, rows, prior)
-        value, slope = function.evaluate(position[:n_theta], np.append(position, 0.0)[n_theta])
+        value, slope, _ = function.evaluate(position[:n_theta], np.append(position, 0.0)[n_theta])
         return value, slope[: len(position)]
 
     def log_evidence(self, position):
