@@ -542,7 +542,7 @@ LAW = Law(
     fault_of_state,
     fault_of_result,
     also_says=r"The loss became \S+ (in epoch \d+|after the last step)\. Most likely `learning_rate"
-    r"|Expected more than 1 value per channel when training",  # torch's, of batch normalisation
+    r"|Expected more than 1 value per channel when training",  # torch's, of batch normalization
     also_warns=COLLAPSE,
 )
 
@@ -601,7 +601,7 @@ FAULTS = {
         forget_to_restore,
     ),
     "a failed call has trained the module": (VAE, "twin", the_same),
-    "a failed call has moved the optimiser on": (
+    "a failed call has moved the optimizer on": (
         skgen._autoencoder.training,
         "copy",
         types.SimpleNamespace(deepcopy=the_same),
