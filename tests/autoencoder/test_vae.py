@@ -1499,10 +1499,10 @@ def test_a_thousand_fits_leak_less_than_a_kibibyte_each():
     growth, n_objects = [], len(gc.get_objects())
     for _ in range(3):
         before = resident()
-        fit_often(1000)
+        fit_often(400)
         growth.append(resident() - before)
-    assert min(growth) < 1000 * 1024
-    assert len(gc.get_objects()) - n_objects < 1000
+    assert min(growth) < 400 * 1024
+    assert len(gc.get_objects()) - n_objects < 400
 
 
 # -- data frames ----------------------------------------------------------------------------------
