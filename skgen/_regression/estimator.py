@@ -23,6 +23,7 @@ from .._validation import (
     LARGEST,
     FloatArray,
     RandomState,
+    central_probabilities,
     check_flag,
     check_numeric,
     check_probabilities,
@@ -864,8 +865,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y_interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
             Lower and upper ends, in the units of y.
         """
-        coverage = check_probabilities(coverage, "coverage", ())
-        ends = [(1 - coverage) / 2, (1 + coverage) / 2]
+        ends = central_probabilities(coverage)
         return self.predict_quantiles(
             X, ends, observation_noise=observation_noise, noise_scale=noise_scale
         )
