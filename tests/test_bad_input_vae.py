@@ -54,7 +54,8 @@ def _checkpoints_are_written_elsewhere(tmp_path, monkeypatch):
 
 
 N_FAST, N_FAST_FRAMES = 300, 150
-SEEDS, N_PER_SEED = range(20), 1500
+SEEDS, N_PER_SEED = range(10), 1500
+"""15,000 calls: a fault that one call in 3000 shows is found in 99 of 100 such campaigns."""
 N_ROWS, N_FEATURES = 8, 3
 
 # -- networks and callbacks, good and bad --------------------------------------------------------
@@ -629,7 +630,7 @@ def test_bad_calls_at_length(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_bad_frames_at_length(seed):
     _, faults = LAW.campaign(made(MAKERS_OF_FRAMES, seed, 1000))
     assert not faults, report(faults)
