@@ -161,9 +161,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
           otherwise. It is always "constant" if the basis has no parameters to learn, or if a
           ``noise_precision`` or ``noise_scale`` is given.
 
-        The noise remains constant with fewer than 40 rows, or with fewer than two rows per weight
-        that they determine. It is learned by ``fit`` or by the first ``partial_fit``, and kept by
-        later ones.
+        With fewer than 40 rows, or fewer than two for each weight that the data determine, the
+        noise is constant. ``fit`` or the first ``partial_fit`` learns it; later ones keep it.
     categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
         Columns of X that are categories, at most 255 per column:
 
