@@ -9,7 +9,7 @@ is fitted to benign tumours only, and malignant tumours have low densities.
 # %%
 # Learn what is normal
 # --------------------
-# The data are thirty measurements of each tumour, in very different units. The model standardises
+# The data are thirty measurements of each tumour, in very different units. The model standardizes
 # them itself. Half of the benign tumours are used to fit it, a quarter to choose the threshold, and
 # a quarter, with all malignant ones, to test it.
 
@@ -62,7 +62,7 @@ ax.legend()
 # %%
 # Area under the ROC curve
 # ------------------------
-# A mixture of Gaussians of the standardised columns is the comparison. Neither model has seen the
+# A mixture of Gaussians of the standardized columns is the comparison. Neither model has seen the
 # labels.
 
 mixture = make_pipeline(StandardScaler(), GaussianMixture(2, reg_covar=1e-3, random_state=0))

@@ -220,7 +220,7 @@ def choose(forecasts: Forecasts) -> BayesianBasisRegressor:
     chosen = forecasts.best("evidence", [base | {"degree": degree} for degree in (1, 2, 3, 4, 6)])
     chosen = forecasts.best("evidence", [chosen | {"harmonics": number} for number in range(2, 6)])
     chosen = forecasts.best("evidence", [chosen | {"drift": drift} for drift in (0, 1, 2)])
-    print('\nThe chosen one, one prior precision a weight ("ard", more to maximise over):')
+    print('\nThe chosen one, one prior precision a weight ("ard", more to maximize over):')
     forecasts.best("ard", [chosen])
     model = forecasts.fit(**chosen)
     period, _, size, length = model.basis_.values_

@@ -103,7 +103,7 @@ def learn_from_batches(
 
 
 def compare(X: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    """Print what ten-fold cross-validation says of each model; returns its standardised errors."""
+    """Print what ten-fold cross-validation says of each model; returns its standardized errors."""
     print(f"\nTen-fold{'':18}{'R2':>7}{'log density':>13}{'50 % covers':>13}{'95 % covers':>13}")
     errors = {}
     for name, build in PEERS.items():
@@ -134,7 +134,7 @@ PEERS = {
 
 
 def coverage(errors: np.ndarray, level: float) -> float:
-    """Share of standardised errors inside the central interval of probability ``level``."""
+    """Share of standardized errors inside the central interval of probability ``level``."""
     return float(np.mean(np.abs(errors) <= norm.ppf((1 + level) / 2)))
 
 

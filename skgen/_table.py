@@ -438,7 +438,7 @@ class Categories:
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers of categories of the columns, with that of unknown values, and 0 for numbers."""
+        """Numbers of categories, one for unknown values included; 0 for columns of numbers."""
         more = int(self.accepts_unknown)
         return [0 if known is None else len(known) + more for known in self.categories]
 

@@ -351,3 +351,9 @@ def check_probabilities(value: Any, name: str, shape: tuple[int, ...]) -> Any:
             f"`{name}` must be above 0 and below 1; got {name}={short_repr(value)}. {remedy}"
         )
     return array
+
+
+def central_probabilities(coverage: float) -> list[float]:
+    """Return the probabilities of the ends of a central interval, or raise."""
+    coverage = check_probabilities(coverage, "coverage", ())
+    return [(1 - coverage) / 2, (1 + coverage) / 2]

@@ -54,7 +54,8 @@ def _checkpoints_are_written_elsewhere(tmp_path, monkeypatch):
 
 
 N_FAST, N_FAST_FRAMES = 300, 150
-SEEDS, N_PER_SEED = range(20), 1500
+SEEDS, N_PER_SEED = range(10), 1500
+"""15,000 calls: a fault that one call in 3000 shows is found in 99 of 100 such campaigns."""
 N_ROWS, N_FEATURES = 8, 3
 
 # -- networks and callbacks, good and bad --------------------------------------------------------
@@ -542,7 +543,7 @@ LAW = Law(
     fault_of_state,
     fault_of_result,
     also_says=r"The loss became \S+ (in epoch \d+|after the last step)\. Most likely `learning_rate"
-    r"|Expected more than 1 value per channel when training",  # torch's, of batch normalisation
+    r"|Expected more than 1 value per channel when training",  # torch's, of batch normalization
     also_warns=COLLAPSE,
 )
 
@@ -601,7 +602,7 @@ FAULTS = {
         forget_to_restore,
     ),
     "a failed call has trained the module": (VAE, "twin", the_same),
-    "a failed call has moved the optimiser on": (
+    "a failed call has moved the optimizer on": (
         skgen._autoencoder.training,
         "copy",
         types.SimpleNamespace(deepcopy=the_same),
@@ -629,7 +630,7 @@ def test_bad_calls_at_length(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_bad_frames_at_length(seed):
     _, faults = LAW.campaign(made(MAKERS_OF_FRAMES, seed, 1000))
     assert not faults, report(faults)

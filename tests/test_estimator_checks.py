@@ -86,10 +86,11 @@ VAE_RULES = {
     "prior vamp of bins": {"likelihood": "from_dtype", "prior": priors.VampPrior(3)},
     "masking": {"masking": 0.3},
 }
+# Several batches an epoch for one likelihood that is transformed and one that is not.
 VAES = {
     f"{name}, batches of {batch_size}": VAETransformer(**rules, batch_size=batch_size, max_iter=5)
     for name, rules in VAE_RULES.items()
-    for batch_size in ((128, 8) if name in likelihoods.PARTS else (128,))
+    for batch_size in ((128, 8) if name in ("gaussian", "bernoulli") else (128,))
 }
 CONDITIONAL = {
     **{
@@ -201,20 +202,17 @@ for estimator in (
 ):
     done = set()
     for estimator, check in estimator_checks.estimator_checks_generator(estimator):
-        name = getattr(check, "func", check).__name__
-        if CHECKS is None or name in CHECKS:
-            check(estimator)
-            done.add(name)
+        check(estimator)
+        done.add(getattr(check, "func", check).__name__)
     assert "check_array_api_input" in done
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("checks", [{"check_array_api_input"}, None], ids=["array input", "all"])
-def test_with_the_array_api_no_check_is_skipped(checks):
+def test_with_the_array_api_no_check_is_skipped():
     """A skipped check raises SkipTest."""
     done = subprocess.run(
-        [sys.executable, "-c", f"CHECKS = {checks}\n{WITH_THE_ARRAY_API}"],
+        [sys.executable, "-c", WITH_THE_ARRAY_API],
         env={**os.environ, "SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip

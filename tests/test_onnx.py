@@ -68,6 +68,15 @@ def parameters_of(parts, default):
     ]
 
 
+def in_turns(cases):
+    """Cases in single and double precision by turns; other tests have their parts in both."""
+    precisions = np.float32, np.float64
+    return [
+        pytest.param(*case.values, precisions[index % 2], id=case.id, marks=case.marks)
+        for index, case in enumerate(cases)
+    ]
+
+
 X, y = load_diabetes(return_X_y=True)
 GREY = load_digits().data / 16
 
@@ -369,14 +378,13 @@ def test_predictions_of_the_conditional_autoencoder(parameters, precision):
     check_conditional(vae, rows[:, :6].astype(precision))
 
 
-@pytest.mark.parametrize("precision", [np.float32, slow(np.float64)])
 @pytest.mark.parametrize(
-    "prior",
-    [
+    ("prior", "precision"),
+    in_turns(
         case
         for case in parameters_of(priors.PARTS, ())
         if type(case.values[0]).__name__.startswith(("Conditional", "Standard"))
-    ],
+    ),
 )
 def test_priors_of_the_conditional_autoencoder(prior, precision):
     vae = fit_conditional(WINE[:, :6], WINE[:, 6:], prior=prior)
@@ -385,16 +393,14 @@ def test_priors_of_the_conditional_autoencoder(prior, precision):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("precision", "largest"),
+    ("likelihood", "precision"),
+    in_turns(
+        case for case in parameters_of(likelihoods.PARTS, ()) if case.values[0].linear_transform
+    ),
+)
+def test_likelihoods_of_the_conditional_autoencoder(likelihood, precision):
     # As above; standard deviations are differences of such numbers, which costs digits.
-    [(np.float32, 1e-5), (np.float64, 1e-6)],
-    ids=["float32", "float64"],
-)
-@pytest.mark.parametrize(
-    "likelihood",
-    [case for case in parameters_of(likelihoods.PARTS, ()) if case.values[0].linear_transform],
-)
-def test_likelihoods_of_the_conditional_autoencoder(likelihood, precision, largest):
+    largest = {np.float32: 1e-5, np.float64: 1e-6}[precision]
     outputs = np.round(LOWER) if likelihood.positive_only else LOWER * 1.5 - 0.2
     vae = fit_conditional(UPPER, outputs, likelihood=likelihood)
     check_conditional(vae, UPPER.astype(precision), largest)

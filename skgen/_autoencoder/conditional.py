@@ -28,6 +28,7 @@ from .._table import CATEGORICAL_FEATURES, Categories, read_features
 from .._validation import (
     FloatArray,
     RandomState,
+    central_probabilities,
     check_flag,
     check_numeric,
     check_probabilities,
@@ -635,8 +636,7 @@ class VAERegressor(
         y_interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
             Lower and upper ends, in the units of y.
         """
-        coverage = check_probabilities(coverage, "coverage", ())
-        ends = [(1 - coverage) / 2, (1 + coverage) / 2]
+        ends = central_probabilities(coverage)
         return self.predict_quantiles(
             X, ends, observation_noise=observation_noise, n_draws=n_draws,
             random_state=random_state,

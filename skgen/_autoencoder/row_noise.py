@@ -12,7 +12,7 @@ from .._validation import FloatArray
 
 Keys = npt.NDArray[np.uint64]
 
-# The finaliser of splitmix64 (Steele, Lea and Flood, Fast splittable pseudorandom number
+# The finalizer of splitmix64 (Steele, Lea and Flood, Fast splittable pseudorandom number
 # generators, OOPSLA 2014): each bit of the input changes half the bits of the output.
 INCREMENT = np.uint64(0x9E3779B97F4A7C15)
 FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))

@@ -54,7 +54,7 @@ class VariationalObjective:
         return self.beta * min(1.0, (epoch + 1) / (self.kl_warmup + 1))
 
     def draw_noise(self, n_rows: int, n_components: int, generator: torch.Generator) -> Tensor:
-        """Draw the standard normal numbers for a batch of ``n_rows``, rows last but one."""
+        """Draw standard normal numbers for ``n_rows`` rows, which are the last axis but one."""
         n_draws = self.n_importance_samples
         shape = (n_rows, n_components) if n_draws == 1 else (n_draws, n_rows, n_components)
         return torch.randn(shape, generator=generator)
@@ -90,7 +90,7 @@ class RankObjective(nn.Module):
         self.vae, self.objective, self.ranks = net.module_, net.settings.objective, net.ranks
 
     def forward(self, batch: Batch, noise: Tensor, kl_weight: float, n_rows: int) -> Tensor:
-        """Return the share by this rank's rows of ``n_rows``; 0 if its row is a stand-in."""
+        """Return the share of this rank, by its part of the ``n_rows``; 0 for a stand-in row."""
         share = self.ranks.n_own_rows(n_rows) / n_rows
         value = self.objective.value(
             self.vae, batch, noise, kl_weight,

@@ -93,7 +93,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Parameters
     ----------
     path : str or path-like
-        Where from.
+        Path of the file.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises
     ------
     ModelFileError
-        If the file is damaged, forged, no file of skgen's, or of a later version.
+        If the file is damaged, forged, not of skgen, or of a later version.
     OSError
         If it cannot be read.
 

@@ -32,7 +32,7 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 
 def _fewest_stored_rows(n_columns: int) -> int:
-    """Rows of a factor that a file has at least, so that a small one takes little memory."""
+    """Least number of rows of a factor in a file, so that a small file takes little memory."""
     return 0 if n_columns <= MOST_FREE_COLUMNS else -(-n_columns // STORED_SHARE)
 
 
@@ -79,7 +79,7 @@ class Statistic:
         return cls(**values)
 
     def _to_record(self) -> Values:
-        """Values without the rows of the factor that are zero below those that are not."""
+        """Values to store; rows of zeros at the end of the factor are left out."""
         (some,) = np.nonzero(self.factor.any(axis=1))
         n_rows = max(some.max(initial=-1) + 1, _fewest_stored_rows(len(self.factor)))
         return vars(self) | {"factor": self.factor[:n_rows]}
@@ -124,7 +124,7 @@ class Statistic:
         )  # fmt: skip
 
     def without_rounding(self) -> Statistic:
-        """The statistic with columns set to zero that the first one explains up to rounding.
+        """The statistic with 0 in columns that the first one explains up to rounding.
 
         With a flat prior of the first one, the intercept, constant columns carry no information.
         Their rounding errors would look like a very small column with a very large weight.

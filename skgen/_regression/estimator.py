@@ -23,6 +23,7 @@ from .._validation import (
     LARGEST,
     FloatArray,
     RandomState,
+    central_probabilities,
     check_flag,
     check_numeric,
     check_probabilities,
@@ -160,9 +161,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
           otherwise. It is always "constant" if the basis has no parameters to learn, or if a
           ``noise_precision`` or ``noise_scale`` is given.
 
-        The noise remains constant with fewer than 40 rows, or with fewer than two rows per weight
-        that they determine. It is learned by ``fit`` or by the first ``partial_fit``, and kept by
-        later ones.
+        With fewer than 40 rows, or fewer than two for each weight that the data determine, the
+        noise is constant. ``fit`` or the first ``partial_fit`` learns it; later ones keep it.
     categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
         Columns of X that are categories, at most 255 per column:
 
@@ -864,8 +864,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         y_interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
             Lower and upper ends, in the units of y.
         """
-        coverage = check_probabilities(coverage, "coverage", ())
-        ends = [(1 - coverage) / 2, (1 + coverage) / 2]
+        ends = central_probabilities(coverage)
         return self.predict_quantiles(
             X, ends, observation_noise=observation_noise, noise_scale=noise_scale
         )

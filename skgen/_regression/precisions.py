@@ -218,7 +218,7 @@ class LinearModelSpec:
         return lambda energy, _: (term.value(energy), term.slope(energy), 0.0)
 
     def noise_term(self, weight: float) -> NoiseTerm:
-        """The expected noise variance, in its posterior under Jeffreys' prior of the precision.
+        """Expected noise variance, if the noise precision has Jeffreys' prior.
 
         Fewer than three degrees of freedom would leave it almost undetermined, and count as three.
         """
@@ -509,7 +509,7 @@ class _Average:
     terms: Callable[[float], tuple[DataTerm, NoiseTerm]]  # by those that all parameters leave
 
     def posterior(self, posterior: Posterior, calibration: LooCalibration) -> Posterior:
-        """``posterior``, at the best precisions, with the spread that their uncertainty adds.
+        """Add the uncertainty of the precisions to ``posterior``, which is that at the best ones.
 
         Basis parameters are integrated out in the model that is linear in weights and basis
         parameters (Laplace's approximation). The noise then has fewer degrees of freedom, by their
@@ -599,7 +599,7 @@ def remaining(weight: float, n_params: float) -> float:
 
 
 def unit_prior_term(weight: float) -> DataTerm:
-    """The same for prior precision 1, where the ratio is the noise variance."""
+    """Data term of the evidence for prior precision 1: the ratio then is the noise variance."""
 
     def fit(energy: Any, log_variance: Any) -> tuple[Any, Any, Any]:
         scaled = energy * np.exp(-log_variance)

@@ -365,7 +365,7 @@ def _climb(found: Relevances) -> Relevances:
 
 
 def _remove_worst(found: Relevances) -> FloatArray | None:
-    """Precisions without the weight that gains most by its absence, if any gains."""
+    """Precisions after the removal that increases the evidence most, if any increases it."""
     gains = found.removal_gains()
     if gains.max(initial=0.0) <= SMALLEST_GAIN:
         return None

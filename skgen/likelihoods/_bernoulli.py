@@ -36,8 +36,8 @@ class Bernoulli(UnitIntervalLikelihood):
 
     Notes
     -----
-    A feature that is always 0, or always 1, in the data is no point, as it is of other likelihoods:
-    the other value keeps a small probability, which is learned.
+    In other likelihoods a constant feature counts as a point. Here a feature that is always 0, or
+    always 1, in the data does not: the other value keeps a small probability, which is learned.
 
     Examples
     --------

@@ -32,7 +32,7 @@ class ContinuousBernoulli(UnitIntervalLikelihood):
 
     Notes
     -----
-    A feature that is constant in the data counts as a point, as of `Gaussian`.
+    A feature that is constant in the data counts as a point, as in `Gaussian`.
 
     References
     ----------

@@ -24,7 +24,7 @@ MOST_LOG_SIZE = 8.0
 class CountLikelihood(Likelihood):
     """Base class of likelihoods of counts, whose output is the logarithm of the mean.
 
-    A count that is constant in the data counts as a point, as of `Gaussian`.
+    A count that is constant in the data counts as a point, as in `Gaussian`.
     """
 
     positive_only: ClassVar[bool] = True

@@ -82,14 +82,14 @@ class Mixed(Likelihood):
     Parameters
     ----------
     likelihoods : sequence of tuple (name, likelihood, columns), default=()
-        Groups of columns, as of scikit-learn's ColumnTransformer: a name of the group; a
+        Groups of columns, as in scikit-learn's ColumnTransformer: a name of the group; a
         likelihood; a column, a list of columns or a slice, by names or positions. The end of a
         slice of names is included.
     remainder : Likelihood or "from_dtype", default="from_dtype"
         Likelihood of all other columns.
 
     handle_unknown : {"error", "ignore"}, default="error"
-        As of `Categorical`, for columns by their dtype and for all columns of data frames.
+        As in `Categorical`, for columns by their dtype and for all columns of data frames.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Normalising flow as a prior that is learned: affine couplings."""
+"""Normalizing flow as a prior that is learned: affine couplings."""
 
 from dataclasses import dataclass
 from functools import cached_property

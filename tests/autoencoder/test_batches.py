@@ -198,19 +198,25 @@ found["location"] = vae.likelihood_.location_.tolist()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["fit", "partial_fit", "early_stopping", "transform"])
-def test_a_file_of_4_gigabytes_needs_less_than_1_of_memory(method, tmp_path, rng):
-    """The file is sparse: rows of zeros, but for a few thousand."""
-    n_rows, n_columns = 2**20, 1024
+@pytest.mark.parametrize(
+    ("method", "n_rows"),
+    [("fit", 2**20), ("partial_fit", 2**18), ("early_stopping", 2**18), ("transform", 2**18)],
+)
+def test_a_file_of_gigabytes_needs_less_than_one_of_memory(method, n_rows, tmp_path, rng):
+    """4 GiB need less than 1 GB, and 1 GiB less than 0.9 GB, most of it for batches and code.
+
+    The file is sparse: rows of zeros, but for a few thousand.
+    """
+    n_columns = 1024
     X = np.memmap(tmp_path / "X", np.float32, "w+", shape=(n_rows, n_columns))
     some = np.linspace(0, n_rows - 1, 3000).astype(int)
     X[some] = rng.normal(3, 1, size=(len(some), n_columns))
     mean = X[some].sum(axis=0, dtype=float) / n_rows
     X.flush()
-    assert (tmp_path / "X").stat().st_size == 2**32
+    assert (tmp_path / "X").stat().st_size == 4096 * n_rows
     found = found_by(PASSES, tmp_path / "X", method)
     print(f"{method}: {found['peak'] / 1e6:.0f} MB")
-    assert 5e7 < found["peak"] < 1e9
+    assert 5e7 < found["peak"] < (1e9 if n_rows == 2**20 else 9e8)
     if method != "transform":
         np.testing.assert_allclose(found["location"], mean, rtol=1e-6)
 

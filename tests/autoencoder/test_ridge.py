@@ -26,7 +26,7 @@ def fit(X, Y):
 
 
 def by_sklearn(X, Y):
-    """The penalty with the least leave-one-out error of standardised targets, by refits."""
+    """The penalty with the least leave-one-out error of standardized targets, by refits."""
     scale = Y.std(axis=0)
     finite = [N_ROWS * penalty for penalty in PENALTIES[:-1]]
     search = RidgeCV(finite, scoring="neg_mean_squared_error").fit(X, Y / scale)

@@ -5,7 +5,7 @@
     python tests/benchmarks/priors.py --speed [--mnist FILE] [--rounds 5]
 
 FILE is an npz with x_train, y_train, x_test and y_test, 28 x 28 grey levels from 0 to 255, which
-are binarised once with seed 0; or with train, y_train, test and y_test, binary pixels packed by
+are binarized once with seed 0; or with train, y_train, test and y_test, binary pixels packed by
 numpy.packbits. Without one, scikit-learn's small digits are taken.
 
 Printed are negative log likelihoods of test images in nats, importance-weighted; and of decoder

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/regression.py [--threads 1 2] [--rounds 5] [--peers] [--memory]
 
-The unit of a fit is BLAS' dsyrk of the whole design matrix plus one Cholesky factorisation. Each
+The unit of a fit is BLAS' dsyrk of the whole design matrix plus one Cholesky factorization. Each
 round measures everything in turn, in one process; printed is the median over rounds of each
 round's ratio. --peers adds scikit-learn, bayesianbandits and river where installed, fitted to the
 same basis functions, and --memory the peak memory of a fit and a prediction of 10^6 rows.
@@ -82,7 +82,7 @@ def batch_fits(rounds: int) -> None:
         limit = times["limit"]
         print(f" {N_ROWS} rows, {n_basis} basis functions: limit {np.median(limit) * 1e3:.0f} ms")
         report("fit, known precisions, basis included / limit", times["fit"], limit)
-        report("evidence maximisation / limit", times["evidence"] - times["fit"], limit)
+        report("evidence maximization / limit", times["evidence"] - times["fit"], limit)
         report(
             "predict(return_std), basis excluded / limit", times["predict"] - times["basis"], limit
         )

@@ -9,7 +9,7 @@ target is a column of more than 30 values, drawn by a generator that the number 
 fifth of the rows is held out. So targets may be sensible or not, skewed, next to free of noise,
 sums of other columns, or not to be predicted at all.
 
-One line a table: mean test negative log likelihood of the standardised target in nats, and coverage
+One line a table: mean test negative log likelihood of the standardized target in nats, and coverage
 of 95 % intervals, of skgen's default and of BayesianRidge on linear and quadratic features. Below
 them the same over all tables. --every K takes each K-th table.
 """
@@ -38,7 +38,7 @@ MOST_SQUARED = 30  # features, of which all products are taken
 
 @dataclass(frozen=True)
 class Table:
-    """A regression problem: target standardised, ``test`` says which rows are held out."""
+    """A regression problem: target standardized, ``test`` says which rows are held out."""
 
     name: str
     X: np.ndarray

@@ -6,7 +6,7 @@
 
 DIRECTORY holds NAME.npz with X and y for each regression problem. There is one split a table: the
 first N (3000) of its rows in an order that the seed (0) draws, the last fifth of them held out;
-targets are standardised by the training rows. One line a table and method: mean negative log
+targets are standardized by the training rows. One line a table and method: mean negative log
 likelihood in nats, CRPS, root mean squared error, interval score (Gneiting and Raftery 2007, eq.
 43) and coverage of central 95 % intervals, and CPU seconds of fit and prediction. All scores are in
 closed form, of each method's own predictive distribution: a Student-t of skgen, normal ones of the
@@ -57,7 +57,7 @@ Record = dict[str, Any]
 
 
 class Split(NamedTuple):
-    """Rows to fit and to predict; targets standardised by the former."""
+    """Rows to fit and to predict; targets standardized by the former."""
 
     X: np.ndarray
     y: np.ndarray

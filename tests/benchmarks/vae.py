@@ -14,7 +14,7 @@ products alone. --peers adds pythae and pyod where installed. With --device the 
 X there from the start, and ours is given it where numpy has it.
 
 quality: negative log likelihood of test images in nats, importance-weighted with 500 draws, after
-binarising them once with seed 0. --long trains for 100 epochs and takes all test images.
+binarizing them once with seed 0. --long trains for 100 epochs and takes all test images.
 
 digits: held-out log likelihood and reconstruction error of each likelihood, beside PCA.
 """
@@ -302,7 +302,7 @@ def digits(_: argparse.Namespace) -> None:
         ).fit(X)
         report_digits(str(likelihood), model.score(X_test), model.reconstruct(X_test), X_test)
     print(
-        "bernoulli's is a probability of binarised digits, the others are densities of grey levels"
+        "bernoulli's is a probability of binarized digits, the others are densities of grey levels"
     )
 
 

@@ -29,21 +29,27 @@ found |= {"coef": model.coef_.tolist(), "n": model.n_samples_seen_}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
-def test_a_file_of_4_gigabytes_goes_through_in_less_than_1(
-    method: str, tmp_path: Path, rng
+@pytest.mark.parametrize(
+    ("method", "n_rows"), [("fit", 2**24), ("partial_fit", 2**22), ("predict", 2**22)]
+)
+def test_a_file_of_gigabytes_goes_through_in_less_than_one(
+    method: str, n_rows: int, tmp_path: Path, rng
 ) -> None:
-    """The file is sparse: rows of zeros, but for a few thousand."""
-    n_rows, n_columns = 2**24, 64
+    """4 GiB need less than 1 GB, and 1 GiB less than half of that.
+
+    The file is sparse: rows of zeros, but for a few thousand.
+    """
+    n_columns = 64
     X = np.memmap(tmp_path / "X", np.float32, "w+", shape=(n_rows, n_columns))
     y = np.memmap(tmp_path / "y", np.float32, "w+", shape=n_rows)
     some = np.linspace(0, n_rows - 1, 3000).astype(int)
     X[some] = rng.normal(size=(len(some), n_columns))
     y[some] = X[some].sum(axis=1)
     X.flush()
-    assert (tmp_path / "X").stat().st_size == 2**32
+    assert (tmp_path / "X").stat().st_size == 256 * n_rows
     found = found_by(PASSES, tmp_path / "X", tmp_path / "y", method)
-    assert 5e7 < found["peak"] < 1e9
+    print(f"{method}: {found['peak'] / 1e6:.0f} MB")
+    assert 5e7 < found["peak"] < (1e9 if n_rows == 2**24 else 5e8)
     if method != "predict":
         assert found["n"] == n_rows
         assert_digits(found["coef"], np.ones(n_columns), 5)

@@ -573,7 +573,7 @@ def test_scipys_search_over_the_evidence_finds_no_better_precisions(basis, X, y)
 
 
 def peer_data(name):
-    """Standardised features with few or many rows, informative or not."""
+    """Standardized features with few or many rows, informative or not."""
     rng = np.random.default_rng(5)
     if name == "diabetes":
         X, y = load_diabetes(return_X_y=True)

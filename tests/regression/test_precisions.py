@@ -54,7 +54,7 @@ def log_evidence(Phi, y, precision, mean, noise):
 
 
 def objective(data, noise, weighting, mean):
-    """The evidence that the maximiser climbs, and its slope, by the log ratio of precisions."""
+    """The evidence that the maximizer climbs, and its slope, by the log ratio of precisions."""
     terms = ProjectedData.of(statistic_of(*data), weighting, mean)
     spectrum, fit = (
         terms.spectrum(),
