@@ -51,6 +51,9 @@ SHAPES = (
     (1, 3), (3, 1), (1, 2), (2, 1), (1, 2, 1), (1, 1, 3), (2, 2), (3,), (0, 3), (1.0, 3.0), "13",
     np.array([1, 3]), {1, 3},
 )  # fmt: skip
+PROBABILITIES = (
+    0.5, 0.0, 1.0, 1e-300, 1 - 1e-16, -0.1, 2, True, "0.5", [0.5], None, np.float32(0.25),
+)  # fmt: skip
 PARTICULAR: dict[str, tuple[Any, ...]] = {
     **of_vae.PARTICULAR,
     "n_components": (20_001, 5, np.int64(3)),
@@ -72,6 +75,8 @@ PARTICULAR: dict[str, tuple[Any, ...]] = {
         (0,), np.array([0]), np.array([[0]]), slice(1), "x0", 0, [], [None], {0},
     ),
     "n_draws": (1, 3, 64, 1000, np.int64(5), 2.0, 10**9 + 1),
+    "coverage": PROBABILITIES,
+    "quantiles": (*PROBABILITIES, [0.1, 0.9], (0.5,), [0.0, 0.5], [0.5, 1.5], [], [[0.5]], [None]),
 }  # fmt: skip
 
 
@@ -194,13 +199,30 @@ def learning_with_bad_parameters(rng: np.random.Generator) -> Case:
 
 READERS: dict[str, tuple[str, ...]] = {
     "predict": ("X",), "sample_y": ("X",), "log_predictive_density": ("X", "y"),
-    "transform": ("X", "y"), "inverse_transform": ("Z", "X"),
+    "transform": ("X", "y"), "inverse_transform": ("Z", "X"), "predict_quantiles": ("X",),
+    "predict_interval": ("X",),
 }  # fmt: skip
 OPTIONS: dict[str, tuple[str, ...]] = {
     "predict": ("return_std", "n_draws"),
     "sample_y": ("n_samples", "observation_noise", "random_state"),
+    "predict_quantiles": ("quantiles", "observation_noise", "n_draws", "random_state"),
+    "predict_interval": ("coverage", "observation_noise", "n_draws", "random_state"),
     "log_predictive_density": ("n_importance_samples",),
 }
+
+
+def good_arguments(rng: np.random.Generator, method: str) -> dict[str, Any]:
+    """Arguments of a method other than tables, few draws among them."""
+    few_draws, seed = {"n_draws": 4}, {"random_state": 0}
+    given: dict[str, dict[str, Any]] = {
+        "predict": {"return_std": bool(rng.integers(2)), **few_draws},
+        "sample_y": seed,
+        "predict_quantiles": {
+            "quantiles": pick(rng, (0.5, [0.1, 0.9], np.array([0.2]))), **few_draws, **seed,
+        },
+        "predict_interval": {**few_draws, **seed},
+    }  # fmt: skip
+    return given.get(method, {})
 
 
 def reading(rng: np.random.Generator) -> Case:
@@ -211,9 +233,7 @@ def reading(rng: np.random.Generator) -> Case:
     if len(tables) == 2 and method != "log_predictive_density" and rng.random() < 0.3:
         tables.popitem()
     label, values = ("good rows", tables) if rng.random() < 0.25 else corrupted(rng, tables)
-    values.update({"random_state": 0} if method == "sample_y" else {})
-    if method == "predict":
-        values.update({"return_std": bool(rng.integers(2)), "n_draws": 4})
+    values.update(good_arguments(rng, method))
     build = functools.partial(model.build, **parameters)
     return Case(f"{model} {parameters} {label}", build, method, (), values)
 
@@ -221,7 +241,7 @@ def reading(rng: np.random.Generator) -> Case:
 def reading_with_bad_arguments(rng: np.random.Generator) -> Case:
     model, method = Model.any(rng), pick(rng, OPTIONS)
     values: dict[str, Any] = {name: getattr(model, name) for name in READERS[method]}
-    values.update({"random_state": 0} if method == "sample_y" else {})
+    values.update(good_arguments(rng, method))
     chosen = {pick(rng, OPTIONS[method]) for _ in range(2)}
     values.update({name: unfit(rng, name) for name in sorted(chosen)})
     return Case(f"{model} {sorted(chosen)}", model.build, method, (), values)
@@ -253,6 +273,7 @@ def _fault_of_learning(case: Case, model: Any, result: Any) -> str:
     readers: dict[str, Callable[[], Any]] = {
         "predict": lambda: model.predict(X, return_std=True, n_draws=4),
         "sample_y": lambda: model.sample_y(X, 2, random_state=0),
+        "predict_interval": lambda: model.predict_interval(X, n_draws=4, random_state=0),
         "transform": lambda: model.transform(X, y),
         "log_predictive_density": lambda: model.log_predictive_density(X, y, 2),
     }
@@ -298,6 +319,7 @@ FAULTS = {
     "a message without condition and remedy": (CONDITIONAL, "check_numeric", of_vae.terse),
     "values that overflow": (CONDITIONAL, "check_size", of_vae.unchecked),
     "flags that are not checked": (CONDITIONAL, "check_flag", of_vae.unchecked),
+    "probabilities that are not checked": (CONDITIONAL, "check_probabilities", of_vae.unchecked),
 }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class VariationalObjective:
         """Mean of the objective over the rows of a batch."""
         if self.n_importance_samples == 1:
             return vae.elbo(batch.x, noise, kl_weight, self.free_bits, mean_over_batch, *batch[1:])
-        return vae.bound(batch.x, noise, kl_weight, *batch[1:]).mean()
+        return vae.trainable_bound(batch.x, noise, kl_weight, *batch[1:]).mean()
 
 
 class RandomNumbers(NamedTuple):

@@ -128,6 +128,49 @@ def test_the_elbo_and_the_bound_have_right_gradients(vae, x, rng):
         assert torch.autograd.gradcheck(of_parameters, parameters)
 
 
+def gradients(vae, values):
+    """Gradients of the mean of values by the name of a parameter, 0 where it depends on none."""
+    named = dict(vae.named_parameters())
+    found = torch.autograd.grad(values.mean(), list(named.values()), materialize_grads=True)
+    return dict(zip(named, found, strict=True))
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0])
+def test_the_gradient_in_training_is_on_average_that_of_the_bound(beta, vae, x, rng):
+    differences = {name: [] for name, _ in vae.named_parameters()}
+    rows = x.repeat(100, 1)
+    for _ in range(40):
+        noise = normal(rng, 5, len(rows), vae.n_components)
+        bound, value = (of(rows, noise, beta) for of in (vae.bound, vae.trainable_bound))
+        torch.testing.assert_close(value, bound, rtol=1e-12, atol=1e-12)
+        plain, found = gradients(vae, bound), gradients(vae, value)
+        for name, values in differences.items():
+            values.append((found[name] - plain[name]).numpy())
+    for name, values in differences.items():
+        error = np.std(values, axis=0) / len(values) ** 0.5
+        limit = FEW * error if name.startswith("encoder") else 0.0
+        assert (abs(np.mean(values, axis=0)) <= limit + 1e-12).all(), name
+
+
+def test_the_gradient_in_training_has_no_noise_at_the_posterior(rng):
+    """Of one normal feature, whose posterior the encoder gives: all weights are equal."""
+    vae = build_vae(nn.Linear, nn.Linear, Gaussian(), 1, 1).double()
+    variance = float(vae.global_parameters.detach().exp()) + vae.likelihood.min_scale**2
+    slope, x = 0.8, normal(rng, N_ROWS, 1)
+    gain = slope / (slope**2 + variance)
+    with torch.no_grad():
+        vae.decoder.weight.fill_(slope)
+        vae.decoder.bias.zero_()
+        vae.encoder.weight.copy_(torch.tensor([[gain], [0.0]]))
+        vae.encoder.bias.copy_(torch.tensor([0.0, log(1 - gain * slope)]))
+    noise = normal(rng, 20, N_ROWS, 1)
+    plain = gradients(vae, vae.bound(x, noise))
+    trained = gradients(vae, vae.trainable_bound(x, noise))
+    for name in ("encoder.weight", "encoder.bias"):
+        assert plain[name].abs().max() > 1e-3
+        assert trained[name].abs().max() < 1e-8
+
+
 # -- the parts of the bounds ---------------------------------------------------------------------
 
 

@@ -58,8 +58,8 @@ ANNEALED = {  # all epochs of the cycle are run, and the best weights kept
 }  # fmt: skip
 TABLES = {
     "n_components": 4, "likelihood": Gaussian("row", min_scale=0.01),
-    "hidden_layer_sizes": (64, 64, 64), "n_importance_samples": 20,
-    **ANNEALED, "learning_rate_init": 0.005,
+    "hidden_layer_sizes": (64, 64, 64), "n_importance_samples": 20, "early_stopping": False,
+    "learning_rate": "one-cycle", "learning_rate_init": 0.005, "random_state": 0,
 }  # fmt: skip
 SETTINGS = {
     "super-resolution": {
