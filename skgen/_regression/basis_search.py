@@ -29,7 +29,7 @@ from .precisions import LinearModelSpec
 from .rows import SEARCH_ROWS, Rows
 from .source import Source
 
-STAGES = (400, 1000, 2000, 4000)
+STAGES = (400, 1000, 2000)
 """Rows of the stages of the search, the first of which has several starts."""
 WORTH_A_STAGE = 1.5  # ratio of rows, below which a stage is left out
 STARTS = ((0.0, 0.0), (0.0, -4.0), (-1.0, -4.0), (-2.0, -3.0))

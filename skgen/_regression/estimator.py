@@ -242,7 +242,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     **Learned basis.** If both basis and noise are learned, the effective number of basis parameters
     is added to that of the weights. The Student-t is then corrected by leave-one-out residuals at
-    the learned parameters and precisions, of at most 4000 rows: it is the most likely one for these
+    the learned parameters and precisions, of at most 2000 rows: it is the most likely one for these
     residuals, where the distribution above counts as 30 further rows. The correction can only
     increase the standard deviations and reduce the degrees of freedom, to 3 at least. The chapter
     "The evidence chooses the basis" of the user guide has the formulas.
