@@ -11,6 +11,7 @@ not; much longer ones, of inputs that matter little, are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -206,7 +207,7 @@ class Ascent:
     def search(self, starts: list[FloatArray]) -> FloatArray:
         """The best maximum that is reached from some starts, on few rows."""
         few = self.bounds(FIRST_LOG_RATIO_RANGE)
-        best = self.best([self.climb(start, few, ROUGH) for start in starts])
+        best = self.best(self.climb(start, few, ROUGH) for start in starts)
         best = self.climb(best, few, FINE)
         if few[-1][0] < best[-1] < few[-1][1]:
             return best
@@ -248,15 +249,18 @@ class Ascent:
         has_density = bool(np.isfinite(density))
         return has_density, value + (density if has_density else 0.0)
 
-    def best(self, positions: list[FloatArray]) -> FloatArray:
+    def best(self, positions: Iterable[FloatArray]) -> FloatArray:
         """The position of the largest score, the first of those whose scores are nearly equal.
 
         Several starts may lead to one maximum, up to the tolerance of the search.
         """
-        scores = [self.score(position) for position in positions]
-        has_density, most = max(scores)
-        nearly = [has is has_density and value >= most - SAME for has, value in scores]
-        return positions[nearly.index(True)]
+        scores = [(self.score(position), position) for position in positions]
+        has_density, most = max(score for score, _ in scores)
+        return next(
+            position
+            for (has, value), position in scores
+            if has is has_density and value >= most - SAME
+        )
 
     def shift(self, shift: float, log_ratio_shift: float) -> FloatArray:
         """Position at a distance from the center."""

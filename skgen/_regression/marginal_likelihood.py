@@ -39,6 +39,7 @@ from .rows import Rows
 # Rows per basis function up to which the kernel matrix is no more expensive than the design.
 KERNEL_ROWS_PER_FUNCTION = 2
 SMALL = 1e-6  # relative step of the energy, for the derivative of a slope
+N_KEPT = 16  # evaluations that may be asked for again
 NO_MATRIX = np.zeros((0, 0))
 INFEASIBLE = -1e100  # value of the objective where it cannot be computed
 
@@ -114,11 +115,13 @@ class Objective(ABC):
         """Expected variance over the rows of a function drawn from the prior of precision 1."""
 
     def _evaluate_once(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:
-        """The same as `_evaluate`, without the large matrix, and computed only once."""
+        """The same as `_evaluate`, without the large matrix; the last ones are kept."""
         key = np.append(theta, log_ratio).tobytes()
         if key not in self._evaluations:
             found, by_theta = self._evaluate(theta, log_ratio)
             self._evaluations[key] = replace(found, by_matrix=NO_MATRIX), by_theta
+            if len(self._evaluations) > N_KEPT:
+                self._evaluations.pop(next(iter(self._evaluations)))
         return self._evaluations[key]
 
     @abstractmethod
