@@ -328,30 +328,12 @@ def test_scales_beyond_their_bound_are_cut_and_learned_all_the_same(builder, rng
     with torch.no_grad():
         prior.network.bias[-n_scales:] = 40.0
         assert np.log(prior().stddev.numpy()).max() < 3
-    maximize_density(prior, codes, 400)
-    np.testing.assert_allclose(prior().stddev.detach(), codes.std(0), rtol=0.05)
-
-
-@pytest.mark.parametrize("far", [1e3, 0.0])
-@pytest.mark.parametrize("builder", [ConditionalNormal(), ConditionalMixture(2)])
-def test_scales_are_not_learned_further_out_than_a_step_beyond_their_bound(builder, far, rng):
-    """Codes a thousand from the mean, or all at one place, have no best scale."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        prior = builder(3, 0).double()
-    n_scales = 3 * getattr(builder, "n_components", 1)
-    codes = far * torch.from_numpy(np.sign(rng.standard_normal((500, 3))))
-    maximize_density(prior, codes, 400)
-    (outputs,) = prior.network(torch.ones(1, 1, dtype=DOUBLE)).detach()
-    assert outputs[-n_scales:].abs().max() < 20  # bounds are within 15
-
-
-def maximize_density(prior, codes, n_steps):
-    adam = torch.optim.Adam(prior.parameters(), lr=0.3, maximize=True)
-    for _ in range(n_steps):
+    adam = torch.optim.Adam(prior.parameters(), lr=0.3)
+    for _ in range(400):
         adam.zero_grad()
-        prior().log_prob(codes).mean().backward()
+        (-prior().log_prob(codes).mean()).backward()
         adam.step()
+    np.testing.assert_allclose(prior().stddev.detach(), codes.std(0), rtol=0.05)
 
 
 def test_a_flow_starts_at_the_standard_normal_and_depends_on_its_context(rng):

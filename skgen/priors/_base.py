@@ -30,20 +30,8 @@ def check_network(network: object, name: str) -> object:
 
 
 def bound(values: Tensor, low: float, high: float) -> Tensor:
-    """Return values cut at bounds, whose gradient beyond a bound only leads back.
-
-    Gradients are those of an objective to be maximized. If they led further out, the network that
-    gives the values would grow without limit, until its outputs are wild for other rows.
-    """
-    cut = values + (values.clamp(low, high) - values).detach()
-    if cut.requires_grad:
-        is_low, is_high = (values <= low), (values >= high)
-        cut.register_hook(
-            lambda gradient: gradient.masked_fill(
-                (is_high & (gradient > 0)) | (is_low & (gradient < 0)), 0.0
-            )
-        )
-    return cut
+    """Return values cut at bounds, with a gradient of 1 beyond them, which leads back."""
+    return values + (values.clamp(low, high) - values).detach()
 
 
 class PriorBuilder:
@@ -121,9 +109,6 @@ class LatentDistribution(ABC):
     Methods share their arguments: codes ``z`` of shape (..., n_components); ``mean`` and
     ``log_variance`` of q(z | x), each of shape (n_samples, n_components); and standard normal
     numbers ``noise``, most often of the same shape: one draw per row.
-
-    Scales that a network gives are bounded. Beyond a bound they have gradients only if these lead
-    back, by the sign of an objective to be maximized: give the optimizer ``maximize=True``.
 
     Examples
     --------
