@@ -38,7 +38,7 @@ STARTS = ((0.0, 0.0), (0.0, -4.0), (-1.0, -4.0), (-2.0, -3.0))
 COMPARED_ROWS = 1000  # on which the basis itself is compared with that of the start
 CALIBRATION_ROWS = 2000
 MAX_ITER = 40
-ROUGH, FINE, FINAL = 0.1, 1e-6, 1e-2
+ROUGH, FINE, FINAL = 0.1, 1e-9, 1e-2
 """Tolerances in nats, of the starts, of the best of them, of more rows."""
 SLOW = 0.01  # gain of a step of L-BFGS at the end, relative to one of Newton's
 SAME = 0.05  # difference in nats that counts for nothing

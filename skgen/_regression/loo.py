@@ -264,15 +264,15 @@ def fit_student_t(residuals: FloatArray, weights: FloatArray, df: float) -> tupl
     weights = np.append(weights, np.full(len(own), PRIOR_ROWS / len(own)))
     weights = weights / weights.sum()
 
-    def loss(position: FloatArray) -> float:
-        log_std, inverse_df = position
-        predictive = Predictive.from_std(0.0, np.exp(log_std), 1 / inverse_df)
-        return -float(weights @ predictive.log_density(residuals))
+    def loss(position: FloatArray) -> tuple[float, FloatArray]:
+        values = np.column_stack(Predictive.log_density_by_spread(residuals, *position))
+        value, *slopes = -weights @ values
+        return float(value), np.array(slopes)
 
     least = 1 / min(df, MOST_DF)
     start = [0.5 * np.log(np.maximum(1.0, weights @ residuals**2)), np.sqrt(least / FEWEST_DF)]
     found = minimize(
-        loss, start, method="L-BFGS-B", bounds=[(0, None), (least, 1 / FEWEST_DF)],
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None), (least, 1 / FEWEST_DF)],
         options={"ftol": 1e-13, "gtol": 1e-8},
     )  # fmt: skip
     log_std, inverse_df = found.x

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import digamma, gammaln
 from scipy.stats import t as student_t
 
 from .._validation import FloatArray
@@ -87,6 +88,20 @@ class Predictive:
             near = np.where(np.isinf(self.df), standard, np.minimum(standard, FAR))
             tail = np.where(near < standard, (self.df + 1) * np.log(standard / near), 0.0)
             return np.asarray(student_t.logpdf(near, self.df) - np.log(self.scale) - tail)
+
+    @staticmethod
+    def log_density_by_spread(
+        y: FloatArray, log_std: float, inverse_df: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Log densities of mean 0, and their derivatives by ``log_std`` and ``inverse_df``."""
+        df = 1 / inverse_df
+        square = y**2 * np.exp(-2 * log_std) / (df - 2)
+        log, share = np.log1p(square), square / (1 + square)
+        constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(np.pi * (df - 2))
+        by_df = 0.5 * (digamma((df + 1) / 2) - digamma(df / 2) - log)
+        by_df += 0.5 * ((df + 1) * share - 1) / (df - 2)
+        values = constant - log_std - 0.5 * (df + 1) * log
+        return values, (df + 1) * share - 1, -(df**2) * by_df
 
     def cdf(self, y: FloatArray) -> FloatArray:
         """Distribution functions at ``y``."""

@@ -34,6 +34,23 @@ def test_quantiles_invert_the_distribution_function(df, rng):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("df", [2.5, 3.0, 8.0, 200.0, 1000.0])
+def test_the_density_by_its_spread_has_right_derivatives(df, rng):
+    y, log_std, step = 3 * rng.normal(size=20), 0.3, 1e-5
+    values, by_log_std, by_inverse_df = Predictive.log_density_by_spread(y, log_std, 1 / df)
+    expected = Predictive.from_std(0.0, np.exp(log_std), df).log_density(y)
+    np.testing.assert_allclose(values, expected, rtol=1e-9, atol=1e-9)
+
+    def density(log_std, inverse_df):
+        return Predictive.from_std(0.0, np.exp(log_std), 1 / inverse_df).log_density(y)
+
+    by_std = (density(log_std + step, 1 / df) - density(log_std - step, 1 / df)) / (2 * step)
+    np.testing.assert_allclose(by_log_std, by_std, rtol=1e-5, atol=1e-7)
+    step = 1e-4 / df
+    by_df = (density(log_std, 1 / df + step) - density(log_std, 1 / df - step)) / (2 * step)
+    np.testing.assert_allclose(by_inverse_df, by_df, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("df", DF)
 def test_variance_is_that_of_scipy(df):
     distribution = stats.norm() if np.isinf(df) else stats.t(df)
