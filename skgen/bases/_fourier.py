@@ -412,8 +412,8 @@ class FourierBasis(LearnableBasis):
         Returns
         -------
         kernel : Kernel
-            Its ``at(theta)`` gives the kernel matrix between the rows at ``theta_ = theta``, and
-            a function from a gradient by this matrix to one by ``theta_``.
+            Its ``terms(theta)`` has the kernel matrix between the rows at ``theta_ = theta``,
+            and the derivatives by ``theta_`` that the search for length scales needs.
         """
         lines = self._lines(X) if self.slope_ else None
         return Kernel(self._inputs(X), self.kernel, lines, self._lengths)
