@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -32,6 +32,7 @@ from .source import Source
 
 STAGES = (400, 1000, 2000)
 """Rows of the stages of the search, the first of which has several starts."""
+START_ROWS = 200  # on which starts that lead to the same maximum are recognized
 WORTH_A_STAGE = 1.5  # ratio of rows, below which a stage is left out
 STARTS = ((0.0, 0.0), (0.0, -4.0), (-1.0, -4.0), (-2.0, -3.0))
 """Shifts of all basis parameters, and of the log ratio of precisions, from where they start."""
@@ -39,7 +40,7 @@ COMPARED_ROWS = 1000  # on which the basis itself is compared with that of the s
 CALIBRATION_ROWS = 2000
 MAX_ITER = 40
 ROUGH, FINE, FINAL = 0.1, 1e-9, 1e-2
-"""Tolerances in nats, of the starts, of the best of them, of more rows."""
+"""Tolerances in nats, of the starts, of the best of them, of more or fewer rows."""
 SLOW = 0.01  # gain of a step of L-BFGS at the end, relative to one of Newton's
 SAME = 0.05  # difference in nats that counts for nothing
 THETA_RANGE, LOG_RATIO_RANGE = 8.0, 20.0  # distances from the start
@@ -48,9 +49,16 @@ LONG_SLOPE = 0.4  # nats that a length scale costs which is longer by a factor o
 SIGNAL_TO_NOISE = 20.0  # ratio of variances at the start
 
 
-def learn_basis(
-    design: Design, source: Source, prior: LinearModelSpec
-) -> tuple[Design, LinearModelSpec]:
+class LearnedBasis(NamedTuple):
+    """Design and prior for the parameters of a basis that were found."""
+
+    design: Design
+    prior: LinearModelSpec
+    fit: RowFit | None = None
+    """Fit of some rows, which calibrates the design; None if no parameters were learned."""
+
+
+def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> LearnedBasis:
     """Set the parameters of a learnable basis to those of largest evidence, and calibrate.
 
     The design has the calibration, and the prior, if rows are equal, the least noise variance: the
@@ -58,12 +66,12 @@ def learn_basis(
     """
     basis = design.basis
     if not is_learnable(basis):
-        return design, prior
+        return LearnedBasis(design, prior)
     rows = source.select(SEARCH_ROWS)  # before a pipeline transforms them all
     X, basis = transform_before_final(basis, rows.X), final_estimator(basis)
     rows = merge_duplicates(replace(rows, X=np.asarray(X, dtype=np.float64)))
     if rows.weight <= design.fit_intercept + 1:
-        return design, prior
+        return LearnedBasis(design, prior)
     if rows.weight > len(rows):
         prior = replace(prior, least_noise=_rounding_variance(rows.Y))
     # "ard" would need a search in each step of this one.
@@ -73,11 +81,11 @@ def learn_basis(
     best = _better_fit(final, rows, common, start, theta)
     if best is None:
         basis.theta_ = start
-        return design, prior
+        return LearnedBasis(design, prior)
     basis.theta_ = best.theta
     if isinstance(prior.precision, str) and prior.precision == "evidence":
         prior = replace(prior, expected_ratio=float(best.ratios.min()))
-    return replace(design, calibration=best.calibration()), prior
+    return LearnedBasis(replace(design, calibration=best.calibration()), prior, best)
 
 
 def _rounding_variance(Y: FloatArray) -> float:
@@ -97,7 +105,7 @@ def _better_fit(
     scales to one draw. So its result is compared with the start on the basis itself, unless that is
     the kernel at these rows.
     """
-    if getattr(design.basis, "n_exact_rows", 0) >= len(rows):
+    if getattr(design.basis, "n_exact_rows", 0) >= len(np.unique(rows.X, axis=0)):
         best = RowFit.of(design, rows, prior, found)
         if best is not None:
             return best
@@ -136,7 +144,8 @@ def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
         rows = _normalize(rows)
     first, *later = stages(len(rows))
     stage = Ascent(design, rows.select(first), prior, design.basis.theta_)
-    one = stage, stage.search([stage.shift(*shift) for shift in STARTS])
+    starts = stage.select_starts([stage.shift(*shift) for shift in STARTS])
+    one = stage, stage.search(starts)
     maxima = [one, *_search_two_kernels(design.basis, *one)]
     for n_stages, n_rows in enumerate(later, start=1):
         chosen = _choose(maxima)
@@ -203,6 +212,22 @@ class Ascent:
         """The search on more rows, from the maximum on fewer, and its maximum."""
         stage = Ascent(self.design, rows, self.prior, self.start)
         return stage, stage.best([best, stage.climb(best, stage.bounds(), FINAL)])
+
+    def select_starts(self, starts: list[FloatArray]) -> list[FloatArray]:
+        """Different maxima that some starts lead to on fewer rows, or the starts, if rows are few.
+
+        Values that are nearly equal are taken to be of one maximum.
+        """
+        if len(self.rows) < WORTH_A_STAGE * START_ROWS:
+            return starts
+        few = Ascent(self.design, self.rows.select(START_ROWS), self.prior, self.start)
+        limits, maxima = self.bounds(FIRST_LOG_RATIO_RANGE), dict[float, FloatArray]()
+        for start in starts:
+            maximum = few.climb(start, limits, FINAL)
+            value = few.loss(maximum).value
+            if all(abs(value - other) > SAME for other in maxima):
+                maxima[value] = maximum
+        return list(maxima.values())
 
     def search(self, starts: list[FloatArray]) -> FloatArray:
         """The best maximum that is reached from some starts, on few rows."""

@@ -661,9 +661,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         target = None if kind is None else TargetTransform.fit(kind, source)
         source = _transform_targets(source, target)
         design = replace(self._fit_design(source), target=target)
-        design, prior = learn_basis(design, source, self._prior(design))
-        design = learn_noise(design, source, prior, self._noise_kind(prior))
-        return Stream(design, prior, Statistic.empty(design.n_columns, source.n_outputs))
+        learned = learn_basis(design, source, self._prior(design))
+        design = learn_noise(learned, source, self._noise_kind(learned.prior))
+        empty = Statistic.empty(design.n_columns, source.n_outputs)
+        return Stream(design, learned.prior, empty)
 
     def _noise_kind(self, prior: LinearModelSpec) -> str:
         """The parameter ``noise``, or raise if it needs a noise precision that is not learned."""

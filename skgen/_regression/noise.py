@@ -20,7 +20,7 @@ from scipy.special import gammaln
 
 from .._validation import FloatArray
 from ..bases import FourierBasis
-from .basis_search import merge_duplicates
+from .basis_search import LearnedBasis, merge_duplicates
 from .design import Design, LogLinearNoise, evaluate_table
 from .loo import RowFit, standardize
 from .precisions import LinearModelSpec
@@ -41,8 +41,9 @@ LEAST_INFORMATION = 1e-9  # as a share of the largest, to avoid a division by ze
 TOLERANCE = 1e-3  # nats that the last step gains over all rows
 
 
-def learn_noise(design: Design, source: Source, prior: LinearModelSpec, kind: str) -> Design:
+def learn_noise(learned: LearnedBasis, source: Source, kind: str) -> Design:
     """Design with log-linear noise, if ``kind`` or left-out rows ask for it, calibrated anew."""
+    design, prior, fit = learned
     if kind == "constant" or prior.noise != "evidence":
         return design
     if kind == "auto" and design.calibration is None:  # the basis was not learned either
@@ -50,18 +51,22 @@ def learn_noise(design: Design, source: Source, prior: LinearModelSpec, kind: st
     rows = source.select(SEARCH_ROWS)
     if kind == "auto" and rows.noise_scale is not None:
         return design
+    rows = merge_duplicates(rows).select(MOST_ROWS)
     common = replace(prior, precision="evidence") if isinstance(prior.precision, str) else prior
     with np.errstate(all="ignore"):
-        return _learn(design, merge_duplicates(rows).select(MOST_ROWS), common, kind == "auto")
+        if fit is None or not np.array_equal(fit.rows.X, rows.X):  # those of a pipeline differ
+            fit = RowFit.of(design, rows, common)
+        return _learn(design, fit, common, kind == "auto")
 
 
-def _learn(design: Design, rows: Rows, prior: LinearModelSpec, is_choice: bool) -> Design:
-    constant = RowFit.of(design, rows, prior)
+def _learn(
+    design: Design, constant: RowFit | None, prior: LinearModelSpec, is_choice: bool
+) -> Design:
     n_params = 0.0 if design.calibration is None else design.calibration.n_params
     errors = None if constant is None else _errors(constant, n_params)
     if constant is None or errors is None:
         return design
-    weights = constant.mean_weights
+    rows, weights = constant.rows, constant.mean_weights
     groups = getattr(design.basis, "_groups", None)
     learned = fit_noise(rows.X, constant.Phi @ weights, weights, errors, groups)
     if is_choice and not _is_worth_it(learned.gains, errors.weights):
