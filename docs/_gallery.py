@@ -27,6 +27,7 @@ ORDER = [
     "face_completion.py",
     "colour_from_grey.py",
     "translation.py",
+    "digits_by_class.py",
 ]
 """The regressor's before the autoencoder's; a script not named here comes after these."""
 

@@ -8,6 +8,7 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))  # _gallery and _mathml
 
 from docutils import nodes  # noqa: E402
+from sphinx_gallery.directives import imgsgnode  # noqa: E402
 
 import skgen  # noqa: E402
 
@@ -22,14 +23,18 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 
-myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
+
+copybutton_prompt_text = r">>> |\.\.\. "  # lines of a session without prompts and output
+copybutton_prompt_is_regexp = True
 
 default_role = "py:obj"
 
@@ -63,8 +68,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "skgen"},
     "navbar_align": "left",
-    "header_links_before_dropdown": 9,
-    "show_prev_next": False,
+    "header_links_before_dropdown": 7,  # with the search in one line of 1280 pixels
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
     "secondary_sidebar_items": ["page-toc"],
@@ -87,6 +91,16 @@ def end_where_code_ends(app, doctree):
         block.children = [nodes.Text(block.rawsource)]
 
 
+def box_pictures(app, doctree):
+    """Put pictures without caption or link into boxes, in which they scroll on a phone."""
+    for picture in list(doctree.findall(lambda node: isinstance(node, (imgsgnode, nodes.image)))):
+        if not isinstance(picture.parent, (nodes.section, nodes.document)):
+            continue
+        box = nodes.container(classes=["picture"])
+        picture.replace_self(box)
+        box += picture
+
+
 def keep_initials(app, what, name, obj, options, lines):
     """Tell docutils that a reference's first author is no item of a list, "A." or "C."."""
     lines[:] = [re.sub(r"^(\.\. \[\S+\] [A-Z])\. ", r"\1\\. ", line) for line in lines]
@@ -96,3 +110,4 @@ def setup(app):
     app.connect("autodoc-skip-member", leave_to_scikit_learn)
     app.connect("autodoc-process-docstring", keep_initials, priority=900)  # after numpydoc
     app.connect("doctree-read", end_where_code_ends)
+    app.connect("doctree-read", box_pictures)

@@ -2,9 +2,10 @@
 
     python docs/pictures.py PICTURE ... [--mnist FILE] [--olivetti FILE] [--out FOLDER]
 
-PICTURE is one of "models" (both files), "draws", "plane" (MNIST) and "faces" (Olivetti); FILE is an
-npz, of MNIST with x_train, x_test of shape (n, 28, 28) in 0..255 and y_test, of the Olivetti faces
-with x of shape (400, 64, 64) in 0..255 and y, the person. Minutes a picture on one core.
+PICTURE is one of "bands" (no file), "models" (both files), "draws", "plane" (MNIST) and "faces"
+(Olivetti); FILE is an npz, of MNIST with x_train, x_test of shape (n, 28, 28) in 0..255 and y_test,
+of the Olivetti faces with x of shape (400, 64, 64) in 0..255 and y, the person. Minutes a picture
+on one core.
 """
 
 import argparse
@@ -80,7 +81,9 @@ def draw_regression(axis: Any) -> None:
     x = np.concatenate([rng.uniform(0, 5, 150), rng.uniform(7, 10, 90)])[:, None]
     y = np.sin(1.5 * x[:, 0]) + (0.05 + 0.06 * x[:, 0]) * rng.normal(size=len(x))
     model = BayesianBasisRegressor().fit(x, y)
-    PredictiveDisplay.from_estimator(model, x, y, grid=np.linspace(0, 12, 300), ax=axis)
+    grid = np.linspace(0, 12, 300)
+    display = PredictiveDisplay.from_estimator(model, x, y, grid=grid, ax=axis)
+    display.points_.set_markersize(2.5)
     axis.set(xlabel="x", ylabel="y")
 
 
@@ -90,12 +93,19 @@ def draw_faces(axis: Any, path: Path, n_rows: int) -> None:
     SamplesDisplay(images=rows, image_shape=FACE, column_labels=list(columns)).plot(axis)
 
 
+def draw_bands(options: argparse.Namespace) -> None:
+    """A regression, for a card of five to four."""
+    _, axis = plt.subplots(figsize=(5, 4), layout="constrained")
+    draw_regression(axis)
+    axis.legend(loc="lower left", ncols=2)
+
+
 def draw_models(options: argparse.Namespace) -> None:
     """One panel a model."""
-    _, axes = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained", width_ratios=(5, 4.4, 5))
+    _, axes = plt.subplots(1, 3, figsize=(9.6, 3.6), layout="constrained", width_ratios=(5, 4, 5))
     draw_regression(axes[0])
-    axes[0].set_title("BayesianBasisRegressor\nintervals that follow the noise")
-    axes[0].legend(loc="lower left", ncols=2, fontsize="small")
+    axes[0].set_title("BayesianBasisRegressor\nintervals follow the noise")
+    axes[0].get_legend().remove()
     digits = drawn_digits(options.mnist)[:100].reshape(10, 10, 784)
     SamplesDisplay(images=digits).plot(axes[1], cmap="gray_r")
     axes[1].set_title("VAETransformer\ndigits that nobody wrote")
@@ -116,7 +126,7 @@ def draw_plane(options: argparse.Namespace) -> None:
     vae = VAETransformer(
         2, likelihood="bernoulli", hidden_layer_sizes=(300, 300), max_iter=25, random_state=0
     ).fit(train)
-    _, axes = plt.subplots(1, 2, figsize=(12, 6), layout="constrained")
+    _, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
     LatentDisplay.from_estimator(vae, test[:4000], labels[:4000], ax=axes[0])
     ManifoldDisplay.from_estimator(vae, n_steps=18, ax=axes[1])
 
@@ -128,7 +138,8 @@ def draw_all_faces(options: argparse.Namespace) -> None:
 
 
 PICTURES: dict[str, Callable[[argparse.Namespace], None]] = {
-    "models": draw_models, "draws": draw_draws, "plane": draw_plane, "faces": draw_all_faces,
+    "bands": draw_bands, "models": draw_models, "draws": draw_draws, "plane": draw_plane,
+    "faces": draw_all_faces,
 }  # fmt: skip
 
 

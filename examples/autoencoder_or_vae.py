@@ -2,9 +2,9 @@
 Autoencoder and variational autoencoder
 =======================================
 
-An autoencoder learns codes from which data can be restored. Nothing says where codes lie, so what a
-random code decodes to is anyone's guess. The KL term of the ELBO, KL(q(z | x) || p(z)), keeps them
-near the prior: the same network, trained with it, is a generative model.
+An autoencoder learns codes from which data can be reconstructed. Nothing determines where the codes
+lie, so a random code decodes to no image of the data. The KL term of the ELBO, KL(q(z | x) ||
+p(z)), keeps the codes near the prior: the same network, trained with it, is a generative model.
 """
 
 # %%
@@ -50,7 +50,7 @@ for ax, (name, model) in zip(axes, models.items(), strict=True):
 # term nothing limits their spread; with it they stay within a few standard deviations of the prior,
 # which are 1. The scales of the axes differ.
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(7, 3.7), layout="constrained")
 for ax, (name, model) in zip(axes, models.items(), strict=True):
     LatentDisplay.from_estimator(model, X_test, y_test, ax=ax)
     ax.set_title(name)

@@ -1,9 +1,9 @@
 """
-Digits of a class that is asked for
-===================================
+Images of a given class
+=======================
 
-X is a label, y an image: `skgen.VAERegressor` draws images of the class. A classifier that knows
-real digits only says how many are what was asked for.
+X is a label, y an image: `skgen.VAERegressor` draws images of the class. A classifier of real
+digits counts how many of them show the class.
 """
 
 # %%
@@ -35,9 +35,9 @@ print(f"The classifier names {judge.score(Y, labels):.1%} of real digits right."
 # %%
 # One column of categories
 # ------------------------
-# A column of dtype category is taken as it is. The codes of the images of a class lie in several
-# places, by a mixture, or in one, by a normal distribution. Draws should be as asked, and as varied
-# as real digits: the Frechet distance to digits that the model has not seen tells both.
+# A column of dtype category needs no encoder. With a mixture as prior, the codes of a class may lie
+# in several places, with a normal distribution in one. Draws should show the given class and be as
+# varied as real digits. The Frechet distance to digits that the model has not seen measures both.
 
 X = pd.DataFrame({"digit": labels}).astype("category")
 settings: dict[str, Any] = {
@@ -57,7 +57,7 @@ for name, model in models.items():
     rows = draws[name].reshape(-1, 64)
     right = np.mean(judge.predict(rows) == np.repeat(np.arange(10), 100))
     distance = frechet_distance(Y_other, rows)
-    print(f"{name:8s} {right:.1%} of the draws are as asked, Frechet distance {distance:.2f}")
+    print(f"{name:8s} {right:.1%} of the draws show the class, Frechet distance {distance:.2f}")
 
 # %%
 # What they look like
@@ -65,7 +65,7 @@ for name, model in models.items():
 # Ten draws of each class, in rows, beside ten images of it.
 
 real = np.stack([Y[labels == digit][:10] for digit in range(10)])
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(7, 2.8), layout="constrained")
 shown = {"normal": draws["normal"], "mixture": draws["mixture"], "real digits": real}
 for ax, (name, rows) in zip(axes, shown.items(), strict=True):
     tiles = np.pad(rows[:, :10].reshape(10, 10, 8, 8), [(0, 0), (0, 0), (1, 1), (1, 1)])
@@ -75,6 +75,6 @@ for ax, (name, rows) in zip(axes, shown.items(), strict=True):
 plt.show()
 
 # %%
-# With 8 x 8 pixels much is said by the class, and all priors do. On 28 x 28 digits the prior
-# decides: 85 % of the draws are as asked with N(0, I), 91 % with a normal prior, and 96 % with a
-# mixture (``python tests/benchmarks/classes.py --mnist FILE``).
+# The class determines most of an image of 8 x 8 pixels, and any of the priors is good enough. With
+# 28 x 28 pixels the prior matters: 85 % of the draws show the given class with N(0, I), 91 % with a
+# normal prior, and 96 % with a mixture (``python tests/benchmarks/classes.py --mnist FILE``).

@@ -4,8 +4,8 @@ The lower half of a face, given the upper half
 
 `Face completion <https://scikit-learn.org/stable/auto_examples/miscellaneous/plot_multioutput_face_completion.html>`_
 is scikit-learn's example of regression with many outputs: half of an image is x, the other half is
-y. A regression answers with the mean of what may come, which looks like nobody; nearest neighbours
-answer with the chin of another person. `skgen.VAERegressor` draws lower halves, each as a whole.
+y. A regression predicts the mean of all lower halves that are possible, which looks like nobody;
+nearest neighbours have the chin of another person. `skgen.VAERegressor` draws whole lower halves.
 
 The picture shows four draws for each of five persons whom the models have not seen (faces of AT&T
 Laboratories Cambridge). It is made by ``python examples/face_completion.py FILE --out FOLDER``;
@@ -13,21 +13,20 @@ FILE is an npz file with images ``x``, (n, height, width) of grey levels 0 to 25
 persons. With ``--fetch`` scikit-learn downloads these faces. With neither, as on this page, the
 images are scikit-learn's digits.
 
-The digits are enough for draws that come nearer to the truth than a ridge regression, by the
-energy score below, and as near as nearest neighbours. Three hundred faces of thirty persons are
-not: there the score of the draws is 2.00, of the ridge regression with what it leaves of other rows
-1.92, and of twenty nearest neighbours 1.87.
+With the digits, draws are nearer to the truth than those of a ridge regression, by the energy score
+below, and as near as nearest neighbours. Three hundred faces of thirty persons are too few for
+that: the score of the draws is 2.00, that of the ridge regression plus leave-one-out residuals
+1.92, and that of twenty nearest neighbours 1.87.
 
 .. image:: ../images/face_completion.png
    :alt: For each upper half of a face: the truth, nearest neighbour, ridge, the mean and four draws
 """
 
-# sphinx_gallery_thumbnail_path = "images/face_completion.png"
-
 # %%
 # Data
 # ----
-# Of the faces, in 32 x 32 pixels, thirty persons are there to learn from, and ten others to test.
+# The models are fitted to four fifths of the images. Of the faces, at 32 x 32 pixels, they are
+# fitted to thirty persons and tested on ten others.
 
 import argparse
 from pathlib import Path
@@ -44,6 +43,7 @@ from sklearn.neighbors import NearestNeighbors
 from skgen import VAERegressor
 from skgen.plotting import SamplesDisplay
 
+# sphinx_gallery_thumbnail_path = "images/face_completion.png"
 parser = argparse.ArgumentParser(description="The lower half of a face, given the upper half.")
 parser.add_argument("file", type=Path, nargs="?", help="npz with x and y")
 parser.add_argument("--fetch", action="store_true", help="download the Olivetti faces")
@@ -70,8 +70,8 @@ print(f"{len(X)} images of {shape[0]} x {shape[1]} to learn from, {len(X_test)} 
 # Four answers
 # ------------
 # The lower halves of the rows with the most similar upper halves, a ridge regression, and the
-# conditional autoencoder. Its linear part is for the faces, of which there are few; of the digits
-# there are enough to do without.
+# conditional autoencoder. Its linear part helps with few images, such as the faces. It is left out
+# with the digits.
 
 n_draws = 20
 search = NearestNeighbors(n_neighbors=n_draws).fit(X)
@@ -88,8 +88,8 @@ mean, draws = cvae.predict(X_test), cvae.sample_y(X_test, n_draws, random_state=
 # How good they are
 # -----------------
 # The energy score: the mean distance from draws to the truth, less half of that between two draws.
-# For a single answer it is the distance. Draws of the ridge regression are its mean and what it
-# leaves of another row, left out of the fit; draws of nearest neighbours are the twenty of them.
+# For a single answer it is the distance. Draws of the ridge regression are its mean plus the
+# leave-one-out residuals of other rows; draws of nearest neighbours are the twenty neighbours.
 
 
 def energy_score(draws: npt.NDArray[np.float64]) -> float:
@@ -114,8 +114,8 @@ for name, answer in answers.items():
     print(f"{name:26s} energy score {energy_score(answer):.3f}")
 
 # %%
-# A log density, in nats per row, is what the others do not give for so many outputs: here of the
-# true lower halves, and of those of other images under the same upper halves.
+# The other models have no log density of so many outputs. That of the autoencoder, in nats per row,
+# is compared for the true lower halves and for those of other images, given the same upper halves.
 
 own = cvae.log_predictive_density(X_test, Y_test)
 others = cvae.log_predictive_density(X_test, np.roll(Y_test, len(Y_test) // 2, axis=0))
@@ -135,7 +135,7 @@ columns = {
     "mean": mean[shown], **{f"draw {index + 1}": smooth[..., index] for index in range(4)},
 }  # fmt: skip
 rows = np.stack([np.hstack([X_test[shown], lower]) for lower in columns.values()], axis=1)
-figure, ax = plt.subplots(figsize=(8, 5.4), layout="constrained")
+figure, ax = plt.subplots(figsize=(7, 4.9), layout="constrained")
 display = SamplesDisplay(images=rows, image_shape=shape, column_labels=list(columns))
 display.plot(ax, cmap="gray" if options.file or options.fetch else "gray_r", vmin=0, vmax=1)
 if options.out:

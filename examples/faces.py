@@ -2,8 +2,8 @@
 Faces, and the direction of an attribute
 ========================================
 
-Restores and draws faces, and moves faces along the direction in latent space that tells those with
-an attribute from those without: they lose their glasses. The pictures on this page are made by
+An autoencoder reconstructs faces and draws new ones. Faces lose their glasses when their codes move
+along a direction in latent space. The pictures on this page are made by
 
 ``python examples/faces.py FILE --out FOLDER``
 
@@ -17,8 +17,6 @@ scikit-learn downloads these faces, which have no such labels.
 .. image:: ../images/faces_glasses.png
    :alt: Five faces with glasses, which fade from left to right
 """
-
-# sphinx_gallery_thumbnail_path = "images/faces_new.png"
 
 # %%
 # Data
@@ -34,6 +32,7 @@ from sklearn.datasets import fetch_olivetti_faces
 from skgen import VAETransformer
 from skgen.plotting import ReconstructionDisplay, SamplesDisplay
 
+# sphinx_gallery_thumbnail_path = "images/faces_new.png"
 parser = argparse.ArgumentParser(description="Faces, and the direction of an attribute.")
 parser.add_argument("file", type=Path, nargs="?", help="npz with x, and perhaps glasses")
 parser.add_argument("--out", type=Path, default=Path())
@@ -47,8 +46,8 @@ print(f"{len(X)} images of {shape[0]} x {shape[1]} pixels")
 # %%
 # Fit
 # ---
-# Grey levels between 0 and 1 as they are, each with a distribution of its own. A mixture fitted to
-# the codes is the prior of what is drawn.
+# The continuous Bernoulli is a density of grey levels between 0 and 1. A mixture is fitted to the
+# codes and replaces the prior, so that draws look more like faces.
 
 vae = VAETransformer(
     32, likelihood="continuous_bernoulli", max_iter=150, batch_size=64, random_state=0
@@ -58,8 +57,8 @@ used = int(np.sum(vae.explained_kl_ > 0.1))
 print(f"{used} of 32 dimensions are used, {vae.explained_kl_.sum():.1f} nats in all")
 
 # %%
-# Restored, and new
-# -----------------
+# Reconstructions, and new faces
+# ------------------------------
 
 figure, axes = plt.subplots(2, 1, figsize=(8, 5.4), layout="constrained", height_ratios=(2, 4))
 ReconstructionDisplay.from_estimator(vae, X[:: len(X) // 10][:10], image_shape=shape, ax=axes[0])
@@ -71,8 +70,8 @@ figure.savefig(options.out / "faces_new.png", dpi=100)
 # %%
 # Without glasses
 # ---------------
-# The direction is the difference of two means of latent codes: with the attribute, less without.
-# Each row starts from an image that has it and walks against it; much of the rest stays.
+# The direction is the mean code of faces with glasses, less that of faces without. Each row starts
+# from a face with glasses, whose code moves in the opposite direction.
 
 if "glasses" in file:
     glasses = file["glasses"]

@@ -35,7 +35,7 @@ X, y = x[:, None], measure(x, rng)
 # gap and beyond the data the bands show how uncertain the function is.
 
 models = {name: BayesianBasisRegressor(noise=name).fit(X, y) for name in ("constant", "auto")}
-figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained", sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(7, 3.9), layout="constrained", sharey=True)
 for ax, (name, model) in zip(axes, models.items(), strict=True):
     PredictiveDisplay.from_estimator(model, X, y, grid=np.linspace(0, 12, 300), ax=ax)
     ax.set_title(f'noise="{name}"')

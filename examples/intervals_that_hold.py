@@ -100,11 +100,11 @@ held_out = {name: predictions(model, few, drawn(8)) for name, model in models.it
 draw(held_out)
 
 # %%
-# The U shape says that the intervals of ``BayesianRidge`` are too narrow. Those of skgen hold. (The
-# 200 draws share their patients, so the grey bands, which count them as independent, are too narrow
-# here.)
+# The U shape shows that the intervals of ``BayesianRidge`` are too narrow. Those of skgen hold.
+# (The 200 draws share their patients, so the grey bands, which count them as independent, are too
+# narrow here.)
 #
-# How it goes on with more rows, and with all ten features. Eleven weights from eight rows are too
+# The table has more rows, too, and all ten features. Eleven weights from eight rows are too
 # many for either.
 
 print("features  rows  " + "".join(f"{name + ', 50% and 95%':>32}" for name in models))

@@ -1,16 +1,16 @@
 """Carbon dioxide at Mauna Loa: the evidence chooses trend and seasons, and finds the year
 =======================================================================================
 
-Run it on the true measurements with a file of them::
+The trend and the seasons of weekly measurements, and a forecast. With a file of the measurements::
 
     python examples/mauna_loa.py [FILE] [--out PICTURE]
 
 FILE is a csv with the columns date (19580329 or 1958-03-29) and co2 (ppm, gaps allowed); without
-one, the data are simulated. The last five years are held out. Finds the period of the seasons from
-starts that are off by a tenth; chooses by log marginal likelihood, held-out years unseen, the
-degree of the trend, the harmonics of the year, the drift of their amplitudes, and whether there are
-slow departures from all that; and forecasts the held-out years. Saves a picture. Half a minute on
-one core.
+one, as on this page, the data are simulated. The last five years are held out. The script finds the
+period of the seasons from starts that are off by a tenth. The log marginal likelihood of the other
+years chooses the degree of the trend, the number of harmonics of the year, the drift of their
+amplitudes, and whether there are slow deviations from all that. Then the script forecasts the
+held-out years and saves a picture. Half a minute on one core.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ for name, table in guesses.items():
 
 draws = vae.sample(100, given=holes, random_state=0).reshape(100, *wine.shape)
 low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(7, 4), layout="constrained")
 for ax, name in zip(axes, ("flavanoids", "proline"), strict=True):
     column = wine.columns.get_loc(name)
     rows = np.flatnonzero(hidden[:, column])

@@ -28,8 +28,8 @@ grid = np.linspace(0, 1, 200)
 # %%
 # The basis
 # ---------
-# Nine Gaussians, evenly over the unit interval. A basis with a ``domain`` follows no data, so it is
-# the same for every batch.
+# Nine Gaussians, evenly over the unit interval. A basis with a ``domain`` does not depend on
+# the data, so it is the same for every batch.
 
 basis = GaussianBasis(9, domain=(0, 1))
 figure, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")

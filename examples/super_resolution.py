@@ -2,8 +2,8 @@
 Many sharp images for one of low resolution
 ===========================================
 
-A digit of 4 x 4 pixels can be that of many digits of 8 x 8. A regression answers with their mean,
-which is blurred; `skgen.VAERegressor` draws them, each as a whole, and says how likely each is.
+Many digits of 8 x 8 pixels look the same at 4 x 4. A regression predicts their mean, which is
+blurred; `skgen.VAERegressor` draws whole digits and estimates the log density of each.
 """
 
 # %%
@@ -11,7 +11,8 @@ which is blurred; `skgen.VAERegressor` draws them, each as a whole, and says how
 # ----
 # y is the image, x the mean of blocks of 2 x 2 pixels, as a cheap camera sees it, with noise. Grey
 # levels come in steps of one, so a random part of a step is added to each pixel: values that can
-# only lie in a few places have no finite density. Nor would an image that averages exactly to x.
+# only lie in a few places have no finite density. Nor have images whose block means are exactly x,
+# so x has noise.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -85,7 +86,7 @@ columns = {
     "ridge": ridge.predict(X_test)[shown], "mean": mean[shown],
     **{f"draw {index + 1}": smooth[..., index] for index in range(4)},
 }  # fmt: skip
-fig, axes = plt.subplots(len(shown), len(columns), figsize=(9, 4.2), layout="constrained")
+fig, axes = plt.subplots(len(shown), len(columns), figsize=(7, 3.5), layout="constrained")
 for column, (name, rows) in enumerate(columns.items()):
     axes[0, column].set_title(name)
     for ax, row in zip(axes[:, column], rows, strict=True):

@@ -48,7 +48,7 @@ print(draws.head(4))
 # Distributions of single columns
 # -------------------------------
 
-figure, axes = plt.subplots(2, 2, figsize=(8, 6), layout="constrained")
+figure, axes = plt.subplots(2, 2, figsize=(7, 5.6), layout="constrained")
 for ax, name in zip(axes.flat, X, strict=True):
     column = X[name].dropna()
     if name == "smoker":

@@ -4,8 +4,8 @@ How long to train an autoencoder
 
 ``max_iter`` is the number of passes over the data. The learning rate falls to nearly zero at the
 last pass, so the first ten passes of a longer training differ from a training of ten passes. The
-score of
-held-out rows shows when more passes no longer help, and ``early_stopping=True`` stops there.
+score of held-out rows shows when more passes no longer help, and ``early_stopping=True`` stops
+there.
 """
 
 # %%

@@ -55,7 +55,7 @@ plain, slanted, truth = images[:middle], slant(images[middle:]), slant(test)
 # %%
 # One autoencoder for both domains
 # --------------------------------
-# It is not told which image is of which domain: then the code has to hold it, and can be changed.
+# The domain is no input of the model, so the code contains it and can be changed.
 
 vae = VAETransformer(
     16, likelihood="bernoulli", hidden_layer_sizes=(200,), max_iter=100, random_state=0
@@ -65,9 +65,9 @@ codes, targets = vae.transform(plain), vae.transform(slanted)
 # %%
 # From one cloud of codes to the other
 # ------------------------------------
-# Three maps. The difference of the means is the textbook's. The optimal transport between two
-# normal distributions maps covariances too, but only up to a rotation, and may turn one digit into
-# another. The third starts with it, and then asks for pairs: a moved code and a code of the other
+# There are three maps. The first adds the difference of the means. The optimal transport between
+# two normal distributions maps covariances too, but only up to a rotation, and may turn one digit
+# into another. The third starts with it, and then finds pairs: a moved code and a code of the other
 # domain which are each other's nearest neighbours. A ridge regression of the steps from such codes
 # to their partners is the next map, and so on: the pairs become better with the map (in
 # registration, the iterative closest point).
@@ -143,7 +143,7 @@ for name, (rmse, domain, digit) in scores.items():
 
 shown = [np.flatnonzero(test_labels == digit)[0] for digit in range(10)]
 rows = {**answers, "truth": truth}
-fig, axes = plt.subplots(len(rows), len(shown), figsize=(8, 5), layout="constrained")
+fig, axes = plt.subplots(len(rows), len(shown), figsize=(7, 4.5), layout="constrained")
 for line, (name, row) in zip(axes, rows.items(), strict=True):
     line[0].set_ylabel(name, rotation=0, ha="right", va="center")
     for ax, image in zip(line, row[shown], strict=True):

@@ -1,4 +1,4 @@
-"""Generative models that speak scikit-learn."""
+"""Generative models with scikit-learn's interface."""
 
 from typing import TYPE_CHECKING, Any
 

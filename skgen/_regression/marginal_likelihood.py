@@ -288,7 +288,7 @@ class DesignObjective(Objective):
         if not (are_few and self.is_isotropic and hasattr(basis, "exact_kernel")):
             return None
         variance = 0.5 / self.root_precision[-1] ** 2
-        return np.asarray(basis.exact_kernel(self.X).derivatives(theta, variance * dual))
+        return np.asarray(basis.exact_kernel(self.X).terms(theta).derivatives(variance * dual))
 
     def _design_slopes(self, theta: FloatArray, Phi: FloatArray, dual: FloatArray) -> FloatArray:
         """The derivatives by a vector-Jacobian product for each row."""
@@ -343,7 +343,7 @@ class KernelObjective(Objective):
         self.constant = 1 / float(self.relative_precision[0]) if has_proper_intercept else 0.0
 
     def signal_variance(self, theta: FloatArray) -> float:
-        matrix, _ = self.kernel.at(theta)
+        matrix = self.kernel.terms(theta).matrix()
         return self.variance * float(np.diag(matrix).mean() - matrix.mean())
 
     def _evaluate(self, theta: FloatArray, log_ratio: float) -> tuple[_Evaluation, FloatArray]:

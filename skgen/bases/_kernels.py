@@ -134,10 +134,6 @@ class Kernel:
         terms = self.terms(theta)
         return terms.matrix(), terms.vjp
 
-    def derivatives(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
-        """Return derivatives of ``matrix @ weights`` by theta, (n_theta, n_rows, n_outputs)."""
-        return self.terms(theta).derivatives(weights)
-
     def terms(self, theta: FloatArray) -> KernelTerms:
         """Return the terms of the kernel matrix, from which it and its derivatives follow."""
         lengths = self.lengths or Lengths(np.arange(self.inputs.shape[1]))
@@ -195,7 +191,7 @@ class KernelTerms:
         ).join()
 
     def derivatives(self, weights: FloatArray) -> FloatArray:
-        """Return derivatives of ``matrix @ weights`` by theta."""
+        """Return derivatives of ``matrix @ weights`` by theta, (n_theta, n_rows, n_outputs)."""
         products = [values.values @ weights for values in self.values]
         by_mixture = [values.by_log_mixture() @ weights for values in self._mixtures]
         by_length = [

@@ -106,7 +106,7 @@ def test_derivatives_of_products_are_those_of_differences(
     others = parameters(name, theta, is_linear)[4:]
     position = np.hstack([theta[:3], [1.0, 0.5, -0.3, 0.8] if n_kernels == 2 else [], others])
     weights, left = rng.normal(size=(2, 30, 2))
-    found = kernel.derivatives(position, weights)
+    found = kernel.terms(position).derivatives(weights)
     expected = slopes(lambda at: float(np.vdot(left, kernel.at(at)[0] @ weights)), position)
     assert_digits(np.einsum("pnk,nk->p", found, left), expected, 8)
     both = left @ weights.T
