@@ -512,16 +512,19 @@ def clip_gradients(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Op
 def clip_on_cpu(gradients: list[Tensor], sums: Tensor) -> None:
     """Clip, given the decayed sums of norms and of their weights, which are updated.
 
-    Numbers of Python take a fifth of the time of tensors, 10 % of a step of small networks.
+    By numpy: its calls take a third of the time of torch's, which is 10 % of a step of small
+    networks.
     """
-    norm = math.hypot(*[torch.linalg.vector_norm(gradient).item() for gradient in gradients])
-    total, weight = sums.tolist()
+    squares = [flat.dot(flat) for flat in (each.numpy().ravel() for each in gradients)]
+    norm, values = math.sqrt(sum(map(float, squares))), sums.numpy()
+    total, weight = values.tolist()
     limit = LARGEST_RATIO * total / weight if weight else math.inf
     if norm > limit:
         torch._foreach_mul_(gradients, limit / norm)
-    cut = min(norm, limit)
-    counts = 0 < cut < math.inf  # a gradient of 0, of frozen layers, tells nothing of later ones
-    sums.lerp_(sums.new_tensor([cut, 1.0] if counts else [0.0, 0.0]), 1 - NORM_DECAY)
+    cut, share = min(norm, limit), 1 - NORM_DECAY
+    if not 0 < cut < math.inf:  # a gradient of 0, of frozen layers, tells nothing of later ones
+        cut = share = 0.0
+    values[:] = NORM_DECAY * total + share * cut, NORM_DECAY * weight + share
 
 
 def clip_on_device(gradients: list[Tensor], sums: Tensor) -> None:
