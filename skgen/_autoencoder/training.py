@@ -512,8 +512,7 @@ def clip_gradients(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Op
 def clip_on_cpu(gradients: list[Tensor], sums: Tensor) -> None:
     """Clip, given the decayed sums of norms and of their weights, which are updated.
 
-    By numpy: its calls take a third of the time of torch's, which is 10 % of a step of small
-    networks.
+    By numpy, whose calls take a third of the time of torch's.
     """
     squares = [flat.dot(flat) for flat in (each.numpy().ravel() for each in gradients)]
     norm, values = math.sqrt(sum(map(float, squares))), sums.numpy()
