@@ -55,6 +55,7 @@ from .importance import estimate_log_probs
 from .model import VAE, Architecture
 from .ridge import MAX_ROWS, RidgePart
 from .row_noise import sobol_points
+from .training import NORMS
 
 LINEAR_RANGE = 4.0  # standard deviations within which networks see inputs as they are
 FLOATS = [np.float64, np.float32]
@@ -66,7 +67,7 @@ STATE = {
     "_ridge": NONE | made_of(RidgePart),
 }
 OPTIONS = {
-    **{name: FIT_OPTIONS[name] for name in ("_split_seed", "adam")},
+    **{name: FIT_OPTIONS[name] for name in ("_split_seed", "adam", NORMS)},
     "_categories": NONE | made_of(Categories),
 }
 
@@ -232,6 +233,9 @@ class VAERegressor(
 
     Networks are trained in single precision. Other methods compute in the precision of X. All
     methods raise a ValueError or TypeError if an argument is invalid.
+
+    The norm of a gradient is clipped at three times the running average of earlier norms, so that a
+    batch with outliers does not throw the networks off in a long training.
 
     References
     ----------

@@ -93,6 +93,10 @@ def _are_moments(value: Any, _: Sizes) -> bool:
     )
 
 
+def _are_norm_sums(value: Any, _: Sizes) -> bool:
+    return schema.is_float32(value) and value.shape == (2,) and bool(np.all(value >= 0))
+
+
 FIT_STATE = {
     "module_": schema.made_of(VAE),
     "explained_kl_": schema.array("n_components", -MOST),
@@ -103,6 +107,7 @@ FIT_STATE = {
 FIT_OPTIONS = {
     "_split_seed": schema.integer(0, schema.SEEDS),
     "adam": schema.each(schema.Check(_are_moments)),
+    training.NORMS: schema.Check(_are_norm_sums),
     **STANDARDIZED,  # in files of 0.1.0 they belong to the estimator
 }
 
@@ -398,17 +403,19 @@ class BaseAutoencoder(BaseEstimator):
             values["adam"] = [
                 m and {name: value.cpu().numpy() for name, value in m.items()} for m in moments
             ]
+            if norms := state["state"].get(training.NORMS):
+                values[training.NORMS] = norms["sums"].cpu().numpy()
         return values
 
     @classmethod
     def _from_record(cls, values: Values) -> Self:
-        moments = values.pop("adam", None)
+        moments, norms = values.pop("adam", None), values.pop(training.NORMS, None)
         transform = {name: values.pop(name) for name in STANDARDIZED if name in values}
         model: Self = schema.from_record(cls, values)
         if transform and isinstance(model.likelihood_, StandardizedLikelihood):
             vars(model.likelihood_).update(transform)
         if moments is not None:
-            model._optimizer_state = _adam_state(model.module_, moments)
+            model._optimizer_state = _optimizer_state(model.module_, moments, norms)
         return model
 
     @classmethod
@@ -499,8 +506,8 @@ def _settings(p: Any, loss_offset: float) -> TrainingSettings:
     )  # fmt: skip
 
 
-def _adam_state(vae: VAE, moments: list[Any]) -> dict[str, Any]:
-    """State of the optimizer with given moments, in the order of the parameters."""
+def _optimizer_state(vae: VAE, moments: list[Any], norms: FloatArray | None) -> dict[str, Any]:
+    """State of the optimizer with given moments, in the order of the parameters, and norms."""
     # As in `training`; the learning rate is set when training continues.
     adam = torch.optim.Adam(vae.parameters(), fused=True, maximize=True).state_dict()
     for index, (moment, parameter) in enumerate(zip(moments, vae.parameters(), strict=True)):
@@ -508,6 +515,8 @@ def _adam_state(vae: VAE, moments: list[Any]) -> dict[str, Any]:
             if moment["exp_avg"].shape != parameter.shape:
                 raise ValueError("Adam's moments do not fit the networks")
             adam["state"][index] = {name: torch.from_numpy(value) for name, value in moment.items()}
+    if norms is not None:
+        adam["state"][training.NORMS] = {"sums": torch.from_numpy(norms)}
     return adam
 
 

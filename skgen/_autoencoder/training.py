@@ -21,6 +21,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from tqdm.auto import tqdm
 
 from .._validation import short_repr
@@ -35,6 +36,11 @@ from .model import VAE
 
 RISING_SHARE = 0.3  # share of a one-cycle schedule in which the learning rate rises
 INITIAL_RATE, FINAL_RATE = 1 / 25, 1 / 1e4  # at both ends of the cycle, in units of its peak
+LARGEST_RATIO = 3.0  # of the norm of a gradient to the average norm of those before
+NORM_DECAY = 0.99  # of the weight of a norm in that average, per step
+NORMS = "gradient_norms"
+"""Key of that average in the state of the optimizer, which checkpoints and files hold."""
+
 CHECK_ROWS = 100  # whose loss after the last step is checked
 SKORCH_COLUMNS = {"batches", "epoch", "train_loss_best", "valid_loss_best"}
 """Columns that skorch keeps in its history for itself and its callbacks."""
@@ -399,6 +405,7 @@ class _Net(NeuralNet):
             if watched:
                 named = list(self.module_.named_parameters())
                 self._notify_batch("on_grad_computed", batch, named_parameters=named)
+            clip_gradients(parameters, self.optimizer_)
             self.optimizer_.step()
             return value.detach()
 
@@ -482,6 +489,51 @@ class _Net(NeuralNet):
             start, end, share = 1.0, FINAL_RATE, (progress - RISING_SHARE) / (1 - RISING_SHARE)
         factor = end + (start - end) * (1 + math.cos(math.pi * share)) / 2
         self.optimizer_.param_groups[0]["lr"] = factor * self.settings.learning_rate
+
+
+def clip_gradients(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+    """Cut the gradient at a norm of `LARGEST_RATIO` times the average norm of earlier steps.
+
+    In long trainings, a batch may have a gradient a hundred times as large as the others, such as
+    one of a row whose code has moved far away. Adam follows it for many steps, from which networks
+    may not recover. AutoClip (Seetharaman, Wichern, Pardo and Le Roux 2020) has a quantile of all
+    norms in place of the average. A gradient below the limit is unchanged to the last bit, and one
+    that is not finite stays so.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if gradients:
+        states: dict[Any, dict[str, Tensor]] = optimizer.state
+        state, like = states[NORMS], gradients[0]
+        state["sums"] = state["sums"].to(like) if state else like.new_zeros(2)
+        clip = clip_on_cpu if like.device.type == "cpu" else clip_on_device
+        clip(gradients, state["sums"])
+
+
+def clip_on_cpu(gradients: list[Tensor], sums: Tensor) -> None:
+    """Clip, given the decayed sums of norms and of their weights, which are updated.
+
+    By numpy, whose calls take a third of the time of torch's.
+    """
+    squares = [flat.dot(flat) for flat in (each.numpy().ravel() for each in gradients)]
+    norm, values = math.sqrt(sum(map(float, squares))), sums.numpy()
+    total, weight = values.tolist()
+    limit = LARGEST_RATIO * total / weight if weight else math.inf
+    if norm > limit:
+        torch._foreach_mul_(gradients, limit / norm)
+    cut, share = min(norm, limit), 1 - NORM_DECAY
+    if not 0 < cut < math.inf:  # a gradient of 0, of frozen layers, tells nothing of later ones
+        cut = share = 0.0
+    values[:] = NORM_DECAY * total + share * cut, NORM_DECAY * weight + share
+
+
+def clip_on_device(gradients: list[Tensor], sums: Tensor) -> None:
+    """Clip likewise, and copy nothing from or to the CPU, so that a step can be recorded."""
+    norm = get_total_norm(gradients)
+    limit = LARGEST_RATIO * sums[0] / sums[1]  # nan in the first step, which has none
+    excess = (norm / limit).nan_to_num(0.0)
+    torch._foreach_mul_(gradients, excess.clamp(min=1.0).reciprocal())
+    cut = torch.fmin(norm, limit).nan_to_num(0.0, posinf=0.0)
+    sums.lerp_(torch.stack([cut, cut.sign()]), 1 - NORM_DECAY)
 
 
 def _plain_value(value: Any) -> Any:

@@ -21,6 +21,7 @@ from torch import nn
 
 import skgen._files.container
 from skgen import VAETransformer
+from skgen._autoencoder import training
 from skgen._autoencoder.checkpoint import FORMAT, describe
 from skgen.likelihoods import StandardizedLikelihood
 from skgen.priors import Flow, Mixture, VampPrior
@@ -142,6 +143,17 @@ def test_a_resumed_fit_equals_an_uninterrupted_one(way, path):
         assert_same(model(path, **WAYS[way]).fit(X), expected)
         assert torch.equal(torch.get_rng_state(), before)
         assert os.listdir(path.parent) == []
+
+
+def test_a_resumed_fit_clips_gradients_as_an_uninterrupted_one(path, monkeypatch):
+    X = data()
+    X[7] *= 30
+    expected = model().fit(X)
+    interrupt_fit(model(path), X, 5)
+    assert_same(model(path).fit(X), expected)
+    monkeypatch.setattr(training, "LARGEST_RATIO", math.inf)
+    free = model().fit(X)
+    assert np.abs(free.transform(X) - expected.transform(X)).max() > 1e-3
 
 
 @pytest.mark.filterwarnings("ignore:`callbacks` do not know")
@@ -320,6 +332,7 @@ def test_other_contents_raise(name, path):
 DESCRIBE = """
 from functools import partial
 import numpy as np
+from skgen._autoencoder import training
 from skgen._autoencoder.checkpoint import describe
 from skgen.likelihoods import Gaussian
 made = {"a": np.random.default_rng(3), "b": partial(max, key=abs), "c": Gaussian("feature"),

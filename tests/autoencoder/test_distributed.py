@@ -22,6 +22,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skgen import VAETransformer
+from skgen._autoencoder import training
 from skgen.priors import Flow, Mixture, VampPrior
 
 pytestmark = [
@@ -257,6 +258,11 @@ def test_ranks_and_one_process_learn_the_same(n_ranks, tmp_path):
         for column, values in without_dur(expected["history"]).items():
             np.testing.assert_allclose(found[0][name]["history"][column], values, rtol=1e-12)
     assert 3 < len(alone["stopping"]["history"]["train_loss"]) < 60
+    with double_precision(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "LARGEST_RATIO", np.inf)  # the limit counts: it has been met
+        free = outcome(model(**EXACT["few rows"]).fit(data()))
+    difference = free["kl"] - alone["few rows"]["kl"]
+    assert np.abs(difference).max() > 1e-4
     assert not (tmp_path / "checkpoint").exists()
 
 

@@ -27,11 +27,15 @@ from torch import nn
 from skgen._autoencoder.batches import Batch
 from skgen._autoencoder.model import VAE
 from skgen._autoencoder.training import (
+    LARGEST_RATIO,
+    NORM_DECAY,
     EarlyStopping,
     TrainingSettings,
     VariationalObjective,
     check_callbacks,
     check_device,
+    clip_on_cpu,
+    clip_on_device,
     train,
 )
 from skgen.likelihoods import Bernoulli, Gaussian
@@ -135,7 +139,7 @@ def elbo_calls(monkeypatch):
     return calls
 
 
-def train_by_plain_loop(vae, optimizer, calls):
+def train_by_plain_loop(vae, optimizer, calls, clip=lambda parameters: None):
     """Gradient descent on minus the ELBO, batch by batch, with random numbers that are given."""
     losses = []
     for x, noise, *_ in calls:
@@ -144,6 +148,7 @@ def train_by_plain_loop(vae, optimizer, calls):
         log_prob = vae.decode(q.mean + q.stddev * noise).log_prob(x).sum(1)
         loss = (vae.kl(x).sum(1) - log_prob).mean()
         loss.backward()
+        clip(vae.parameters())
         optimizer.step()
         losses.append(float(loss.detach()))
     return losses
@@ -183,6 +188,79 @@ def test_a_given_optimizer_state_is_unchanged(X):
     for name, values in before["state"].items():
         for key, value in values.items():
             assert torch.equal(state["state"][name][key], value), key
+
+
+class Clipping:
+    """Clipping as in training, with all norms kept; it lists how far norms exceed the limit."""
+
+    def __init__(self):
+        self.norms, self.excesses = [], []
+
+    def __call__(self, parameters):
+        gradients = [parameter.grad for parameter in parameters]
+        norm = float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+        decays = NORM_DECAY ** np.arange(len(self.norms))[::-1] * np.sign(self.norms)
+        limit = LARGEST_RATIO * np.average(self.norms, weights=decays) if self.norms else np.inf
+        for gradient in gradients:
+            gradient *= min(1.0, limit / norm) if norm else 1.0
+        self.norms.append(min(norm, limit))
+        self.excesses.append(norm / limit)
+
+
+def with_outlier(X):
+    X = X.clone()
+    X[11] *= 30
+    return X
+
+
+def test_gradients_are_clipped_at_a_multiple_of_the_average_norm(X, elbo_calls):
+    vae, other, plain = new_vae(), new_vae(), new_vae()
+    train_vae(with_outlier(X), vae=vae)
+    calls, elbo_calls[:] = list(elbo_calls), []
+    for one, clip in ((other, clipping := Clipping()), (plain, lambda parameters: None)):
+        train_by_plain_loop(one, torch.optim.Adam(one.parameters(), lr=0.01), calls, clip)
+    assert 1 <= np.sum(np.array(clipping.excesses) > 1) <= 4
+    for found, expected in zip(weights(vae), weights(other), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    differences = zip(weights(vae), weights(plain), strict=True)
+    assert max(float((one - another).abs().max()) for one, another in differences) > 1e-4
+
+
+def test_the_average_norm_continues_from_the_state_of_the_optimizer(X, elbo_calls):
+    vae, other = new_vae(), new_vae()
+    state = train_vae(X, vae=vae, seed=1).optimizer_state
+    train_vae(with_outlier(X), vae=vae, seed=2, state=state, max_iter=1)
+    calls, clipping = list(elbo_calls), Clipping()
+    train_by_plain_loop(other, torch.optim.Adam(other.parameters(), lr=0.01), calls, clipping)
+    assert max(clipping.excesses[12:]) > 2
+    for found, expected in zip(weights(vae), weights(other), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("clip", [clip_on_cpu, clip_on_device])
+def test_gradients_within_the_limit_are_unchanged_to_the_last_bit(clip, rng):
+    sums, clipping = torch.zeros(2), Clipping()
+    for size in (1.0, 1.5, 0.0, 1e-6, 30.0, 1.5, 1e6, 1.5):
+        parameters = [nn.Parameter(torch.zeros(shape)) for shape in ((5, 4), (4,))]
+        for each in parameters:
+            each.grad = torch.from_numpy(size * rng.normal(size=each.shape)).float()
+        gradients = [each.grad.clone() for each in parameters]
+        before = [each.clone() for each in gradients]
+        clip(gradients, sums)
+        clipping(parameters)
+        for found, expected, start in zip(gradients, parameters, before, strict=True):
+            torch.testing.assert_close(found, expected.grad)
+            assert torch.equal(found, start) == (clipping.excesses[-1] <= 1 or size == 0)
+    assert np.sum(np.array(clipping.excesses) > 1) == 2
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("clip", [clip_on_cpu, clip_on_device])
+def test_gradients_that_are_not_finite_stay_so(clip, value):
+    for sums in (torch.zeros(2), torch.tensor([0.02, 0.01])):
+        gradients = [torch.tensor([1.0, value]), torch.ones(3)]
+        clip(gradients, sums)
+        assert not gradients[0].isfinite().all()
 
 
 def test_training_is_reproducible_and_uses_no_global_generator(X):
