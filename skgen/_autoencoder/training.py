@@ -514,11 +514,13 @@ def clip_on_cpu(gradients: list[Tensor], sums: Tensor) -> None:
 
     By numpy, whose calls take a third of the time of torch's.
     """
-    squares = [flat.dot(flat) for flat in (each.numpy().ravel() for each in gradients)]
+    flat = [each.numpy().ravel() for each in gradients]
+    with np.errstate(over="ignore", invalid="ignore"):  # the loss tells of gradients so large
+        squares = [each.dot(each) for each in flat]
     norm, values = math.sqrt(sum(map(float, squares))), sums.numpy()
     total, weight = values.tolist()
     limit = LARGEST_RATIO * total / weight if weight else math.inf
-    if norm > limit:
+    if limit < norm < math.inf:
         torch._foreach_mul_(gradients, limit / norm)
     cut, share = min(norm, limit), 1 - NORM_DECAY
     if not 0 < cut < math.inf:  # a gradient of 0, of frozen layers, tells nothing of later ones
@@ -530,7 +532,7 @@ def clip_on_device(gradients: list[Tensor], sums: Tensor) -> None:
     """Clip likewise, and copy nothing from or to the CPU, so that a step can be recorded."""
     norm = get_total_norm(gradients)
     limit = LARGEST_RATIO * sums[0] / sums[1]  # nan in the first step, which has none
-    excess = (norm / limit).nan_to_num(0.0)
+    excess = (norm / limit).nan_to_num(0.0, posinf=0.0)
     torch._foreach_mul_(gradients, excess.clamp(min=1.0).reciprocal())
     cut = torch.fmin(norm, limit).nan_to_num(0.0, posinf=0.0)
     sums.lerp_(torch.stack([cut, cut.sign()]), 1 - NORM_DECAY)

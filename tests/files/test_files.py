@@ -601,7 +601,7 @@ def test_pipes_and_devices_are_refused_and_left_alone(path):
 def test_a_sparse_file_takes_no_memory(path):
     with open(path, "wb") as file:
         file.truncate(10**8)
-    outcome, _, peak = measured(path)
+    outcome, peak = measured(path)
     assert type(outcome) is ModelFileError
     assert peak < 10**7
 
@@ -898,16 +898,14 @@ sys.addaudithook(watch)  # for good, as hooks are; idle where `seen` is None
 
 
 def measured(path):
-    """What came of loading a file, the seconds it computed, and the bytes it had at most."""
+    """Result of loading a file, and the largest number of bytes it had."""
     tracemalloc.reset_peak()
     before, _ = tracemalloc.get_traced_memory()
-    start = time.thread_time()  # of this thread alone, on a machine that may be busy
     try:
         outcome = skgen.load(path)
     except ModelFileError as error:
         outcome = error
-    seconds = time.thread_time() - start
-    return outcome, seconds, tracemalloc.get_traced_memory()[1] - before
+    return outcome, tracemalloc.get_traced_memory()[1] - before
 
 
 @pytest.fixture(scope="module")
@@ -938,11 +936,11 @@ def test_hostile_files_run_nothing_and_are_refused(name, path, monkeypatch):
     global seen
     monkeypatch.chdir(path.parent)
     path.write_bytes(HOSTILE[name])
-    skgen_error, _, _ = measured(path)
+    skgen_error, _ = measured(path)
     assert type(skgen_error) is ModelFileError
     seen = []
     try:
-        error, _, peak = measured(path)
+        error, peak = measured(path)
     finally:
         events, seen = seen, None
     assert type(error) is ModelFileError
@@ -1114,7 +1112,7 @@ def forge_by_name(name, data, path):
 @pytest.mark.usefixtures("_imported", "_traced")
 def test_small_files_that_would_do_harm_are_refused(name, data, path):
     forge_by_name(name, data, path)
-    outcome, _, peak = measured(path)
+    outcome, peak = measured(path)
     assert type(outcome) is ModelFileError
     assert peak < 10 * path.stat().st_size + ALLOWANCE
 
@@ -1211,7 +1209,7 @@ def test_every_bit_counts(path, damaged):
 @pytest.mark.slow
 @pytest.mark.usefixtures("_imported", "_traced")
 @pytest.mark.parametrize("estimator", ["basis", "regressor", "autoencoder"])
-def test_damage_of_any_kind_is_refused_at_once(estimator, data, rng, path, damaged):
+def test_damage_of_any_kind_is_refused_in_little_memory(estimator, data, rng, path, damaged):
     made = {
         "basis": lambda: GaussianBasis(3).fit(data[0]),
         "regressor": lambda: small(data),
@@ -1219,16 +1217,15 @@ def test_damage_of_any_kind_is_refused_at_once(estimator, data, rng, path, damag
     }[estimator]()
     skgen.save(made, path.with_name("other"))
     content = path.with_name("other").read_bytes()
-    n_files, worst_seconds, worst_bytes = 0, 0.0, 0.0
+    n_files, worst_bytes = 0, 0.0
     for files in (flips(content), truncations(content), mutations(content, rng, 34_000)):
         for file in files:
-            outcome, seconds, peak = damaged(file)
+            outcome, peak = damaged(file)
             assert type(outcome) is ModelFileError
             assert peak < max(10 * len(file), 2 * PAGE)  # a buffer of 4 KiB and what opens it
-            n_files, worst_seconds = n_files + 1, max(worst_seconds, seconds)
+            n_files += 1
             worst_bytes = max(worst_bytes, 10 * peak / max(10 * len(file), PAGE))
-    print(f"{n_files} files, at most {1e3 * worst_seconds:.1f} ms and {worst_bytes:.1f} x the size")
-    assert worst_seconds < 0.1
+    print(f"{n_files} files, at most {worst_bytes:.1f} x the size")
 
 
 NASTY = (None, True, -1, 0, 3, 10**9, 2**64, -1.5, 1e300, "", "evidence", "__class__", [], {},
@@ -1291,7 +1288,7 @@ def forge_and_load(estimator, rng, path, n_files):
         entries["sha256"] = entry("U8", [32], end, end + 32)
         body = b"".join(array.tobytes() for array in changed.values())
         path.write_bytes(signed({"__metadata__": text_of(new), **entries}, body))
-        outcome, _, peak = measured(path)
+        outcome, peak = measured(path)
         if type(outcome) is ModelFileError:
             n_refused += 1
             assert peak < 10 * os.path.getsize(path) + ALLOWANCE
