@@ -498,23 +498,25 @@ def clip_gradients(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Op
     one of a row whose code has moved far away. Adam follows it for many steps, from which networks
     may not recover. AutoClip (Seetharaman, Wichern, Pardo and Le Roux 2020) has a quantile of all
     norms in place of the average. A gradient below the limit is unchanged to the last bit, and one
-    that is not finite stays so.
+    that is not finite stays so. To save time, the norm is that of the weights' gradient, without
+    the biases, which are half of all tensors.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    if gradients:
+    tables = [gradient for gradient in gradients if gradient.ndim > 1] or gradients
+    if tables:
         states: dict[Any, dict[str, Tensor]] = optimizer.state
-        state, like = states[NORMS], gradients[0]
+        state, like = states[NORMS], tables[0]
         state["sums"] = state["sums"].to(like) if state else like.new_zeros(2)
         clip = clip_on_cpu if like.device.type == "cpu" else clip_on_device
-        clip(gradients, state["sums"])
+        clip(gradients, tables, state["sums"])
 
 
-def clip_on_cpu(gradients: list[Tensor], sums: Tensor) -> None:
+def clip_on_cpu(gradients: list[Tensor], tables: list[Tensor], sums: Tensor) -> None:
     """Clip, given the decayed sums of norms and of their weights, which are updated.
 
     By numpy, whose calls take a third of the time of torch's.
     """
-    flat = [each.numpy().ravel() for each in gradients]
+    flat = [each.numpy().ravel() for each in tables]
     with np.errstate(over="ignore", invalid="ignore"):  # the loss tells of gradients so large
         squares = [each.dot(each) for each in flat]
     norm, values = math.sqrt(sum(map(float, squares))), sums.numpy()
@@ -528,9 +530,9 @@ def clip_on_cpu(gradients: list[Tensor], sums: Tensor) -> None:
     values[:] = NORM_DECAY * total + share * cut, NORM_DECAY * weight + share
 
 
-def clip_on_device(gradients: list[Tensor], sums: Tensor) -> None:
+def clip_on_device(gradients: list[Tensor], tables: list[Tensor], sums: Tensor) -> None:
     """Clip likewise, and copy nothing from or to the CPU, so that a step can be recorded."""
-    norm = get_total_norm(gradients)
+    norm = get_total_norm(tables)
     limit = LARGEST_RATIO * sums[0] / sums[1]  # nan in the first step, which has none
     excess = (norm / limit).nan_to_num(0.0, posinf=0.0)
     torch._foreach_mul_(gradients, excess.clamp(min=1.0).reciprocal())
