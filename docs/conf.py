@@ -1,5 +1,6 @@
 """Builds the documentation: python -m sphinx -W --keep-going -b html docs docs/_build/html"""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -27,6 +28,15 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
+if "READTHEDOCS" in os.environ:  # links to other libraries need a network, which CI may not have
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "scipy": ("https://docs.scipy.org/doc/scipy", None),
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "torch": ("https://docs.pytorch.org/docs/stable", None),
+    }
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 
