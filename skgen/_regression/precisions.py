@@ -40,7 +40,6 @@ SMALLEST_COLUMN = 1e-150  # below, squares vanish and their inverses overflow
 GRID_POINTS = 120
 NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions has no influence
 WELL_CONDITIONED = 100
-LARGEST_ROUNDING = 1e-4  # of eigenvalues, as a share of the ratio that is added to them
 FEWEST_DF = 4.0  # with fewer, a Student-t of given variance is nearly all tails
 LOG_ODDS = float(
     np.log(3)
@@ -161,7 +160,7 @@ class LinearModelSpec:
     def _fit_precision(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
         weighting = (np.arange(len(self.mean)) >= self.flat_first).astype(np.float64)
         data = ProjectedData.of(statistic, weighting, self.mean)
-        spectrum = data.spectrum(self.expected_ratio)
+        spectrum = data.spectrum()
         choice = self.choose_ratio(spectrum, data.weight)
         fit, _ = choice.terms(data.weight)
         common = _Common(spectrum, choice.limits, choice.ratio, fit)
@@ -278,32 +277,18 @@ class ProjectedData:
             self, factor=factor, target=target, residual=self.residual + float(rest @ rest)
         )
 
-    def spectrum(self, ratio: float = 0.0) -> Spectrum:
-        """The singular value decomposition of the factor.
-
-        ``ratio`` is an estimate of the ratio of prior to noise precision, 0 if it is not known.
-        """
+    def spectrum(self) -> Spectrum:
+        """The singular value decomposition of the factor."""
         if not len(self.factor):
             return Spectrum(np.zeros(0), np.zeros((0, 0)), np.zeros(0), self.residual)
         inverse_condition, _ = lapack.dtrcon(self.factor)
-        rounding = len(self.factor) * np.finfo(float).eps * float((self.factor**2).sum())
-        if inverse_condition * WELL_CONDITIONED > 1 or rounding < LARGEST_ROUNDING * ratio:
-            return self._spectrum_by_eigenvectors()
-        singular, vectors, components = _decompose(self.factor, self.target)
-        return Spectrum(singular**2, vectors, components, self.residual)
-
-    def _spectrum_by_eigenvectors(self) -> Spectrum:
-        """The same with half the digits of small values, in a third of the time.
-
-        The target along values that are only rounding is in the residual.
-        """
-        values, vectors = np.linalg.eigh(self.factor.T @ self.factor)
-        some = values > len(values) * np.finfo(float).eps * values[-1]
-        values = np.where(some, values, 0.0)
-        roots = np.sqrt(np.where(some, values, np.inf))
-        components = vectors.T @ (self.factor.T @ self.target) / roots
-        rest = float(self.target @ self.target - components @ components)
-        return Spectrum(values, vectors, components, self.residual + max(rest, 0.0))
+        if inverse_condition * WELL_CONDITIONED > 1:
+            values, vectors = np.linalg.eigh(self.factor.T @ self.factor)
+            components = vectors.T @ (self.factor.T @ self.target) / np.sqrt(values)
+        else:  # which gives small values twice the digits
+            singular, vectors, components = _decompose(self.factor, self.target)
+            values = singular**2
+        return Spectrum(values, vectors, components, self.residual)
 
 
 def _decompose(factor: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
