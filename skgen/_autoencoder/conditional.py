@@ -234,8 +234,9 @@ class VAERegressor(
     Networks are trained in single precision. Other methods compute in the precision of X. All
     methods raise a ValueError or TypeError if an argument is invalid.
 
-    The norm of a gradient is clipped at three times the running average of earlier norms, so that a
-    batch with outliers does not throw the networks off in a long training.
+    Gradients are clipped: the norm of the weights' gradient is at most three times the running
+    average of earlier norms, so that a batch with outliers does not throw the networks off in a
+    long training.
 
     References
     ----------

@@ -94,7 +94,11 @@ def _are_moments(value: Any, _: Sizes) -> bool:
 
 
 def _are_norm_sums(value: Any, _: Sizes) -> bool:
-    return schema.is_float32(value) and value.shape == (2,) and bool(np.all(value >= 0))
+    return (
+        type(value) is np.ndarray
+        and (value.dtype, value.shape) == (np.float64, (2,))
+        and bool(np.all((value >= 0) & (value < np.inf)))
+    )
 
 
 FIT_STATE = {
@@ -404,7 +408,7 @@ class BaseAutoencoder(BaseEstimator):
                 m and {name: value.cpu().numpy() for name, value in m.items()} for m in moments
             ]
             if norms := state["state"].get(training.NORMS):
-                values[training.NORMS] = norms["sums"].cpu().numpy()
+                values[training.NORMS] = np.array(list(map(float, norms["sums"])))
         return values
 
     @classmethod
@@ -516,7 +520,7 @@ def _optimizer_state(vae: VAE, moments: list[Any], norms: FloatArray | None) -> 
                 raise ValueError("Adam's moments do not fit the networks")
             adam["state"][index] = {name: torch.from_numpy(value) for name, value in moment.items()}
     if norms is not None:
-        adam["state"][training.NORMS] = {"sums": torch.from_numpy(norms)}
+        adam["state"][training.NORMS] = {"sums": tuple(norms.tolist())}
     return adam
 
 

@@ -369,25 +369,26 @@ class _Net(NeuralNet):
         settings, data = self.settings, self.data
         kl_weight = settings.objective.kl_weight(settings.n_epochs_before + epoch)
         batches = torch.randperm(data.n_rows, generator=self.generator).split(self.batch_size)
+        sizes = [len(rows) for rows in batches]
         step, watched = self._step(kl_weight), self.watches_batches
         # One tensor: small ones that are kept would fragment the heap.
         values = self.module_.global_parameters.new_empty(len(batches))
-        numbers = self._iterate_numbers([len(rows) for rows in batches])
-        for index, (rows, drawn) in enumerate(zip(batches, numbers, strict=True)):
+        numbers = zip(sizes, self._iterate_numbers(sizes), strict=True)
+        for index, (rows, (n_rows, drawn)) in enumerate(zip(batches, numbers, strict=True)):
             if settings.one_cycle:
                 self._set_learning_rate((epoch + index / len(batches)) / settings.max_iter)
             batch, noise = self._draw(data, rows, drawn)
             if watched:
                 self._notify_batch("on_batch_begin", batch)
-            values[index] = step(batch, noise, len(rows))
+            values[index] = step(batch, noise, n_rows)
             if watched:
                 self.history.record_batch("train_loss", settings.loss_offset - float(values[index]))
                 self.history.record_batch("train_batch_size", batch.n_rows)
                 self._notify_batch("on_batch_end", batch, loss=-values[index], y_pred=None)
         if not watched:
             self.history.new_batch()  # skorch's Checkpoint asks for the last one
-        sizes = torch.tensor([len(rows) for rows in batches], dtype=torch.float64)
-        mean = self.ranks.mean(-float(values.cpu().double() @ sizes) / data.n_rows)
+        total = values.cpu().double() @ torch.tensor(sizes, dtype=torch.float64)
+        mean = self.ranks.mean(-float(total) / data.n_rows)
         self.ranks.broadcast_buffers(self.module_)
         self.check_finite(mean, f"in epoch {epoch + 1}")
         return mean
@@ -443,8 +444,12 @@ class _Net(NeuralNet):
 
     def _draw(self, data: Batch, rows: Tensor, numbers: RandomNumbers) -> tuple[Batch, Tensor]:
         """Select this rank's share of a batch of rows, with its random numbers."""
-        batch = data.select(self.ranks.share(rows)).map(Tensor.to, self.device)
-        noise, levels, cells = numbers.map(self.ranks.share, -2).map(self._send)
+        batch = data.select(self.ranks.share(rows))
+        if not self.ranks.is_single:
+            numbers = numbers.map(self.ranks.share, -2)
+        if self.device != "cpu":  # each of these calls would take time there, too
+            batch, numbers = batch.map(Tensor.to, self.device), numbers.map(self._send)
+        noise, levels, cells = numbers
         if levels is not None:
             # With `out`, no array of booleans is made and converted, which saves a fifth of time.
             batch = batch._replace(x=torch.lt(levels, batch.x, out=torch.empty_like(levels)))
@@ -504,34 +509,29 @@ def clip_gradients(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Op
     gradients = [p.grad for p in parameters if p.grad is not None]
     tables = [gradient for gradient in gradients if gradient.ndim > 1] or gradients
     if tables:
-        states: dict[Any, dict[str, Tensor]] = optimizer.state
-        state, like = states[NORMS], tables[0]
-        state["sums"] = state["sums"].to(like) if state else like.new_zeros(2)
-        clip = clip_on_cpu if like.device.type == "cpu" else clip_on_device
-        clip(gradients, tables, state["sums"])
+        states: dict[Any, dict[str, Any]] = optimizer.state
+        clip = clip_on_cpu if tables[0].device.type == "cpu" else clip_on_device
+        clip(gradients, tables, states[NORMS])
 
 
-def clip_on_cpu(gradients: list[Tensor], tables: list[Tensor], sums: Tensor) -> None:
-    """Clip, given the decayed sums of norms and of their weights, which are updated.
-
-    By numpy, whose calls take a third of the time of torch's.
-    """
-    flat = [each.numpy().ravel() for each in tables]
-    with np.errstate(over="ignore", invalid="ignore"):  # the loss tells of gradients so large
-        squares = [each.dot(each) for each in flat]
-    norm, values = math.sqrt(sum(map(float, squares))), sums.numpy()
-    total, weight = values.tolist()
+def clip_on_cpu(gradients: list[Tensor], tables: list[Tensor], state: dict[str, Any]) -> None:
+    """Clip, given the decayed sums of norms and of their weights, which are updated."""
+    total, weight = map(float, state.get("sums", (0.0, 0.0)))
+    norm = math.hypot(*[norm.item() for norm in torch._foreach_norm(tables)])
     limit = LARGEST_RATIO * total / weight if weight else math.inf
     if limit < norm < math.inf:
         torch._foreach_mul_(gradients, limit / norm)
     cut, share = min(norm, limit), 1 - NORM_DECAY
     if not 0 < cut < math.inf:  # a gradient of 0, of frozen layers, tells nothing of later ones
         cut = share = 0.0
-    values[:] = NORM_DECAY * total + share * cut, NORM_DECAY * weight + share
+    state["sums"] = NORM_DECAY * total + share * cut, NORM_DECAY * weight + share
 
 
-def clip_on_device(gradients: list[Tensor], tables: list[Tensor], sums: Tensor) -> None:
+def clip_on_device(gradients: list[Tensor], tables: list[Tensor], state: dict[str, Any]) -> None:
     """Clip likewise, and copy nothing from or to the CPU, so that a step can be recorded."""
+    like = tables[0]
+    sums = torch.as_tensor(state.get("sums", (0.0, 0.0)), dtype=like.dtype, device=like.device)
+    state["sums"] = sums
     norm = get_total_norm(tables)
     limit = LARGEST_RATIO * sums[0] / sums[1]  # nan in the first step, which has none
     excess = (norm / limit).nan_to_num(0.0, posinf=0.0)

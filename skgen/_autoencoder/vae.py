@@ -236,8 +236,9 @@ class VAETransformer(
     **Precision.** Networks are trained in single precision. Other methods compute in the precision
     of X.
 
-    **Large gradients.** The norm of a gradient is clipped at three times the running average of
-    earlier norms, so that a batch with outliers does not throw the networks off in a long training.
+    **Large gradients.** Gradients are clipped: the norm of the weights' gradient is at most three
+    times the running average of earlier norms, so that a batch with outliers does not throw the
+    networks off in a long training.
 
     **Several processes.** In an initialized process group of torch.distributed, all ranks must call
     `fit` and `partial_fit` with the same data. They train one model together, and each of them has

@@ -187,7 +187,7 @@ def test_a_given_optimizer_state_is_unchanged(X):
     train_vae(X, state=state)
     for name, values in before["state"].items():
         for key, value in values.items():
-            assert torch.equal(state["state"][name][key], value), key
+            np.testing.assert_array_equal(state["state"][name][key], value, key)
 
 
 class Clipping:
@@ -240,14 +240,14 @@ def test_the_average_norm_continues_from_the_state_of_the_optimizer(X, elbo_call
 
 @pytest.mark.parametrize("clip", [clip_on_cpu, clip_on_device])
 def test_gradients_within_the_limit_are_unchanged_to_the_last_bit(clip, rng):
-    sums, clipping = torch.zeros(2), Clipping()
+    state, clipping = {}, Clipping()
     for size in (1.0, 1.5, 0.0, 1e-6, 30.0, 1.5, 1e6, 1.5):
         parameters = [nn.Parameter(torch.zeros(shape)) for shape in ((5, 4), (4,))]
         for each in parameters:
             each.grad = torch.from_numpy(size * rng.normal(size=each.shape)).float()
         gradients = [each.grad.clone() for each in parameters]
         before = [each.clone() for each in gradients]
-        clip(gradients, gradients[:1], sums)
+        clip(gradients, gradients[:1], state)
         clipping(parameters)
         for found, expected, start in zip(gradients, parameters, before, strict=True):
             torch.testing.assert_close(found, expected.grad)
@@ -258,9 +258,9 @@ def test_gradients_within_the_limit_are_unchanged_to_the_last_bit(clip, rng):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("clip", [clip_on_cpu, clip_on_device])
 def test_gradients_that_are_not_finite_stay_so(clip, value):
-    for sums in (torch.zeros(2), torch.tensor([0.02, 0.01])):
+    for state in ({}, {"sums": (0.02, 0.01)}):
         gradients = [torch.tensor([1.0, value]), torch.ones(3)]
-        clip(gradients, gradients, sums)
+        clip(gradients, gradients, state)
         assert not gradients[0].isfinite().all()
 
 
