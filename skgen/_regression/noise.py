@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
 
 from .._validation import FloatArray
 from ..bases import FourierBasis
@@ -24,6 +23,7 @@ from .basis_search import LearnedBasis, merge_duplicates
 from .design import Design, LogLinearNoise, evaluate_table
 from .loo import RowFit, standardize
 from .precisions import LinearModelSpec
+from .predictive import largest_log_density
 from .rows import SEARCH_ROWS, Rows
 from .source import Source
 
@@ -272,9 +272,8 @@ def log_density(log_variance: FloatArray, errors: Errors, df: float) -> Density:
         values = -0.5 * (np.log(2 * np.pi * variance) + square)
         slopes, information = 0.5 * (square - 1), 0.5
     else:
-        constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(np.pi * (df - 2))
-        excess = square / (df - 2)
-        values = constant - 0.5 * np.log(variance) - 0.5 * (df + 1) * np.log1p(excess)
+        excess, largest = square / (df - 2), largest_log_density(df)
+        values = largest - 0.5 * np.log(variance) - 0.5 * (df + 1) * np.log1p(excess)
         slopes = 0.5 * ((df + 1) * excess / (1 + excess) - 1)
         information = 0.5 * df / (df + 3)
     return Density(

@@ -32,6 +32,11 @@ def variance_ratio(df: npt.ArrayLike) -> FloatArray:
         return np.where(df > 2, 1 / (1 - 2 / df), np.inf)
 
 
+def largest_log_density(df: float) -> float:
+    """Log density of a Student-t with variance 1 at its mean; its degrees of freedom exceed 2."""
+    return float(gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(np.pi * (df - 2)))
+
+
 def draw_variances(df: float, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
     """Variances of normal distributions whose mixture is the Student-t of scale 1."""
     return np.ones(shape) if np.isinf(df) else df / rng.chisquare(df, size=shape)
@@ -97,10 +102,9 @@ class Predictive:
         df = 1 / inverse_df
         square = y**2 * np.exp(-2 * log_std) / (df - 2)
         log, share = np.log1p(square), square / (1 + square)
-        constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(np.pi * (df - 2))
         by_df = 0.5 * (digamma((df + 1) / 2) - digamma(df / 2) - log)
         by_df += 0.5 * ((df + 1) * share - 1) / (df - 2)
-        values = constant - log_std - 0.5 * (df + 1) * log
+        values = largest_log_density(df) - log_std - 0.5 * (df + 1) * log
         return values, (df + 1) * share - 1, -(df**2) * by_df
 
     def cdf(self, y: FloatArray) -> FloatArray:
