@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 from dataclasses import FrozenInstanceError
 
 import mpmath
@@ -11,6 +12,7 @@ import torch
 import torch.distributions as td
 from scipy import stats
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 from small_vae import EXAMPLES, FEW, build_vae, ready, table_of
 from torch.distributions.constraints import boolean, real
@@ -477,6 +479,39 @@ def test_counts_have_the_probabilities_of_scipy(log_mean, log_shape):
     found = NegativeBinomial().log_prob(doubles(counts[:, None]), outputs, doubles([log_shape]))
     expected = stats.nbinom(shape, shape / (shape + mean)).logpmf(counts)
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("mean", "shape"), [(5.0, 0.05), (0.2, 0.3), (100.0, 30.0), (1e5, 200.0)])
+def test_shapes_of_counts_start_at_the_variance_of_the_data(mean, shape):
+    rng = np.random.default_rng(0)
+    X = stats.nbinom(shape, shape / (shape + mean)).rvs((1000, 2), random_state=rng).astype(float)
+    hidden = np.where(rng.random(X.shape) < 0.1, np.nan, X)
+    fitted = NegativeBinomial().fit(hidden)
+    start = doubles(fitted.initial_outputs(np.nanmean(hidden, axis=0))[None])
+    variance = fitted.distribution(start, doubles([0.0, 0.0])).variance
+    np.testing.assert_allclose(variance[0], np.nanvar(hidden, axis=0), rtol=1e-9)
+
+
+def test_shapes_start_at_numbers_where_the_data_have_no_shape():
+    X = np.column_stack([np.zeros(6), np.full(6, 3.0), [1, 2, 2, 2, 2, 3], [0, 0, 0, 0, 0, 999]])
+    log_shape = NegativeBinomial().fit(X).log_shape_
+    assert np.isfinite(log_shape).all()
+    assert log_shape[0] == 0
+    assert (log_shape[1:3] == log_shape.max()).all()  # varies less than a Poisson distribution
+
+
+@pytest.mark.parametrize(("mean", "shape"), [(100.0, np.inf), (3000.0, 50.0), (2.0, 0.05)])
+def test_a_negative_binomial_model_learns_counts_of_any_spread(mean, shape):
+    truth = (
+        stats.poisson(mean) if np.isinf(shape) else stats.nbinom(shape, shape / (shape + mean))
+    )
+    X, new = truth.rvs((2, 300, 2), random_state=np.random.default_rng(0)).astype(float)
+    vae = VAETransformer(
+        1, likelihood=NegativeBinomial(), hidden_layer_sizes=(8,), max_iter=100, random_state=0
+    )
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        vae.fit(X)
+    assert vae.score(new) > truth.logpmf(new).sum(axis=1).mean() - 0.4
 
 
 @pytest.mark.parametrize("likelihood", [Counts(), NegativeBinomial()])

@@ -48,7 +48,7 @@ Summary = tuple[Statistic, int]  # of rows, and their number
 @store(
     parameters={
         "basis": made_of(FourierBasis),
-        "mean_weights": array("n_columns n_outputs"),
+        "mean_weights": array("n_columns n_means"),
         "weights": array("n_basis"),
         "low": number(),
         "high": number(),
@@ -79,8 +79,9 @@ class LogLinearNoise:
     def matches(self, n_columns: int, n_outputs: int, X: FloatArray) -> bool:
         """Return True if this noise is for rows like X and for this number of outputs."""
         n_inputs: int = self.basis.n_features_in_
-        shape = self.mean_weights.shape
-        return shape == (n_columns, n_outputs) and n_inputs == X.shape[1] + n_outputs
+        n_rows, n_means = self.mean_weights.shape  # constant outputs are not among the means
+        fits = n_rows == n_columns and n_means <= n_outputs
+        return fits and n_inputs == X.shape[1] + n_means
 
     def variance(self, X: FloatArray, mean: FloatArray) -> FloatArray:
         """Relative variances (n_rows,) at rows X, where the means are ``mean`` (n_rows, n_outputs).

@@ -35,7 +35,7 @@ from .._validation import (
     shape_of,
     short_repr,
 )
-from ..bases import BASIS, FourierBasis, depends_on_data, resolve_basis
+from ..bases import BASIS, FourierBasis, depends_on_data, is_learnable, resolve_basis
 from ..bases._base import is_finite_on
 from . import dask
 from .basis_search import learn_basis
@@ -44,7 +44,7 @@ from .design import QR_ROWS, Design, evaluate_rows, summarize
 from .noise import learn_noise
 from .precisions import LinearModelSpec
 from .predictive import Predictive, TransformedPredictive, joint_covariance
-from .rows import Rows
+from .rows import SEARCH_ROWS, Rows
 from .source import Source
 from .stream import Stream
 from .target import TARGET_TRANSFORMER, TargetTransform, candidates
@@ -661,10 +661,23 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         target = None if kind is None else TargetTransform.fit(kind, source)
         source = _transform_targets(source, target)
         design = replace(self._fit_design(source), target=target)
-        learned = learn_basis(design, source, self._prior(design))
-        design = learn_noise(learned, source, self._noise_kind(learned.prior))
+        design, prior = self._learn_design(design, source)
         empty = Statistic.empty(design.n_columns, source.n_outputs)
-        return Stream(design, learned.prior, empty)
+        return Stream(design, prior, empty)
+
+    def _learn_design(self, design: Design, source: Any) -> tuple[Design, LinearModelSpec]:
+        """Learn the basis and the noise from outputs that vary: constant ones tell nothing."""
+        prior, n_outputs = self._prior(design), source.n_outputs
+        index = np.arange(n_outputs)
+        if n_outputs > 1 and is_learnable(design.basis):
+            source = source.select(SEARCH_ROWS)
+            index = source.varying_outputs
+            source = source.outputs(index)
+        learned = learn_basis(design, source, prior)
+        design = learn_noise(learned, source, self._noise_kind(learned.prior))
+        if design.calibration is not None:
+            design = replace(design, calibration=design.calibration.spread(index, n_outputs))
+        return design, learned.prior
 
     def _noise_kind(self, prior: LinearModelSpec) -> str:
         """The parameter ``noise``, or raise if it needs a noise precision that is not learned."""

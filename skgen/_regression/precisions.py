@@ -93,6 +93,12 @@ class LooCalibration:
         one = slice(index, index + 1)
         return replace(self, df=self.df[one], std_ratio=self.std_ratio[one])
 
+    def spread(self, index: npt.NDArray[np.intp], n_outputs: int) -> LooCalibration:
+        """Calibration of ``n_outputs`` outputs, of which those at ``index`` have this one."""
+        whole = self.neutral(self.n_params, n_outputs)
+        whole.df[index], whole.std_ratio[index] = self.df, self.std_ratio
+        return whole
+
 
 @store(
     "Prior",

@@ -43,6 +43,19 @@ class Rows:
         some: Any = (None if column is None else column[index] for column in columns)
         return Rows(*some)
 
+    def outputs(self, index: npt.NDArray[np.intp]) -> "Rows":
+        """The rows with some of the outputs."""
+        logs = self.log_derivative
+        logs = None if logs is None else logs[:, index]
+        return replace(self, Y=self.Y[:, index], log_derivative=logs)
+
+    @property
+    def varying_outputs(self) -> npt.NDArray[np.intp]:
+        """Indices of the outputs that are not constant; of all, if all are constant."""
+        rounding = 4 * np.finfo(np.float64).eps * np.abs(self.Y).max(axis=0, initial=0.0)
+        varies = np.ptp(self.Y, axis=0) > rounding if len(self) else np.ones(self.n_outputs, bool)
+        return np.flatnonzero(varies | ~varies.any())
+
     @property
     def weight(self) -> float:
         """Sum of the sample weights."""

@@ -1,5 +1,6 @@
 """Likelihoods of counts."""
 
+import copy
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -7,18 +8,22 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 import torch.distributions as td
-from torch import Generator, Tensor
+from torch import Generator, Tensor, from_numpy
 from torch.nn import functional
 
-from .._schema import store
+from .._schema import array, store
 from .._validation import FloatArray
-from ._base import COLUMNS, CONSTANTS, Columns, Likelihood
+from ._base import COLUMNS, CONSTANTS, Columns, Likelihood, location_and_scale
 
 LARGEST_LOG_MEAN = 30.0
 SMALLEST_MEAN = 1e-3
 """Smallest mean that is turned into an initial output."""
 MOST_LOG_SIZE = 8.0
 """Logarithm of the shape from which a negative binomial distribution counts as Poisson."""
+MOST_INITIAL = 6.0
+"""Largest magnitude of the logarithm of a shape at which training starts."""
+SHAPE_STEP = 4.0
+"""Change of a log shape per unit of its parameter: it may be far from where training starts."""
 
 
 class CountLikelihood(Likelihood):
@@ -109,14 +114,14 @@ class Poisson(CountLikelihood):
         return mean
 
 
-@store(options={**COLUMNS, **CONSTANTS}, parameters={})
+@store(options={**COLUMNS, **CONSTANTS, "log_shape_": array("n_features")}, parameters={})
 @dataclass(frozen=True)
 class NegativeBinomial(CountLikelihood):
     """Negative binomial distribution of each feature, for counts that vary more than Poisson's.
 
     ``x_d ~ Poisson(r)`` with a rate r that has a gamma distribution of mean ``exp(output_d(z))``
     and a shape that is learned for each feature: the variance is mean + mean^2 / shape. The
-    encoder sees logarithms, log(1 + x).
+    encoder sees logarithms, log(1 + x). Training starts at the shapes of the data without a z.
 
     See Also
     --------
@@ -132,11 +137,28 @@ class NegativeBinomial(CountLikelihood):
 
     shortcut: ClassVar[str] = "negative_binomial"
 
+    def fit(self, X: FloatArray) -> Self:
+        fitted = copy.copy(super().fit(X))
+        mean, scale = location_and_scale(X)
+        with np.errstate(divide="ignore"):
+            log_shape = 2 * np.log(mean) - np.log((scale**2 - mean).clip(0))
+        log_shape = log_shape.clip(-MOST_INITIAL, MOST_INITIAL)
+        vars(fitted)["log_shape_"] = np.where(mean > 0, log_shape, 0.0)
+        return fitted
+
     def n_global_parameters(self, n_features: int) -> int:
         return n_features
 
+    def _log_shape(self, global_parameters: Tensor) -> Tensor:
+        """Logarithms of the shapes, which are the parameters themselves before `fit`."""
+        start = vars(self).get("log_shape_")
+        log_shape = global_parameters
+        if start is not None:
+            log_shape = from_numpy(start).to(log_shape) + SHAPE_STEP * log_shape
+        return log_shape.clamp(-MOST_LOG_SIZE, MOST_LOG_SIZE)
+
     def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.NegativeBinomial:
-        log_shape = global_parameters.clamp(-MOST_LOG_SIZE, MOST_LOG_SIZE)
+        log_shape = self._log_shape(global_parameters)
         logits = outputs.clamp(max=LARGEST_LOG_MEAN) - log_shape
         shape = log_shape.exp().expand_as(logits)
         return td.NegativeBinomial(shape, logits=logits, validate_args=False)
@@ -145,7 +167,7 @@ class NegativeBinomial(CountLikelihood):
         return self.distribution(outputs, global_parameters).mean
 
     def log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
-        log_shape = global_parameters.clamp(-MOST_LOG_SIZE, MOST_LOG_SIZE)
+        log_shape = self._log_shape(global_parameters)
         logits, shape = outputs.clamp(max=LARGEST_LOG_MEAN) - log_shape, log_shape.exp()
         log_binomial = torch.lgamma(x + shape) - torch.lgamma(shape) - torch.lgamma(x + 1)
         return self._leave_out_constants(
@@ -155,5 +177,5 @@ class NegativeBinomial(CountLikelihood):
         )
 
     def _draw_rates(self, mean: Tensor, global_parameters: Tensor, generator: Generator) -> Tensor:
-        shape = global_parameters.clamp(-MOST_LOG_SIZE, MOST_LOG_SIZE).exp().expand_as(mean)
+        shape = self._log_shape(global_parameters).exp().expand_as(mean)
         return torch._standard_gamma(shape.contiguous(), generator) * mean / shape
