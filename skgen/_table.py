@@ -182,7 +182,7 @@ class Table:
         if self.library == "polars":
             return module.DataFrame(dict(zip(self.names, columns, strict=True)))
         frame = module.DataFrame(dict(enumerate(columns)))
-        frame.columns = [*self.names]
+        frame.columns = module.Index([*self.names])  # of several levels if names are tuples
         return frame.set_axis(like.index) if library_of(like) == "pandas" else frame
 
 

@@ -502,9 +502,7 @@ def test_shapes_start_at_numbers_where_the_data_have_no_shape():
 
 @pytest.mark.parametrize(("mean", "shape"), [(100.0, np.inf), (3000.0, 50.0), (2.0, 0.05)])
 def test_a_negative_binomial_model_learns_counts_of_any_spread(mean, shape):
-    truth = (
-        stats.poisson(mean) if np.isinf(shape) else stats.nbinom(shape, shape / (shape + mean))
-    )
+    truth = stats.poisson(mean) if np.isinf(shape) else stats.nbinom(shape, shape / (shape + mean))
     X, new = truth.rvs((2, 300, 2), random_state=np.random.default_rng(0)).astype(float)
     vae = VAETransformer(
         1, likelihood=NegativeBinomial(), hidden_layer_sizes=(8,), max_iter=100, random_state=0

@@ -349,6 +349,13 @@ def test_the_dimensions_of_largest_kl_are_drawn_by_default(vae):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
+def test_missing_labels_are_an_error_that_says_what_to_do(missing):
+    labels = np.where(IRIS.target == 1, missing, IRIS.target)
+    with pytest.raises(ValueError, match="`y` must have no missing values; got 50. Leave"):
+        LatentDisplay.from_estimator(PCA(2).fit(IRIS.data), IRIS.data, labels)
+
+
 def test_ten_classes_have_ten_colours(vae):
     display = LatentDisplay.from_estimator(vae, DIGITS.data / 16, DIGITS.target)
     colours = {tuple(points.get_facecolor()[0]) for points in display.scatter_}

@@ -113,6 +113,14 @@ def test_what_comes_back_has_the_columns_dtypes_and_categories_of_fit(call, fram
     assert np.isfinite(model.score_samples(frame)).all()
 
 
+def test_columns_of_several_levels_come_back(rng):
+    columns = pd.MultiIndex.from_tuples([("size", "length"), ("size", "width"), ("kind", "a")])
+    X = pd.DataFrame(rng.normal(size=(N_ROWS, 3)), columns=columns)
+    vae = VAETransformer(1, likelihood="from_dtype", max_iter=1, random_state=0).fit(X)
+    assert vae.sample(3).columns.equals(columns)
+    assert list(vae.impute(X.mask(X > 1))["size"].columns) == ["length", "width"]
+
+
 def test_frames_of_both_libraries_are_one_table(rng):
     X = patients(rng).drop(columns="stage")
     model, other = fit(X), fit(as_polars(X.assign(stage=0)).drop("stage"))

@@ -529,5 +529,6 @@ def _architecture_error(before: Architecture, now: Architecture) -> ValueError:
     name, old, new = next((name, old, new) for name, old, new in fields if old != new)
     return ValueError(
         f"`{name}` must be as in the last fit to continue training; got {name}={short_repr(new)} "
-        f"after {short_repr(old)}. Call fit with warm_start=False to start anew."
+        f"after {short_repr(old)}. Set it to what the fitted model has, or call fit with "
+        "warm_start=False to start anew."
     )

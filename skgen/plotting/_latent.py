@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.multiclass import type_of_target
 
-from .._validation import FloatArray
+from .._validation import MISSING, FloatArray
 from ._drawing import COLORS, MARKERS, panels, separate_labels, text_color
 from ._inputs import final_step, latent_label, latent_pair
 
@@ -95,6 +95,11 @@ class LatentDisplay:
                 f"`y` must have one value per row of X, shape ({len(codes)},); got shape "
                 f"{labels.shape}. Give one column."
             )
+        if labels is not None and (n_missing := sum(map(_is_missing, labels.tolist()))):
+            raise ValueError(
+                f"`y` must have no missing values; got {n_missing}. Leave these rows out, or give "
+                "them a label of their own."
+            )
         name = getattr(y, "name", None)
         name = None if name is None else str(name)
         return cls(
@@ -154,3 +159,8 @@ class LatentDisplay:
                 )
             )  # fmt: skip
         separate_labels(self.labels_)
+
+
+def _is_missing(label: Any) -> bool:
+    """Return True for NaN, None and pandas.NA."""
+    return type(label).__name__ in MISSING or bool(label != label)
