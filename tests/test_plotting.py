@@ -352,7 +352,7 @@ def test_the_dimensions_of_largest_kl_are_drawn_by_default(vae):
 @pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
 def test_missing_labels_are_an_error_that_says_what_to_do(missing):
     labels = np.where(IRIS.target == 1, missing, IRIS.target)
-    with pytest.raises(ValueError, match="`y` must have no missing values; got 50. Leave"):
+    with pytest.raises(ValueError, match="`y` must have no missing values; got 50"):
         LatentDisplay.from_estimator(PCA(2).fit(IRIS.data), IRIS.data, labels)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import lapack, svd
 from scipy.optimize import brentq
 from scipy.special import softmax
