@@ -78,7 +78,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     a Student-t.
 
     Several outputs are independent of each other given X. With fixed basis functions each output
-    has the same fit as it would have alone. Length scales are learned from all outputs together.
+    has the same fit as it would have alone. Length scales are learned from all outputs together;
+    constant ones do not count.
 
     Parameters
     ----------

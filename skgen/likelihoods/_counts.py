@@ -123,6 +123,11 @@ class NegativeBinomial(CountLikelihood):
     and a shape that is learned for each feature: the variance is mean + mean^2 / shape. The
     encoder sees logarithms, log(1 + x). Training starts at the shapes of the data without a z.
 
+    Attributes
+    ----------
+    log_shape_ : ndarray of shape (n_features,)
+        Logarithms of the shapes at which training starts, between -6 and 6.
+
     See Also
     --------
     Poisson : For counts whose variance given z is their mean.
