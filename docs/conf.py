@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS))  # _gallery and _mathml
+sys.path.insert(0, str(DOCS))  # _gallery, _mathml and _sources
 
 from docutils import nodes  # noqa: E402
 from sphinx_gallery.directives import imgsgnode  # noqa: E402
@@ -20,6 +20,7 @@ version = release = skgen.__version__
 
 extensions = [
     "_mathml",
+    "_sources",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
