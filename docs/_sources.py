@@ -19,7 +19,7 @@ def find_module(app, module: str, name: str) -> str | None:
     owner_name, _, method = name.partition(".")
     owner = getattr(sys.modules[module], owner_name)
     if method:
-        owner = next(cls for cls in owner.__mro__ if method in vars(cls))
+        owner = _definer(owner, method)
     for home, loaded in _modules().items():
         if vars(loaded).get(owner.__name__) is owner and owner.__name__ in _definitions(loaded):
             return home
@@ -32,8 +32,10 @@ def find_source(app, module: str) -> tuple[str, dict[str, Span]]:
     spans = dict(_definitions(loaded))
     for name, span in _definitions(loaded).items():
         owner_name, _, method = name.partition(".")
-        for heir in _heirs(vars(loaded).get(owner_name)) if method else ():
-            spans.setdefault(f"{heir.__name__}.{method}", span)
+        owner = vars(loaded)[owner_name]
+        for heir in _heirs(owner) if method else ():
+            if _definer(heir, method) is owner:
+                spans[f"{heir.__name__}.{method}"] = span
     return Path(loaded.__file__).read_text(), spans
 
 
@@ -63,6 +65,10 @@ def _defined_name(node: ast.stmt) -> str | None:
         case ast.Assign(targets=[ast.Name(id=name)]):
             return name
     return None
+
+
+def _definer(cls: type, method: str) -> type:
+    return next(base for base in cls.__mro__ if method in vars(base))
 
 
 def _heirs(cls: type) -> set[type]:

@@ -1,6 +1,8 @@
 """The pages in docs/: their examples run, and the API reference leaves nothing out."""
 
 import doctest
+import importlib.util
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -61,6 +63,39 @@ def test_some_page_has_examples() -> None:
 
 def test_the_api_page_lists_every_public_object_once() -> None:
     assert sorted(LISTED) == sorted(PUBLIC)
+
+
+spec = importlib.util.spec_from_file_location("_sources", DOCS / "_sources.py")
+_sources = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(_sources)
+
+
+def source_link(name: str) -> str:
+    """The lines that the page of a public name, or of its method, links to."""
+    path, method = (name, "") if name in PUBLIC else name.rsplit(".", 1)
+    module, _, short = path.rpartition(".")
+    name_in_module = f"{short}.{method}" if method else short
+    home = _sources.find_module(None, module, name_in_module)
+    code, spans = _sources.find_source(None, home)
+    _, start, end = spans[name_in_module]
+    return "".join(code.splitlines(keepends=True)[start - 1 : end])
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_sources_are_found_for_every_public_name_and_method(name: str) -> None:
+    """Methods as `inspect` finds them; it misses classes, whose module is their public one."""
+    obj = PUBLIC[name]
+    if not isinstance(obj, type):
+        assert source_link(name) == inspect.getsource(obj)
+        return
+    assert re.search(rf"^class {obj.__name__}\b", source_link(name), re.MULTILINE)
+    for method, function in inspect.getmembers(obj, inspect.isfunction):
+        if method.startswith("_") or not function.__module__.startswith("skgen"):
+            continue
+        found = source_link(f"{name}.{method}")
+        is_alias = function.__name__ != method
+        alias = f"    {method} = {function.__name__}\n"
+        assert found == (alias if is_alias else inspect.getsource(function))
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
