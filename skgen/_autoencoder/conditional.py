@@ -234,6 +234,11 @@ class VAERegressor(
     Networks are trained in single precision. Other methods compute in the precision of X. All
     methods raise a ValueError or TypeError if an argument is invalid.
 
+    The model knows nothing of the uncertainty of its own parameters, so that intervals are too
+    narrow after a fit to few rows: 95 % intervals of two outputs that are linear in three inputs
+    cover 79 % after a fit to 5 rows, 92 % to 12, and 94 % to 40. Intervals of
+    :class:`BayesianBasisRegressor` hold with few rows, too.
+
     Gradients are clipped: the norm of the weights' gradient is at most three times the running
     average of earlier norms, so that a batch with outliers does not throw the networks off in a
     long training.

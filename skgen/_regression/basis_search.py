@@ -4,9 +4,9 @@ A learnable basis has, once fitted, an attribute ``theta_``, its free parameters
 can be read and set, and a method ``vjp(X, Phi, gradient)``, the gradient by ``theta_`` of
 ``sum(gradient * Phi)``. The evidence is maximized by these and by the ratio of prior to noise
 precision, with L-BFGS from several starts. Each parameter has a normal prior with mean at its
-fitted value and standard deviation 1, but for larger values, where its density falls more slowly:
-exponentially. For the logarithm of a length scale, a third is then plausible and a hundredth is
-not; much longer ones, of inputs that matter little, are.
+fitted value and standard deviation 1, but for larger values, where its density soon falls no more.
+For the logarithm of a length scale, a third is then plausible and a hundredth is not; any longer
+one is, so that inputs that tell nothing of y are left out.
 """
 
 from __future__ import annotations
@@ -43,9 +43,11 @@ ROUGH, FINE, FINAL = 0.1, 1e-9, 1e-2
 """Tolerances in nats, of the starts, of the best of them, of more or fewer rows."""
 SLOW = 0.01  # gain of a step of L-BFGS at the end, relative to one of Newton's
 SAME = 0.05  # difference in nats that counts for nothing
-THETA_RANGE, LOG_RATIO_RANGE = 8.0, 20.0  # distances from the start
+MOST_BELOW, MOST_ABOVE = 8.0, 5.0  # distances of basis parameters from the start
+LOG_RATIO_RANGE = 20.0  # distance of the log ratio of precisions
 FIRST_LOG_RATIO_RANGE = 6.0  # in the first stage: few rows can be explained without noise
-LONG_SLOPE = 0.4  # nats that a length scale costs which is longer by a factor of e
+MOST_COST = 0.5  # nats that a length scale costs which is longer by any factor
+RECALLED = 2.0  # largest distance above the start where a search goes on with more rows
 SIGNAL_TO_NOISE = 20.0  # ratio of variances at the start
 
 
@@ -162,7 +164,7 @@ def _search_two_kernels(basis: Any, stage: Ascent, best: FloatArray) -> list[Max
         return []
     two = Ascent(stage.design, stage.rows, stage.prior, starts[0])
     _, smoother = basis.with_second_kernel(best[:-1])
-    return [(two, two.search([two.center, np.append(smoother, best[-1])]))]
+    return [(two, two.search([two.center, two.recall(np.append(smoother, best[-1]))]))]
 
 
 def _choose(maxima: list[Maximum]) -> Maximum:
@@ -211,7 +213,14 @@ class Ascent:
     def go_on(self, best: FloatArray, rows: Rows) -> Maximum:
         """The search on more rows, from the maximum on fewer, and its maximum."""
         stage = Ascent(self.design, rows, self.prior, self.start)
-        return stage, stage.best([best, stage.climb(best, stage.bounds(), FINAL)])
+        return stage, stage.best([best, stage.climb(stage.recall(best), stage.bounds(), FINAL)])
+
+    def recall(self, position: FloatArray) -> FloatArray:
+        """A maximum on fewer rows, where a parameter that was left out can be taken up again.
+
+        Far above the center, the evidence does not depend on it any more.
+        """
+        return np.append(np.minimum(position[:-1], self.center[:-1] + RECALLED), position[-1])
 
     def select_starts(self, starts: list[FloatArray]) -> list[FloatArray]:
         """Different maxima that some starts lead to on fewer rows, or the starts, if rows are few.
@@ -226,7 +235,7 @@ class Ascent:
             maximum = few.climb(start, limits, FINAL)
             value = few.loss(maximum).value
             if all(abs(value - other) > SAME for other in maxima):
-                maxima[value] = maximum
+                maxima[value] = self.recall(maximum)
         return list(maxima.values())
 
     def search(self, starts: list[FloatArray]) -> FloatArray:
@@ -240,19 +249,19 @@ class Ascent:
 
     def bounds(self, log_ratio_range: float = LOG_RATIO_RANGE) -> list[tuple[float, float]]:
         """Limits of a position."""
-        radius = np.full(len(self.center), THETA_RANGE)
-        radius[-1] = log_ratio_range if self.objective.is_ratio_free else 0.0
-        return list(zip(self.center - radius, self.center + radius, strict=True))
+        ranges = np.full((len(self.center), 2), (-MOST_BELOW, MOST_ABOVE))
+        radius = log_ratio_range if self.objective.is_ratio_free else 0.0
+        ranges[-1] = -radius, radius
+        return [(low, high) for low, high in self.center[:, None] + ranges]
 
     def loss(self, position: FloatArray) -> Point:
         """Negative log evidence plus log prior, with gradient and information."""
         value, gradient, information = self.objective.evaluate(position[:-1], position[-1])
-        offset = position[:-1] - self.center[:-1]
-        slope = np.minimum(offset, LONG_SLOPE)
+        cost, slope, curvature = prior_cost(position[:-1] - self.center[:-1])
         gradient[:-1] -= slope
         if information is not None:
-            information = information + np.diag(np.append(offset < LONG_SLOPE, 0.0))
-        return Point(float(slope @ (offset - 0.5 * slope)) - value, -gradient, information)
+            information = information + np.diag(np.append(curvature, 0.0))
+        return Point(cost - value, -gradient, information)
 
     def score(self, position: FloatArray) -> tuple[bool, float]:
         """Log evidence, log prior and leave-one-out log density, by which maxima are compared.
@@ -322,6 +331,18 @@ class Ascent:
             options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": ftol, "gtol": 1e-9},
         )  # fmt: skip
         return np.asarray(found.x)
+
+
+def prior_cost(offset: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+    """Negative log prior of parameters at a distance from the center, with its derivatives.
+
+    They are the gradient, and the diagonal of the second derivatives where these are positive.
+    """
+    below, above = np.minimum(offset, 0.0), np.maximum(offset, 0.0)
+    density = np.exp(-(above**2) / (2 * MOST_COST))
+    cost = 0.5 * below @ below + MOST_COST * np.sum(1 - density)
+    curvature = (1 - above**2 / MOST_COST) * density
+    return float(cost), below + above * density, np.maximum(curvature, 0.0)
 
 
 Maximum = tuple[Ascent, FloatArray]

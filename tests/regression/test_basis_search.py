@@ -10,6 +10,7 @@ from bad_calls import snapshot
 from conftest import assert_digits, representatives
 from learnable import FITTED, GAMMA, LEARNABLE, SEARCHED, waves, with_theta
 from scipy.spatial.distance import cdist
+from scipy.stats import norm
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_diabetes, load_iris, make_friedman1
 from sklearn.exceptions import NotFittedError
@@ -23,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
-from skgen._regression.basis_search import LONG_SLOPE, SEARCH_ROWS, merge_duplicates
+from skgen._regression.basis_search import MOST_COST, SEARCH_ROWS, merge_duplicates, prior_cost
 from skgen._regression.rows import Rows
 from skgen.bases import resolve_basis
 
@@ -172,8 +173,32 @@ def objective(basis, theta, X, y, **prior):
     frozen = FrozenEstimator(with_theta(basis, theta))
     model = BayesianBasisRegressor(frozen, **prior).fit(X, y)
     off = theta - clone(basis).fit(X).theta_
-    costs = np.where(off < LONG_SLOPE, 0.5 * off**2, LONG_SLOPE * (off - 0.5 * LONG_SLOPE))
+    costs = np.where(off < 0, 0.5 * off**2, MOST_COST * -np.expm1(-(off**2) / (2 * MOST_COST)))
     return model.log_marginal_likelihood_ - costs.sum()
+
+
+def test_the_prior_is_normal_below_and_flat_far_above_its_center():
+    offset = np.linspace(-3, 6, 400)
+    costs, slopes, curvatures = zip(*[prior_cost(np.array([each])) for each in offset], strict=True)
+    slope = np.gradient(costs, offset)
+    np.testing.assert_allclose(np.ravel(slopes)[1:-1], slope[1:-1], atol=1e-3)
+    curvature = np.maximum(np.gradient(np.ravel(slopes), offset), 0)
+    inner = np.abs(offset[1:-1]) > 0.1  # the third derivative jumps at 0
+    np.testing.assert_allclose(np.ravel(curvatures)[1:-1][inner], curvature[1:-1][inner], atol=0.02)
+    normal = norm.logpdf(0) - norm.logpdf(offset[offset < 0])
+    np.testing.assert_allclose(np.array(costs)[offset < 0], normal)
+    assert abs(costs[-1] - MOST_COST) < 1e-12 > abs(slopes[-1][0])
+
+
+def test_features_that_tell_nothing_are_left_out(rng):
+    """Of fifty features five matter: nearly as good a fit as to these alone."""
+    X, y = make_friedman1(500, n_features=50, noise=1.0, random_state=0)
+    rows, others = slice(0, 300), slice(300, None)
+    r2 = [
+        BayesianBasisRegressor().fit(table[rows], y[rows]).score(table[others], y[others])
+        for table in (X, X[:, :5])
+    ]
+    assert r2[1] - 0.02 < r2[0]
 
 
 @pytest.mark.parametrize("prior", [{}, GAMMA, {"noise_precision": 100.0}], ids=str)
