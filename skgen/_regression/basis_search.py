@@ -3,10 +3,10 @@
 A learnable basis has, once fitted, an attribute ``theta_``, its free parameters as an ndarray that
 can be read and set, and a method ``vjp(X, Phi, gradient)``, the gradient by ``theta_`` of
 ``sum(gradient * Phi)``. The evidence is maximized by these and by the ratio of prior to noise
-precision, with L-BFGS from several starts. Each parameter has a normal prior with mean at its
-fitted value and standard deviation 1, but for larger values, where its density soon falls no more.
-For the logarithm of a length scale, a third is then plausible and a hundredth is not; any longer
-one is, so that inputs that tell nothing of y are left out.
+precision, by Newton's method or L-BFGS, from several starts. Each parameter has a normal prior
+with mean at its fitted value and standard deviation 1, but for larger values, where its density
+soon falls no more. For the logarithm of a length scale, a third is then plausible and a hundredth
+is not; any longer one is, so that inputs that tell nothing of y are left out.
 """
 
 from __future__ import annotations
