@@ -28,7 +28,7 @@ SUBMODULES = {"bases", "likelihoods", "metrics", "networks", "onnx", "plotting",
 
 # The files of each wing by level, likewise; "*" is any file that no level names: a part.
 WINGS = {
-    "bases": ({"_kernels", "_placement", "_base"}, {"_inducing"}, {"*"}, {""}),
+    "bases": ({"_kernels", "_placement", "_edges", "_base"}, {"_inducing"}, {"*"}, {""}),
     "likelihoods": ({"_base", "_bins"}, {"_choices"}, {"*"}, {"_mixed"}, {""}),
     "priors": ({"_base"}, {"_diagonal_mixture"}, {"*"}, {""}),
     "_regression": (

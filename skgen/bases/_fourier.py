@@ -15,6 +15,7 @@ from .._parameters import NONE, Choice, Flag, Integer, Parameters, Seed, check_p
 from .._schema import SEEDS, Values, array, from_record, integer, made_of, number, store
 from .._validation import LARGEST, FloatArray, RandomState, generator
 from ._base import FEWEST_ROWS, MOST, LearnableBasis
+from ._edges import Edges
 from ._inducing import InducingPoints
 from ._kernels import (
     MATERN_DF,
@@ -25,7 +26,14 @@ from ._kernels import (
     Lengths,
     relevance_shares,
 )
-from ._placement import LENGTHS, POSITIVE, EmpiricalCDF, distinct_rows, location_and_scale
+from ._placement import (
+    LENGTHS,
+    POSITIVE,
+    EmpiricalCDF,
+    distinct_rows,
+    feature_range,
+    location_and_scale,
+)
 
 MOST_POINTS, N_WAVES = 2000, 600
 """Rows at which the kernel is exact, at most, and the waves beside them, by default."""
@@ -43,7 +51,7 @@ TWO_KERNELS = (0.0, -1.0, np.log(4.0)), (1.0, 0.0, 0.0)
     options={
         "slope_": number(0.0), "scale_mixture_": number(0.0),
         "_uniform": array("n_draws", 0.0, 1.0),
-        "_groups": array("n_features", -1, kinds="i"),
+        "_groups": array("n_features", -1, kinds="i"), "_edges": made_of(type(None), Edges),
         "_points": made_of(type(None)) | array("n_points n_inputs"),
         "_second": made_of(type(None)) | array("n_inputs", 1e-300),
         "kernel_shares_": array("n_kernels", 0.0, 1.0),
@@ -94,7 +102,8 @@ class FourierBasis(LearnableBasis):
         trend that bends. The prior standard deviations of the slopes are proportional to the
         inverse length scales, so that a long length scale switches off the linear term, too. The
         root of their mean square is ``slope_``. The kernel is then the sum of the stationary kernel
-        and a linear one.
+        and a linear one. Each end of a feature's range has a further function, which is 0 at the
+        rows of the fit: beyond them the trend may turn, and the uncertainty grows.
     sampling : {"halton", "random"}, default="halton"
         Source of the frequencies. With "halton", a scrambled Halton sequence, the error of the
         kernel falls nearly as 1 / n_basis. With "random", independent draws, it falls as 1 /
@@ -176,6 +185,7 @@ class FourierBasis(LearnableBasis):
     share one length scale and have no ranks; -1 is a feature of its own."""
     _points: FloatArray | None = None  # inputs of the rows at which the kernel is exact, if any
     _second: FloatArray | None = None  # relative length scales of a second kernel, if any
+    _edges: Edges | None = None  # of the features that are no categories, with linear terms
 
     _parameters: ClassVar[Parameters] = {
         "n_basis": NONE | Integer(1, MOST, remedy="Give the number of waves."),
@@ -195,15 +205,17 @@ class FourierBasis(LearnableBasis):
         exact = values.get("_points")
         if exact is not None and not 0 < len(exact) <= MOST_POINTS:
             return False
+        groups, edges = values.get("_groups"), values.get("_edges")
+        n_ranked = n_features if groups is None else (groups < 0).sum()
+        if edges is not None and not (len(edges.low) == n_ranked and values.get("slope_")):
+            return False
         if len(values.get("kernel_shares_", [1.0])) != 1 + (values.get("_second") is not None):
             return False
         if ("_uniform" in values) != (values.get("scale_mixture_", 0.0) > 0):
             return False
         if ranks is None:
             return n_inputs == n_features
-        groups = values.get("_groups")
-        n_ranks = n_features if groups is None else (groups < 0).sum()
-        return n_inputs - n_features == len(ranks.knots) == len(ranks.scale) == n_ranks
+        return n_inputs - n_features == len(ranks.knots) == len(ranks.scale) == n_ranked
 
     @classmethod
     def _from_record(cls, values: Values) -> Self:
@@ -274,6 +286,9 @@ class FourierBasis(LearnableBasis):
         self._points = self._inputs(distinct_rows(X, MOST_POINTS)) if has_points else None
         self._seed = int(generator(p.random_state).integers(2**63))
         self.slope_ = float(p.linear)
+        low, high = feature_range(X, None)
+        has_edges = p.linear and ranked.size > 0
+        self._edges = Edges(low[self._ranked], high[self._ranked]) if has_edges else None
         self.scale_mixture_ = float(p.kernel == "rational_quadratic")
         self._draw(self._seed, (n_basis + 1) // 2)
 
@@ -355,7 +370,7 @@ class FourierBasis(LearnableBasis):
             self.rank_length_scale_ = lengths[..., n_features:]
             self._rank_frequencies = frequencies[n_features:]
         self._reach = LARGEST * min(1.0, self.length_scale_.min())
-        self._n_features_out = 2 * n_draws + (n_inputs if self.slope_ else 0)
+        self._n_features_out = 2 * n_draws + (n_inputs if self.slope_ else 0) + self._n_edges
         if self._points is not None:
             self._n_features_out += len(self._points)
         self._inducing = self._find_inducing()
@@ -375,6 +390,17 @@ class FourierBasis(LearnableBasis):
             return [slice(0, n_draws)]
         middle = (n_draws + 1) // 2
         return [slice(0, middle), slice(middle, n_draws)]
+
+    @property
+    def _n_edges(self) -> int:
+        """Number of functions that are 0 within the range of the rows of the fit."""
+        return 0 if self._edges is None else 2 * len(self._edges.low)
+
+    @property
+    def _edge_lengths(self) -> FloatArray:
+        """Length scales of the features that have edges, (n_kernels, n_edges / 2)."""
+        n_features = len(self.scale_)
+        return (self._relatives[:, :n_features] * self.scale_)[:, self._ranked]
 
     def _over_lengths(self, frequencies: FloatArray) -> FloatArray:
         """Return frequencies, (n_inputs, n_draws), divided by the length scales of their kernel."""
@@ -514,6 +540,9 @@ class FourierBasis(LearnableBasis):
         if not self.slope_:
             return np.asarray(found)
         lines = slice(n_waves, n_waves + len(self._relative))
+        if self._edges is not None:
+            edges = slice(lines.stop, lines.stop + self._n_edges)
+            found += self._edges_vjp(self._edges, X, gradient[:, edges])
         by_line = self._lengths.sum(np.einsum("id,id->d", gradient[:, lines], Phi[:, lines]))
         found[: len(by_line)] += self._shares * by_line.sum() - by_line
         return np.insert(found, self._slope_index, by_line.sum())
@@ -545,6 +574,17 @@ class FourierBasis(LearnableBasis):
         if self.scale_mixture_:
             parts.append(np.array([np.vdot(by_frequency, self._mixture_frequencies)]))
         return np.hstack(parts)
+
+    def _edges_vjp(self, edges: Edges, X: FloatArray, gradient: FloatArray) -> FloatArray:
+        """Return the gradient by `_stationary_theta`."""
+        shares = self.kernel_shares_
+        by_length, by_share = edges.vjp(X[:, self._ranked], self._edge_lengths, shares, gradient)
+        by_input = np.zeros((len(shares), len(self._relative)))
+        by_input[:, : len(self.scale_)][:, self._ranked] = by_length
+        by_lengths = np.stack([self._lengths.sum(row) for row in by_input])
+        by_odds = shares[1:] * by_share[:-1] - shares[:-1] * by_share[1:]
+        by_mixture = np.zeros(int(self.scale_mixture_ > 0))
+        return KernelParameters(by_lengths, by_odds, by_mixture).join()
 
     @property
     def _frequencies_of_kernels(self) -> list[tuple[slice, FloatArray]]:
@@ -580,7 +620,8 @@ class FourierBasis(LearnableBasis):
 
     def _write(self, X: FloatArray, out: FloatArray) -> None:
         n_waves, n_lines = 2 * self._spectrum.shape[1], len(self._relative) * bool(self.slope_)
-        waves, lines, others = np.split(out, [n_waves, n_waves + n_lines], axis=1)
+        ends = np.cumsum([n_waves, n_lines, self._n_edges])
+        waves, lines, edges, others = np.split(out, ends, axis=1)
         features, *ranks = self._center(X)
         phase = features @ self.frequencies_
         if ranks:
@@ -588,6 +629,10 @@ class FourierBasis(LearnableBasis):
         self._waves(phase, waves)
         if n_lines:
             np.multiply(self._lines(X), self._slopes, out=lines)
+        if self._edges is not None:
+            edges[...] = self._edges.functions(
+                X[:, self._ranked], self._edge_lengths, self.kernel_shares_
+            )
         if self._inducing is not None:
             self._inducing.write(self._inputs(X), waves, others)
 
@@ -613,9 +658,9 @@ class FourierBasis(LearnableBasis):
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
         lines = inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
+        if self._groups is not None:
+            X = graph("Gather", X, self._ranked, axis=1)
         if self._ranks is not None:
-            if self._groups is not None:
-                X = graph("Gather", X, self._ranked, axis=1)
             ranks = graph("Div", self._ranks.to_onnx(graph, X), self._ranks.scale)
             if self.slope_:
                 bends = graph("Div", self._bends.to_onnx(graph, X), self._ranks.scale)
@@ -626,6 +671,9 @@ class FourierBasis(LearnableBasis):
         phases = graph("Concat", graph("Add", phase, np.array([np.pi / 2])), phase, axis=1)
         waves = graph("Mul", graph("Sin", phases), np.tile(self._amplitudes, 2))
         tables = [waves, graph("Mul", lines, self._slopes)] if self.slope_ else [waves]
+        if self._edges is not None:
+            edges = self._edges.to_onnx(graph, X, self._edge_lengths, self.kernel_shares_)
+            tables.append(edges)
         if self._inducing is not None:
             tables[0], functions = self._inducing.to_onnx(graph, inputs, waves)
             tables.append(functions)

@@ -122,8 +122,18 @@ def fourier(basis, X):
                 line = np.polyfit(values, ranks, 1)[0] * (inside - values.mean())
                 bend = x[n_features + k] - line
                 row.append(factors[n_features + k] * bend / basis._ranks.scale[k])
+        if basis.linear:
+            row += beyond_the_ends(basis, x[:n_features] + basis.location_)
         rows.append(row)
     return rows
+
+
+def beyond_the_ends(basis, x):
+    """Functions of the distances below the smallest and above the largest rows."""
+    ends = [basis._edges.low, x], [x, basis._edges.high]
+    distances = [max(a - b, 0.0) for first, last in ends for a, b in zip(first, last, strict=True)]
+    lengths = [*basis.length_scale_, *basis.length_scale_]
+    return [d / math.hypot(d, length) for d, length in zip(distances, lengths, strict=True)]
 
 
 def slope_factors(basis):
@@ -140,8 +150,9 @@ FORMULAS = {GaussianBasis: gaussian, SigmoidBasis: sigmoid, FourierBasis: fourie
 @pytest.mark.parametrize("name", ALL)
 def test_the_design_matrix_is_the_formula(name, X):
     basis = clone(ALL[name]).fit(X)
-    expected = FORMULAS[type(basis)](basis, X[:20])
-    np.testing.assert_allclose(basis.transform(X[:20]), expected, rtol=1e-11, atol=1e-13)
+    rows = 1.5 * X[:20]  # some are beyond those of the fit
+    expected = FORMULAS[type(basis)](basis, rows)
+    np.testing.assert_allclose(basis.transform(rows), expected, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "gaussian with linear", "sigmoid"])
@@ -528,6 +539,7 @@ def test_an_invalid_parameter_is_named_and_leaves_the_basis_as_it_was(basis, err
 @pytest.mark.parametrize("name", LEARNABLE)
 def test_vjp_is_the_gradient_of_the_basis_functions(name, n_features, rng):
     basis = moved(LEARNABLE[name], X := table(rng, 40, n_features), rng)
+    X = 1.5 * X  # some rows are beyond those of the fit
     Phi = basis.transform(X)
     share = rng.normal(size=Phi.shape)
     found = basis.vjp(X, Phi, share)
