@@ -163,8 +163,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
           otherwise. It is always "constant" if the basis has no parameters to learn, or if a
           ``noise_precision`` or ``noise_scale`` is given.
 
-        With fewer than 40 rows, or fewer than two for each weight that the data determine, the
-        noise is constant. ``fit`` or the first ``partial_fit`` learns it; later ones keep it.
+        The noise is constant with fewer than 40 rows, and if the effective number of weights and
+        basis parameters is more than 0.7 times the number of rows. ``fit`` or the first
+        ``partial_fit`` learns it; later ones keep it.
     categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
         Columns of X that are categories, at most 255 per column:
 
@@ -229,8 +230,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     average precision. Several outputs share these noise scales.
 
     **dask.** X, y and ``sample_weight`` may be dask arrays or data frames. Each block is reduced on
-    the worker that holds it. ``predict``, ``sample_y`` and ``log_predictive_density`` then return
-    dask arrays.
+    the worker that holds it. The predicting methods, ``sample_y`` and ``log_predictive_density``
+    then return dask arrays.
 
     **Learned precisions.** The predictive mean uses the precisions of largest evidence. The
     predictive variance is an average over their posterior, because with few rows the best
