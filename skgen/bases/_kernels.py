@@ -25,7 +25,7 @@ VJP = Callable[[FloatArray], FloatArray]
 class Lengths:
     """Length scales of inputs, some of which may share one."""
 
-    of_input: npt.NDArray[np.intp]  # (n_inputs,), the number of the length scale of each
+    of_input: npt.NDArray[np.intp]  # (n_inputs,), index of the length scale of each input
 
     @property
     def number(self) -> int:
@@ -182,7 +182,10 @@ class KernelTerms:
 
     @property
     def powers(self) -> FloatArray:
-        """Powers of the parameters in the matrix, where it has one, else 0, as theta is ordered."""
+        """Ratio of second to first derivative of the matrix, about, for each entry of theta.
+
+        An entry that enters the matrix by a factor ``exp(k theta)`` alone has the ratio k.
+        """
         others = [2.0] * (self.lines is not None) + [0.0] * bool(self._mixtures)
         p = self.p
         log_odds = np.zeros_like(p.log_odds)
@@ -214,8 +217,8 @@ class KernelTerms:
     ) -> FloatArray:
         """Return derivatives of a linear function of the matrix by theta, on the first axis.
 
-        They are given by the length scales of each kernel's inputs, by logarithms of lines, and by
-        the scale mixture; ``products`` are the function of each kernel.
+        Given are its derivatives by the length scales of each kernel's inputs, by the logarithms of
+        lines, and by the scale mixture. ``products`` are the values of the function at each kernel.
         """
         shares, sums = self.p.shares, self.lengths.sum_rows
         parts = [
@@ -257,7 +260,8 @@ def relevance_shares(log_lengths: FloatArray) -> FloatArray:
 class Stationary:
     """Values of a stationary kernel at squared distances.
 
-    The derivatives are computed when they are needed, because they are large, and may be changed.
+    Because the derivatives are large, they are computed only when they are needed. The caller may
+    change them in place.
     """
 
     values: FloatArray
