@@ -19,18 +19,19 @@ class CalibrationDisplay:
     """Calibration of predictive distributions: PIT histogram, and coverage of intervals.
 
     The probability integral transform (PIT) of a target is the predictive probability of values
-    below it. If the predictive distributions are calibrated, PITs are uniform. In the histogram, a
-    U shape means distributions that are too narrow, a hump distributions that are too wide, and a
-    slope a bias. The right panel shows the share of targets inside the central interval, for each
-    probability. The grey bands hold 95 % of the values that calibrated predictions of independent
-    rows would give. Make it by `from_estimator` or `from_predictions`.
+    below it. If the predictive distributions are calibrated, PITs are uniform (Gneiting et al.
+    [1]_). A histogram with the shape of a U means that the distributions are too narrow, one with a
+    hump that they are too wide, and one with a slope that they are biased. The right panel shows
+    the share of targets inside the central interval for each probability. The grey bands hold 95 %
+    of the values that calibrated predictions of independent rows would give. Create the display by
+    `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     pit : ndarray of shape (n_values,)
-        Probability integral transforms.
+        Probability integral transforms, from 0 to 1.
     name : str, default=None
-        Label of the model.
+        Label of the model in the legend. None means no legend.
 
     Attributes
     ----------
@@ -39,7 +40,7 @@ class CalibrationDisplay:
     histogram_ : matplotlib StepPatch
         The histogram, as a density.
     line_ : matplotlib Line2D
-        Share of targets inside, by probability.
+        Share of targets inside the interval, by its probability.
 
     See Also
     --------
@@ -77,14 +78,14 @@ class CalibrationDisplay:
         Parameters
         ----------
         estimator : regressor, or Pipeline or search that ends in one
-            Fitted, with ``predictive_cdf(X, y)``, or with ``predict(X, return_std=True)`` for
-            normal distributions.
+            A fitted estimator with ``predictive_cdf(X, y)``, or with ``predict(X,
+            return_std=True)`` for normal distributions.
         X : array-like of shape (n_samples, n_features)
-            Features of rows that it was not fitted to.
+            Features of rows that the estimator was not fitted to.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Their targets; each output counts separately.
+            Targets of these rows. Each output counts separately.
         name : str, default=None
-            Label; None is the estimator's class.
+            Label of the model. None means the name of its class.
         {histogram}
         {axes}
 
@@ -114,9 +115,9 @@ class CalibrationDisplay:
             Predictive means and standard deviations.
         degrees_of_freedom : float or array-like of shape (n_outputs,) or that of y, default=inf
             Degrees of freedom of the predictive Student-t distributions, above 2; infinite for
-            normal ones.
+            normal distributions.
         name : str, default=None
-            Label.
+            Label of the model. None means no legend.
         {histogram}
         {axes}
 
