@@ -130,17 +130,18 @@ class LearnableBasis(Basis):
 
     @abstractmethod
     def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
-        """Vector-Jacobian product: the gradient of ``sum(gradient * Phi)`` by ``theta_``.
+        """Vector-Jacobian product: gradient of ``sum(gradient * Phi)`` with respect to ``theta_``.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
             Rows.
         Phi, gradient : ndarray of shape (n_samples, n_features_out)
-            Basis functions of the rows, ``transform(X)``, and the gradient of a scalar by them.
+            Basis functions of the rows, ``transform(X)``, and the gradient of a scalar with respect
+            to them.
 
         Returns
         -------
         by_theta : ndarray of shape of ``theta_``
-            Gradient of the scalar by ``theta_``.
+            Gradient of the scalar with respect to ``theta_``.
         """

@@ -51,10 +51,10 @@ class InducingPoints:
     def vjp(
         self, values: FloatArray, by_waves: FloatArray, by_values: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Return gradients by the kernel between rows and points, stacked, and by `waves`.
+        """Return gradients w.r.t. the kernel between rows and points, stacked, and `waves`.
 
         ``values`` are the values of the functions at the rows. ``by_waves`` and ``by_values`` are
-        the gradients by the results of `write`.
+        the gradients with respect to the results of `write`.
         """
         by_values = by_values - by_waves @ self.weights.T
         by_points = self._solve(-values.T @ by_waves, trans=True)

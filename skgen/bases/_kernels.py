@@ -18,7 +18,7 @@ MATERN_DF = {"matern32": 3, "matern52": 5}
 KernelName = Literal["rbf", "matern32", "matern52", "rational_quadratic"]
 
 VJP = Callable[[FloatArray], FloatArray]
-"""Vector-Jacobian product, from a gradient by a matrix to one by theta."""
+"""Vector-Jacobian product: from a gradient w.r.t. a matrix to one w.r.t. theta."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ class Kernel:
     lengths: Lengths | None = None  # None is one for each input
 
     def at(self, theta: FloatArray) -> tuple[FloatArray, VJP]:
-        """Return the kernel matrix, and a function from its symmetric gradient to that by theta.
+        """Return the kernel matrix, and a function from its symmetric gradient to that of theta.
 
         The caller may change the matrix in place.
         """
@@ -170,7 +170,7 @@ class KernelTerms:
         return matrix
 
     def vjp(self, gradient: FloatArray) -> FloatArray:
-        """Return the gradient by theta, given a symmetric one by the matrix."""
+        """Return the gradient w.r.t. theta, given a symmetric one w.r.t. the matrix."""
         products = [np.vdot(gradient, values.values) for values in self.values]
         by_mixture = [np.vdot(gradient, values.by_log_mixture()) for values in self._mixtures]
         by_length = [
@@ -194,7 +194,7 @@ class KernelTerms:
         ).join()
 
     def derivatives(self, weights: FloatArray) -> FloatArray:
-        """Return derivatives of ``matrix @ weights`` by theta, (n_theta, n_rows, n_outputs)."""
+        """Return derivatives of ``matrix @ weights`` w.r.t. theta, (n_theta, n_rows, n_outputs)."""
         products = [values.values @ weights for values in self.values]
         by_mixture = [values.by_log_mixture() @ weights for values in self._mixtures]
         by_length = [
@@ -215,10 +215,10 @@ class KernelTerms:
     def _join(
         self, by_length: list[FloatArray], products: list[Any], by_line: Any, by_mixture: list[Any]
     ) -> FloatArray:
-        """Return derivatives of a linear function of the matrix by theta, on the first axis.
+        """Return derivatives of a linear function of the matrix w.r.t. theta, on the first axis.
 
-        Given are its derivatives by the length scales of each kernel's inputs, by the logarithms of
-        lines, and by the scale mixture. ``products`` are the values of the function at each kernel.
+        Given are its derivatives w.r.t. the length scales of each kernel's inputs, the logarithms
+        of lines, and the scale mixture. ``products`` are the values of the function at each kernel.
         """
         shares, sums = self.p.shares, self.lengths.sum_rows
         parts = [
@@ -267,13 +267,13 @@ class Stationary:
     values: FloatArray
     by_square: Callable[[], FloatArray]
     by_log_mixture: Callable[[], FloatArray] = lambda: np.zeros(0)
-    """Derivatives by the logarithm of the scale mixture."""
+    """Derivatives with respect to the logarithm of the scale mixture."""
 
 
 def _gradient_by_lengths(
     by_square: FloatArray, scaled: FloatArray, gradient: FloatArray
 ) -> FloatArray:
-    """Return the gradient by the logarithms of the length scales; ``by_square`` is overwritten."""
+    """Return the gradient w.r.t. logarithms of length scales; ``by_square`` is overwritten."""
     by_square *= gradient  # in place
     return 4 * _quadratic(by_square, scaled) - 4 * (by_square.sum(axis=0) @ scaled**2)
 
@@ -281,7 +281,10 @@ def _gradient_by_lengths(
 def _products_by_lengths(
     by_square: FloatArray, scaled: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """Return derivatives of ``kernel @ weights`` by logarithms, (n_inputs, n_rows, n_outputs)."""
+    """Return derivatives of ``kernel @ weights``, shape (n_inputs, n_rows, n_outputs).
+
+    They are with respect to the logarithms of the length scales.
+    """
     n_rows, n_inputs = scaled.shape
     x = scaled.T[:, :, None]
     right = np.concatenate([weights[None], x * weights, x**2 * weights])
