@@ -108,6 +108,9 @@ class VAERegressor(
     n_components : int, default=8
         Number of latent dimensions. Dimensions that are not needed collapse onto the prior and do
         no harm.
+    likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
+            default="gaussian"
+        Distribution of y given the decoder's outputs, as in `VAETransformer`.
     prior : {"conditional_normal", "conditional_mixture", "standard_normal"} or ConditionalNormal \
             or ConditionalMixture, default="conditional_normal"
         Prior p(z | x) of the latent codes:
@@ -123,9 +126,6 @@ class VAERegressor(
         ridge regression minimizes its leave-one-out error. In training, the residual of a row comes
         from the regression on all other rows, so that residuals of few rows are not too small. The
         residuals need as much memory as y.
-    likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
-            default="gaussian"
-        Distribution of y given the decoder's outputs, as in `VAETransformer`.
     hidden_layer_sizes : tuple of int, default=(256,)
         Number of units of each hidden layer of the encoder and of the prior network. The decoder
         has them in reverse order. The empty tuple makes all networks linear.
@@ -289,9 +289,9 @@ class VAERegressor(
         self,
         n_components: int = 8,
         *,
+        likelihood: str | Likelihood = "gaussian",
         prior: str | Prior = "conditional_normal",
         linear: bool = True,
-        likelihood: str | Likelihood = "gaussian",
         hidden_layer_sizes: Sequence[int] = (256,),
         activation: str = "silu",
         encoder: str | networks.Builder | None = None,
@@ -317,9 +317,9 @@ class VAERegressor(
         random_state: RandomState = None,
     ) -> None:  # fmt: skip
         self.n_components = n_components
+        self.likelihood = likelihood
         self.prior = prior
         self.linear = linear
-        self.likelihood = likelihood
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.encoder = encoder
