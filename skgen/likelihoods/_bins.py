@@ -106,7 +106,7 @@ class Bins:
         return values if self.decimals < 0 or not self.step else np.round(values, self.decimals)
 
     def log_slopes(self, values: FloatArray) -> FloatArray:
-        """Return the log derivative of positions by values; 0 in atoms, which are point masses."""
+        """Return the log derivative of the map to positions; 0 in atoms, which are point masses."""
         pieces = np.diff(self.positions) / np.diff(self.knots)
         interval = self.positions[:-1].astype(int)  # of each piece
         slopes = np.where(self.is_atom[interval], 1.0, pieces)
