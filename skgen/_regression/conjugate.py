@@ -11,7 +11,7 @@ with the same matrix (C. M. Bishop, Pattern Recognition and Machine Learning, Sp
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.linalg import lapack
@@ -342,33 +342,61 @@ def condition(
     weights, _ = lapack.dtrtrs(factor, projected)
     energy = statistic.residual + np.einsum("ij,ij->j", remainder, remainder)
     proper = precision > 0
-    n_informative = statistic.weight - (n_columns - np.count_nonzero(proper))
+    n_flat = n_columns - np.count_nonzero(proper)
+    n_informative = statistic.weight - n_flat
     log_det = np.log(np.abs(np.diag(factor))).sum()
     log_evidence = 0.5 * np.log(precision[proper]).sum() - log_det - 0.5 * n_informative * LOG_2PI
     log_evidence = log_evidence + statistic.log_jacobian
     if isinstance(noise, Gamma):
-        shape = noise.shape + n_informative / 2
-        if shape <= 0:
-            raise UndeterminedError(
-                f"`noise_shape` must be > 0 for noise that the data do not determine; got "
-                f"noise_shape={noise.shape:g} and n_samples={statistic.weight:g} by weight, for "
-                f"{n_columns - np.count_nonzero(proper)} weights with a flat prior. Give more "
-                "rows, or a positive `noise_shape` and `noise_rate`."
-            )
-        rate = noise.rate + np.maximum(energy, statistic.negligible) / 2
-        log_evidence = log_evidence + _log_gamma_mass(shape, rate)
-        if noise.shape > 0 and noise.rate > 0:
-            log_evidence = log_evidence - _log_gamma_mass(noise.shape, noise.rate)
-        return Posterior(
-            weights, root, rate / shape, 2 * shape, precision, shape / rate, n_effective,
-            log_evidence,
-        )  # fmt: skip
-    if noise is None:  # Bishop eq. 3.95, solved for the noise
-        noise = np.asarray(n_informative / np.maximum(energy, statistic.negligible))
+        fit = _integrate_noise(noise, energy, n_flat, statistic)
+    else:
+        fit = _fix_noise(noise, energy, n_informative, statistic)
+    log_evidence = log_evidence + fit.log_mass - fit.log_prior_mass
+    return Posterior(
+        weights, root, fit.squared_scale, fit.df, precision, fit.precision, n_effective,
+        log_evidence,
+    )  # fmt: skip
+
+
+class _NoiseFit(NamedTuple):
+    """Noise of each output given its energy, and its part of the log evidence."""
+
+    squared_scale: FloatArray  # (n_outputs,), of a new observation
+    df: float
+    precision: FloatArray  # (n_outputs,)
+    log_mass: FloatArray  # (n_outputs,), integral of the likelihood over the noise, or its value
+    log_prior_mass: FloatArray | float = 0.0
+
+
+def _integrate_noise(
+    prior: Gamma, energy: FloatArray, n_flat: int, statistic: Statistic
+) -> _NoiseFit:
+    """Integrate out a noise precision with a Gamma prior (Bishop exercises 3.12-3.13)."""
+    shape = prior.shape + (statistic.weight - n_flat) / 2
+    if shape <= 0:
+        raise UndeterminedError(
+            f"`noise_shape` must be > 0 for noise that the data do not determine; got "
+            f"noise_shape={prior.shape:g} and n_samples={statistic.weight:g} by weight, for "
+            f"{n_flat} weights with a flat prior. Give more rows, or a positive `noise_shape` and "
+            "`noise_rate`."
+        )
+    rate = prior.rate + np.maximum(energy, statistic.negligible) / 2
+    is_proper = prior.shape > 0 and prior.rate > 0
+    log_prior_mass = _log_gamma_mass(prior.shape, prior.rate) if is_proper else 0.0
+    log_mass = _log_gamma_mass(shape, rate)
+    return _NoiseFit(rate / shape, 2 * shape, shape / rate, log_mass, log_prior_mass)
+
+
+def _fix_noise(
+    precision: FloatArray | None, energy: FloatArray, n_informative: float, statistic: Statistic
+) -> _NoiseFit:
+    """Take a known noise precision, or that of largest evidence if it is None."""
+    if precision is None:  # Bishop eq. 3.95, solved for the noise
+        precision = np.asarray(n_informative / np.maximum(energy, statistic.negligible))
         if n_informative <= 0:  # flat weights fit all rows exactly, so that only y has a scale
-            noise = 1 / statistic.mean_square
-    log_evidence = log_evidence + 0.5 * (n_informative * np.log(noise) - noise * energy)
-    return Posterior(weights, root, 1 / noise, np.inf, precision, noise, n_effective, log_evidence)
+            precision = 1 / statistic.mean_square
+    log_mass = 0.5 * (n_informative * np.log(precision) - precision * energy)
+    return _NoiseFit(1 / precision, np.inf, precision, log_mass)
 
 
 def _check_determined(factor: FloatArray, statistic: Statistic) -> None:
