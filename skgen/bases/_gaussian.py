@@ -160,21 +160,29 @@ class GaussianBasis(LearnableBasis):
         if rule == "given":
             self.centers_ = p.centers
         elif rule == "kmeans":
-            standard = (rows - self.location_) / self.scale_
-            _, distinct = np.unique(np.round(standard, 6), axis=0, return_index=True)
-            centers = _placement.k_means_centers(standard[distinct], n_centers)
-            self.centers_ = self.location_ + self.scale_ * centers
+            self.centers_ = self._k_means_centers(rows, n_centers)
         elif rule == "quantile":
             self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
         else:
             self.centers_ = low + (high - low) * _placement.even_points(n_centers, n_features)
-        if isinstance(p.width, np.ndarray):
-            self.width_ = np.broadcast_to(p.width, n_features).copy()
-        else:
-            overlap = p.overlap or (1.0 if n_features == 1 else 2.0)
-            standard = (self.centers_ - self.location_) / self.scale_
-            self.width_ = overlap * _placement.neighbour_distance(standard) * self.scale_
+        self.width_ = self._widths(p)
         self._compile()
+
+    def _k_means_centers(self, rows: FloatArray, n_centers: int) -> FloatArray:
+        """Return the cluster centers of standardized rows, in the units of X."""
+        standard = (rows - self.location_) / self.scale_
+        _, distinct = np.unique(np.round(standard, 6), axis=0, return_index=True)
+        centers = _placement.k_means_centers(standard[distinct], n_centers)
+        return self.location_ + self.scale_ * centers
+
+    def _widths(self, parameters: SimpleNamespace) -> FloatArray:
+        """Return the given widths, or those that follow from the overlap of the centers."""
+        n_features = len(self.scale_)
+        if isinstance(parameters.width, np.ndarray):
+            return np.broadcast_to(parameters.width, n_features).copy()
+        overlap = parameters.overlap or (1.0 if n_features == 1 else 2.0)
+        standard = (self.centers_ - self.location_) / self.scale_
+        return overlap * _placement.neighbour_distance(standard) * self.scale_
 
     @property
     def relevance_(self) -> FloatArray:
