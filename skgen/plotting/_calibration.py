@@ -13,6 +13,9 @@ from .._validation import FloatArray, check_number, short_repr
 from ._drawing import COLORS, panels
 from ._inputs import final_step, predict_with_std
 
+GREY: dict[str, Any] = {"color": "grey", "alpha": 0.25, "lw": 0}
+"""Style of the bands in which calibrated predictions lie."""
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CalibrationDisplay:
@@ -160,24 +163,29 @@ class CalibrationDisplay:
         left, right = panels(ax, 2, "CalibrationDisplay.plot")
         self.axes_ = np.array([left, right])
         self.figure_ = left.figure
-        grey = {"color": "grey", "alpha": 0.25, "lw": 0}
+        self._draw_histogram(left, n_bins, color)
+        self._draw_coverage(right, color)
+        return self
+
+    def _draw_histogram(self, ax: Any, n_bins: int, color: Any) -> None:
         n = len(self.pit)
         low, high = np.asarray(binom.ppf([0.025, 0.975], n, 1 / n_bins)) * n_bins / n
-        left.axhspan(low, high, **grey)
-        left.axhline(1, color="grey", lw=1)
+        ax.axhspan(low, high, **GREY)
+        ax.axhline(1, color="grey", lw=1)
         density, edges = np.histogram(self.pit, n_bins, (0, 1), density=True)
-        self.histogram_ = left.stairs(density, edges, color=color, lw=2, label=self.name)
-        left.set(xlabel="probability integral transform (PIT)", ylabel="density")
-        left.set(xlim=(0, 1), ylim=(0, None))
-        levels = np.linspace(0, 1, 101)
+        self.histogram_ = ax.stairs(density, edges, color=color, lw=2, label=self.name)
+        ax.set(xlabel="probability integral transform (PIT)", ylabel="density")
+        ax.set(xlim=(0, 1), ylim=(0, None))
+
+    def _draw_coverage(self, ax: Any, color: Any) -> None:
+        n, levels = len(self.pit), np.linspace(0, 1, 101)
         low, high = np.asarray(binom.ppf([[0.025], [0.975]], n, levels)) / n
-        right.fill_between(levels, low, high, **grey)
-        right.plot([0, 1], [0, 1], color="grey", lw=1)
+        ax.fill_between(levels, low, high, **GREY)
+        ax.plot([0, 1], [0, 1], color="grey", lw=1)
         inside = np.sort(np.abs(2 * self.pit - 1))
         shares = np.searchsorted(inside, levels, side="right") / n
-        (self.line_,) = right.plot(levels, shares, color=color, lw=2, label=self.name)
+        (self.line_,) = ax.plot(levels, shares, color=color, lw=2, label=self.name)
         xlabel, ylabel = "probability of the interval", "share of targets inside"
-        right.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, 1), ylim=(0, 1))
+        ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, 1), ylim=(0, 1))
         if self.name is not None:
-            right.legend(fontsize="small", loc="best")
-        return self
+            ax.legend(fontsize="small", loc="best")
