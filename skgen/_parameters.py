@@ -27,7 +27,7 @@ class Kind(ABC):
     """A set of valid values."""
 
     def claims(self, value: Any) -> bool:
-        """Return True if ``value`` is this alternative's to check, among those of ``a | b``."""
+        """Return True if this alternative of ``a | b`` is the one that checks ``value``."""
         return True
 
     @abstractmethod
@@ -54,7 +54,7 @@ Parameters = Mapping[str, Kind]
 
 @dataclass(frozen=True)
 class Either(Kind):
-    """The first of several kinds that claims a value, or the last of them, checks it."""
+    """Alternatives: the first kind that claims a value checks it, or the last if none does."""
 
     kinds: tuple[Kind, ...]
 
@@ -87,7 +87,7 @@ NONE = Nothing()
 
 @dataclass(frozen=True)
 class Number(Kind):
-    """A finite number in [low, high], or in (low, high]; checked, it is a float."""
+    """A finite number in [low, high], or in (low, high]; `check` returns a float."""
 
     low: float = -LARGEST
     high: float = LARGEST
@@ -103,7 +103,7 @@ class Number(Kind):
 
 
 class Integer(Number):
-    """An integer in [low, high]; checked, it is an int."""
+    """An integer in [low, high]; `check` returns an int."""
 
     integer = True
 
@@ -137,7 +137,7 @@ class Choice(Kind):
 
 
 class Vector(Kind):
-    """An array-like of finite numbers, at least ``low``; checked, it is a float array.
+    """An array-like of finite numbers, at least ``low``; `check` returns a float array.
 
     Its shape is one of ``shapes``: names or lengths of axes, as in "n_features 2".
     """
@@ -158,7 +158,7 @@ class Vector(Kind):
 
 @dataclass(frozen=True)
 class Sequence(Kind):
-    """A sequence of values of one kind, of one of ``lengths`` if given; checked, it is a tuple."""
+    """A sequence of values of one kind, with one of ``lengths``; `check` returns a tuple."""
 
     kind: Kind
     noun: str
@@ -185,7 +185,7 @@ class Seed(Kind):
 
 @dataclass(frozen=True)
 class Custom(Kind):
-    """Values that a function checks; those for which ``plain`` is true may be in a file."""
+    """Values that a function checks; a file may hold those for which ``plain`` is true."""
 
     function: Callable[[Any, str], Any]
     plain: Callable[[Any], bool]
@@ -198,13 +198,13 @@ class Custom(Kind):
 
 
 def check_parameters(owner: Any, kinds: Parameters | None = None, **sizes: int) -> Any:
-    """Return checked parameters of an object, all or those given, as attributes of their names."""
+    """Return the checked parameters of an object, by default all, as attributes of a namespace."""
     kinds = owner._parameters if kinds is None else kinds
     values = {name: kind.check(getattr(owner, name), name, **sizes) for name, kind in kinds.items()}
     return SimpleNamespace(**values)
 
 
 def check_fields(part: Any) -> None:
-    """Check the fields of a frozen dataclass; each takes its checked value."""
+    """Check the fields of a frozen dataclass, and replace them by their checked values."""
     for name, value in vars(check_parameters(part)).items():
         object.__setattr__(part, name, value)

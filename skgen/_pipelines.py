@@ -1,4 +1,4 @@
-"""Pipelines, searches and frozen estimators: the estimator at their end, and the way to it."""
+"""Pipelines, searches and frozen estimators: their last step, and the steps before it."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 
 def best_of(estimator: Any) -> Any:
     """The best estimator of a search, or the estimator itself."""
-    if isinstance(estimator, FrozenEstimator):  # it passes on all attributes of the one inside
+    if isinstance(estimator, FrozenEstimator):  # whose attributes are those of the one inside
         return estimator
     return getattr(estimator, "best_estimator_", estimator)
 
@@ -28,7 +28,7 @@ def transform_before_final(estimator: Any, X: Any) -> Any:
 
 
 def inverse_transform_from_final(estimator: Any, X: Any) -> Any:
-    """X, as the last step of nested pipelines and searches sees it, as it was before the first."""
+    """X before the first step, given X as the last step of nested pipelines sees it."""
     estimator = best_of(estimator)
     if not isinstance(estimator, Pipeline):
         return X
@@ -37,5 +37,5 @@ def inverse_transform_from_final(estimator: Any, X: Any) -> Any:
 
 
 def _apply_first_steps(pipeline: Pipeline, method: str, X: Any) -> Any:
-    """Return X after all steps but the last."""
+    """Apply a method of all steps except the last."""
     return getattr(pipeline[:-1], method)(X) if len(pipeline) > 1 else X

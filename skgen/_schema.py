@@ -1,7 +1,7 @@
-"""Schemas of files: the values of which a stored object is made, declared beside its class.
+"""Schemas of files: the values that a stored object consists of, declared with its class.
 
 A class is registered by `store`. Only objects of registered classes are written and read, and each
-value is tested before an object is made of it. The kinds of `_parameters` serve as tests, too.
+value is tested before an object is made of it. The kinds of `_parameters` are used as tests, too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FINITE = float(np.finfo(np.float64).max)
 
 
 class Test(Protocol):
-    """A test of a value in a file; it may learn the sizes that other values share."""
+    """A test of a value in a file; it may record sizes that other values must share."""
 
     def holds(self, value: Any, sizes: Sizes) -> bool: ...
 
@@ -46,7 +46,7 @@ class Check:
 
 
 def exactly(*choices: Any) -> Check:
-    """One of a few values, of the same type."""
+    """One of a few values, with the same type."""
     return Check(lambda value, _: any(type(value) is type(c) and value == c for c in choices))
 
 
@@ -162,7 +162,7 @@ def schema_of(cls: type) -> Schema | None:
 
 
 def to_record(stored: Any) -> Values:
-    """The values of an object: its parameters, and of one that is fitted all but the derived."""
+    """The values of an object: its parameters and, if it is fitted, all that are not derived."""
     schema = schema_of(type(stored))
     assert schema is not None
     values = {name: getattr(stored, name) for name in schema.parameters}
@@ -173,7 +173,7 @@ def to_record(stored: Any) -> Values:
 
 
 def from_record(cls: Any, values: Values) -> Any:
-    """An object made of its values: parameters go to the constructor, all else is set."""
+    """An object made of its values: parameters are passed to the constructor, others are set."""
     schema = schema_of(cls)
     assert schema is not None
     stored = cls(**{name: values.pop(name) for name in schema.parameters if name in values})
@@ -184,7 +184,7 @@ def from_record(cls: Any, values: Values) -> Any:
 
 @dataclass(frozen=True)
 class Schema:
-    """The values of an object of a class in a file, and the ways to them and back."""
+    """The values of an object of a class in a file, and the conversion to them and back."""
 
     cls: type
     parameters: Mapping[str, Test]
@@ -198,7 +198,7 @@ class Schema:
     to_record: Callable[[Any], Values] = to_record
     from_record: Callable[[Any, Values], Any] = from_record
     is_consistent: Callable[[Values], bool] = lambda values: True
-    """True if the values, each of them valid, fit each other."""
+    """True if values, each of which is valid, are consistent with each other."""
 
     def check(self, values: Values) -> None:
         """Raise TypeError unless an object can be made of ``values``."""
@@ -233,11 +233,11 @@ def store(
     options: Mapping[str, Test] | None = None,
     derived: tuple[str, ...] = (),
 ) -> Callable[[Class], Class]:
-    """Register a class, which files call ``name``, or by its own name.
+    """Register a class under ``name``, by default its own name.
 
-    ``parameters`` are by default those that the class declares. A class may define the methods
-    ``_to_record``, ``_from_record`` (a class method) and ``_is_consistent`` (a static one) in place
-    of what `Schema` has.
+    ``parameters`` are by default those that the class declares. To override the functions of
+    `Schema`, a class defines ``_to_record``, ``_from_record`` (a class method) or
+    ``_is_consistent`` (a static or class method).
     """
 
     def register(cls: Class) -> Class:

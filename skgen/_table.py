@@ -1,8 +1,7 @@
 """Data frames as matrices and back, with the names, dtypes and categories that `fit` saw.
 
-Categories are codes in a matrix of `Table`, and columns of zeros and ones in one of `Categories`.
-
-Frames are those of pandas and polars; a library is imported only if a frame of it is used.
+`Table` encodes categories as codes, `Categories` as columns of zeros and ones. Frames are those of
+pandas and polars; a library is imported only if a frame of it is used.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ LIBRARIES = ("pandas", "polars")
 CATEGORICAL = (
     "category", "bool", "str", "enum", "categorical", "utf8", "large_string", "dictionary",
 )  # fmt: skip
-"""First letters of the names of dtypes of categories, booleans and text, in small letters."""
+"""First letters of the lowercase names of dtypes of categories, booleans and text."""
 BOOLEANS = ("bool",)
 FLOATS = (np.float64, np.float32)
 ARROW = "[arrow]"
@@ -43,7 +42,7 @@ LARGEST_FLOATS = {
     **dict.fromkeys(("float16", "halffloat"), float(np.finfo(np.float16).max)),
     **dict.fromkeys(("float32", "float"), float(np.finfo(np.float32).max)),
 }
-"""Largest values of columns of half and single precision, by lowercase names of all libraries."""
+"""Largest values of columns of half and single precision, by lowercase names of dtypes."""
 
 
 def library_of(X: Any) -> str:
@@ -124,10 +123,10 @@ class Table:
     def to_matrix(self, X: Any, handle_unknown: str = "error") -> FloatArray:
         """Return a frame as floats: codes for categories, NaN for missing cells.
 
-        Unknown categories are an error. If ``handle_unknown`` is "ignore" and they have a type of
-        known ones, they are -1.
+        Unknown categories are an error, except that with ``handle_unknown="ignore"`` those of the
+        type of a known one become -1.
         """
-        if (names := tuple(X.columns)) != self.names:  # scikit-learn compares names of text only
+        if (names := tuple(X.columns)) != self.names:  # scikit-learn compares str names only
             raise ValueError(
                 f"`X` must have the columns that `fit` saw, {short_repr([*self.names])}; got "
                 f"{short_repr([*names])}. Give the same columns in the same order."
@@ -192,12 +191,12 @@ def _columns(X: Any) -> Any:
 
 
 def _is_in(value: Any, known: Mapping[Any, Any]) -> bool:
-    """Return True for a known value; a value without a hash is unknown."""
+    """Return True for a known value; a value that has no hash is unknown."""
     return isinstance(value, Hashable) and value in known
 
 
 def _name_of(dtype: Any) -> str:
-    """Return the name of a dtype, by which it is made again."""
+    """Return the name of a dtype, from which it can be created again."""
     if arrow := getattr(dtype, "pyarrow_dtype", None):
         return f"{arrow}{ARROW}"
     storage = getattr(dtype, "storage", "")
@@ -218,7 +217,7 @@ def _categories(column: Any) -> tuple[Any, ...] | None:
     if not is_categorical(column.dtype):
         return None
     listed = getattr(column.dtype, "categories", None)
-    if listed is not None and str(column.dtype) != "Categorical":  # polars' grow
+    if listed is not None and str(column.dtype) != "Categorical":  # which grows, in polars
         return tuple(listed.to_list() if hasattr(listed, "to_list") else listed)
     missing = _is_missing(column)
     values = {v for m, v in zip(missing, column.to_list(), strict=True) if not m}
@@ -248,7 +247,7 @@ def _numbers(column: Any) -> npt.NDArray[np.floating]:
 
 def _check_numbers(X: Any, names: list[Any]) -> None:
     """Raise if columns of a frame hold anything but numbers."""
-    if names:  # of polars, no names would be all rows
+    if names:  # because polars returns all rows for no names
         remedy = "Give numbers, or fit to data in which it has a dtype of text or categories."
         check_numeric(X[names], "X", encode=remedy, missing=MISSING)
 
@@ -278,7 +277,7 @@ def _pandas_column(
 
 
 def _pandas_dtype(pandas: Any, name: str) -> Any:
-    """Return a dtype by its name, of pyarrow as an object."""
+    """Return the dtype of a name: an object for pyarrow's dtypes, else the name itself."""
     if not name.endswith(ARROW):
         return name
     pyarrow = __import__("pyarrow")
@@ -305,7 +304,7 @@ def _polars_column(
 
 
 def _round_to(values: FloatArray, dtype: str) -> FloatArray:
-    """Round to the integers or decimals of a dtype, and clip draws to its range."""
+    """Round values to the integers or decimals of a dtype, and clip them to its range."""
     name = dtype.lower()
     if largest_float := LARGEST_FLOATS.get(name.split("[")[0]):
         return values.clip(-largest_float, largest_float)
@@ -319,7 +318,7 @@ def _round_to(values: FloatArray, dtype: str) -> FloatArray:
         return values
     info = np.iinfo(name.split("[")[0])
     largest = float(info.max)
-    if int(largest) > info.max:  # of 64 bits: a float above cannot be converted
+    if int(largest) > info.max:  # rounded up for 64 bits, and then it cannot be converted
         largest = float(np.nextafter(largest, 0))
     return np.round(values.astype(np.float64)).clip(info.min, largest)
 
@@ -387,8 +386,8 @@ MOST_CATEGORIES = 255
 class Categories:
     """Values of the categorical columns of X, each of which becomes a column of zeros and ones.
 
-    For a frame, with ``table``, the values are codes. If unknown values are accepted, all unknown
-    values of a column form one further category.
+    The values of a frame, which has a ``table``, are codes. If unknown values are accepted, all
+    unknown values of a column form one further category.
     """
 
     names: tuple[Any, ...]
@@ -438,7 +437,7 @@ class Categories:
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers of categories, one for unknown values included; 0 for columns of numbers."""
+        """Numbers of categories, including one for unknown values; 0 for columns of numbers."""
         more = int(self.accepts_unknown)
         return [0 if known is None else len(known) + more for known in self.categories]
 
@@ -462,7 +461,7 @@ class Categories:
         return np.hstack(blocks).astype(X.dtype, copy=False)
 
     def _indicators(self, column: FloatArray, known: tuple[float, ...], name: Any) -> FloatArray:
-        """Return the columns of 0 and 1 for one column: one if it has two categories."""
+        """Return columns of 0 and 1 for a column, which is a single one for two categories."""
         values = np.array(known, column.dtype)
         codes = np.searchsorted(values, column).clip(max=len(known) - 1)
         is_unknown = values[codes] != column
@@ -508,7 +507,7 @@ def read_features(
 
 
 def _find_table(X: Any, selection: Any) -> Table | None:
-    """Return the columns of a frame if a categorical one holds no numbers, else None."""
+    """Return the columns of a frame if a categorical one holds text or categories, else None."""
     if not library_of(X):
         return None
     check_text(X)
@@ -551,7 +550,7 @@ def read_frame(
 
 
 def _check_no_missing(table: Table, matrix: FloatArray) -> None:
-    """Raise if a cell is missing."""
+    """Raise if a cell of a matrix from a frame is missing."""
     missing = np.isnan(matrix)
     if missing.any():
         index = int(missing.any(axis=0).argmax())

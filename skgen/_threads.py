@@ -16,7 +16,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 BLOCK_ROWS = 2000
-"""Rows of a block of the design matrix; with a power of two its columns collide in the cache."""
+"""Rows of a block of the design matrix; columns of a power of two would collide in the cache."""
 
 
 def row_blocks(start: int, stop: int) -> Iterator[slice]:
@@ -31,7 +31,7 @@ def map_in_threads(function: Callable[[Task], Result], tasks: Sequence[Task]) ->
 
 
 def sum_in_threads(function: Callable[[Task], Any], tasks: Sequence[Task]) -> Any:
-    """Return the sum of the arrays that ``function`` gives, added in order as they come."""
+    """Return the sum over the tasks of the arrays that ``function`` returns, added in order."""
     results = _iterate(function, tasks)
     total = next(results)
     for result in results:
@@ -59,7 +59,7 @@ def _controller() -> ThreadpoolController:
 
 @contextmanager
 def one_blas_thread() -> Iterator[int]:
-    """Limit BLAS and OpenMP to one thread within the block; yield the former number of BLAS."""
+    """Limit BLAS and OpenMP to one thread within the block; yield the former number for BLAS."""
     blas = _controller().select(user_api="blas").lib_controllers
     n_threads = min((library.num_threads for library in blas), default=1)
     with _controller().limit(limits=1):

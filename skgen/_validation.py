@@ -1,4 +1,4 @@
-"""Checks of numbers, tables, images and random states; updates that happen as a whole or not."""
+"""Checks of numbers, tables, images and random states; restoring of objects after errors."""
 
 import copy
 import datetime as dt
@@ -16,7 +16,7 @@ FloatArray = npt.NDArray[np.float64]
 RandomState = int | np.random.Generator | np.random.RandomState | None
 
 LARGEST = 1e100
-"""Largest magnitude of a value of X or y: a sum of squares of such values does not overflow."""
+"""Largest magnitude of a value of X or y, so that sums of squares do not overflow."""
 GENERATORS = (np.random.Generator, np.random.RandomState)
 DATES = (np.datetime64, np.timedelta64, dt.date, dt.time, dt.timedelta)
 
@@ -36,12 +36,12 @@ def restore_on_error(estimator: object) -> Iterator[None]:
 
 
 def copy_generator(random: Any) -> Any:
-    """Return a copy of a generator, to `rewind` it to; None of a seed."""
+    """Return a copy of a generator for `rewind`, or None for a seed."""
     return copy.deepcopy(random) if isinstance(random, GENERATORS) else None
 
 
 def rewind(random: Any, before: Any) -> None:
-    """Give a generator the state of ``before``, a copy of it; do nothing to a seed."""
+    """Set a generator to the state of ``before``, an earlier copy; do nothing for a seed."""
     if isinstance(random, np.random.Generator):
         random.bit_generator.state = before.bit_generator.state
     elif isinstance(random, np.random.RandomState):
@@ -49,13 +49,13 @@ def rewind(random: Any, before: Any) -> None:
 
 
 def short_repr(value: Any) -> str:
-    """Return ``repr(value)``, without its middle if it is long."""
+    """Return ``repr(value)``; its middle is left out if it is long."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:100]} ... {text[-50:]}"
 
 
 def error_message(name: str, condition: str, value: Any, remedy: str) -> str:
-    """Return the message of an error: argument, condition, value, and what to do."""
+    """Return the message of an error: argument, condition, value and remedy."""
     return f"`{name}` must {condition}; got {name}={short_repr(value)}. {remedy}"
 
 
@@ -139,7 +139,7 @@ def check_size(
 
 
 def extremes(table: npt.NDArray[np.floating], axis: int | None = None) -> tuple[Any, Any]:
-    """Return least and greatest values; NaN counts only where there is nothing else."""
+    """Return least and greatest values; NaN only where all values are NaN."""
     low, high = table.min(axis), table.max(axis)
     if np.isnan(low).any():
         return np.fmin.reduce(table, axis=axis), np.fmax.reduce(table, axis=axis)
@@ -147,7 +147,7 @@ def extremes(table: npt.NDArray[np.floating], axis: int | None = None) -> tuple[
 
 
 def missing_cells(table: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_] | None:
-    """Return True for the cells that are NaN, or None if there are none."""
+    """Return a mask of the cells that are NaN, or None if there are none."""
     return np.isnan(table) if table.size and np.isnan(table.min()) else None
 
 
@@ -173,8 +173,8 @@ NON_NUMERIC: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 """Contents that a table must not have, although numpy converts some of them.
 
-Each with its remedy, its kinds of numpy's dtypes, and the first letters of the names of its dtypes
-in pandas, pyarrow and polars.
+For each, the tuple has a remedy, the kinds of its dtypes in numpy, and the first letters of the
+names of its dtypes in pandas, pyarrow and polars.
 """
 
 
@@ -184,8 +184,8 @@ def check_numeric(
 ) -> None:  # fmt: skip
     """Raise if ``table`` holds anything but real numbers, even if numpy would convert it.
 
-    ``remedy`` is that of all contents, ``encode`` that of text and categories. Items of the types
-    ``missing`` are left to others: None becomes NaN, which scikit-learn reports.
+    ``remedy`` is the remedy for all contents, ``encode`` that for text and categories. Items whose
+    types have a name in ``missing`` are accepted. They become NaN, which other checks may reject.
     """
     if hasattr(table, "collect") and hasattr(table, "lazy"):
         raise TypeError(
@@ -196,7 +196,7 @@ def check_numeric(
             f"`{name}` must be a table; got a {type(table).__name__}, which yields its rows in "
             "batches. Call `partial_fit` with each batch."
         )
-    if np.ma.is_masked(table):  # numpy would take the values behind the mask
+    if np.ma.is_masked(table):  # because numpy would use the values under the mask
         raise ValueError(
             f"`{name}` must have no masked cells; got a {type(table).__name__} with "
             f"{np.ma.count_masked(table)}. Give {name}.astype(float).filled(numpy.nan), in which "
@@ -243,7 +243,7 @@ def check_flat(table: Any, name: str) -> None:
 
 
 def nan_for_missing(table: Any) -> Any:
-    """Return ``table``, of objects with NaN in place of None and pandas.NA."""
+    """Return ``table``; if it holds objects, with NaN in place of None and pandas.NA."""
     if not any(str(dtype).lower() == "object" for dtype in _columns_and_dtypes(table)[1]):
         return table
     if hasattr(table, "isna"):
@@ -271,7 +271,7 @@ def _columns_and_dtypes(table: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _non_numeric(dtype: Any) -> str:
-    """Return the name in `NON_NUMERIC` of the contents of a dtype, or ""."""
+    """Return the key of `NON_NUMERIC` for the contents of a dtype, or ""."""
     name, kind = str(dtype).lower(), dtype.kind if isinstance(dtype, np.dtype) else ""
     for found, (_, kinds, starts) in NON_NUMERIC.items():
         if kind in kinds if kind else name.startswith(starts):
@@ -290,6 +290,7 @@ def _check_items(
     items: npt.NDArray[Any], name: str, remedy: str, encode: str, places: list[str],
     missing: Collection[str],
 ) -> None:  # fmt: skip
+    """Raise if an item of a table of objects is not a real number."""
     start = f"`{name}` must hold numbers; got "
     for item, place in zip(items.ravel(), itertools.cycle(places), strict=False):
         is_text = isinstance(item, str | bytes)
@@ -310,7 +311,7 @@ def _check_items(
 
 
 def generator(random_state: RandomState) -> np.random.Generator:
-    """Return a numpy Generator, for None a new one; no global generator is used."""
+    """Return a numpy Generator, a new one for None; the global generator is not used."""
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31 - 1))
     return np.random.default_rng(check_seed(random_state))

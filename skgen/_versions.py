@@ -1,4 +1,4 @@
-"""Versions that skgen runs on, and packages that an extra brings."""
+"""Versions that skgen runs with, and packages that an extra installs."""
 
 import importlib
 import platform
@@ -16,7 +16,7 @@ NEEDED_BY_AUTOENCODERS = {"torch", "skorch", "tqdm"}
 
 
 def import_module(name: str) -> ModuleType:
-    """Import a module of skgen; name the extra if it is not installed."""
+    """Import a module of skgen; if a package is missing, raise and name the extra."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -36,9 +36,9 @@ def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLi
     Parameters
     ----------
     estimator : estimator or Pipeline
-        A fitted regressor with ``log_predictive_density(X, y)``, or one with
-        ``predict(X, return_std=True)``, whose predictive distribution is then taken to be normal;
-        or a Pipeline whose last step is such a regressor.
+        A fitted regressor with ``log_predictive_density(X, y)``, or with ``predict(X,
+        return_std=True)``, whose predictive distribution is then taken to be normal; or a Pipeline
+        whose last step is such a regressor.
     X : array-like of shape (n_samples, n_features)
         Features.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -55,7 +55,8 @@ def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLi
         If the estimator has no predictive distribution: a transformer, or a regressor without
         standard deviations, such as a TransformedTargetRegressor.
     ValueError
-        If standard deviations are not positive and finite, or y has another shape than predictions.
+        If standard deviations are not positive and finite, or if y does not have the shape of the
+        predictions.
 
     See Also
     --------
@@ -88,10 +89,10 @@ def mean_log_predictive_density(estimator: Any, X: npt.ArrayLike, y: npt.ArrayLi
 
 
 def _mean_and_std(estimator: Any, X: Any) -> tuple[FloatArray, FloatArray]:
-    """Predictive means and positive standard deviations; raise if there are none.
+    """Return predictive means and positive standard deviations, or raise if there are none.
 
-    TransformedTargetRegressor passes ``return_std`` on, and raises an AttributeError when it gets a
-    pair.
+    TransformedTargetRegressor passes ``return_std`` to its regressor, and raises an AttributeError
+    when it gets a pair back.
     """
     name = type(estimator).__name__
     try:
@@ -115,16 +116,16 @@ def _mean_and_std(estimator: Any, X: Any) -> tuple[FloatArray, FloatArray]:
 def frechet_distance(X: npt.ArrayLike, X_generated: npt.ArrayLike) -> float:
     """Frechet distance of two sets of rows, as if both were normally distributed.
 
-    It is ``|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))``, with means m and covariances S (Dowson and
-    Landau [1]_ eq. 4): the square of a distance. For features that a network computes from images,
-    it is known as the Frechet inception distance [2]_. 0 is best.
+    It is ``|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))`` for sets with means m, m' and covariances S,
+    S' (Dowson and Landau [1]_ eq. 4), which is the square of a distance. For features that a
+    network computes from images, it is known as the Frechet inception distance [2]_. 0 is best.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Real rows.
+        Real rows, at least 2.
     X_generated : array-like of shape (n_generated, n_features)
-        Generated rows.
+        Generated rows, at least 2.
 
     Returns
     -------
@@ -133,7 +134,7 @@ def frechet_distance(X: npt.ArrayLike, X_generated: npt.ArrayLike) -> float:
 
     See Also
     --------
-    precision_recall_density_coverage : Tells rows unlike the data and missing rows apart.
+    precision_recall_density_coverage : Numbers for rows unlike the data and for missing rows.
 
     Notes
     -----
@@ -170,8 +171,8 @@ def precision_recall_density_coverage(
 ) -> tuple[float, float, float, float]:
     """Precision, recall, density and coverage of generated rows, by nearest neighbours.
 
-    Each row has a ball around it that reaches to its k-th nearest neighbour in its own set (Naeem
-    et al. [1]_ eq. 3 to 7).
+    Around each row is a ball whose radius is the distance to the k-th nearest neighbour of the row
+    in its own set (Naeem et al. [1]_ eq. 3 to 7).
 
     Parameters
     ----------
@@ -180,7 +181,7 @@ def precision_recall_density_coverage(
     X_generated : array-like of shape (n_generated, n_features)
         Generated rows, more than ``n_neighbors``.
     n_neighbors : int, default=5
-        Number k of neighbours.
+        Number k of neighbours, at least 1.
 
     Returns
     -------
@@ -240,7 +241,7 @@ def classifier_two_sample_test(
     X: npt.ArrayLike, X_generated: npt.ArrayLike, classifier: Any = None, *,
     test_size: float = 0.5, random_state: RandomState = None,
 ) -> tuple[float, float, float]:  # fmt: skip
-    """Test by a classifier if real and generated rows can be told apart (Lopez-Paz and Oquab [1]_).
+    """Test whether a classifier distinguishes generated from real rows (Lopez-Paz and Oquab [1]_).
 
     The classifier is fitted to a part of both sets, and tested on the rest.
 
@@ -253,19 +254,19 @@ def classifier_two_sample_test(
     classifier : classifier, default=None
         Classifier of scikit-learn, which is cloned. None means HistGradientBoostingClassifier.
     test_size : float, default=0.5
-        Share of the rows of both sets that are held out, between 0 and 1.
+        Share of the rows of both sets that are held out, above 0 and at most 0.99.
     random_state : int, Generator, RandomState or None, default=None
         Seed of the split, and of the default classifier. None draws a new seed.
 
     Returns
     -------
     accuracy : float
-        Balanced accuracy on held-out rows: 0.5 if the sets cannot be told apart, 1 if all rows can.
+        Balanced accuracy on held-out rows: 0.5 for random guesses, 1 if all are classified right.
     auc : float
         Probability that a generated row gets a higher score than a real one, on held-out rows.
     p_value : float
-        Probability of an AUC at least as large if both sets had the same distribution, by the
-        Mann-Whitney test.
+        Probability of an AUC at least as large if both sets had the same distribution
+        (Mann-Whitney test).
 
     See Also
     --------
@@ -273,9 +274,9 @@ def classifier_two_sample_test(
 
     Notes
     -----
-    A classifier that finds nothing does not prove that the distributions are the same. The standard
-    error of the accuracy is about ``0.5 / sqrt(n)`` for n held-out rows: with 1000 rows, 0.53
-    differs from 0.5 by two standard errors.
+    An accuracy of 0.5 does not prove that the distributions are the same. The standard error of the
+    accuracy is about ``0.5 / sqrt(n)`` for n held-out rows: with 1000 rows, 0.53 differs from 0.5
+    by two standard errors.
 
     References
     ----------
@@ -331,12 +332,12 @@ def _check_sets(X: Any, X_generated: Any, n_rows: int) -> tuple[FloatArray, Floa
 
 
 def _covariance_root(rows: FloatArray) -> FloatArray:
-    """Return a matrix R of which R^T R is the covariance of the rows."""
+    """Return a matrix R such that R^T R is the covariance of the rows."""
     centered = (rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)
     return np.asarray(np.linalg.qr(centered, mode="r"))
 
 
 def _radii(rows: FloatArray, k: int) -> FloatArray:
-    """Return the distance of each row to its k-th nearest neighbour, not counting itself."""
+    """Return the distance of each row to its k-th nearest neighbour among the other rows."""
     distances, _ = NearestNeighbors(n_neighbors=k).fit(rows).kneighbors()
     return np.asarray(distances[:, -1])

@@ -1,8 +1,8 @@
 """Encoder and decoder bodies.
 
 A builder is any callable ``builder(n_inputs, n_outputs)`` that returns a torch module, which maps
-rows of n_inputs values to rows of n_outputs values. A class such as ``torch.nn.Linear`` is one,
-too.
+rows of n_inputs values to rows of n_outputs values. A class such as ``torch.nn.Linear`` is a
+builder, too.
 """
 
 import threading
@@ -70,7 +70,7 @@ def generator_states(device: torch.device) -> list[Tensor]:
 
 
 def set_generator_states(states: list[Tensor], device: torch.device) -> None:
-    """Restore ``states``, those of a GPU only if ``device`` is one."""
+    """Restore ``states``; that of the GPU only if ``device`` is a GPU."""
     torch.set_rng_state(states[0])
     for state in states[1:] if device.type == "cuda" else []:
         torch.cuda.set_rng_state(state, device)
@@ -91,13 +91,13 @@ class _NetworkBuilder(ABC):
         Parameters
         ----------
         n_inputs, n_outputs : int
-            Widths of its first and last layer. The width of an image is its number of values; the
-            output of a decoder has this width times the number of outputs per value.
+            Widths of the first and the last layer. The width of an image is its number of values;
+            the output of a decoder has this width times the number of outputs per value.
 
         Returns
         -------
         network : torch.nn.Sequential
-            It maps shape (n_samples, n_inputs) to (n_samples, n_outputs).
+            Network from shape (n_samples, n_inputs) to (n_samples, n_outputs).
         """
 
     def _activate(self) -> nn.Module:
@@ -174,7 +174,7 @@ class MLP(_NetworkBuilder):
 
 
 class PlusLinear(nn.Module):
-    """A network, whose outputs are small at first, plus a linear map."""
+    """Sum of a linear map and a network, whose outputs are small at first."""
 
     def __init__(self, body: nn.Sequential, n_inputs: int, n_outputs: int) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ class PlusLinear(nn.Module):
 
 
 def linear_part(network: nn.Module) -> nn.Linear | None:
-    """Return the linear map that a network is, or adds to its hidden layers, or None."""
+    """Return the linear map that a network is or has beside its hidden layers, or None."""
     only = network[0] if isinstance(network, nn.Sequential) and len(network) == 1 else network
     only = only.linear if isinstance(only, PlusLinear) else only
     return only if isinstance(only, nn.Linear) else None
@@ -314,8 +314,9 @@ class _ConditionalBuilder(_NetworkBuilder):
 class ConditionalEncoder(_ConditionalBuilder):
     """Builder of a convolutional encoder of images, given a context.
 
-    Rows are an image and then its context. A context that is an image is scaled to the size of the
-    other, and becomes further channels of it. Any other context becomes a channel by a linear map.
+    Each row is an image followed by its context. A context that is an image is resized to the first
+    image, and appended to it as further channels. A linear map turns any other context into one
+    further channel.
 
     Parameters
     ----------
@@ -331,7 +332,7 @@ class ConditionalEncoder(_ConditionalBuilder):
     See Also
     --------
     ConditionalDecoder : From codes and contexts to images.
-    ConvolutionalEncoder : Without a context.
+    ConvolutionalEncoder : The encoder of images without a context.
 
     Examples
     --------
@@ -355,9 +356,9 @@ class ConditionalEncoder(_ConditionalBuilder):
 class ConditionalDecoder(_ConditionalBuilder):
     """Builder of a convolutional decoder to images as flat rows, given a context.
 
-    Rows are a code and then its context. A context that is an image enters each layer, scaled to
-    the size of its feature maps; so an image of low resolution enters at its own scale, too. Any
-    other context enters with the code.
+    Each row is a code followed by its context. A context that is an image is an input of each
+    layer, resized to the feature maps of the layer, so that an image of low resolution is also used
+    at its own scale. Any other context is an input of the first layer, with the code.
 
     Parameters
     ----------
@@ -367,14 +368,14 @@ class ConditionalDecoder(_ConditionalBuilder):
         Shape of the context, which may be an image of another size.
     n_filters : tuple of int, default=(32, 64)
         Number of input channels of each 3 x 3 transposed convolution, from the last layer to the
-        first. Each doubles height and width; a convolution of the size of the images follows.
+        first. Each doubles height and width. A convolution at the size of the images follows.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function between the layers.
 
     See Also
     --------
     ConditionalEncoder : From images and contexts to codes.
-    ConvolutionalDecoder : Without a context.
+    ConvolutionalDecoder : The decoder to images without a context.
 
     Examples
     --------
@@ -393,7 +394,7 @@ class ConditionalDecoder(_ConditionalBuilder):
 
 
 PARTS: dict[str, type] = {name: globals()[name] for name in __all__}
-"""Builders of networks that, once built, draw no random numbers."""
+"""Builders of networks that draw no random numbers after they are built."""
 
 
 class _ToImages(nn.Module):
@@ -474,18 +475,18 @@ class _Pyramid(nn.Module):
 
 
 def _n_channels(context_shape: tuple[int, ...], of_vector: int) -> int:
-    """Return the number of channels of a context; one that is no image has ``of_vector``."""
+    """Return the number of channels of a context, which is ``of_vector`` for a vector."""
     return of_vector if len(context_shape) == 1 else (*context_shape, 1)[2]
 
 
 def _context_images(context: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return a context that is an image, channels first."""
+    """Return flat rows as images, channels first."""
     height, width, channels = (*shape, 1)[:3]
     return context.unflatten(-1, (height, width, channels)).movedim(-1, -3)
 
 
 def _resize(images: Tensor, height: int, width: int) -> Tensor:
-    """Return images scaled to another size, by means where it is smaller."""
+    """Return images resized bilinearly; reduced images are averaged to avoid aliasing."""
     if images.shape[-2:] == (height, width):
         return images
     return functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
@@ -494,14 +495,14 @@ def _resize(images: Tensor, height: int, width: int) -> Tensor:
 def _shape_of_heads(
     image_shape: tuple[int, ...], n_outputs: int
 ) -> tuple[tuple[int, int, int], int]:
-    """Return (height, width, channels) of images, and how many of them the outputs are."""
+    """Return (height, width, channels) of images, and the number of outputs per value."""
     n_heads, rest = divmod(n_outputs, prod(image_shape))
     n_values = n_outputs if rest or not n_heads else n_outputs // n_heads
     return check_image_shape(image_shape, n_values), n_heads
 
 
 def _sizes_of_levels(height: int, width: int, n_levels: int) -> list[tuple[int, int]]:
-    """Return sizes of images, and after each of some convolutions of stride 2."""
+    """Return (height, width) of images before and after each of ``n_levels`` halvings."""
     sizes = [(height, width)]
     for _ in range(n_levels):
         sizes.append((_halve(sizes[-1][0]), _halve(sizes[-1][1])))
@@ -509,7 +510,7 @@ def _sizes_of_levels(height: int, width: int, n_levels: int) -> list[tuple[int, 
 
 
 def _padding(size: tuple[int, int]) -> tuple[int, int]:
-    """Return the output padding of a transposed convolution of stride 2 to images of a size."""
+    """Return the output padding with which a transposed convolution gives images of a size."""
     # Stride 2 maps ceil(size / 2) to an odd size; an even size needs one line of padding.
     return 1 - size[0] % 2, 1 - size[1] % 2
 
@@ -544,8 +545,8 @@ def resolve_builders(
 ) -> tuple[Builder, Builder]:  # fmt: skip
     """Return the builders of encoder and decoder that checked `PARAMETERS` describe.
 
-    With ``context_shape``, the networks take a context of this shape. With ``skip``, perceptrons
-    that the user did not name have a linear part.
+    With ``context_shape``, the networks have a context of this shape as a further input. With
+    ``skip``, perceptrons that are chosen by default have a linear part.
     """
     sizes, activation = parameters.hidden_layer_sizes, parameters.activation
     shape = parameters.image_shape or guess_image_shape(n_features)

@@ -1,6 +1,6 @@
 """Batches of rows, and views of tables whose rows are transformed only when they are selected.
 
-So a table may be larger than memory: if it is mapped from a file, only batches are copied.
+A table may be larger than memory: if it is mapped from a file, only batches are copied.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch import Tensor
 
 from .._validation import FloatArray, extremes, missing_cells
 
-BLOCK_VALUES = 2**18  # of a block of rows that is worked on at a time, so that it stays in cache
-EVALUATION_ROWS = 4096  # that networks evaluate at a time outside of training
-MAX_LOADED_BYTES = 2**28  # of rows that are transformed once and kept, rather than batch by batch
+BLOCK_VALUES = 2**18  # values of a block of rows, which fits into the cache
+EVALUATION_ROWS = 4096  # rows that networks evaluate at a time outside training
+MAX_LOADED_BYTES = 2**28  # size up to which rows are transformed once and kept
 
 
 class Batch(NamedTuple):
@@ -28,7 +28,7 @@ class Batch(NamedTuple):
     x: Any  # of shape (n_samples, n_features)
     context: Any = None  # of shape (n_samples, n_context)
     mask: Any = None  # bool of shape (n_samples, n_features), True for missing cells of x
-    # Likewise, True for cells that the encoder does not see: missing ones, and others in training.
+    # bool of the same shape, True for cells hidden from the encoder, the missing ones included
     hidden: Any = None
 
     @property
@@ -57,11 +57,11 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TableView:
-    """Rows of a table as networks see them; ``len`` and indexing work as for a Tensor."""
+    """Rows of a table as networks see them, with ``len`` and indexing as for a Tensor."""
 
     table: npt.NDArray[Any]  # of shape (n_samples, n_features)
     dtype: torch.dtype
-    # From rows of the table to what networks see, each column a monotone function of itself.
+    # Maps rows of the table to what networks see; each column is a monotone function of itself.
     transform: Callable[[FloatArray], FloatArray] = lambda X: X
     device: torch.device | None = None  # the CPU
     indices: npt.NDArray[np.intp] | None = None  # all rows
@@ -87,13 +87,13 @@ class TableView:
     def load(self, device: str = "cpu") -> Tensor | TableView:
         """Return the rows as a tensor on ``device`` if they are few or need no copy, else the view.
 
-        A GPU that had to wait for the rows of each batch would idle for much of the time.
+        A GPU that has to wait for the rows of each batch idles for much of the time.
         """
         n_features = self.table.shape[1]
         are_few = len(self) * n_features * self.dtype.itemsize <= MAX_LOADED_BYTES
         row, flags = self.table[:1], self.table.flags
         is_unchanged = self.indices is None and self.transform(row) is row
-        if is_unchanged and flags.c_contiguous and flags.writeable:  # as torch demands
+        if is_unchanged and flags.c_contiguous and flags.writeable:  # as torch requires
             shared = torch.from_numpy(self.table)
             if shared.dtype == self.dtype:
                 return shared.to(device) if are_few else shared
@@ -121,7 +121,7 @@ def map_blocks(
         for start in range(0, len(tables[0]), n_rows):
             block = slice(start, start + n_rows)
             of_block = function(*(table[block] for table in tables)).cpu().numpy()
-            # One array: small tensors that are kept would fragment the heap.
+            # One array for all values, because many small tensors would fragment the heap.
             if values is None:
                 values = np.empty((len(tables[0]), *of_block.shape[1:]), of_block.dtype)
             values[block] = of_block
@@ -136,9 +136,9 @@ def row_blocks(n_rows: int, n_features: int) -> Iterator[slice]:
 
 
 def column_means(table: FloatArray) -> FloatArray:
-    """Means of the observed cells of columns, equal for any order of values in memory.
+    """Means of the observed cells of columns, NaN for a column without any.
 
-    The mean of a column without observed cells is NaN.
+    They do not depend on the order of the values in memory.
     """
     total, n_missing = np.zeros(table.shape[1]), np.zeros(table.shape[1])
     for block in row_blocks(*table.shape):

@@ -1,4 +1,4 @@
-"""Networks and priors built by builders, and checked."""
+"""Calls of the builders of networks and priors, with checks of what they return."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ def build_decoder(builder: Builder, n_inputs: int, n_outputs: int) -> nn.Module:
 
 
 def set_initial_outputs(decoder: nn.Module, outputs: Tensor) -> None:
-    """Set the bias of a decoder, so that its outputs are around ``outputs``."""
+    """Set the bias of a decoder to ``outputs``."""
     with torch.no_grad():
         cast(Tensor, last_module(decoder).bias).copy_(outputs)
 
@@ -43,7 +43,7 @@ def build_prior(
     builder: Prior, n_components: int, n_context: int, n_features: int,
     moments: Callable[..., tuple[Tensor, Tensor]],
 ) -> nn.Module:  # fmt: skip
-    """Build and check a prior; one that ``sees_encoder`` gets ``moments``, those of q(z | x)."""
+    """Build and check a prior; ``moments`` of q(z | x) are passed if it ``sees_encoder``."""
     encoder = {"n_features": n_features, "moments": moments}
     sees_encoder = getattr(builder, "sees_encoder", False)
     try:
@@ -67,7 +67,7 @@ def build_prior(
 
 @contextmanager
 def memory_errors(name: str) -> Iterator[None]:
-    """Turn torch's errors about lack of memory into MemoryError."""
+    """Raise a MemoryError in place of torch's errors about lack of memory."""
     try:
         yield
     except (RuntimeError, TypeError, ValueError) as error:
@@ -83,7 +83,7 @@ def memory_errors(name: str) -> Iterator[None]:
 
 
 def last_module(network: nn.Module) -> nn.Module:
-    """Return the module that has the bias of the outputs, or None."""
+    """Return the module that has the bias of the outputs."""
     *_, last = network.modules()
     return network if isinstance(network, WithBias) else last
 

@@ -1,6 +1,6 @@
 """Checkpoint files: the identity of an unfinished fit, and its state after the last epoch.
 
-They have torch's format and are read with ``weights_only=True``: no code in them can run.
+They have torch's format and are read with ``weights_only=True``, so that no code in them can run.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from .._validation import short_repr
 
 FORMAT = "skgen checkpoint 2"
 ATOMS = (bool, int, float, complex, str, bytes, np.generic, type(None))
-"""Types of values that are equal if their texts are equal."""
+"""Types whose values are equal if their texts are equal."""
 
 Identity = dict[str, str]
 """Everything that the result of a fit depends on, as text: parameters, data, initial weights."""
@@ -52,7 +52,7 @@ class Checkpoint:
         except Exception as error:  # torch raises many kinds for files of another format
             raise ValueError(
                 "`checkpoint` must be the name of a checkpoint, or of no file yet; got "
-                f"{short_repr(str(path))}, which is something else ({type(error).__name__}). Give "
+                f"{short_repr(str(path))}, which is another file ({type(error).__name__}). Give "
                 "another name, or delete the file."
             ) from error
 
@@ -61,8 +61,8 @@ class Checkpoint:
         if self.path is not None and self.epoch is not None:
             for name, (before, now) in differences(self.identity, identity).items():
                 raise ValueError(
-                    f"`checkpoint` must be of this same fit; got {short_repr(str(self.path))}, of "
-                    f"one with {name}={before}, where now it is {now}. Delete the file to start "
+                    f"`checkpoint` must belong to this fit; got {short_repr(str(self.path))} of a "
+                    f"fit with {name}={before}, where now it is {now}. Delete the file to start "
                     "anew, or give another name."
                 )
         self.identity |= identity
@@ -98,10 +98,10 @@ def _describe(name: str, value: Any) -> str:
     except Exception as error:  # classes raise many kinds if they cannot be copied
         raise ValueError(
             f"`{name}` must be something that can be compared with that of an earlier fit, or of "
-            f"another rank; got {text}, whose content is out of reach ({error}). Give it plain "
-            "attributes, or do without `checkpoint`."
+            f"another rank; got {text}, whose content cannot be read ({error}). Give it plain "
+            "attributes, or leave out `checkpoint`."
         ) from error
-    if "{" in text:  # the order of a set is another in each process
+    if "{" in text:  # because the order of a set differs between processes
         text = type(value).__qualname__
     return f"{text} {digest.hexdigest()}"
 
@@ -160,7 +160,7 @@ def differences(one: Identity, other: Identity) -> dict[str, tuple[str, str]]:
 
 def check_path(path: Any) -> Path | None:
     """Return ``path`` if a file can be written there, else raise."""
-    remedy = "Give the name of a file in a folder that is there, or None."
+    remedy = "Give the name of a file in an existing folder, or None."
     if path is None:
         return None
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):

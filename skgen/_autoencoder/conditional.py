@@ -108,6 +108,9 @@ class VAERegressor(
     n_components : int, default=8
         Number of latent dimensions. Dimensions that are not needed collapse onto the prior and do
         no harm.
+    likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
+            default="gaussian"
+        Distribution of y given the decoder's outputs, as in `VAETransformer`.
     prior : {"conditional_normal", "conditional_mixture", "standard_normal"} or ConditionalNormal \
             or ConditionalMixture, default="conditional_normal"
         Prior p(z | x) of the latent codes:
@@ -123,9 +126,6 @@ class VAERegressor(
         ridge regression minimizes its leave-one-out error. In training, the residual of a row comes
         from the regression on all other rows, so that residuals of few rows are not too small. The
         residuals need as much memory as y.
-    likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
-            default="gaussian"
-        Distribution of y given the decoder's outputs, as in `VAETransformer`.
     hidden_layer_sizes : tuple of int, default=(256,)
         Number of units of each hidden layer of the encoder and of the prior network. The decoder
         has them in reverse order. The empty tuple makes all networks linear.
@@ -155,13 +155,13 @@ class VAERegressor(
         A category that is not in the data of the first fit is an error, because networks learn
         nothing about it; categories that a dtype lists are known.
     beta : float, default=1.0
-        Weight of the KL term; 1 is the ELBO.
+        Weight of the KL term, at least 0; 1 is the ELBO.
     kl_warmup : int, default=0
         Number of epochs over which the weight of the KL term rises to ``beta``. In `partial_fit`,
         all earlier epochs count.
     free_bits : float, default=0.0
-        KL in nats per latent dimension that is not penalized. It prevents dimensions from
-        collapsing, and needs ``n_importance_samples=1``.
+        KL per latent dimension that is not penalized, in nats, at least 0. It prevents dimensions
+        from collapsing, and needs ``n_importance_samples=1``.
     n_importance_samples : int, default=1
         Number of draws of z per row in training. Above 1, the importance-weighted bound [2]_ is
         maximized instead of the ELBO.
@@ -169,31 +169,31 @@ class VAERegressor(
         Schedule of Adam's learning rate. "one-cycle" raises it to ``learning_rate_init`` and lowers
         it to nearly 0 over ``max_iter`` epochs, which suits fits without early stopping.
     learning_rate_init : float, default=0.001
-        Learning rate: the peak of the cycle, or the constant.
+        Learning rate, above 0: the peak of the cycle, or the constant.
     batch_size : int, default=32
         Largest number of rows per step. From 10,000 rows on, 128 or more is faster.
     max_iter : int, default=200
         Number of epochs, which are passes over the data.
     early_stopping : bool, default=True
         If True, some rows are held out, training stops when their loss makes no progress, and the
-        best weights are kept. Networks that are given x can learn few rows by heart; this prevents
-        it.
+        best weights are kept. This prevents networks that are given x from memorizing a small
+        number of rows.
     validation_fraction : float, default=0.1
-        Share of rows that are held out for early stopping.
+        Share of rows that are held out for early stopping, above 0 and at most 0.99.
     n_iter_no_change : int, default=20
         Number of epochs without progress after which training stops.
     tol : float, default=0.0001
-        Smallest decrease of the loss that counts as progress, in nats per row.
+        Smallest decrease of the loss that counts as progress, at least 0, in nats per row.
     warm_start : bool, default=False
         If True, ``fit`` continues from the weights of the last fit.
     callbacks : list of skorch callbacks, default=None
-        Objects that are called in each epoch, and in each batch if they define methods for it. They
-        get batches with two members: ``x``, which is y as the networks see it, and ``context``,
-        which is x.
+        Objects that are called in each epoch, and in each batch if they define methods for it.
+        Batches have two members: ``x`` holds y, and ``context`` holds X, both as the networks see
+        them.
     checkpoint : str or path-like, default=None
         File to which ``fit`` writes its state after each epoch, as in `VAETransformer`.
     verbose : int, default=0
-        1 shows a progress bar with the loss.
+        0 shows nothing, 1 a progress bar with the loss.
     device : str, default="cpu"
         Device of the networks, such as "cuda".
     random_state : int, Generator, RandomState or None, default=None
@@ -208,7 +208,8 @@ class VAERegressor(
         The fitted likelihood of y, or of the residuals of the linear part.
     explained_kl_ : ndarray of shape (n_components,)
         Mean KL(q(z | x, y) || p(z | x)) of each latent dimension over training rows, in nats: the
-        information about y in z, beyond that in x. A dimension with a value near 0 is not used.
+        information that z carries about y beyond that in x. A dimension with a value near 0 is not
+        used.
     loss_curve_ : list of float
         Minus the objective of each epoch, in nats per row and in the units of y.
     history_ : dict of lists
@@ -228,20 +229,24 @@ class VAERegressor(
 
     Notes
     -----
-    With linear networks and the Gaussian likelihood, y given x is normal. Its means are linear in
-    x, and its covariance is a multiple of the identity plus a matrix of rank ``n_components``.
+    **Linear networks.** With linear networks and the Gaussian likelihood, y given x is normal. Its
+    means are linear in x, and its covariance is a multiple of the identity plus a matrix of rank
+    ``n_components``.
 
-    Networks are trained in single precision. Other methods compute in the precision of X. All
-    methods raise a ValueError or TypeError if an argument is invalid.
+    **Precision.** Networks are trained in single precision. Other methods compute in the precision
+    of X.
 
-    The model knows nothing of the uncertainty of its own parameters, so that intervals are too
-    narrow after a fit to few rows: 95 % intervals of two outputs that are linear in three inputs
-    cover 79 % after a fit to 5 rows, 92 % to 12, and 94 % to 40. Intervals of
-    :class:`BayesianBasisRegressor` hold with few rows, too.
+    **Few rows.** The model ignores the uncertainty of its own parameters, so that intervals are too
+    narrow after a fit to few rows. For two outputs that are linear in three inputs, 95 % intervals
+    cover 79 % of new observations after a fit to 5 rows, 92 % after 12 rows, and 94 % after 40.
+    Intervals of :class:`BayesianBasisRegressor` have their coverage with few rows, too.
 
-    Gradients are clipped: the norm of the weights' gradient is at most three times the running
-    average of earlier norms, so that a batch with outliers does not throw the networks off in a
-    long training.
+    **Large gradients.** Gradients are clipped: the norm of the weights' gradient is at most three
+    times the running average of earlier norms, so that a batch with outliers does not throw the
+    networks off in a long training.
+
+    **Errors.** All methods raise a ValueError or TypeError if an argument is invalid, and a
+    NotFittedError if the model must be fitted first.
 
     References
     ----------
@@ -284,9 +289,9 @@ class VAERegressor(
         self,
         n_components: int = 8,
         *,
+        likelihood: str | Likelihood = "gaussian",
         prior: str | Prior = "conditional_normal",
         linear: bool = True,
-        likelihood: str | Likelihood = "gaussian",
         hidden_layer_sizes: Sequence[int] = (256,),
         activation: str = "silu",
         encoder: str | networks.Builder | None = None,
@@ -312,9 +317,9 @@ class VAERegressor(
         random_state: RandomState = None,
     ) -> None:  # fmt: skip
         self.n_components = n_components
+        self.likelihood = likelihood
         self.prior = prior
         self.linear = linear
-        self.likelihood = likelihood
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.encoder = encoder
@@ -359,7 +364,7 @@ class VAERegressor(
         Raises
         ------
         ValueError, TypeError
-            If data or a parameter are invalid, if the loss becomes nan, or if the file
+            If the data or a parameter is invalid, if the loss becomes nan, or if the file
             ``checkpoint`` belongs to another fit. The estimator is then left as it was.
         RuntimeError
             If another rank of the process group fails. The estimator is then left as it was.
@@ -488,7 +493,7 @@ class VAERegressor(
         return standard
 
     def _residuals(self, X: FloatArray, Y: FloatArray) -> FloatArray:
-        """Return residuals of the linear part; each row it was fitted to is left out in turn."""
+        """Return residuals of the linear part, by leave-one-out for rows that it was fitted to."""
         if self._ridge is None:
             return Y
         residuals = self._ridge.out_of_sample_residuals(self._standardize(X), Y)
@@ -523,8 +528,8 @@ class VAERegressor(
         return_std : bool, default=False
             If True, standard deviations of observations are returned too.
         n_draws : int, default=128
-            Number of quasi-random draws of z, made from the same numbers for all rows; powers of 2
-            are best.
+            Number of quasi-random draws of z, at least 1. All rows use the same sequence; powers of
+            2 are best.
 
         Returns
         -------
@@ -603,8 +608,8 @@ class VAERegressor(
         observation_noise : bool, default=True
             If True, quantiles are those of observations; if False, of decoder means.
         n_draws : int, default=1000
-            Number of draws of y for each row, all in memory at once. With 1000 an interval of 95 %
-            holds y with a probability of 0.95 with a standard deviation of 0.01.
+            Number of draws of y for each row, all in memory at once. With 1000 draws, the coverage
+            of a 95 % interval has a standard deviation of 0.01 because the draws are random.
         random_state : int, Generator, RandomState or None, default=None
             Seed; None draws afresh at each call.
 
@@ -839,8 +844,8 @@ def moments_over_draws(module: VAE, outputs: Tensor, return_variance: bool) -> l
 def compress(X: FloatArray) -> FloatArray:
     """Return standardized inputs, with values far from 0 compressed by a logarithm.
 
-    In a column that is nearly constant, such as a pixel at the border of images, few values lie a
-    hundred standard deviations from the mean. They would dominate the networks.
+    In a column that is nearly constant, such as a pixel at the border of images, a few values may
+    lie a hundred standard deviations from the mean. They would dominate the networks.
     """
     if X.min(initial=0) >= -LINEAR_RANGE and X.max(initial=0) <= LINEAR_RANGE:
         return X
@@ -850,7 +855,7 @@ def compress(X: FloatArray) -> FloatArray:
 
 @contextmanager
 def _errors_about_y() -> Iterator[None]:
-    """Turn errors about the features of a model without inputs into errors about y."""
+    """Replace X by y in error messages of functions that take the outputs for features."""
     try:
         yield
     except ValueError as error:

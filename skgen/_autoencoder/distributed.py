@@ -1,6 +1,6 @@
 """Training of one model by all ranks of a torch.distributed process group.
 
-The fit opens its own groups; from the group of the caller it only takes rank and size.
+The fit opens its own groups. Of the group of the caller it uses only rank and size.
 """
 
 import time
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from .checkpoint import Identity, differences
 
 GRACE_S = 0.5
-"""Seconds between an error and the end of the groups, in which sums under way fail on their own.
-A group that is freed waits for them while it holds the interpreter, which they need to end."""
+"""Seconds between an error and the end of the groups, in which pending sums fail on their own.
+A group that is freed waits for pending sums while it holds the interpreter, which they need to
+end."""
 
 
 @dataclass
@@ -40,7 +41,7 @@ class ProcessGroup:
 
     @property
     def is_first(self) -> bool:
-        """True on the first rank, which writes files and shows progress for all."""
+        """True on the first rank, which alone writes files and shows progress."""
         return self.rank == 0
 
     def share(self, values: Tensor, dim: int = 0) -> Tensor:
@@ -115,7 +116,7 @@ class ProcessGroup:
             self.gradient_group = dist.new_group(backend="nccl") if is_cuda else self.group
 
     def close(self) -> None:
-        """Close the groups; ranks that wait for this one get an error."""
+        """Close the groups, so that ranks that wait for this one get an error."""
         for group in {self.group, self.gradient_group} - {None}:
             dist.destroy_process_group(group)
         self.group = self.gradient_group = None
@@ -123,7 +124,7 @@ class ProcessGroup:
 
 @contextmanager
 def process_group() -> Iterator[ProcessGroup]:
-    """All ranks of the initialized process group; an error on one rank raises on all."""
+    """Yield the ranks of the initialized process group; an error on one rank raises on all."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         yield ProcessGroup()
         return
@@ -145,7 +146,7 @@ def process_group() -> Iterator[ProcessGroup]:
 
 
 def _clear_frames(error: BaseException | None) -> None:
-    """Clear the frames of functions that have ended: their references keep connections open."""
+    """Clear the frames of functions that have ended, whose references keep connections open."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

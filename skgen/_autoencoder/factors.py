@@ -2,10 +2,10 @@
 
 The model is x = mean + W z + noise with z ~ N(0, I) and noise ~ N(0, diag(variance)), so that x has
 the covariance W W^T + diag(variance). With one variance for all features it is probabilistic
-principal component analysis, whose maximum likelihood is known (Tipping and Bishop 1999, eqs. 7 and
-8). Otherwise W and the variances are learned in turn, each exactly (Barber, Bayesian reasoning and
-machine learning, algorithm 21.1). If cells are missing, EM replaces the mean and the covariance of
-the rows by their expectations under the model.
+principal component analysis, whose maximum of the likelihood has a closed form (Tipping and Bishop
+1999, eqs 7 and 8). Otherwise W and the variances are optimized in turn, each in closed form
+(Barber, Bayesian reasoning and machine learning, algorithm 21.1). If cells are missing, EM replaces
+the mean and the covariance of the rows by their expectations under the model.
 """
 
 from typing import NamedTuple, Self
@@ -20,7 +20,7 @@ Mask = npt.NDArray[np.bool_]
 ROWS_PER_FACTOR = 10  # fewer rows determine fewer factors
 N_STEPS, N_EM_STEPS = 300, 100
 TOLERANCE = 1e-3  # relative change of the variances at which the steps end
-MOST_CELLS = 10**8  # of the covariances of all rows, above which missing cells count as 0
+MOST_CELLS = 10**8  # entries of the covariances of all rows, above which missing cells count as 0
 
 
 class Factors(NamedTuple):
@@ -34,7 +34,7 @@ class Factors(NamedTuple):
     def fit(
         cls, X: FloatArray, mask: Mask | None, n_components: int, shared: bool, floor: float
     ) -> Self:
-        """Fit to standardized rows, with 0 in missing cells; no variance is below the floor."""
+        """Fit to standardized rows, with 0 in missing cells; variances are at least ``floor``."""
         n_rows, n_features = X.shape
         mean, covariance = moments(X)
         n_varying = int((covariance.diagonal() > floor).sum())
@@ -63,7 +63,7 @@ class Factors(NamedTuple):
     def rotate(self) -> Self:
         """Return the same model with factors that are independent given a row, strongest first.
 
-        The largest weight of each is positive, so that rounding does not change signs.
+        The largest weight of each factor is positive, so that rounding does not change signs.
         """
         _, rotation = np.linalg.eigh(self.precision)
         weights = self.weights @ rotation[:, ::-1]
@@ -118,7 +118,7 @@ def decompose(
     covariance: FloatArray, n_factors: int, shared: bool, floor: float,
     variance: FloatArray | None = None, n_steps: int = N_STEPS,
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """Return weights and variances for a covariance, by steps that start at given variances."""
+    """Return weights and variances for a covariance, by steps from given initial variances."""
     total = covariance.diagonal()
     varies = total > floor
     if shared:

@@ -40,12 +40,12 @@ from .linear_start import can_start_linear, start_at_factors
 from .model import VAE, Architecture, restore
 from .training import EarlyStopping, TrainingResult, TrainingSettings, VariationalObjective
 
-MAX_KL_ROWS = 2048  # of which `explained_kl_` is the mean: more would take 5 % of two epochs
+MAX_KL_ROWS = 2048  # rows for `explained_kl_`: more would take 5 % of two epochs
 COLLAPSE_THRESHOLD = 0.01  # nats below which a latent dimension has collapsed
 FAR_OUT, STRETCH = 30.0, 50.0
-"""Standard deviations that a value may lie from the mean, and the standard deviation itself in
-units of the interquartile range."""
-MOST_KL = 1e20  # nats, of a latent dimension: its codes are about 1e10 times those of the prior
+"""Limits beyond which `fit` warns of outliers: distance of a value from the mean, in standard
+deviations, and standard deviation, in units of the interquartile range."""
+MOST_KL = 1e20  # nats of a latent dimension; its codes are then 1e10 times those of the prior
 MAX_MAGNITUDE = {torch.float32: 1e15, torch.float64: 1e100}  # of an input of networks
 NOT_IN_IDENTITY = {"checkpoint", "callbacks", "verbose", "device"}
 """Parameters that do not change the result of a fit, or whose effect cannot be compared."""
@@ -120,7 +120,7 @@ class BaseAutoencoder(BaseEstimator):
     """Base class of autoencoders.
 
     A subclass has the parameters `FIT_PARAMETERS`, and defines `_validate_batch` and
-    `_architecture`; a conditional one extends `_views` by its context.
+    `_architecture`. A conditional model also extends `_views` by its context.
     """
 
     _data_names: ClassVar[Batch] = Batch("X", "context", "mask")  # in errors and checkpoints
@@ -133,11 +133,11 @@ class BaseAutoencoder(BaseEstimator):
 
     @abstractmethod
     def _validate_batch(self, data: tuple[Any, ...], likelihood: Likelihood, reset: bool) -> Batch:
-        """Check the data that `fit` is given, and return arrays of x, context and mask."""
+        """Check the data of `fit`, and return arrays of x, context and mask."""
 
     @abstractmethod
     def _architecture(self, p: Any, likelihood: Likelihood, batch: Batch) -> Architecture:
-        """Return the architecture of the networks, by checked parameters and the data."""
+        """Return the architecture of the networks for checked parameters and data."""
 
     def _fit(self, *data: Any) -> Self:
         """Train for ``max_iter`` epochs."""
@@ -177,7 +177,7 @@ class BaseAutoencoder(BaseEstimator):
         if p.free_bits > 0 and p.n_importance_samples > 1:
             raise ValueError(
                 "`free_bits` must be 0 with n_importance_samples > 1, whose bound has no KL term; "
-                f"got free_bits={p.free_bits}. Set one of them back."
+                f"got free_bits={p.free_bits}. Set free_bits=0 or n_importance_samples=1."
             )
         p.n_epochs_before, p.streams = 0, False
         return p
@@ -210,15 +210,15 @@ class BaseAutoencoder(BaseEstimator):
         return result
 
     def _choose_sizes(self, p: Any, n_rows: int, n_features: int) -> None:
-        """Replace parameters that are None by numbers that suit the data; by default none are."""
+        """Replace parameters that are None by numbers that suit the data; by default do nothing."""
 
     def _known_likelihood(self, p: Any) -> Likelihood:
-        """Return the likelihood; a fit that continues keeps the fitted one and its support."""
+        """Return the likelihood, which is the fitted one if the fit continues."""
         likelihood = resolve_likelihood(p.likelihood)
         return self.likelihood_ if p.warm and likelihood == self.likelihood_ else likelihood
 
     def _seeds(self, p: Any, ranks: ProcessGroup, checkpoint: Checkpoint) -> Iterator[int]:
-        """Seeds of weights, split, training and the next fit; those of the checkpoint if any."""
+        """Seeds of weights, split, training and the next fit; if possible, from the checkpoint."""
         rng = np.random.default_rng(self._seed if p.warm else generator(p.random_state))
         seeds = rng.integers(2**63, size=4).tolist()
         start = checkpoint.seeds or seeds, checkpoint.epoch
@@ -240,7 +240,7 @@ class BaseAutoencoder(BaseEstimator):
         return self.module_.twin()
 
     def _new_module(self, architecture: Architecture, batch: Batch, seed: int) -> VAE:
-        """Build networks; the decoder starts at the mean of the data, a learned prior at rows."""
+        """Build networks; the decoder starts at the mean of the data, a VampPrior at its rows."""
         with seed_torch(seed):
             vae = VAE(architecture)
         X, mask = batch.x, batch.mask
@@ -263,7 +263,7 @@ class BaseAutoencoder(BaseEstimator):
     def _split(
         self, p: Any, views: Batch, seeds: Iterator[int]
     ) -> tuple[Batch, EarlyStopping | None]:
-        """Rows to train on, and those for early stopping, if any; few rows are loaded at once."""
+        """Split rows into those for training and those for early stopping, if any."""
         if not p.early_stopping:
             return views.map(TableView.load, p.device), None
         n_rows = views.n_rows
@@ -273,7 +273,7 @@ class BaseAutoencoder(BaseEstimator):
                 f"`X` must have at least 2 rows for early stopping; got n_samples={n_rows}. Give "
                 "more rows, or early_stopping=False."
             )
-        if not p.warm or "_split_seed" not in vars(self):  # fits that continue keep their split
+        if not p.warm or "_split_seed" not in vars(self):  # a fit that continues keeps its split
             self._split_seed = next(seeds)
         order = np.random.default_rng(self._split_seed).permutation(n_rows)
         validation, rows = (
@@ -315,7 +315,7 @@ class BaseAutoencoder(BaseEstimator):
         return map_blocks(kl, index).mean(axis=0, dtype=np.float64)
 
     def _check_converged(self, p: Any) -> None:
-        """Raise if codes are far too large, although the loss is a number."""
+        """Raise if codes are far too large, which a finite loss does not exclude."""
         if not self.explained_kl_.max() <= MOST_KL:
             raise ValueError(
                 "`learning_rate_init` must be small enough for training to converge; got "
@@ -334,10 +334,10 @@ class BaseAutoencoder(BaseEstimator):
                 name = self._columns[column][0] if self._columns else column
                 warnings.warn(
                     f"`{self._data_names.x}` has values in column {name!r} so far from all others "
-                    f"that its standard deviation is {likelihood.scale_[column]:g}, where the "
+                    f"that its standard deviation is {likelihood.scale_[column]:g}, while the "
                     f"middle half of the values spans {high - low:g}: draws will follow them. "
-                    "Leave out such rows, or transform the column; of VAETransformer, "
-                    "likelihood='numeric' is not stretched by them.",
+                    "Leave out such rows, or transform the column; with likelihood='numeric', "
+                    "VAETransformer is not affected by them.",
                     stacklevel=6,
                 )
                 return
@@ -345,7 +345,7 @@ class BaseAutoencoder(BaseEstimator):
     def _warn_if_collapsed(self) -> None:
         if self.explained_kl_.max() < COLLAPSE_THRESHOLD:
             warnings.warn(
-                "All latent dimensions have collapsed: the latent means say nothing of X "
+                "All latent dimensions have collapsed: the latent means say nothing about X "
                 f"(explained_kl_ is below {COLLAPSE_THRESHOLD} nats in each). Try a smaller `beta` "
                 "or `learning_rate_init`, some `kl_warmup` or `free_bits`, or more `max_iter`.",
                 ConvergenceWarning,
@@ -360,7 +360,7 @@ class BaseAutoencoder(BaseEstimator):
 
     @property
     def _columns(self) -> Columns:
-        """Columns that a likelihood may choose among by name or kind, if any."""
+        """Columns from which a likelihood may select by name or kind; by default none."""
         return ()
 
     def _to_data_units(self, X: FloatArray) -> FloatArray:
@@ -440,7 +440,7 @@ class BaseAutoencoder(BaseEstimator):
 
     @staticmethod
     def _n_columns(values: Values) -> tuple[int, int]:
-        """Numbers of features and of columns of the context, by the values of a file."""
+        """Numbers of features and of columns of the context, according to the values of a file."""
         return values["n_features_in_"], 0
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -449,7 +449,7 @@ class BaseAutoencoder(BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """State with networks as arrays and builders, and without the optimizer's state.
 
-        skops thus meets classes of skgen only. After unpickling, partial_fit starts Adam anew.
+        So skops finds classes of skgen only. After unpickling, partial_fit starts Adam anew.
         """
         state = {**super().__getstate__()}
         state.pop("_optimizer_state", None)
@@ -466,7 +466,7 @@ class BaseAutoencoder(BaseEstimator):
 def check_magnitude(view: TableView, name: str, columns: Columns = ()) -> TableView:
     """Return ``view`` if networks can compute with its values, or raise and name the column."""
     largest, magnitudes = MAX_MAGNITUDE[view.dtype], view.magnitudes
-    if not float(magnitudes.max()) <= largest:  # in single precision the limit would overflow
+    if not float(magnitudes.max()) <= largest:  # as float: `largest` may overflow in float32
         column = int(magnitudes.argmax())
         place = f" in column {columns[column][0]!r}" if columns else ""
         raise ValueError(
@@ -477,7 +477,7 @@ def check_magnitude(view: TableView, name: str, columns: Columns = ()) -> TableV
 
 
 def sum_log_ratio(likelihood: Likelihood, batch: Batch) -> FloatArray:
-    """Return the difference of log densities of data and of transformed data, for all rows or each.
+    """Return the log density of data minus that of transformed data, for each row or all at once.
 
     It is the sum of `Likelihood.log_jacobian` and `Likelihood.log_masses` over the observed cells.
     """
@@ -488,7 +488,7 @@ def sum_log_ratio(likelihood: Likelihood, batch: Batch) -> FloatArray:
 
 
 def check_finite(values: FloatArray, dtype: np.dtype[Any], name: str) -> FloatArray:
-    """Return values in a precision, or raise if they are beyond it."""
+    """Return values in the precision ``dtype``, or raise if they exceed its range."""
     with np.errstate(over="ignore"):
         values = values.astype(dtype, copy=False)
     if not np.isfinite(values).all():
@@ -511,7 +511,7 @@ def _settings(p: Any, loss_offset: float) -> TrainingSettings:
 
 
 def _optimizer_state(vae: VAE, moments: list[Any], norms: FloatArray | None) -> dict[str, Any]:
-    """State of the optimizer with given moments, in the order of the parameters, and norms."""
+    """State of the optimizer with given moments of each parameter, and given sums of norms."""
     # As in `training`; the learning rate is set when training continues.
     adam = torch.optim.Adam(vae.parameters(), fused=True, maximize=True).state_dict()
     for index, (moment, parameter) in enumerate(zip(moments, vae.parameters(), strict=True)):

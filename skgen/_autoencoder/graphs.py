@@ -22,15 +22,15 @@ Step = Callable[[Batch, Tensor, int], Tensor]
 Item = TypeVar("Item")
 
 WARM_UP = 3
-"""Steps before a recording, in which libraries allocate memory; a graph must not do that."""
-N_AHEAD = 4
+"""Steps before a recording, in which libraries allocate memory, which a graph must not do."""
+N_AHEAD = 4  # tasks that `compute_ahead` computes in advance
 
 
 class GraphRecorder:
-    """Steps that are first run as they are, then recorded, and then replayed.
+    """Runner of steps, which are first run as they are, then recorded, and then replayed.
 
-    A recording is for batches of ``n_rows`` rows and for one ``key``, which has everything else
-    that a step depends on, except the learning rate. Smaller batches are not recorded. Nor are
+    A recording is for batches of ``n_rows`` rows and for one ``key``, which contains everything
+    else that a step depends on, except the learning rate. Smaller batches are not recorded, nor are
     steps that CUDA cannot record, such as those that copy from the CPU.
     """
 
@@ -43,7 +43,7 @@ class GraphRecorder:
     def run(
         self, step: Step, key: tuple[Any, ...], batch: Batch, noise: Tensor, n_rows: int
     ) -> Tensor:
-        """Run a step; the value that it returns is overwritten by the next one."""
+        """Run a step, and return its value, which the next step overwrites."""
         if key != self.key:
             self.key, self.n_steps, self.graph = key, 0, None
         self.n_steps += 1

@@ -4,8 +4,8 @@ The encoder may miss the posterior of a row. So the mean and standard deviations
 are estimated first, from the encoder's mean and from pilot points spread over the prior. The draws
 come from a mixture of N(mean, std^2) and a wider normal distribution, so that the tails are thick
 enough. The importance weights are those of draws from the mixture (the balance heuristic of Veach
-and Guibas 1995). The mixture depends on x alone, and not on the draws, so that the expectation of
-the estimate is a lower bound of log p(x).
+and Guibas 1995). The mixture depends on x, and not on the draws, so that the expectation of the
+estimate is a lower bound of log p(x).
 """
 
 import math
@@ -22,9 +22,9 @@ from .batches import EVALUATION_ROWS, Batch, as_tensor, map_blocks
 from .model import VAE
 from .row_noise import row_keys, sobol_points, uniforms
 
-MAX_PILOT_POINTS = 512  # at which the posteriors of rows are located before draws are made
+MAX_PILOT_POINTS = 512  # by which posteriors are located before codes are drawn
 SECOND_STREAM = np.uint64(0x5DEECE66D)  # turns the key of a row into that of an independent stream
-FEWEST_DRAWS = 10  # for the mixture; one of them is then from its wide part
+FEWEST_DRAWS = 10  # for the mixture, so that one of them is from its wide part
 WIDER = 4.0
 """Standard deviation of the wide part of the mixture, relative to the other part."""
 PILOT_SPREAD = 2.0
@@ -86,7 +86,7 @@ def map_noise(
     function: Callable[[Batch, Tensor], Tensor], vae: VAE, views: Batch, tables: list[FloatArray],
     n_points: int, seed: int,
 ) -> FloatArray:  # fmt: skip
-    """Apply ``function`` to blocks of rows, binarized if they are grey levels, and their noise."""
+    """Apply ``function`` to blocks of rows and their noise; grey levels are binarized first."""
     base = as_tensor(sobol_points(n_points, vae.n_components))[:, None]
 
     def of_block(*blocks: Tensor | FloatArray) -> Tensor:
@@ -124,7 +124,7 @@ def estimate_log_prob(
 
 
 def mean_weight(draws: Draws) -> Tensor:
-    """Return the logarithm of the mean weight of draws."""
+    """Return the logarithm of the mean importance weight of draws."""
     return torch.logsumexp(draws.log_weights, 0) - math.log(len(draws.log_weights))
 
 
@@ -171,9 +171,10 @@ def posterior_moments(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Estimate mean and standard deviation of p(z | x), each of shape (n_samples, n_components).
 
-    The points are the encoder's mean and the pilot points. They get importance weights as if all
-    were draws from the distribution of the pilot points. Each stands for a neighbourhood as wide as
-    q(z | x). If no pilot point comes near the posterior, as in many dimensions, q(z | x) remains.
+    The points are the encoder's mean and the pilot points. Their importance weights are those of
+    draws from the distribution of the pilot points. Each point stands for a neighbourhood as wide
+    as q(z | x). If no pilot point is near the posterior, as in many dimensions, the result is about
+    q(z | x).
     """
     q = vae.encode(x, context, mask)
     prior: LatentDistribution = vae.prior(context)
@@ -185,7 +186,7 @@ def posterior_moments(
 
     of_mean = log_weight(slice(1), vae.outputs(z[:1], context))
     of_pilot = log_weight(slice(1, None), pilot.outputs)  # decoded once, for all rows
-    # Far from all data a decoder may overflow: such a point gets no weight.
+    # A decoder may overflow far from all data; such a point gets the weight 0.
     log_weights = torch.cat([of_mean, of_pilot]).nan_to_num(nan=torch.finfo(x.dtype).min)
     weights = torch.softmax(log_weights, 0)[..., None]
     mean = (weights * z).sum(0)

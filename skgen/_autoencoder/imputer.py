@@ -32,11 +32,11 @@ from .vae import VAETransformer
 MOST_COMPONENTS = 30
 N_STEPS, N_LONG_STEPS = 1000, 4000  # of training from a factor analysis, and from new weights
 FEWEST_EPOCHS, MOST_EPOCHS = 100, 1000
-MOST_ROWS = 10_000  # in which distinct values are counted
+MOST_ROWS = 10_000  # number of rows in which distinct values are counted
 
 
 def default_estimator(X: Any) -> VAETransformer:
-    """Return a model for imputation, with about as many training steps for few rows as for many."""
+    """Return a model for imputation, whose number of training steps hardly depends on the rows."""
     n_rows, n_features = (*shape_of(X), 1, 1)[:2]
     likelihood, body = default_likelihood(X), MLP((128,), skip=True)
     vae = VAETransformer(
@@ -91,24 +91,24 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
     Parameters
     ----------
     estimator : VAETransformer, default=None
-        The model. None chooses the likelihood by the columns:
+        The model. None means a default model, whose likelihood depends on the columns:
 
-        - ``likelihood="from_dtype"`` for a data frame with text, booleans or categories;
+        - "from_dtype" for a data frame with text, booleans or categories;
         - "numeric" if most columns have fewer distinct values than the square root of the number of
           rows;
         - otherwise ``Gaussian("feature")``, a normal distribution with a standard deviation per
           feature.
 
-        The model of None has one latent dimension per feature, at most 30. Its networks have 128
-        hidden units and a linear map beside them. It is trained by the importance-weighted bound of
-        10 draws with ``masking=0.2``, for 1000 steps, or 4000 steps with the first two likelihoods,
-        but for at least 100 and at most 1000 epochs.
+        The default model has one latent dimension per feature, at most 30. Its networks have 128
+        hidden units and a linear map beside them. It is trained by the importance-weighted bound
+        with 10 draws and with ``masking=0.2``, for 1000 steps, or 4000 steps with the first two
+        likelihoods, but for at least 100 and at most 1000 epochs.
     sample_posterior : bool, default=False
         If True, missing cells are replaced by a draw, so that the completed table varies as much as
-        a complete one. If False, they are replaced by their means.
+        complete data. If False, they are replaced by their conditional means.
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws and of the model, whose own ``random_state`` it replaces. None keeps that
-        of the model.
+        Seed of the draws and of the model. An int or a generator replaces the ``random_state`` of
+        the model; None keeps it.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
 
     Notes
     -----
-    A column without any observed cell is an error, which names the column.
+    `fit` raises a ValueError that names the column if a column has no observed cell.
 
     Examples
     --------
@@ -198,7 +198,7 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
         Returns
         -------
         X_imputed : ndarray or data frame of shape (n_samples, n_features)
-            Data without missing cells; observed cells are as in X.
+            Data without missing cells; observed cells are unchanged.
         """
         check_is_fitted(self)
         p = check_parameters(self)

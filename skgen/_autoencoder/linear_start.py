@@ -1,9 +1,9 @@
 """Start of an autoencoder whose networks have linear parts, at a factor analysis of its data.
 
-With normal noise and the prior N(0, I) the best linear model is known. The linear part of the
-decoder starts at this model, that of the encoder at its means of z given a row, and hidden layers
-start with outputs of zero. The ELBO is then the log density of that model. Training adds what is
-not linear.
+With normal noise and the prior N(0, I), the best linear model is a factor analysis. The linear part
+of the decoder starts at this model, the linear part of the encoder at its means of z given a row,
+and hidden layers start with outputs of zero. The ELBO is then the log density under that model.
+Training adds what is not linear.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ from .batches import Batch
 from .factors import ROWS_PER_FACTOR, Factors, Mask
 from .model import VAE, hide
 
-MAX_ROWS = 5000  # from which the factors are learned
-RIDGE = 0.01  # per row, of the regression of moments of z on what an encoder sees
+MAX_ROWS = 5000  # number of rows from which the factors are learned
+RIDGE = 0.01  # penalty per row in the regression of moments of z on encoder inputs
 
 
 def is_normal(likelihood: Likelihood, n_features: int) -> bool:
@@ -28,7 +28,7 @@ def is_normal(likelihood: Likelihood, n_features: int) -> bool:
 
 
 def can_start_linear(vae: VAE, n_rows: int) -> bool:
-    """Return True if networks have linear parts, x and z are normal, and there are enough rows."""
+    """Return True if networks have linear parts, x and z are normal, and rows are enough."""
     normal = is_normal(vae.likelihood, vae.architecture.n_features)
     is_standard = isinstance(vae.architecture.prior, StandardNormal)
     parts = linear_part(vae.encoder), linear_part(vae.decoder)

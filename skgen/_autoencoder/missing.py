@@ -2,11 +2,11 @@
 
 Cells are independent given z, so that p(missing | observed) is the mean of p(missing | z) over p(z
 | observed). With a linear decoder, normal noise and the prior N(0, I), z given the observed cells
-is normal in closed form (Tipping and Bishop 1999, eq. 7, by rows and features). Otherwise codes are
-drawn around their posterior. For means they are weighted (self-normalized importance sampling), for
-draws they are resampled in proportion to their weights (sampling importance resampling, Rubin
-1987). The codes are drawn as for the estimate of log p(x). In many dimensions they are drawn around
-the mode of the posterior, with the decoder linearized there.
+is normal in closed form (Tipping and Bishop 1999, eq. 7, for the observed cells of each row).
+Otherwise codes are drawn around their posterior, as for the estimate of log p(x). Means weight them
+(self-normalized importance sampling). Draws resample them in proportion to their weights (sampling
+importance resampling, Rubin 1987). In many dimensions the codes are drawn around the mode of the
+posterior, with the decoder linearized there.
 """
 
 from collections.abc import Callable
@@ -27,17 +27,17 @@ from .model import VAE, hide
 
 N_PROPOSALS = 512  # codes per row, for means or to resample from
 DRAWS_AT_ONCE = 64  # draws per row that are resampled from the same proposals
-FEWEST_DIMENSIONS = 4  # where pilot points over the prior are too sparse
+FEWEST_DIMENSIONS = 4  # from which on pilot points over the prior are too sparse
 N_NEWTON_STEPS = 6
 STEP_LENGTHS = (1.0, 0.5, 0.2, 0.05, 0.0)  # relative to the full step; the best one is taken
 AFFINE = (nn.Linear, nn.Identity, nn.Sequential, WithBias)
 
 
 class LinearModel(NamedTuple):
-    """The model x = W z + b + noise of independent normal noise, with z ~ N(0, I)."""
+    """The model x = W z + b + noise, with independent normal noise and z ~ N(0, I)."""
 
     weights: Tensor  # W, of shape (n_features, n_components), or one for each row
-    bias: Tensor  # b, of shape (n_features,), likewise
+    bias: Tensor  # b, of shape (n_features,), or one for each row
     variance: Tensor  # of the noise, of shape (n_features,)
 
     def posterior(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,7 +68,7 @@ def linear_model(vae: VAE) -> LinearModel | None:
 
 
 def has_modes(vae: VAE) -> bool:
-    """True if codes are drawn around modes: many dimensions, and a decoder for `linearize`."""
+    """Return True if codes are drawn around modes, in many dimensions and by `linearize`."""
     normal = vae.likelihood.linear_variance(vae.global_parameters) is not None
     prior, decoder = vae.architecture.prior, vae.architecture.decoder
     is_ours = isinstance(prior, StandardNormal) and isinstance(decoder, MLP)
@@ -86,7 +86,7 @@ def linearize(vae: VAE, z: Tensor) -> LinearModel:
 
 
 def differentiate(module: nn.Module, x: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return outputs of a perceptron for x, and their derivatives from those of x (chain rule)."""
+    """Return outputs of a perceptron at x, and their derivatives, given those of x (chain rule)."""
     if isinstance(module, nn.Sequential):
         for layer in module:
             x, slopes = differentiate(layer, x, slopes)
@@ -116,7 +116,7 @@ def posterior_modes(vae: VAE, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def draw_around_modes(vae: VAE, batch: Batch, noise: Tensor) -> Draws:
-    """Draw codes around the modes; a tenth of the draws from a wider distribution."""
+    """Draw codes around the modes; a tenth of them comes from a wider distribution."""
     mask = torch.zeros_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
     mode, factor = posterior_modes(vae, batch.x, mask)
     n_wide = len(noise) // FEWEST_DRAWS

@@ -7,9 +7,9 @@ log p(x) >= E log 1/S sum_s w_s,  w = p(x, z_s) / q(z_s | x)
                                                 the importance-weighted bound (Burda, Grosse
                                                 and Salakhutdinov 2016, eq. 8)
 
-A context c, if there is one, is an input of encoder, decoder and prior: all distributions above are
-then conditional on c. A mask is True for missing cells of x: the encoder sees 0 there, and the
-likelihood leaves them out. Cells may also be hidden from the encoder alone: the bounds still hold.
+A context c, if there is one, is an input of encoder, decoder and prior, and all distributions above
+are conditional on c. A mask is True for missing cells of x: the encoder sees 0 there, and the
+likelihood leaves them out. If cells are hidden from the encoder only, the bounds still hold.
 """
 
 import copy
@@ -39,7 +39,7 @@ SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -20.0, 10.0
 
 
 class Architecture(NamedTuple):
-    """Builders of a VAE, and n_features, n_components, n_context, the dimensions of x, z and c.
+    """Builders of a VAE, and the numbers of dimensions of x, z and c.
 
     The encoder maps n_features + n_context values to 2 * n_components latent means and log
     variances; with ``sees_mask`` it has n_features more inputs, the mask. The decoder maps
@@ -73,9 +73,9 @@ CHECKS = {
 class VAE(nn.Module):
     """Encoder, prior and decoder.
 
-    Methods take x of shape (n_samples, n_features), z of shape (..., n_samples, n_components), a
-    context of shape (n_samples, n_context), and a mask of bool of the shape of x. To draw z from
-    the encoder they take standard normal numbers ``noise`` of the shape of the draws.
+    Arguments of its methods are x of shape (n_samples, n_features), z of shape (..., n_samples,
+    n_components), a context of shape (n_samples, n_context), and a mask of bool of the shape of x.
+    Methods that draw z from the encoder need standard normal numbers ``noise`` of the shape of z.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -93,7 +93,7 @@ class VAE(nn.Module):
         self.n_components = n_components
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle numpy arrays and how to build the module, so that no device is needed."""
+        """Pickle the architecture and weights as numpy arrays, so that no device is needed."""
         return restore, (self.architecture, self._weights())
 
     def _weights(self) -> State:
@@ -104,12 +104,12 @@ class VAE(nn.Module):
 
     @classmethod
     def _from_record(cls, values: Values) -> "VAE":
-        """Build the module without memory, as sizes may be wrong, then assign its weights."""
+        """Build the module without memory, because sizes may be wrong, and assign its weights."""
         weights = values.pop("weights")
         if "free" in weights:  # files of 0.1.0
             weights["global_parameters"] = weights.pop("free")
-        layers = (vars(values[name]) for name in ("encoder", "decoder"))
-        n_layers = sum(len(of.get("hidden_layer_sizes", of.get("n_filters", ()))) for of in layers)
+        fields = (vars(values[name]) for name in ("encoder", "decoder"))
+        n_layers = sum(len(f.get("hidden_layer_sizes", f.get("n_filters", ()))) for f in fields)
         if n_layers > len(weights):
             raise ValueError("the networks have more layers than weights")
         with seed_torch(0), torch.device("meta"):
@@ -168,7 +168,7 @@ class VAE(nn.Module):
     def moments_of_inputs(
         self, inputs: Tensor, context: Tensor | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return `moments` for x as the likelihood prepares it for the encoder."""
+        """Return `moments` for encoder inputs that the likelihood has computed from x."""
         parts = [inputs]
         if self.architecture.sees_mask:
             shape = (*inputs.shape[:-1], self.architecture.n_features)
@@ -177,7 +177,7 @@ class VAE(nn.Module):
             parts.append(context)
         rows = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
         mean, log_variance = self.encoder(rows).chunk(2, -1)
-        # As `clamp`, whose gradient takes three operations: 3 % of a step of small networks.
+        # Equal to `clamp`, whose gradient would take 3 % of a step of small networks.
         return mean, functional.hardtanh(log_variance, SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
 
     def outputs(self, z: Tensor, context: Tensor | None = None) -> Tensor:
@@ -189,7 +189,7 @@ class VAE(nn.Module):
         return cast(Tensor, self.decoder(z.reshape(-1, z.shape[-1]))).reshape(*z.shape[:-1], -1)
 
     def kl(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """Return KL(q(z | x) || p(z)) by row and latent dimension."""
+        """Return KL(q(z | x) || p(z)) of each row and latent dimension."""
         mean, log_variance = self.moments(x, context, mask)
         prior: LatentDistribution = self.prior(context)
         kl = prior.kl(mean, log_variance)
@@ -206,9 +206,9 @@ class VAE(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Return the mean over rows of the ELBO, its expectation estimated by one draw per row.
 
-        The KL term has the weight ``beta``. In each latent dimension, the KL averaged over the
-        batch counts as at least ``free_bits``. If x is a part of a batch, ``mean_over_batch`` turns
-        means over x into means over the batch.
+        The KL term has the weight ``beta``. The KL of each latent dimension, averaged over the
+        batch, counts as at least ``free_bits``. If x is a part of a batch, ``mean_over_batch``
+        turns means over x into means over the batch.
         """
         x = hide(x, mask)
         mean, log_variance = self.moments(x, context, mask if hidden is None else hidden)
@@ -232,7 +232,7 @@ class VAE(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Return log w = log p(x | z) + beta (log p(z) - log q(z | x)) of draws from q.
 
-        They have shape (n_importance_samples, n_samples), that of ``noise`` without its last axis.
+        The shape is (n_importance_samples, n_samples), that of ``noise`` without its last axis.
         """
         mean, log_variance = self.moments(x, context, mask if hidden is None else hidden)
         z = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
@@ -266,13 +266,14 @@ class VAE(nn.Module):
         """Return `bound`, with the doubly reparameterized gradient for the encoder.
 
         This gradient has the same expectation (Tucker, Lawson, Gu and Maddison 2019, eq. 8, here
-        for any ``beta``). The plain one is ever more noise as the number of draws grows, so that
-        an encoder hardly learns from twenty. For decoder and prior nothing changes.
+        for any ``beta``). The signal-to-noise ratio of the plain gradient falls with the number of
+        draws, so that an encoder hardly learns with twenty draws. The gradients of decoder and
+        prior do not change.
         """
         mean, log_variance = self.moments(x, context, mask if hidden is None else hidden)
         std = torch.exp(0.5 * log_variance)
         z = torch.addcmul(mean, std, noise)
-        # Of the density of q, only the path through z has a gradient; the difference is 0.
+        # `path` is 0; it has the gradient of log q along the path through z only.
         path = ((z - z.detach()) * (noise / std.detach())).sum(-1)
         log_q = -0.5 * (noise.square() + log_variance.detach()).sum(-1) - path
         log_weights = self.log_weight(x, z, self.outputs(z, context), log_q, beta, context, mask)

@@ -9,7 +9,7 @@ from .._schema import array, store
 from .._validation import FloatArray
 from .row_noise import Keys, row_keys
 
-MAX_ROWS = 5000  # that the regression is fitted to
+MAX_ROWS = 5000  # largest number of rows in the regression
 PENALTIES = (*np.logspace(-5, 2, 15), np.inf)  # per row, on standardized features
 
 
@@ -30,10 +30,10 @@ class RidgePart:
 
     @classmethod
     def fit(cls, X: FloatArray, Y: FloatArray, location: FloatArray, scale: FloatArray) -> Self:
-        """Fit to rows; the penalty has the least leave-one-out error of standardized targets."""
+        """Fit to rows, with the penalty of least leave-one-out error of standardized targets."""
         keys = row_keys(np.hstack([X, Y]), 0)
         varies = Y.min(axis=0) < Y.max(axis=0)
-        location = np.where(varies, location, Y[0])  # exact, so that nothing is left of a constant
+        location = np.where(varies, location, Y[0])  # exact, so that constants have residual 0
         standard = np.where(varies, (Y - location) / scale, 0.0)
         x_mean, y_mean = X.mean(axis=0), standard.mean(axis=0)
         U, s, Vt = np.linalg.svd(X - x_mean, full_matrices=False)
@@ -56,7 +56,7 @@ class RidgePart:
         keys = row_keys(np.hstack([X, Y]), 0)
         index = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
         leverage = np.where(self.keys[index] == keys, self.leverage[index], 0.0)
-        # The classical identity of leave-one-out residuals of a linear smoother.
+        # The leave-one-out identity of linear smoothers.
         return (Y - self.predict(X)) / (1 - leverage)[:, None]
 
 

@@ -1,7 +1,7 @@
 """Random numbers that are determined by the values of a row, and not by its position.
 
-So a Monte-Carlo estimate for a row does not depend on the order of rows, nor on other rows. The
-errors of different rows are independent and cancel in their mean.
+So a Monte Carlo estimate for a row depends neither on the order of rows nor on other rows. The
+errors of different rows are independent, and cancel in their mean.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Training by skorch's optimizer, callbacks and history around a loop over batches of our own.
+"""Training with skorch's optimizer, callbacks and history, and with a loop over batches of its own.
 
 The loop draws one permutation per epoch and selects whole batches, without collating single rows.
 Each rank of a process group takes its share of each batch and of the noise that is drawn for it.
@@ -36,12 +36,12 @@ from .model import VAE
 
 RISING_SHARE = 0.3  # share of a one-cycle schedule in which the learning rate rises
 INITIAL_RATE, FINAL_RATE = 1 / 25, 1 / 1e4  # at both ends of the cycle, in units of its peak
-LARGEST_RATIO = 3.0  # of the norm of a gradient to the average norm of those before
-NORM_DECAY = 0.99  # of the weight of a norm in that average, per step
+LARGEST_RATIO = 3.0  # of the norm of a gradient to the running average of earlier norms
+NORM_DECAY = 0.99  # factor per step of the weight of a norm in that average
 NORMS = "gradient_norms"
 """Key of that average in the state of the optimizer, which checkpoints and files hold."""
 
-CHECK_ROWS = 100  # whose loss after the last step is checked
+CHECK_ROWS = 100  # number of rows for which the loss is checked after the last step
 SKORCH_COLUMNS = {"batches", "epoch", "train_loss_best", "valid_loss_best"}
 """Columns that skorch keeps in its history for itself and its callbacks."""
 
@@ -89,14 +89,14 @@ class RandomNumbers(NamedTuple):
 
 
 class RankObjective(nn.Module):
-    """Share of a rank in the objective of a batch; the mean of the shares is that objective."""
+    """Share of a rank in the objective of a batch, which is the mean of the shares of all ranks."""
 
     def __init__(self, net: "_Net") -> None:
         super().__init__()
         self.vae, self.objective, self.ranks = net.module_, net.settings.objective, net.ranks
 
     def forward(self, batch: Batch, noise: Tensor, kl_weight: float, n_rows: int) -> Tensor:
-        """Return the share of this rank, by its part of the ``n_rows``; 0 for a stand-in row."""
+        """Return the share of this rank for its part of the ``n_rows``; 0 if it has no row."""
         share = self.ranks.n_own_rows(n_rows) / n_rows
         value = self.objective.value(
             self.vae, batch, noise, kl_weight,
@@ -114,9 +114,9 @@ class TrainingSettings:
     batch_size: int
     learning_rate: float
     one_cycle: bool
-    n_epochs_before: int = 0  # those that count in the warm-up of the KL weight
+    n_epochs_before: int = 0  # earlier epochs that count in the warm-up of the KL weight
     masking: float = 0.0  # share of the observed cells to hide from the encoder
-    loss_offset: float = 0.0  # added to recorded losses: nats in the units of the data
+    loss_offset: float = 0.0  # added to recorded losses, for the units of the data
     callbacks: Sequence[Any] = ()
     verbose: int = 0
     device: str = "cpu"
@@ -134,7 +134,7 @@ class EarlyStopping:
     state: dict[str, Tensor] = field(default_factory=dict)
 
     def update(self, loss: float, module: nn.Module) -> None:
-        """Count an epoch, and keep the weights if its loss is the best so far."""
+        """Count an epoch, and store the weights if its loss is the best so far."""
         self.n_stale = 0 if loss < self.best - self.tol else self.n_stale + 1
         if loss < self.best:
             self.best = loss
@@ -148,11 +148,11 @@ class EarlyStopping:
 
 @dataclass
 class TrainingResult:
-    """History of a training, its optimizer's state, and True if Ctrl-C ended it."""
+    """Result of a training."""
 
     history: dict[str, list[Any]]
     optimizer_state: dict[str, Any]
-    interrupted: bool
+    interrupted: bool  # by Ctrl-C
 
     @property
     def n_epochs(self) -> int:
@@ -167,9 +167,9 @@ def train(
 ) -> TrainingResult:  # fmt: skip
     """Train ``vae`` in place on rows that are already transformed and in its precision.
 
-    Ctrl-C ends the training early, and the result says so; among ranks it raises. A loss that is
-    not finite raises a ValueError. The state after each epoch but the last is written to
-    ``checkpoint``; if that has a state already, training continues from there.
+    Ctrl-C ends the training early, and the result says so; with several ranks it raises. A loss
+    that is not finite raises a ValueError. The state after each epoch except the last is written to
+    ``checkpoint``. If the checkpoint has a state already, training continues from there.
     """
     ranks, checkpoint = ranks or ProcessGroup(), checkpoint or Checkpoint()
     net = _Net(vae, data, settings, generator, early_stopping, ranks, checkpoint).initialize()
@@ -194,7 +194,7 @@ def train(
 
 @contextmanager
 def watch_ctrl_c() -> Iterator[list[bool]]:
-    """List that Ctrl-C fills; a KeyboardInterrupt of a callback leaves it empty."""
+    """Yield a list to which Ctrl-C adds an item, unlike a KeyboardInterrupt of a callback."""
     presses: list[bool] = []
 
     def press(*_: Any) -> None:
@@ -213,7 +213,7 @@ def watch_ctrl_c() -> Iterator[list[bool]]:
 
 
 class _Net(NeuralNet):
-    """skorch's net, with a loop over whole batches and a random generator of its own."""
+    """skorch's net, with its own loop over whole batches and its own random generator."""
 
     def __init__(
         self, vae: VAE, data: Batch, settings: TrainingSettings, generator: torch.Generator,
@@ -228,16 +228,16 @@ class _Net(NeuralNet):
         )  # fmt: skip
         self.data, self.settings, self.generator = data, settings, generator
         self.early_stopping, self.ranks, self.checkpoint = early_stopping, ranks, checkpoint
-        # Networks that are not ours may draw from torch's global generators: dropout.
+        # Networks that are not of skgen may draw from torch's global generators, as dropout does.
         known = tuple(PARTS.values())
-        of_prior = getattr(vae.architecture.prior, "network", None)
-        bodies = [body for body in (*vae.architecture[:2], of_prior) if body is not None]
+        prior_network = getattr(vae.architecture.prior, "network", None)
+        bodies = [body for body in (*vae.architecture[:2], prior_network) if body is not None]
         self.draws_globally = not all(isinstance(body, known) for body in bodies)
         self.best: dict[str, float] = {}
 
     @cached_property
     def recorder(self) -> GraphRecorder:
-        """Steps on a GPU."""
+        """Recorder of the steps on a GPU."""
         return GraphRecorder(self.optimizer_, min(self.batch_size, self.data.n_rows))
 
     @property
@@ -246,7 +246,7 @@ class _Net(NeuralNet):
 
     @property
     def is_recordable(self) -> bool:
-        """True on a GPU if a step runs no code of the user's."""
+        """True on a GPU if a step runs only code of skgen."""
         vae = self.module_
         parts = ((vae.likelihood, LIKELIHOODS), (vae.architecture.prior, PRIORS))
         is_ours = all(type(part) in kinds.values() for part, kinds in parts)
@@ -266,12 +266,12 @@ class _Net(NeuralNet):
         return []
 
     def run(self) -> bool:
-        """Train to the last epoch, early stopping, a callback or Ctrl-C; True after Ctrl-C."""
+        """Train until the last epoch, early stopping, a callback or Ctrl-C; True after Ctrl-C."""
         with watch_ctrl_c() as presses:
             try:
                 self._train_epochs(presses)
             except KeyboardInterrupt:
-                if not self.ranks.is_single:  # the others wait
+                if not self.ranks.is_single:  # because the other ranks wait for this one
                     raise
                 return True
         return False
@@ -321,7 +321,7 @@ class _Net(NeuralNet):
         self.best[name] = min(loss, best)
 
     def completed_epochs(self) -> dict[str, list[Any]]:
-        """Columns of the history, of completed epochs."""
+        """Columns of the history for completed epochs."""
         epochs = [epoch for epoch in self.history if "dur" in epoch]
         names = {name: None for epoch in epochs for name in epoch if name not in SKORCH_COLUMNS}
         return {
@@ -358,7 +358,7 @@ class _Net(NeuralNet):
         self.best = state["best"]
         if self.callbacks_:
             warnings.warn(
-                "`callbacks` do not know of the epochs before the checkpoint: they begin anew.",
+                "`callbacks` have not seen the epochs before the checkpoint: they start anew.",
                 stacklevel=2,
             )
         if (stopping := self.early_stopping) is not None:
@@ -371,7 +371,7 @@ class _Net(NeuralNet):
         batches = torch.randperm(data.n_rows, generator=self.generator).split(self.batch_size)
         sizes = [len(rows) for rows in batches]
         step, watched = self._step(kl_weight), self.watches_batches
-        # One tensor: small ones that are kept would fragment the heap.
+        # One tensor for all values, because many small tensors would fragment the heap.
         values = self.module_.global_parameters.new_empty(len(batches))
         numbers = zip(sizes, self._iterate_numbers(sizes), strict=True)
         for index, (rows, (n_rows, drawn)) in enumerate(zip(batches, numbers, strict=True)):
@@ -386,7 +386,7 @@ class _Net(NeuralNet):
                 self.history.record_batch("train_batch_size", batch.n_rows)
                 self._notify_batch("on_batch_end", batch, loss=-values[index], y_pred=None)
         if not watched:
-            self.history.new_batch()  # skorch's Checkpoint asks for the last one
+            self.history.new_batch()  # because skorch's Checkpoint reads the last one
         total = values.cpu().double() @ torch.tensor(sizes, dtype=torch.float64)
         mean = self.ranks.mean(-float(total) / data.n_rows)
         self.ranks.broadcast_buffers(self.module_)
@@ -394,7 +394,7 @@ class _Net(NeuralNet):
         return mean
 
     def _step(self, kl_weight: float) -> Step:
-        """Return the step of an epoch, on a GPU a recorded one if that is possible."""
+        """Return the function of one step in an epoch; on a GPU it is recorded if possible."""
         parameters, objective = list(self.module_.parameters()), self._objective()
         watched = self.watches_batches
 
@@ -416,14 +416,14 @@ class _Net(NeuralNet):
         return partial(self.recorder.run, step, key)
 
     def _objective(self) -> Callable[[Batch, Tensor, float, int], Tensor]:
-        """Objective of a batch, made anew in each epoch: callbacks may freeze parameters."""
+        """Objective of a batch, made anew in each epoch because callbacks may freeze parameters."""
         if not self.ranks.is_single:
             return self.ranks.parallelize(RankObjective(self))
         value, vae = self.settings.objective.value, self.module_
         return lambda batch, noise, kl_weight, _: value(vae, batch, noise, kl_weight)
 
     def _iterate_numbers(self, n_rows: Sequence[int]) -> Iterator[RandomNumbers]:
-        """Yield the random numbers of batches; those for a GPU are drawn ahead by a thread."""
+        """Yield the random numbers of batches; for a GPU, a thread draws them ahead."""
         if not self.is_on_gpu:
             return (self._draw_numbers(n, self.generator) for n in n_rows)
         return compute_ahead(
@@ -447,7 +447,7 @@ class _Net(NeuralNet):
         batch = data.select(self.ranks.share(rows))
         if not self.ranks.is_single:
             numbers = numbers.map(self.ranks.share, -2)
-        if self.device != "cpu":  # each of these calls would take time there, too
+        if self.device != "cpu":  # because each of these calls takes time on the CPU, too
             batch, numbers = batch.map(Tensor.to, self.device), numbers.map(self._send)
         noise, levels, cells = numbers
         if levels is not None:
@@ -487,7 +487,7 @@ class _Net(NeuralNet):
             )
 
     def _set_learning_rate(self, progress: float) -> None:
-        """Follow a one-cycle schedule (Smith and Topin 2018), cosine up and down."""
+        """Set the rate of a one-cycle schedule (Smith and Topin 2018), by cosines up and down."""
         if progress < RISING_SHARE:
             start, end, share = INITIAL_RATE, 1.0, progress / RISING_SHARE
         else:
@@ -497,14 +497,14 @@ class _Net(NeuralNet):
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
-    """Cut the gradient at a norm of `LARGEST_RATIO` times the average norm of earlier steps.
+    """Clip the gradient to a norm of `LARGEST_RATIO` times the average norm of earlier steps.
 
-    In long trainings, a batch may have a gradient a hundred times as large as the others, such as
-    one of a row whose code has moved far away. Adam follows it for many steps, from which networks
-    may not recover. AutoClip (Seetharaman, Wichern, Pardo and Le Roux 2020) has a quantile of all
-    norms in place of the average. A gradient below the limit is unchanged to the last bit, and one
-    that is not finite stays so. To save time, the norm is that of the weights' gradient, without
-    the biases, which are half of all tensors.
+    In long trainings, a batch may have a gradient a hundred times as large as the others, for
+    example if the code of a row has moved far away. Adam follows it for many steps, from which
+    networks may not recover. AutoClip (Seetharaman, Wichern, Pardo and Le Roux 2020) uses a
+    quantile of all norms in place of the average. A gradient below the limit is unchanged to the
+    last bit, and one that is not finite stays so. To save time, the norm leaves out the biases,
+    which are half of all tensors.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
     tables = [gradient for gradient in gradients if gradient.ndim > 1] or gradients
@@ -515,7 +515,7 @@ def clip_gradients(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Op
 
 
 def clip_on_cpu(gradients: list[Tensor], tables: list[Tensor], state: dict[str, Any]) -> None:
-    """Clip, given the decayed sums of norms and of their weights, which are updated."""
+    """Clip gradients on the CPU, and update the decayed sums of norms and of their weights."""
     total, weight = map(float, state.get("sums", (0.0, 0.0)))
     norm = math.hypot(*[norm.item() for norm in torch._foreach_norm(tables)])
     limit = LARGEST_RATIO * total / weight if weight else math.inf
@@ -528,12 +528,12 @@ def clip_on_cpu(gradients: list[Tensor], tables: list[Tensor], state: dict[str, 
 
 
 def clip_on_device(gradients: list[Tensor], tables: list[Tensor], state: dict[str, Any]) -> None:
-    """Clip likewise, and copy nothing from or to the CPU, so that a step can be recorded."""
+    """Clip gradients as `clip_on_cpu` does, without copies to the CPU, for recorded steps."""
     like = tables[0]
     sums = torch.as_tensor(state.get("sums", (0.0, 0.0)), dtype=like.dtype, device=like.device)
     state["sums"] = sums
     norm = get_total_norm(tables)
-    limit = LARGEST_RATIO * sums[0] / sums[1]  # nan in the first step, which has none
+    limit = LARGEST_RATIO * sums[0] / sums[1]  # NaN in the first step, which has no limit
     excess = (norm / limit).nan_to_num(0.0, posinf=0.0)
     torch._foreach_mul_(gradients, excess.clamp(min=1.0).reciprocal())
     cut = torch.fmin(norm, limit).nan_to_num(0.0, posinf=0.0)
@@ -541,7 +541,7 @@ def clip_on_device(gradients: list[Tensor], tables: list[Tensor], state: dict[st
 
 
 def _plain_value(value: Any) -> Any:
-    """A number or text that a callback recorded, as a type of Python; None for anything else."""
+    """Return a recorded number or text as a type of Python, and None for anything else."""
     if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.numel() == 1):
         value = value.item()
     return value if isinstance(value, bool | int | float | str) else None
@@ -576,6 +576,6 @@ def check_device(device: Any, name: str) -> str:
         torch.zeros(1, device=device).cpu()
     except Exception as error:  # torch's backends raise many kinds
         raise ValueError(
-            f"`{name}` must be a device at hand; got {name}={short_repr(device)}. {remedy}"
+            f"`{name}` must be an available device; got {name}={short_repr(device)}. {remedy}"
         ) from error
     return str(device)

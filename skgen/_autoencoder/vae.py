@@ -62,7 +62,7 @@ FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 200, 1000, 2000
 
 
 def in_frame(estimator: Any, table: FloatArray, names: Any, like: Any) -> Any:
-    """Return a table as `set_output` asks, with the index of ``like`` if that is a data frame."""
+    """Return a table in the container that `set_output` chose, with the index of ``like``."""
     kind = _get_output_config("transform", estimator)["dense"]
     if kind == "default":
         return table
@@ -89,8 +89,8 @@ class VAETransformer(
     ----------
     n_components : int, default=None
         Number of latent dimensions. None means one per feature, at most 15. Dimensions that are not
-        needed carry no information (see ``explained_kl_``). With 2, the latent means can be plotted
-        in a plane.
+        needed carry no information (see ``explained_kl_``). With two dimensions, the latent means
+        can be plotted in a plane.
     likelihood : {"gaussian", "bernoulli", "continuous_bernoulli", "categorical", "numeric", \
             "from_dtype"} or Likelihood, default=None
         Distribution of x given the decoder's outputs, an object of `skgen.likelihoods` or its name:
@@ -102,8 +102,8 @@ class VAETransformer(
           anew in each epoch.
         - "continuous_bernoulli": grey levels in [0, 1].
         - "categorical": codes of categories.
-        - "numeric": numbers with any distribution. Their range is cut into bins, and values that
-          occur often get a probability of their own.
+        - "numeric": numbers with any distribution. Their range is divided into bins, and values
+          that occur often get a probability of their own.
         - "from_dtype": tables with columns of several kinds. Columns of text, booleans and dtype
           category get a `skgen.likelihoods.Categorical`, others a `skgen.likelihoods.Numeric`. If
           X is a pandas or polars data frame, draws and decoder means are data frames with the same
@@ -139,14 +139,15 @@ class VAETransformer(
         Shape of the images in the rows of X, for convolutional networks. None means a square if the
         number of features is a square number, otherwise a strip of height 1.
     beta : float, default=1.0
-        Weight of the KL term; 1 is the ELBO. A larger weight favours few and independent latent
-        dimensions (beta-VAE [2]_). A smaller weight lets them carry more information.
+        Weight of the KL term, at least 0; 1 is the ELBO. A larger weight favours few and
+        independent latent dimensions (beta-VAE [2]_). A smaller weight lets them carry more
+        information.
     kl_warmup : int, default=0
         Number of epochs over which the weight of the KL term rises to ``beta``. In `partial_fit`,
         all earlier epochs count.
     free_bits : float, default=0.0
-        KL in nats per latent dimension that is not penalized. It prevents dimensions from
-        collapsing, and needs ``n_importance_samples=1``.
+        KL per latent dimension that is not penalized, in nats, at least 0. It prevents dimensions
+        from collapsing, and needs ``n_importance_samples=1``.
     n_importance_samples : int, default=1
         Number of draws of z per row in training. Above 1, the importance-weighted bound [3]_ is
         maximized instead of the ELBO.
@@ -159,7 +160,7 @@ class VAETransformer(
         Schedule of Adam's learning rate. "one-cycle" raises it to ``learning_rate_init`` and lowers
         it to nearly 0 over ``max_iter`` epochs.
     learning_rate_init : float, default=0.004
-        Learning rate: the peak of the cycle, or the constant.
+        Learning rate, above 0: the peak of the cycle, or the constant.
     batch_size : int, default=128
         Largest number of rows per step.
     max_iter : int, default=None
@@ -169,11 +170,11 @@ class VAETransformer(
         If True, some rows are held out, training stops when their loss makes no progress, and the
         best weights are kept.
     validation_fraction : float, default=0.1
-        Share of rows that are held out for early stopping.
+        Share of rows that are held out for early stopping, above 0 and at most 0.99.
     n_iter_no_change : int, default=10
         Number of epochs without progress after which training stops.
     tol : float, default=0.0001
-        Smallest decrease of the loss that counts as progress, in nats per row.
+        Smallest decrease of the loss that counts as progress, at least 0, in nats per row.
     warm_start : bool, default=False
         If True, ``fit`` continues from the weights of the last fit.
     callbacks : list of skorch callbacks, default=None
@@ -182,9 +183,9 @@ class VAETransformer(
     checkpoint : str or path-like, default=None
         File to which ``fit`` writes its state after each epoch. If the process is killed, the same
         call of ``fit`` continues from there, with the same result bit for bit. The file is deleted
-        at the end of ``fit``. `partial_fit` writes none.
+        at the end of ``fit``. `partial_fit` writes no file.
     verbose : int, default=0
-        1 shows a progress bar with the loss.
+        0 shows nothing, 1 a progress bar with the loss.
     device : str, default="cpu"
         Device of the networks, such as "cuda".
     random_state : int, Generator, RandomState or None, default=None
@@ -194,16 +195,16 @@ class VAETransformer(
     Attributes
     ----------
     module_ : torch.nn.Module
-        The fitted networks; its methods ``encode`` and ``decode`` return torch distributions. With
-        a Gaussian likelihood the networks see standardized data.
+        The fitted networks. The methods ``encode`` and ``decode`` return torch distributions. With
+        a Gaussian likelihood, the networks see standardized data.
     likelihood_ : Likelihood
-        The fitted likelihood. It transforms X to what the networks see: a Gaussian likelihood has
-        the means and standard deviations of the features, ``location_`` and ``scale_``.
+        The fitted likelihood, which transforms X for the networks. A Gaussian likelihood has the
+        means and standard deviations of the features, ``location_`` and ``scale_``.
     explained_kl_ : ndarray of shape (n_components,)
         Mean KL(q(z | x) || p(z)) of each latent dimension over training rows, in nats. A dimension
-        with a value near 0 has collapsed: it carries no information on x. With a mixture as prior,
-        the values follow the chain rule, each dimension given those before it. With a flow they are
-        equal shares of the sum.
+        with a value near 0 has collapsed: it carries no information about x. With a mixture as
+        prior, the value of a dimension is that given the dimensions before it (chain rule of the KL
+        divergence). With a flow, all values are equal shares of the sum.
     loss_curve_ : list of float
         Minus the objective of each epoch, in nats per row and in the units of the data.
     history_ : dict of lists
@@ -228,10 +229,10 @@ class VAETransformer(
     are data frames, too, with the names of the features.
 
     **Linear start.** Networks with a linear part start at the factor analysis of up to 5000 rows,
-    fitted by EM if cells are missing. Training adds what is not linear. Such networks are those of
-    ``hidden_layer_sizes=()``, of ``MLP(skip=True)`` and, with a Gaussian likelihood, the default
-    ones. This start needs the prior N(0, I), normal noise whose standard deviations do not depend
-    on the row, and at least 10 rows.
+    fitted by EM if cells are missing. Training then adds what is not linear. Networks have a linear
+    part with ``hidden_layer_sizes=()``, with ``MLP(skip=True)`` and, if the likelihood is Gaussian,
+    by default. This start needs the prior N(0, I), normal noise whose standard deviations do not
+    depend on the row, and at least 10 rows.
 
     **Precision.** Networks are trained in single precision. Other methods compute in the precision
     of X.
@@ -244,7 +245,8 @@ class VAETransformer(
     `fit` and `partial_fit` with the same data. They train one model together, and each of them has
     it afterwards.
 
-    All methods raise a ValueError or TypeError if an argument is invalid.
+    **Errors.** All methods raise a ValueError or TypeError if an argument is invalid, and a
+    NotFittedError if the model must be fitted first.
 
     References
     ----------
@@ -651,7 +653,7 @@ class VAETransformer(
         X : ndarray or data frame of shape (n_samples, n_features), or (n_samples * n_rows, \
                 n_features)
             New rows, in the units of the data; or ``n_samples`` completed tables, one below the
-            other, with observed cells as they are in ``given``.
+            other, with the observed cells of ``given`` unchanged.
         """
         check_is_fitted(self)
         n_samples = Integer(1, MOST, remedy="Give a number of rows.").check(n_samples, "n_samples")
@@ -674,8 +676,8 @@ class VAETransformer(
         """Replace missing cells by their conditional means given the observed cells of the row.
 
         For categories, modes take the place of means. The means are exact where `sample` is exact.
-        Otherwise they are means over 512 draws around the posterior of z, by importance weights;
-        each call uses the same draws.
+        Otherwise they are weighted means over 512 draws of z around its posterior (self-normalized
+        importance sampling); each call uses the same draws.
 
         Parameters
         ----------
@@ -685,7 +687,7 @@ class VAETransformer(
         Returns
         -------
         X_imputed : ndarray or data frame of shape (n_samples, n_features)
-            Data without missing cells; observed cells are as in X.
+            Data without missing cells; observed cells are unchanged.
         """
 
         def means(vae: VAE, views: Batch, X: FloatArray) -> FloatArray:
@@ -713,8 +715,9 @@ class VAETransformer(
     def score_samples(self, X: npt.ArrayLike, n_importance_samples: int = 100) -> FloatArray:
         """Estimate log p(x) of each row by importance weighting, in nats.
 
-        The log density is in the units of the data. For a row with missing cells it is that of the
-        observed cells. For a Bernoulli likelihood, grey levels are binarized first.
+        The log density belongs to the data in their own units. For a row with missing cells, it is
+        the log density of the observed cells. For a Bernoulli likelihood, grey levels are binarized
+        first.
 
         The estimate is below log p(x) on average. Its expectation rises to log p(x) with the number
         of draws (Burda, Grosse and Salakhutdinov 2016, theorem 1); with one draw it is the ELBO.

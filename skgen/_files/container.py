@@ -1,12 +1,12 @@
 """Named arrays and text in one file: safetensors, with a checksum at its end.
 
-The format is that of safetensors, which other tools read, too. The first 8 bytes are the length n
-of a JSON header, the next n bytes the header, and the rest the arrays in the order of the header.
-Here the last array, named "sha256", is the digest of all bytes before it, so that any change of a
-bit is detected.
+The format is that of safetensors, which other tools can read, too. The first 8 bytes are the length
+n of a JSON header, the next n bytes are the header, and the rest are the arrays in the order of the
+header. Here the last array, named "sha256", is the digest of all bytes before it, so that any
+change of a bit is detected.
 
-A file may come from a stranger: everything in it is checked before it is used, and the memory
-allocated is at most a small multiple of its size.
+A file may come from an untrusted source. So everything in it is checked before it is used, and the
+memory allocated is at most a small multiple of its size.
 """
 
 import errno
@@ -37,7 +37,7 @@ NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
 LENGTH_BYTES, DIGEST_BYTES = 8, 32
 PIECE_BYTES = 2**20
 LONGEST_NAME = 200
-"""Bytes of a file's name that a temporary name keeps; a whole name may have 255 bytes."""
+"""Length in bytes up to which a temporary name contains the name of the file; 255 is the limit."""
 MOST_DIGITS = 40
 VALUE_BYTES = 64
 """Bytes in memory of a value in JSON, without its text, as an estimate."""
@@ -75,7 +75,7 @@ class ModelFileError(ValueError):
 
 def write(path: str | os.PathLike[str], text: dict[str, str], arrays: Arrays) -> None:
     """Write text and C-contiguous arrays of `DTYPES`; a failure leaves the old file."""
-    ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)  # all are then aligned
+    ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)  # so that all are aligned
     header = _header(text, ordered)
     with replace_file(path) as file:
         digest = hashlib.sha256()
@@ -96,7 +96,7 @@ def _header(text: dict[str, str], arrays: list[tuple[str, npt.NDArray[Any]]]) ->
             "data_offsets": (sums, sums := sums + array.nbytes),
         }
     header = json.dumps({"__metadata__": text, **entries}, separators=(",", ":")).encode()
-    # Spaces, which the format allows at the end, make room for many small values.
+    # Spaces, which the format allows at the end, raise the limit for many small values.
     missing = _json_bytes(header.decode()) - _json_limit(LENGTH_BYTES + len(header) + sums)
     length = len(header) + max(0, -(-missing // JSON_SHARE))
     length += -length % LENGTH_BYTES
@@ -106,7 +106,7 @@ def _header(text: dict[str, str], arrays: list[tuple[str, npt.NDArray[Any]]]) ->
 @contextmanager
 def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file that replaces the one at ``path``, its mode kept, if the block succeeds."""
-    target = Path(os.path.realpath(path))  # a link stays one
+    target = Path(os.path.realpath(path))  # so that a link remains a link
     if not target.parent.exists():
         raise FileNotFoundError(errno.ENOENT, "`path` must be in a folder that exists", str(path))
     mode = _check_regular(target).st_mode if os.path.lexists(target) else None
@@ -127,7 +127,7 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def temporary_prefix(target: Path) -> str:
-    """Return the start of the names of temporary files for ``target``, which may be long."""
+    """Return the start of the names of temporary files for ``target``, whose name may be long."""
     name = target.name
     if len(os.fsencode(name)) > LONGEST_NAME:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
@@ -185,8 +185,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], Arrays, int]:
 def _check_digest(file: BinaryIO, size: int) -> None:
     """Raise unless the last bytes of the file are the digest of all others, then go to the start.
 
-    A single read returns at most 2^31 - 4096 bytes on Linux. A file that does not begin as it
-    should, such as a large one of zeros, is not read to its end.
+    The file is read in pieces, because a single read returns at most 2^31 - 4096 bytes on Linux. A
+    file without the start of a header, such as a large file of zeros, is not read to its end.
     """
     begins_well = file.read(LENGTH_BYTES + 1)[LENGTH_BYTES:] == b"{"
     file.seek(0)
@@ -230,7 +230,7 @@ def _are_lengths(value: Any) -> bool:
 
 
 def parse_json(text: str, room: int) -> Any:
-    """Parse JSON without duplicate names, infinite numbers, or more values than have room."""
+    """Parse JSON, or raise for duplicate names, infinite numbers, or too many values."""
     if _json_bytes(text) > room:
         raise ModelFileError("it holds more JSON values than a file of this size may")
     return json.loads(

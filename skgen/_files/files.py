@@ -1,6 +1,6 @@
-"""Estimators to files and back, without pickle: a file is data, and loading it runs none of it.
+"""Estimators to files and back, without pickle: a file holds data, and loading it runs no code.
 
-An object becomes a tree of JSON and named arrays (`container`). Each class has a schema beside it
+An object becomes a tree of JSON and named arrays (`container`). Each class declares a schema
 (`_schema`). Values are checked against the schema before an object is made of them.
 """
 
@@ -43,22 +43,23 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     estimator : estimator
-        A `BayesianBasisRegressor`, a `VAETransformer`, a basis, or a scikit-learn Pipeline of these
-        and of transformers such as StandardScaler and ColumnTransformer.
+        A `BayesianBasisRegressor`, `VAETransformer`, `VAERegressor` or `VAEImputer`, a basis, or a
+        scikit-learn Pipeline of these and of transformers such as StandardScaler and
+        ColumnTransformer.
     path : str or path-like
         Path of the file, which has the safetensors format.
 
     Raises
     ------
     TypeError
-        If the estimator has something that no file can hold, such as a function, a callback, or an
-        object of a class of your own.
+        If the estimator contains something that no file can hold, such as a function, a callback,
+        or an object of a class of your own.
     OSError
         If the file cannot be written. An older file is then left as it was.
 
     See Also
     --------
-    load : The way back.
+    load : Load the estimator from the file.
 
     Examples
     --------
@@ -106,11 +107,13 @@ def load(path: str | os.PathLike[str]) -> Any:
     ModelFileError
         If the file is damaged, forged, not of skgen, or of a later version.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
+    ImportError
+        If the file holds an autoencoder and torch or skorch is not installed.
 
     See Also
     --------
-    save : The way there.
+    save : Save an estimator to a file.
 
     Examples
     --------
@@ -168,7 +171,7 @@ HOMES = (
 
 
 def find_schema(name: str) -> Schema | None:
-    """Return the schema of a class by its name in files; modules are imported until it is found."""
+    """Return the schema of a class by its name in files; import modules until it is found."""
     for home in HOMES:
         if name in SCHEMAS:
             break
@@ -209,7 +212,7 @@ def _encode(value: Any, name: str, arrays: Arrays) -> Any:
 
 
 def _encode_rare(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
-    """Return the tree of a value that few estimators of scikit-learn have."""
+    """Return the tree of a value of a type that is rare in estimators of scikit-learn."""
     if isinstance(value, slice):
         return {"slice": [_encode(n, name, arrays) for n in (value.start, value.stop, value.step)]}
     if isinstance(value, dict):
@@ -225,7 +228,7 @@ def _encode_rare(value: Any, name: str, arrays: Arrays) -> dict[str, Any]:
 def _encode_texts(value: npt.NDArray[Any], name: str, arrays: Arrays) -> dict[str, Any]:
     """Return the tree of a vector of str, or of str, numbers and None."""
     if value.dtype.kind == "U":
-        points = np.ascontiguousarray(value).view(np.uint32)  # one a character
+        points = np.ascontiguousarray(value).view(np.uint32)  # one per character
         return {"unicode": _encode_array(points.reshape(len(value), -1), name, arrays)}
     if all(type(item) is str for item in value):
         return {"strings": list(value)}

@@ -45,7 +45,7 @@ def _is_sorted(value: Any, _: Sizes) -> bool:
 
 
 def _n_outputs_by_feature(values: Values) -> list[int] | None:
-    """Number of categories after grouping by feature; None if the groups are not those of fit."""
+    """Number of categories of each feature after grouping; None if the groups are invalid."""
     counts = [len(categories) for categories in values["categories_"]]
     if not values["_infrequent_enabled"]:
         return counts
@@ -144,7 +144,7 @@ store_estimator(
 
 
 def _n_outputs(transformer: Any, n_inputs: int) -> int:
-    """Number of outputs of a fitted transformer, or a step of a pipeline, of so many inputs."""
+    """Number of outputs of a fitted transformer, or of a step of a pipeline, for some inputs."""
     if isinstance(transformer, str) or transformer is None:  # "drop" or "passthrough"
         return n_inputs
     if isinstance(transformer, FrozenEstimator):

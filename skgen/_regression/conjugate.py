@@ -11,7 +11,7 @@ with the same matrix (C. M. Bishop, Pattern Recognition and Machine Learning, Sp
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.linalg import lapack
@@ -23,21 +23,21 @@ from .predictive import draw_variances, variance_ratio
 
 QR_BLOCK = 16
 SMALLEST_REMAINDER = 1e-13
-"""Share of a column that the first column must leave unexplained: 1000 times the rounding of a
-float."""
+"""Share of a column that the first column must leave unexplained, or the column is constant: 1000
+times the rounding of a float."""
 MOST_FREE_COLUMNS, STORED_SHARE = 1000, 8
-"""Columns of a factor up to which a file may leave out any rows; of a larger one, one row in this
-number must be there."""
+"""A file may leave out any rows of a factor with at most so many columns; of a larger factor, it
+must have one row per so many columns."""
 LOG_2PI = float(np.log(2 * np.pi))
 
 
 def _fewest_stored_rows(n_columns: int) -> int:
-    """Least number of rows of a factor in a file, so that a small file takes little memory."""
+    """Least number of rows of a factor in a file, so that a small file cannot take much memory."""
     return 0 if n_columns <= MOST_FREE_COLUMNS else -(-n_columns // STORED_SHARE)
 
 
 class UndeterminedError(ValueError):
-    """The data and the prior together leave some weights without a finite variance."""
+    """Error for weights or noise that data and prior together do not determine."""
 
 
 @store(
@@ -53,16 +53,16 @@ class UndeterminedError(ValueError):
 class Statistic:
     """Sufficient statistic of rows for a Gaussian linear model: data only, no prior.
 
-    It comes from the QR decomposition ``sqrt(W) [Phi Y] = Q [[R, T], [0, E]]``, where W has the
-    sample weights of the rows, divided by their squared noise scales. ``R``, ``T`` and the squared
-    norms of the columns of E are kept.
+    It comes from the QR decomposition ``sqrt(W) [Phi Y] = Q [[R, T], [0, E]]``. The diagonal matrix
+    W has the sample weights of the rows divided by their squared noise scales. ``R``, ``T`` and the
+    squared norms of the columns of E are kept.
     """
 
     factor: FloatArray  # (n_columns, n_columns), upper triangular
     targets: FloatArray  # (n_columns, n_outputs)
     residual: FloatArray  # (n_outputs,), residual sums of squares of the least-squares fit
     weight: float  # sum of the rows' weights
-    log_jacobian: FloatArray  # (n_outputs,), of the map from targets to scaled rows, for densities
+    log_jacobian: FloatArray  # (n_outputs,), of the map from given to scaled targets
 
     @classmethod
     def empty(cls, n_columns: int, n_outputs: int) -> Statistic:
@@ -92,7 +92,7 @@ class Statistic:
     def append(
         self, Phi: FloatArray, Y: FloatArray, weight: float, log_jacobian: FloatArray | float = 0.0
     ) -> Statistic:
-        """The statistic with further rows, already scaled by the roots of their weights."""
+        """The statistic with further rows, which are scaled by the roots of their weights."""
         factor, targets, remainder = _qr_append(self.factor, self.targets, Phi, Y, 0)
         residual = self.residual + np.einsum("ij,ij->j", remainder, remainder)
         sums = self.weight + weight, self.log_jacobian + log_jacobian
@@ -124,10 +124,11 @@ class Statistic:
         )  # fmt: skip
 
     def without_rounding(self) -> Statistic:
-        """The statistic with 0 in columns that the first one explains up to rounding.
+        """The statistic with 0 in columns that the first column explains up to rounding.
 
-        With a flat prior of the first one, the intercept, constant columns carry no information.
-        Their rounding errors would look like a very small column with a very large weight.
+        If the prior of the first column, the intercept, is flat, constant columns carry no
+        information. Their rounding errors would look like a very small column with a very large
+        weight.
         """
         remainder, whole = (np.linalg.norm(self.factor[n:], axis=0) for n in (1, 0))
         constant = (remainder > 0) & (remainder <= SMALLEST_REMAINDER * whole)
@@ -144,13 +145,13 @@ class Statistic:
 
     @property
     def mean_square(self) -> FloatArray:
-        """Mean square of each output, and 1 where that is 0."""
+        """Mean square of each output; 1 if it is 0."""
         mean_square = self.total / self.weight
         return np.where(mean_square > 0, mean_square, 1.0)
 
     @property
     def negligible(self) -> FloatArray:
-        """Residual sums of squares, one per output, below which there is only rounding."""
+        """Largest residual sum of squares that counts as rounding, one per output."""
         return np.asarray(np.finfo(float).eps ** 2 * self.total + 1e-200)
 
     @property
@@ -161,7 +162,7 @@ class Statistic:
 def _qr_append(
     factor: FloatArray, targets: FloatArray, Phi: FloatArray, Y: FloatArray, n_triangular: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """QR of ``factor`` over ``Phi``, whose last ``n_triangular`` rows are upper triangular."""
+    """Add rows to a QR decomposition; the last ``n_triangular`` rows of ``Phi`` are triangular."""
     block = min(QR_BLOCK, len(factor))
     factor, reflectors, coefficients, _ = lapack.dtpqrt(n_triangular, block, factor, Phi)
     targets, remainder, _ = lapack.dtpmqrt(
@@ -190,8 +191,8 @@ def from_gram(
 ) -> Statistic:
     """The statistic from the Gram matrix of ``sqrt(W) [Phi Y]``, Phi having ``n_columns``.
 
-    It takes half the work of a QR decomposition and has half its digits: see `condition_number`. It
-    raises LinAlgError if ``Phi' W Phi`` is not positive definite.
+    This takes half the work of a QR decomposition and loses half the digits, see
+    `condition_number`. It raises LinAlgError if ``Phi' W Phi`` is not positive definite.
     """
     design, others = np.s_[:n_columns], np.s_[n_columns:]
     scale = np.sqrt(np.diag(gram)[design])
@@ -323,8 +324,8 @@ def condition(
 ) -> Posterior:
     """Posterior for a Gaussian prior with diagonal relative ``precision`` (0: flat) and ``mean``.
 
-    ``noise`` is each output's known noise precision, shape (n_outputs,), or its Gamma prior, or
-    None for the noise precision of largest evidence at these relative precisions.
+    ``noise`` is the known noise precision of each output, shape (n_outputs,), or its Gamma prior,
+    or None for the noise precision of largest evidence at these relative precisions.
     """
     n_columns, n_outputs = statistic.targets.shape
     root_precision = np.sqrt(precision)
@@ -332,41 +333,70 @@ def condition(
         statistic.factor, statistic.targets,
         np.diag(root_precision), np.outer(root_precision * mean, np.ones(n_outputs)), n_columns,
     )  # fmt: skip
-    flat = int(precision[0] == 0 and factor[0, 0] != 0 and n_columns > 1)  # rest: about the mean
-    _check_determined(factor[flat:, flat:], statistic)
+    # Without a flat intercept, which only shifts the other columns to their means.
+    first = int(precision[0] == 0 and factor[0, 0] != 0 and n_columns > 1)
+    _check_determined(factor[first:, first:], statistic)
     root = with_positive_diagonal(lapack.dtrtri(factor)[0])
     n_effective = effective_number_of_weights(root, precision)
-    # Solved, not multiplied by the inverse, which would lose digits of ill-conditioned fits.
+    # By solving, because the product with the inverse loses digits of ill-conditioned fits.
     weights, _ = lapack.dtrtrs(factor, projected)
     energy = statistic.residual + np.einsum("ij,ij->j", remainder, remainder)
     proper = precision > 0
-    n_informative = statistic.weight - (n_columns - np.count_nonzero(proper))
+    n_flat = n_columns - np.count_nonzero(proper)
+    n_informative = statistic.weight - n_flat
     log_det = np.log(np.abs(np.diag(factor))).sum()
     log_evidence = 0.5 * np.log(precision[proper]).sum() - log_det - 0.5 * n_informative * LOG_2PI
     log_evidence = log_evidence + statistic.log_jacobian
     if isinstance(noise, Gamma):
-        shape = noise.shape + n_informative / 2
-        if shape <= 0:
-            raise UndeterminedError(
-                f"`noise_shape` must be > 0 for noise that the data do not determine; got "
-                f"noise_shape={noise.shape:g} and n_samples={statistic.weight:g} by weight, for "
-                f"{n_columns - np.count_nonzero(proper)} weights with a flat prior. Give more "
-                "rows, or a positive `noise_shape` and `noise_rate`."
-            )
-        rate = noise.rate + np.maximum(energy, statistic.negligible) / 2
-        log_evidence = log_evidence + _log_gamma_mass(shape, rate)
-        if noise.shape > 0 and noise.rate > 0:
-            log_evidence = log_evidence - _log_gamma_mass(noise.shape, noise.rate)
-        return Posterior(
-            weights, root, rate / shape, 2 * shape, precision, shape / rate, n_effective,
-            log_evidence,
-        )  # fmt: skip
-    if noise is None:  # Bishop eq. 3.95, solved for the noise
-        noise = np.asarray(n_informative / np.maximum(energy, statistic.negligible))
-        if n_informative <= 0:  # flat weights fit all rows exactly: y is the only scale
-            noise = 1 / statistic.mean_square
-    log_evidence = log_evidence + 0.5 * (n_informative * np.log(noise) - noise * energy)
-    return Posterior(weights, root, 1 / noise, np.inf, precision, noise, n_effective, log_evidence)
+        fit = _integrate_noise(noise, energy, n_flat, statistic)
+    else:
+        fit = _fix_noise(noise, energy, n_informative, statistic)
+    log_evidence = log_evidence + fit.log_mass - fit.log_prior_mass
+    return Posterior(
+        weights, root, fit.squared_scale, fit.df, precision, fit.precision, n_effective,
+        log_evidence,
+    )  # fmt: skip
+
+
+class _NoiseFit(NamedTuple):
+    """Noise of each output given its energy, and its part of the log evidence."""
+
+    squared_scale: FloatArray  # (n_outputs,), of a new observation
+    df: float
+    precision: FloatArray  # (n_outputs,)
+    log_mass: FloatArray  # (n_outputs,), integral of the likelihood over the noise, or its value
+    log_prior_mass: FloatArray | float = 0.0
+
+
+def _integrate_noise(
+    prior: Gamma, energy: FloatArray, n_flat: int, statistic: Statistic
+) -> _NoiseFit:
+    """Integrate out a noise precision with a Gamma prior (Bishop exercises 3.12-3.13)."""
+    shape = prior.shape + (statistic.weight - n_flat) / 2
+    if shape <= 0:
+        raise UndeterminedError(
+            f"`noise_shape` must be > 0 for noise that the data do not determine; got "
+            f"noise_shape={prior.shape:g} and n_samples={statistic.weight:g} by weight, for "
+            f"{n_flat} weights with a flat prior. Give more rows, or a positive `noise_shape` and "
+            "`noise_rate`."
+        )
+    rate = prior.rate + np.maximum(energy, statistic.negligible) / 2
+    is_proper = prior.shape > 0 and prior.rate > 0
+    log_prior_mass = _log_gamma_mass(prior.shape, prior.rate) if is_proper else 0.0
+    log_mass = _log_gamma_mass(shape, rate)
+    return _NoiseFit(rate / shape, 2 * shape, shape / rate, log_mass, log_prior_mass)
+
+
+def _fix_noise(
+    precision: FloatArray | None, energy: FloatArray, n_informative: float, statistic: Statistic
+) -> _NoiseFit:
+    """Take a known noise precision, or that of largest evidence if it is None."""
+    if precision is None:  # Bishop eq. 3.95, solved for the noise
+        precision = np.asarray(n_informative / np.maximum(energy, statistic.negligible))
+        if n_informative <= 0:  # flat weights fit all rows exactly, so that only y has a scale
+            precision = 1 / statistic.mean_square
+    log_mass = 0.5 * (n_informative * np.log(precision) - precision * energy)
+    return _NoiseFit(1 / precision, np.inf, precision, log_mass)
 
 
 def _check_determined(factor: FloatArray, statistic: Statistic) -> None:
@@ -382,7 +412,7 @@ def _check_determined(factor: FloatArray, statistic: Statistic) -> None:
 
 
 def with_positive_diagonal(root: FloatArray) -> FloatArray:
-    """The triangular root of the same covariance with positive diagonal, which is unique."""
+    """The unique triangular root with positive diagonal; ``root`` is changed in place."""
     root *= np.where(np.diag(root) < 0, -1.0, 1.0)
     return root
 

@@ -27,12 +27,12 @@ Check = Callable[..., Rows]  # validates the X, y and sample weights of a block
 
 
 def is_dask(*values: Any) -> bool:
-    """True if any of the values is of a class of dask; dask is not imported for it."""
+    """True if the class of any of the values is one of dask, which is not imported for this."""
     return any(type(value).__module__.partition(".")[0] == "dask" for value in values)
 
 
 def example_row(value: Any) -> Any:
-    """One row of ones with the type, names and width of a collection; other values as they are."""
+    """One row of ones with type, names and width of a collection; any other value unchanged."""
     if not is_dask(value):
         return value
     if _is_frame(value):
@@ -44,7 +44,7 @@ def example_row(value: Any) -> Any:
 
 
 def example_features(X: Any) -> Any:
-    """One row like those of X, or X itself in memory; raises for a collection with categories."""
+    """One row like those of a collection X, or X itself if it is in memory; check its dtypes."""
     if is_dask(X) and _is_frame(X):
         remedy = "Encode it first, for example with dask.dataframe.get_dummies."
         check_numeric(X._meta, "X", remedy=remedy)
@@ -109,7 +109,7 @@ def check_collection(value: Any, name: str) -> None:
     if not is_dask(value) or not (_is_frame(value) or hasattr(value, "numblocks")):
         raise TypeError(
             f"`{name}` must be a dask array or data frame, as other data of this call are; got "
-            f"{type(value).__name__}. Use dask.array.from_array, or compute() those."
+            f"{type(value).__name__}. Use dask.array.from_array, or compute() the other data."
         )
 
 
@@ -141,7 +141,7 @@ def _has_known_sizes(array: Any) -> bool:
 
 
 class Extremes(NamedTuple):
-    """Numbers of rows, and the smallest values of X and of -X with the rows that have them."""
+    """Numbers of rows, and smallest values of X and -X, with the rows in which they occur."""
 
     counts: tuple[int, ...]  # rows of each block
     lows: FloatArray  # (2, n_features)
@@ -180,7 +180,7 @@ class DaskRows:
             with warnings.catch_warnings(action="ignore"):
                 if not depends_on_data(basis, probe):
                     return Rows(probe, np.zeros((10, 1))).fit_basis(basis)
-        except Exception:  # it may need y or other values of X, so fit it to real rows
+        except Exception:  # it may need y, or other values of X: it is fitted to real rows below
             pass
         if isinstance(basis, Basis):
             basis._validate(probe, reset=True)
@@ -224,7 +224,7 @@ class DaskRows:
     def __getitem__(self, index: npt.NDArray[np.intp]) -> Rows:
         """Rows of these numbers, in memory."""
         if self._fetched is None or not np.isin(index, self._fetched[0]).all():
-            # In one pass for the rows of the basis search, too.
+            # The rows of the basis search are fetched in the same pass.
             wanted = np.union1d(index, evenly_spaced_indices(len(self), SEARCH_ROWS))
             self._fetched = wanted, self._fetch(wanted)
         fetched, rows = self._fetched
@@ -252,7 +252,7 @@ def _compute(delayed: Iterable[Any]) -> Any:
 
 
 class _Features:
-    """X of all rows, with the part of an array's interface that bases need to place centers."""
+    """X of all rows, with the methods of an array that bases need to place centers."""
 
     def __init__(self, rows: DaskRows) -> None:
         self.rows = rows

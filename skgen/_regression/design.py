@@ -29,15 +29,14 @@ from .rows import Rows, check_not_empty
 from .source import Source
 from .target import TargetTransform
 
-# The relative error of a Gram matrix is about 1e-16 times the square of the condition number, and
-# that of predictions about its root. So it is used for large and well-conditioned problems only.
-# Of others, what the prior adds to its diagonal may be far larger than its error.
-QR_WORK = 2e8
+# The relative error of weights from the Gram matrix is about 1e-16 times the squared condition
+# number, and that of predictions about its root. So the Gram matrix is used for large problems that
+# are well conditioned, or in which the prior adds far more to its diagonal than its error.
+QR_WORK = 2e8  # operations, above which a problem is large
 LARGEST_CONDITION = 5e5
 GRAM_ERROR = 2 * np.finfo(float).eps  # relative to the trace
-LARGEST_SHARE = 1e-5  # of the error in what the prior adds
-# Residual sums of squares below this share of the explained ones are only rounding.
-SMALLEST_RESIDUAL = 1e-6
+LARGEST_SHARE = 1e-5  # largest ratio of the error to what the prior adds
+SMALLEST_RESIDUAL = 1e-6  # share of the explained sum of squares, below which it is rounding
 GRAM_GROUPS = 8
 SHIFT_ROWS = 500
 QR_ROWS = 1024
@@ -68,7 +67,7 @@ class LogLinearNoise:
     high: float
     """Limits of the log variance, beyond which there were too few rows to learn from."""
     offset: float
-    """The log variance where the noise scale is 1."""
+    """Log variance at which the noise scale is 1."""
 
     @staticmethod
     def _is_consistent(values: Values) -> bool:
@@ -77,14 +76,14 @@ class LogLinearNoise:
         return n_features_out == len(values["weights"]) and values["low"] <= values["high"]
 
     def matches(self, n_columns: int, n_outputs: int, X: FloatArray) -> bool:
-        """Return True if this noise is for rows like X and for this number of outputs."""
+        """Return True if this noise has the shapes of a design with rows like X."""
         n_inputs: int = self.basis.n_features_in_
         n_rows, n_means = self.mean_weights.shape  # constant outputs are not among the means
         fits = n_rows == n_columns and n_means <= n_outputs
         return fits and n_inputs == X.shape[1] + n_means
 
     def variance(self, X: FloatArray, mean: FloatArray) -> FloatArray:
-        """Relative variances (n_rows,) at rows X, where the means are ``mean`` (n_rows, n_outputs).
+        """Relative variances (n_rows,) at rows X with predicted means ``mean`` (n_rows, n_outputs).
 
         The mean of their inverses over the rows of the fit is 1.
         """
@@ -168,7 +167,7 @@ class Design:
 def summarize(
     source: Source, design: Design, solver: str, forgetting: float = 1.0, ratio: float = 0.0
 ) -> Summary:
-    """Statistic and number of the rows of ``source``, each discounted once per later row.
+    """Statistic and number of the rows of ``source``; each row is discounted once per later row.
 
     ``ratio`` is an estimate of the ratio of prior to noise precision, 0 if it is not known.
     """
@@ -196,9 +195,9 @@ def _merge_blocks(forgetting: float, blocks: list[Summary]) -> Summary:
 
 def statistic_of(design: Design, rows: Rows, solver: str, ratio: float = 0.0) -> Statistic:
     """Statistic of rows in memory, by QR or from the Gram matrix; see `summarize`."""
-    enough = len(rows) >= 2 * design.n_columns  # the Gram matrix of fewer is nearly singular
+    are_enough = len(rows) >= 2 * design.n_columns  # the Gram matrix of fewer is nearly singular
     by_gram = solver == "cholesky" or len(rows) * design.n_columns**2 > QR_WORK
-    if solver != "qr" and enough and by_gram:
+    if solver != "qr" and are_enough and by_gram:
         statistic = _statistic_by_gram(design, rows, solver == "cholesky", ratio)
         if statistic is not None:
             return _check_finite(statistic)
@@ -233,7 +232,7 @@ def _statistic_by_gram(
     weights = np.arange(n_columns)
     error = GRAM_ERROR * gram[weights, weights].sum()
     if error < LARGEST_SHARE * ratio:
-        gram[weights, weights] += error  # else it may not be positive definite
+        gram[weights, weights] += error  # otherwise it may not be positive definite
         with suppress(np.linalg.LinAlgError):
             statistic = from_gram(gram, n_columns, *sums)
             if _has_accurate_residual(statistic):
@@ -255,7 +254,7 @@ def _gram(design: Design, rows: Rows, shift: FloatArray) -> FloatArray:
     def gram_of(group: slice) -> FloatArray:
         gram, product = (np.zeros((len(shift), len(shift))) for _ in range(2))
         buffer = Buffer(len(shift))
-        with np.errstate(all="ignore"):  # here, because threads do not inherit it
+        with np.errstate(all="ignore"):  # within the task, because threads do not inherit it
             for part in row_blocks(group.start, group.stop):
                 block = rows[part]
                 table = buffer.table(len(block))
@@ -266,7 +265,7 @@ def _gram(design: Design, rows: Rows, shift: FloatArray) -> FloatArray:
                 gram += np.matmul(table.T, table, out=product)
         return gram
 
-    # The same groups for any number of threads, so that sums are rounded in the same way.
+    # The groups do not depend on the number of threads, so that sums are rounded in the same way.
     edges = np.linspace(0, len(rows), GRAM_GROUPS + 1).astype(int)
     total: FloatArray = sum_in_threads(gram_of, [slice(*edge) for edge in pairwise(edges)])
     return total
@@ -299,7 +298,7 @@ class Buffer:
 
 
 def _is_well_conditioned(statistic: Statistic) -> bool:
-    first = int(len(statistic.factor) > 1)  # other rows are about the mean
+    first = int(len(statistic.factor) > 1)  # the other rows are deviations from the mean
     return condition_number(statistic.factor[first:, first:]) < LARGEST_CONDITION
 
 
@@ -336,7 +335,7 @@ def evaluate_rows(
     leverage = np.empty((len(X), len(posteriors)))
 
     def fill(block: slice) -> None:
-        with np.errstate(all="ignore"):  # here, because threads do not inherit it
+        with np.errstate(all="ignore"):  # within the task, because threads do not inherit it
             Phi = design.rows(X[block])
             values[block] = Phi @ weights
             for column, posterior in enumerate(posteriors):

@@ -106,11 +106,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
         - "evidence" learns one precision for all weights.
         - "ard" (automatic relevance determination) learns one precision per weight, at a local
-          maximum of the evidence, under a prior that expects few relevant weights. All others
-          become their prior mean. If a single precision for all weights is more probable or has
-          more evidence, that one is used.
+          maximum of the evidence, under a prior that expects few relevant weights. All other
+          weights are set to their prior mean. If a single precision for all weights is more
+          probable or has more evidence, it is used instead.
     noise_precision : {"evidence", "gamma"} or float, default="evidence"
-        Precision of the noise, in units of 1 / y^2.
+        Precision of the noise, in units of 1 / y^2. A number must be above 0.
 
         - "evidence" learns it.
         - "gamma" gives it a Gamma prior and integrates it out. ``prior_precision`` is then in units
@@ -120,14 +120,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     fit_intercept : bool, default=True
         If True, a constant basis function is added, whose weight is the intercept.
     intercept_precision : float, default=None
-        Prior precision of the intercept; 0 is a flat prior. None means ``prior_precision`` if that
-        is one number, as in Bishop eq. 3.52, and 0 otherwise. If ``prior_precision`` is learned,
-        it must be None or 0.
+        Prior precision of the intercept, at least 0; 0 is a flat prior. None means
+        ``prior_precision`` if that is one number, as in Bishop eq. 3.52, and 0 otherwise. If
+        ``prior_precision`` is learned, ``intercept_precision`` must be None or 0.
     noise_shape : float, default=0.0
-        Shape of the Gamma prior of ``noise_precision="gamma"``. Shape 0 with rate 0 is Jeffreys'
-        prior.
+        Shape a of the Gamma prior of the noise precision with ``noise_precision="gamma"`` (Bishop
+        eq. 2.146), at least 0. Shape 0 with rate 0 is Jeffreys' prior.
     noise_rate : float, default=0.0
-        Rate of that prior, in units of y^2.
+        Rate b of the same Gamma prior, at least 0, in units of y^2.
     forgetting : float, default=1.0
         Factor in (0, 1] by which ``partial_fit`` reduces the influence of past rows: each new row
         multiplies the sample weights of all rows before it by this factor. The prior keeps its
@@ -138,8 +138,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         - "qr": a QR decomposition, the most accurate method.
         - "cholesky": a Cholesky decomposition of the Gram matrix, about three times as fast. Its
           relative error grows with the square of the condition number.
-        - "auto": "cholesky" for large problems that are well conditioned, or that a learned prior
-          makes so; otherwise "qr".
+        - "auto": "cholesky" for large problems that are well conditioned, by themselves or with
+          the learned prior; otherwise "qr".
     target_transformer : {"auto", "log", "yeo-johnson"}, transformer or None, default=None
         Strictly monotone transformation z of y. The model is fitted to z; predictions, quantiles,
         draws and densities are in the units of y.
@@ -147,12 +147,13 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         - "log": the logarithm, for positive y.
         - "yeo-johnson": a Yeo-Johnson power of ``(y - median) / interquartile_range``, chosen so
           that z is closest to normal.
-        - "auto": the one with the largest evidence among these and None. Each costs a fit.
+        - "auto": the one with the largest evidence among these and None. Each of them is fitted.
         - A transformer with ``inverse_transform``. It is cloned, and fitted to each output by
           ``fit`` or by the first ``partial_fit``. Its derivative is computed numerically, unless
           it has a method ``log_derivative(y)`` that returns the logarithm of ``|dz / dy|``.
+        - None: y itself.
     noise : {"auto", "constant", "log-linear"}, default="auto"
-        Dependence of the noise on the features.
+        Dependence of the noise variance on the features.
 
         - "constant": all rows of the same ``noise_scale`` have the same noise variance.
         - "log-linear": the logarithm of the variance is linear in waves and linear terms of the
@@ -162,8 +163,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
           otherwise. It is always "constant" if the basis has no parameters to learn, or if a
           ``noise_precision`` or ``noise_scale`` is given.
 
-        With fewer than 40 rows, or fewer than two for each weight that the data determine, the
-        noise is constant. ``fit`` or the first ``partial_fit`` learns it; later ones keep it.
+        The noise is constant with fewer than 40 rows, and if the effective number of weights and
+        basis parameters is more than 0.7 times the number of rows. ``fit`` or the first
+        ``partial_fit`` learns it; later ones keep it.
     categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
         Columns of X that are categories, at most 255 per column:
 
@@ -190,12 +192,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         of y can be compared.
     degrees_of_freedom_ : float or ndarray of shape (n_outputs,)
         Degrees of freedom of the predictive Student-t distribution; infinite if it is normal. With
-        a ``target_transformer`` it is the distribution of the transformed y.
+        a ``target_transformer``, they belong to the distribution of the transformed y.
     n_effective_params_ : float or ndarray of shape (n_outputs,)
         Effective number of weights that the data determine, the intercept included (Bishop
         eq. 3.91).
     n_samples_seen_ : int
-        Number of rows seen, without those of weight 0.
+        Number of rows seen; rows of weight 0 do not count.
     basis_ : transformer
         The fitted basis.
     target_transformer_ : transformer, list of one per output, or None
@@ -228,8 +230,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     average precision. Several outputs share these noise scales.
 
     **dask.** X, y and ``sample_weight`` may be dask arrays or data frames. Each block is reduced on
-    the worker that holds it. ``predict``, ``sample_y`` and ``log_predictive_density`` then return
-    dask arrays.
+    the worker that holds it. The predicting methods, ``sample_y`` and ``log_predictive_density``
+    then return dask arrays.
 
     **Learned precisions.** The predictive mean uses the precisions of largest evidence. The
     predictive variance is an average over their posterior, because with few rows the best
@@ -253,15 +255,20 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     column. The prior shrinks the weights of categories with few rows most. The weight of an unknown
     category keeps its prior, so that its predictions are those of an average category with a
     larger spread. `FourierBasis` has one length scale for all categories of a feature: any two are
-    equally far apart. All categories that ``partial_fit`` meets and the first call did not see
-    count as one; a dtype can list them beforehand.
+    equally far apart. Categories that first occur after the first ``partial_fit`` count as one
+    unknown category, unless the dtype lists them.
 
-    **Constant columns.** Beside a flat intercept, a column of the design matrix that is constant to
-    1e-13 of its values counts as constant: it says nothing about its weight, which keeps its prior.
+    **Constant columns.** If the prior of the intercept is flat, a column of the design matrix whose
+    values differ by less than 1e-13 of their size counts as constant. The data then say nothing
+    about the weight of this column, which keeps its prior.
+
+    **Errors.** All methods raise a ValueError or TypeError if an argument is invalid, and a
+    NotFittedError if the model must be fitted first.
 
     References
     ----------
-    .. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006, sections 3.3-3.5.
+    .. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006, sections 3.3-3.5
+       and 7.2.
 
     Examples
     --------
@@ -436,6 +443,11 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         -------
         self : object
             The estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If data or parameters are invalid. The estimator is then left as it was.
         """
         if sample_weight is None and noise_scale is None and self._buffer_rows(X, y):
             return self
@@ -499,9 +511,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         self.n_samples_seen_, self._seen_settings = n_samples_seen, self._settings()
 
     def _buffer_rows(self, X: Any, y: Any) -> bool:
-        """Buffer X and y and return True if a few cheap checks show them to be valid as they are.
+        """Return True if X and y could be added to the buffer of the stream without a full check.
 
-        A fast path for streams of single rows. If it returns False, the caller checks in full.
+        This is a fast path for streams of single rows: a few cheap checks must show that X and y
+        are valid as they are. If it returns False, the caller checks them in full.
         """
         stream = vars(self).get("_stream")
         is_valid = (
@@ -534,7 +547,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def _check_data(
         self, X: Any, y: Any, sample_weight: Any, noise_scale: Any = None, *, reset: bool
     ) -> Rows | dask.DaskRows:
-        """Validated rows without those of weight 0; ``reset`` sets the attributes of the input."""
+        """Validated rows, without those of weight 0; with ``reset``, set `n_features_in_` etc."""
         if not dask.is_dask(X, y, sample_weight, noise_scale):
             return self._check_rows(X, y, sample_weight, noise_scale, reset=reset)
         _check_no_noise_scale(noise_scale)
@@ -759,8 +772,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        return_std, return_cov : bool, default=False
-            If True, standard deviations, or the joint covariance of the rows, are returned too.
+        return_std : bool, default=False
+            If True, standard deviations are returned too.
+        return_cov : bool, default=False
+            If True, the joint covariance of the rows is returned too.
         observation_noise : bool, default=True
             If True, the spread is that of observations; if False, that of the function without
             noise.
@@ -780,8 +795,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Raises
         ------
         ValueError
-            If a standard deviation is not finite, or if covariances are asked for with a
-            ``target_transformer``.
+            If both ``return_std`` and ``return_cov`` are True, if a standard deviation is not
+            finite, or if ``return_cov=True`` with a ``target_transformer``.
         """
         flags = {"return_std": return_std, "return_cov": return_cov}
         _check_flags(**flags, observation_noise=observation_noise)
@@ -803,8 +818,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             if not return_std:
                 return mean
             return mean, self._drop_output_axis(_check_finite_std(predictive.std))
-        squared = posteriors if return_cov else []  # those whose squares are checked, too
-        mean, _ = evaluate_rows(stream.design, _weights(posteriors).T, squared, X)
+        checked = posteriors if return_cov else []  # their leverages must be finite
+        mean, _ = evaluate_rows(stream.design, _weights(posteriors).T, checked, X)
         mean = self._drop_output_axis(mean)
         if not return_cov:
             return mean
@@ -823,7 +838,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         self, X: npt.ArrayLike, quantiles: npt.ArrayLike, *, observation_noise: bool = True,
         noise_scale: npt.ArrayLike | None = None,
     ) -> FloatArray:  # fmt: skip
-        """Compute quantiles of the predictive Student-t distribution of y given X.
+        """Compute quantiles of the predictive distribution of y given X.
 
         Parameters
         ----------
@@ -889,8 +904,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     ) -> Any:
         if return_cov:
             raise ValueError(
-                "`return_cov` must be False for dask input, of whose rows the covariance has one "
-                "number a pair; got True. Ask for `return_std`, or for few rows in memory."
+                "`return_cov` must be False for dask input, because the covariance has one number "
+                "per pair of rows; got True. Ask for `return_std`, or for few rows in memory."
             )
         options = {"return_std": return_std, "observation_noise": observation_noise}
         if not return_std:
@@ -910,7 +925,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         self, X: npt.ArrayLike, n_samples: int = 1, *, observation_noise: bool = True,
         random_state: RandomState = None, noise_scale: npt.ArrayLike | None = None,
     ) -> FloatArray:  # fmt: skip
-        """Draw y given X jointly: each draw is one function, with noise of its own at each row.
+        """Draw y given X jointly: each draw is one function plus independent noise at each row.
 
         Before any ``fit``, the draws are from the prior. This needs a proper prior of the weights,
         a noise precision that is a number or has a proper Gamma prior, and a basis that does not
@@ -933,7 +948,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Returns
         -------
         y_samples : ndarray of shape (n_rows, n_samples) or (n_rows, n_outputs, n_samples)
-            The draws.
+            The draws, in the units of y.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted and its prior cannot be drawn from.
         """
         _check_flags(observation_noise=observation_noise)
         rng = generator(random_state)
@@ -1006,8 +1026,9 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            Log densities in nats, summed over outputs. The density is a Student-t, or normal if all
-            precisions are given; with a ``target_transformer`` it includes its derivative.
+            Log densities in nats, summed over outputs. The density is that of a Student-t
+            distribution, or of a normal one if all precisions are given. With a
+            ``target_transformer``, it is the density of y in its own units.
         """
         if dask.is_dask(X, y):
             _check_no_noise_scale(noise_scale)
@@ -1025,8 +1046,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     ) -> FloatArray:
         """Probability that a new target is at most y, given its X.
 
-        This is the probability integral transform. It is uniform on [0, 1] if targets come from the
-        model.
+        This is the probability integral transform of y. It is uniform on [0, 1] if the targets come
+        from the model.
 
         Parameters
         ----------
@@ -1041,7 +1062,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Returns
         -------
         probabilities : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The predictive distribution function, one per target.
+            The predictive distribution function at each target.
         """
         if dask.is_dask(X, y):
             _check_no_noise_scale(noise_scale)
@@ -1072,7 +1093,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         Returns
         -------
         score : float
-            1 minus the mean squared error over the variance of y.
+            1 minus the mean squared error divided by the variance of y; 1 is best.
         """
         rows: Any = self._check_data(X, y, sample_weight, reset=False)
         if isinstance(rows, Rows):
@@ -1082,16 +1103,16 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     def log_marginal_likelihood(
         self, prior_precision: npt.ArrayLike | None = None, noise_precision: float | None = None
     ) -> float:
-        """Logarithm of the evidence of all rows seen, at given or at the fitted precisions.
+        """Logarithm of the evidence of all rows seen, at given or fitted precisions.
 
         Parameters
         ----------
         prior_precision : float or array-like of shape (n_basis,), default=None
-            Prior precision of the weights; None means the fitted one. A flat prior of the intercept
-            is kept.
+            Prior precision of the weights, at least 0; None means the fitted one. A flat prior of
+            the intercept is kept.
         noise_precision : float, default=None
-            Noise precision. None means the fitted one, or, with ``noise_precision="gamma"``, the
-            integral over its Gamma prior.
+            Noise precision, above 0. None means the fitted one; with ``noise_precision="gamma"``,
+            it means the integral over the Gamma prior.
 
         Returns
         -------
@@ -1139,7 +1160,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return model
 
     def _drop_output_axis(self, table: FloatArray) -> FloatArray:
-        """Drop the last axis of ``table``, that of outputs, if y was a vector."""
+        """Return ``table`` without its last axis, that of the outputs, if y was a vector."""
         return table[..., 0] if self._is_1d else table
 
     def _number_per_output(self, values: npt.ArrayLike) -> float | FloatArray:
@@ -1148,7 +1169,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         return float(array[0]) if self._is_1d else array
 
     def _read(self) -> tuple[Stream, list[Posterior]]:
-        """The stream and its posteriors, read once, so that another thread may add rows."""
+        """Return the stream and its posteriors of one moment: another thread may add rows."""
         check_is_fitted(self)
         stream = self._stream
         with np.errstate(all="ignore"):
@@ -1297,12 +1318,12 @@ def _check_no_covariance(return_cov: bool) -> None:
 
 
 def _draw_block(draw: Any, check: Any, seed: int, X: Any, number: npt.NDArray[np.intp]) -> Any:
-    """Draws at the rows of a block of dask input; each block has random numbers of its own."""
+    """Draws at the rows of a dask block, whose number makes its random numbers its own."""
     return draw(check(X), np.random.default_rng([seed, *number]))
 
 
 def _check_flags(**flags: Any) -> None:
-    """Raise if one of ``flags`` is not a bool: "no" would count as True."""
+    """Raise if one of ``flags`` is not a bool, because a str such as "no" would count as True."""
     for name, value in flags.items():
         check_flag(value, name)
 
@@ -1328,7 +1349,7 @@ def _noise_variance(noise_scale: Any, n_rows: int) -> FloatArray:
 
 
 def _check_no_noise_scale(value: Any) -> None:
-    """Raise if there are noise scales, which dask input cannot have."""
+    """Raise if noise scales are given, which are not supported for dask input."""
     if value is not None:
         raise ValueError(
             f"`noise_scale` must be None for dask input; got a {type(value).__name__}. Pass each "

@@ -1,9 +1,9 @@
 """Leave-one-out calibration of the predictive distribution, for a learned basis.
 
 Predictions use the best parameters of the basis as if they were known. The effective number of
-these parameters tells how much wider predictions must be. The residuals of rows that are left out
-one by one tell how heavy the tails are (S. Sundararajan and S. S. Keerthi, Predictive approaches
-for choosing hyperparameters in Gaussian processes, Neural Computation 13(5), 2001).
+these parameters determines how much wider predictions must be. The residuals of rows that are left
+out one by one determine how heavy the tails are (S. Sundararajan and S. S. Keerthi, Predictive
+approaches for choosing hyperparameters in Gaussian processes, Neural Computation 13(5), 2001).
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from scipy.optimize import minimize
 from .._validation import FloatArray
 from .design import Design
 from .marginal_likelihood import DesignObjective, InfeasibleError, rounding_floor
-from .precisions import LinearModelSpec, LooCalibration, RatioChoice, Spectrum, remaining
+from .precisions import LinearModelSpec, LooCalibration, RatioChoice, Spectrum, remaining_df
 from .predictive import Predictive
 from .rows import Rows
 
 ROUNDING = 1e-6  # share of other rows in the fit of a row, below which it is mostly rounding
 FEWEST_DF = 3.0
 MOST_DF = 1e3  # next to normal
-PRIOR_ROWS = 30.0  # rows that the distribution before calibration counts as
+PRIOR_ROWS = 30.0  # number of rows for which the distribution before calibration counts
 MIDPOINTS = (np.arange(100) + 0.5) / 100
 
 
 @dataclass(frozen=True, eq=False)
 class RowFit:
-    """Fit of the weights to rows, from eigenvectors of the matrix of inner products of rows.
+    """Fit of the weights to rows, by eigenvectors of the matrix of inner products of rows.
 
-    It costs less than a `Posterior`, especially with fewer rows than basis functions.
+    It takes less time than a `Posterior`, especially with fewer rows than basis functions.
     """
 
     rows: Rows
@@ -49,9 +49,9 @@ class RowFit:
     def of(
         cls, design: Design, rows: Rows, prior: LinearModelSpec, theta: FloatArray | None = None
     ) -> RowFit | None:
-        """Fit for the basis of ``design``, set to ``theta`` if given.
+        """Return the fit for the basis of ``design``, with parameters ``theta`` if given.
 
-        None if it cannot be computed in floating point.
+        The result is None if the fit cannot be computed in floating point.
         """
         objective = DesignObjective(design.basis, design, rows, prior)
         with np.errstate(all="ignore"), suppress(InfeasibleError, np.linalg.LinAlgError):
@@ -113,12 +113,12 @@ class RowFit:
 
     @property
     def n_effective_params(self) -> float:
-        """Largest effective number of weights of an output."""
+        """Effective number of weights of the output that has most."""
         shares = self.values / (self.values + self.ratios)
         return float(shares.sum(axis=0).max()) + self.objective.n_flat
 
     def loo_log_density(self, noise_variance: FloatArray | None = None) -> float:
-        """Sum of the log densities of rows, each left out; see `standardize` for the noise."""
+        """Sum of the log densities of left-out rows; see `standardize` for ``noise_variance``."""
         variances = 1 / self.noise_precisions
         return loo_log_density(self.rows, *self.residuals_and_leverage(), variances, noise_variance)
 
@@ -135,7 +135,7 @@ class RowFit:
         calibration = LooCalibration.neutral(n_params, self.rows.n_outputs)
         if self.objective.is_noise_known:
             return calibration
-        df = remaining(self.objective.weight, n_params)
+        df = remaining_df(self.objective.weight, n_params)
         noise = [c.noise(s, df) for s, c in zip(self.spectra, self.choices, strict=True)]
         variances, dfs = np.array(noise).T
         residuals, _, weights = standardize(
@@ -176,7 +176,7 @@ class RowFit:
             rest = columns - self.left @ (self.values / (self.values + ratio) * along)
             kept = np.sqrt(ratio * self.values) / (self.values + ratio) * along
             information += precision * (rest.T @ rest + kept.T @ kept)
-        if not np.isfinite(information).all():  # almost no noise
+        if not np.isfinite(information).all():  # because there is almost no noise
             return float(n_params)
         values = np.maximum(np.linalg.eigvalsh(information), 0.0)
         return float(np.sum(values / (values + 1)))
@@ -193,7 +193,7 @@ class RowFit:
 
 
 def _left_eigenvectors(factor: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Eigenvalues and eigenvectors of ``factor factor'``, without those that must be zero."""
+    """Eigenvalues and eigenvectors of ``factor factor'``, without eigenvalues that must be 0."""
     n_rows, n_columns = factor.shape
     if n_rows <= n_columns:
         values, left = np.linalg.eigh(factor @ factor.T)

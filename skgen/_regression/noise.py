@@ -1,12 +1,13 @@
 """Noise that depends on the features: the logarithm of its variance is linear in basis functions.
 
 The basis functions are waves and linear terms of the features, of the predicted means, and of the
-ranks of both. Their weights have a normal prior. The weights of largest posterior density are used,
-given leave-one-out errors: the errors of predicting each row from all others. An error is normal or
+ranks of both. Their weights have a normal prior, and are those of largest posterior density given
+leave-one-out errors: the errors of predicting each row from all others. An error is normal or
 Student-t, and its variance is that of the noise plus that of the function at its row (H. White,
-Econometrica 48(4), 1980, regresses squared residuals in the same way). The scoring algorithm is
-that of generalized linear models (P. McCullagh and J. A. Nelder, Generalized Linear Models, 1989,
-chapter 10). The prior precision is the one under which held-out errors are most probable.
+Econometrica 48(4), 1980, regresses squared residuals in the same way). The weights are found by the
+scoring algorithm of generalized linear models (P. McCullagh and J. A. Nelder, Generalized Linear
+Models, 1989, chapter 10). The prior precision is the one under which held-out errors are most
+probable.
 """
 
 from __future__ import annotations
@@ -28,25 +29,25 @@ from .rows import SEARCH_ROWS, Rows
 from .source import Source
 
 FEWEST_ROWS, MOST_ROWS = 40, 2000
-LARGEST_SHARE = 0.7  # parameters per row; with more, left-out rows say little about the noise
+LARGEST_SHARE = 0.7  # parameters per row, above which left-out rows say little about the noise
 N_WAVES = 40
 MOST_DIRECTIONS = 60  # principal components of the basis functions that are used
 PRECISIONS = np.array([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0])
 FOLDS = 5
-DFS = (3.0, 4.0, 5.0, 7.0, 10.0, 20.0, np.inf)  # degrees of freedom of the errors, to choose from
+DFS = (3.0, 4.0, 5.0, 7.0, 10.0, 20.0, np.inf)  # candidates for degrees of freedom of the errors
 OUTSIDE = 0.1  # share of rows at each end whose log variances are clipped
 MAX_STEPS, MAX_HALVINGS = 30, 20
 LONGEST_STEP = 3.0  # of a log variance
 LEAST_INFORMATION = 1e-9  # as a share of the largest, to avoid a division by zero
-TOLERANCE = 1e-3  # nats that the last step gains over all rows
+TOLERANCE = 1e-3  # gain of the last step over all rows, in nats
 
 
 def learn_noise(learned: LearnedBasis, source: Source, kind: str) -> Design:
-    """Design with log-linear noise, if ``kind`` or left-out rows ask for it, calibrated anew."""
+    """Design with log-linear noise, if ``kind`` or the errors of left-out rows call for it."""
     design, prior, fit = learned
     if kind == "constant" or prior.noise != "evidence":
         return design
-    if kind == "auto" and design.calibration is None:  # the basis was not learned either
+    if kind == "auto" and design.calibration is None:  # because the basis was not learned
         return design
     rows = source.select(SEARCH_ROWS)
     if kind == "auto" and rows.noise_scale is not None:
@@ -54,7 +55,7 @@ def learn_noise(learned: LearnedBasis, source: Source, kind: str) -> Design:
     rows = merge_duplicates(rows).select(MOST_ROWS)
     common = replace(prior, precision="evidence") if isinstance(prior.precision, str) else prior
     with np.errstate(all="ignore"):
-        if fit is None or not np.array_equal(fit.rows.X, rows.X):  # those of a pipeline differ
+        if fit is None or not np.array_equal(fit.rows.X, rows.X):  # a pipeline transformed them
             fit = RowFit.of(design, rows, common)
         return _learn(design, fit, common, kind == "auto")
 
@@ -62,6 +63,11 @@ def learn_noise(learned: LearnedBasis, source: Source, kind: str) -> Design:
 def _learn(
     design: Design, constant: RowFit | None, prior: LinearModelSpec, is_choice: bool
 ) -> Design:
+    """Design with log-linear noise, or ``design`` if the noise cannot be learned.
+
+    ``constant`` is the fit with constant noise. If ``is_choice``, the log-linear noise must also
+    predict better than constant noise.
+    """
     n_params = 0.0 if design.calibration is None else design.calibration.n_params
     errors = None if constant is None else _errors(constant, n_params)
     if constant is None or errors is None:
@@ -69,7 +75,7 @@ def _learn(
     rows, weights = constant.rows, constant.mean_weights
     groups = getattr(design.basis, "_groups", None)
     learned = fit_noise(rows.X, constant.Phi @ weights, weights, errors, groups)
-    if is_choice and not _is_worth_it(learned.gains, errors.weights):
+    if is_choice and not _exceeds_error(learned.gains, errors.weights):
         return design
     varying = replace(design, noise=learned.noise)
     fit = RowFit.of(design, varying.with_noise(rows), prior)
@@ -95,12 +101,12 @@ def _errors(fit: RowFit, n_params: float) -> Errors | None:
 
 
 def _rounding(rows: Rows) -> Any:
-    """Variance of each output that is due to rounding, or to the error of the basis."""
+    """Variance of each output that may be due to rounding or to the approximation of the basis."""
     return (1e-6 * np.abs(rows.Y).max(axis=0)) ** 2
 
 
-def _is_worth_it(gains: FloatArray, weights: FloatArray) -> bool:
-    """True if the summed gain of left-out rows is more than its standard error."""
+def _exceeds_error(gains: FloatArray, weights: FloatArray) -> bool:
+    """True if the summed gain of left-out rows exceeds its standard error."""
     mean = np.average(gains, weights=weights)
     return bool(mean * weights.sum() > np.sqrt(weights @ (gains - mean) ** 2))
 
@@ -131,7 +137,8 @@ def fit_noise(
 ) -> LearnedNoise:  # fmt: skip
     """Log-linear noise of rows X with these means, fitted to leave-one-out errors.
 
-    ``groups`` are those of features that share a length scale, as in `FourierBasis`.
+    ``groups`` has the number of the group of each feature; the features of a group share a length
+    scale, as in `FourierBasis`.
     """
     table = np.hstack([X, mean])
     basis = FourierBasis(N_WAVES, ranks=True, linear=True, random_state=0)
@@ -139,7 +146,7 @@ def fit_noise(
         basis._groups = np.append(groups, np.full(mean.shape[1], -1))
     basis.fit(table)
     theta = basis.theta_.copy()
-    theta[-1] = -0.5 * np.log(len(theta) - 1)  # the waves and all linear terms vary alike
+    theta[-1] = -0.5 * np.log(len(theta) - 1)  # so that waves and linear terms vary equally
     basis.theta_ = theta
     values = evaluate_table(basis, table)
     shares = errors.weights / errors.weights.sum()
@@ -179,8 +186,8 @@ def cross_validate(columns: FloatArray, errors: Errors) -> tuple[float, FloatArr
     fold = np.arange(n_rows) % FOLDS
     densities, constant = np.empty((len(PRECISIONS), n_rows)), np.empty(n_rows)
     log_variances = np.empty_like(densities)
-    for number_ in range(FOLDS):
-        rest, out = fold != number_, fold == number_
+    for held_out in range(FOLDS):
+        rest, out = fold != held_out, fold == held_out
         fit = fit_log_variance(columns[rest, :1], errors[rest], 0.0)
         f = columns[out, :1] @ fit.weights
         constant[out] = log_density(f, errors[out], fit.df).values
@@ -205,7 +212,7 @@ def fit_log_variance(
     columns: FloatArray, errors: Errors, precision: float, start: FloatArray | None = None,
     df: float = 10.0,
 ) -> LogVarianceFit:  # fmt: skip
-    """Most probable weights and degrees of freedom; all weights but the first have a prior."""
+    """Most probable weights and degrees of freedom; the first weight has a flat prior."""
     weights = np.zeros(columns.shape[1]) if start is None else start
     for _ in range(len(DFS)):
         weights = climb(columns, errors, precision, weights, df)
@@ -243,7 +250,7 @@ def climb(
 def scoring_step(
     columns: FloatArray, errors: Errors, prior: FloatArray, weights: FloatArray, df: float
 ) -> FloatArray:
-    """Step of Newton's method with the expected second derivatives."""
+    """Step of Newton's method with expected second derivatives (Fisher's scoring)."""
     density = log_density(columns @ weights, errors, df)
     slope = columns.T @ (errors.weights * density.slopes) - prior * weights
     information = columns.T @ ((errors.weights * density.information)[:, None] * columns)
@@ -254,7 +261,7 @@ def scoring_step(
 
 
 class Density(NamedTuple):
-    """Log densities of rows, and their derivatives by the log variance of the noise."""
+    """Log densities of rows, and their derivatives w.r.t. the log variance of the noise."""
 
     values: FloatArray
     slopes: FloatArray

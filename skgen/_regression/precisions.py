@@ -42,19 +42,18 @@ GRID_POINTS = 120
 NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions has no influence
 WELL_CONDITIONED = 100
 FEWEST_DF = 4.0  # with fewer, a Student-t of given variance is nearly all tails
-LOG_ODDS = float(
-    np.log(3)
-)  # of one precision per weight, which the user chose, against a common one
+LOG_ODDS = float(np.log(3))
+"""Prior log odds of one precision per weight, which the user chose, against a common one."""
 NEGLIGIBLE_SHARE = 1e-10  # probability below which a model has no influence
-LEAST_ENERGY = 1e-18  # as a share of that of y; below, rounding would choose the weights
+LEAST_ENERGY = 1e-18  # share of the energy of y, below which rounding would choose the weights
 IRRELEVANT = 1e12  # precision of a weight that is out, over the squared norm of its column
 
 DataTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
 """(energy, log ratio) -> the data term of the evidence, and its two derivatives."""
 
 Moments = tuple[FloatArray, FloatArray, FloatArray]
-"""Noise variances on a grid of ratios, their probabilities, and a root of the weights'
-covariance."""
+"""Noise variances on a grid of ratios, their probabilities, and a root of the covariance of the
+weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +76,7 @@ class NoiseTerm:
 )
 @dataclass(frozen=True, eq=False)
 class LooCalibration:
-    """Leave-one-out calibration of the predictive distribution, for a learned basis."""
+    """Calibration of predictive distributions for a learned basis, by leave-one-out residuals."""
 
     n_params: float
     """Effective number of basis parameters, beyond the weights."""
@@ -86,7 +85,7 @@ class LooCalibration:
 
     @classmethod
     def neutral(cls, n_params: float, n_outputs: int) -> LooCalibration:
-        """Calibration before any row was left out."""
+        """Calibration that changes neither scale nor degrees of freedom."""
         return cls(n_params, np.full(n_outputs, np.inf), np.ones(n_outputs))
 
     def output(self, index: int) -> LooCalibration:
@@ -117,11 +116,11 @@ class LinearModelSpec:
     """Prior of weights and noise, or the rules by which the evidence chooses their precisions.
 
     ``precision`` is "evidence" (one for all weights), "ard" (one per weight) or known values, one
-    per column of the design matrix. Known values are absolute, or relative to the noise precision
-    if ``noise`` is a Gamma prior. With ``flat_first``, the first column, the intercept, keeps a
-    flat prior while the precision of the others is learned. ``least_noise`` is the smallest noise
+    per column of the design matrix. Known values are absolute; if ``noise`` is a Gamma prior, they
+    are relative to the noise precision. With ``flat_first``, the first column, the intercept, keeps
+    a flat prior while the precision of the others is learned. ``least_noise`` is the smallest noise
     variance that the evidence may choose. ``expected_ratio`` is the ratio of prior to noise
-    precision that the evidence chose for some of the rows, 0 if unknown.
+    precision that the evidence chose for some of the rows; 0 if it is unknown.
     """
 
     precision: FloatArray | Literal["evidence", "ard"]
@@ -132,7 +131,7 @@ class LinearModelSpec:
     expected_ratio: float = 0.0
 
     def best(self, statistic: Statistic) -> list[Posterior]:
-        """Posteriors at the best precisions: one per output, or one for all if these are given."""
+        """Posteriors at the best precisions: one per output, or one for all if all are given."""
         return [posterior for posterior, _ in self._fits(statistic)]
 
     def posteriors(
@@ -206,7 +205,7 @@ class LinearModelSpec:
         return posterior, _Average(statistic, precision, models, data.weight, choice.terms)
 
     def choose_ratio(self, spectrum: Spectrum, weight: float) -> RatioChoice:
-        """The ratio of largest evidence, for weights of prior precision 1."""
+        """Choose the ratio of prior to noise precision of largest evidence."""
         if not isinstance(self.precision, str) and self.noise != "evidence":
             limits, best = (0.0, 0.0), 1.0
         elif not isinstance(self.precision, str):  # the ratio is the noise variance
@@ -220,12 +219,12 @@ class LinearModelSpec:
         return RatioChoice(best, limits, lambda df: (self.data_term(df), self.noise_term(df)))
 
     def data_term(self, weight: float) -> DataTerm:
-        """Data term of the evidence given the energy; noise is maximized over or integrated out."""
+        """Data term of the evidence given the energy; noise is at its best or integrated out."""
         term = EnergyTerm.of(self.noise, weight, self.least_noise)
         return lambda energy, _: (term.value(energy), term.slope(energy), 0.0)
 
     def noise_term(self, weight: float) -> NoiseTerm:
-        """Expected noise variance, if the noise precision has Jeffreys' prior.
+        """Posterior of the noise given the energy; a learned precision has Jeffreys' prior.
 
         Fewer than three degrees of freedom would leave it almost undetermined, and count as three.
         """
@@ -241,9 +240,10 @@ class LinearModelSpec:
 
 @dataclass(frozen=True, eq=False)
 class ProjectedData:
-    """One output's statistic with flat columns projected out and the others scaled and shifted.
+    """Statistic of one output without the flat columns, which are projected out.
 
-    The prior of every remaining weight is N(0, 1 / ratio).
+    The other columns are scaled, and the target is shifted, so that the prior of each remaining
+    weight is N(0, 1 / ratio).
     """
 
     factor: FloatArray  # (n_proper, n_proper)
@@ -276,7 +276,7 @@ class ProjectedData:
         )
 
     def select(self, columns: Any, precision: FloatArray) -> ProjectedData:
-        """Data of some columns alone, with these precisions relative to the common one."""
+        """Data of some columns alone, which have these precisions relative to the common one."""
         orthogonal, factor = np.linalg.qr(self.factor[:, columns] / np.sqrt(precision))
         target = orthogonal.T @ self.target
         rest = self.target - orthogonal @ target
@@ -292,7 +292,7 @@ class ProjectedData:
         if inverse_condition * WELL_CONDITIONED > 1:
             values, vectors = np.linalg.eigh(self.factor.T @ self.factor)
             components = vectors.T @ (self.factor.T @ self.target) / np.sqrt(values)
-        else:  # which gives small values twice the digits
+        else:  # because it gives small values twice the digits
             singular, vectors, components = _decompose(self.factor, self.target)
             values = singular**2
         return Spectrum(values, vectors, components, self.residual)
@@ -301,8 +301,8 @@ class ProjectedData:
 def _decompose(factor: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Singular values, right singular vectors, and ``target`` along the left ones.
 
-    Rows of the triangular ``factor`` that are only rounding count as zero and cost almost nothing.
-    Most are, if the data have fewer rows than the design has columns.
+    Rows of the triangular ``factor`` that are only rounding count as zero, and take almost no time.
+    Most rows are, if the data have fewer rows than the design has columns.
     """
     n_columns, some = len(factor), _above_rounding(factor)
     n_rows = int(some.sum())
@@ -318,7 +318,7 @@ def _decompose(factor: FloatArray, target: FloatArray) -> tuple[FloatArray, Floa
 
 
 def _above_rounding(factor: FloatArray) -> Any:
-    """Mask of the rows of a triangular factor that are more than rounding."""
+    """Mask of the rows of a triangular factor that exceed rounding."""
     rounding = len(factor) * np.finfo(float).eps * np.linalg.norm(factor, axis=0)
     return (np.abs(factor) > rounding).any(axis=1)
 
@@ -333,13 +333,15 @@ def _svd(matrix: FloatArray) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
+    """Singular value decomposition of the factor of `ProjectedData`, and the target along it."""
+
     values: FloatArray  # squared singular values of the factor
     vectors: FloatArray  # right singular vectors, in columns
-    components: FloatArray  # of the target along the left ones
+    components: FloatArray  # of the target along the left singular vectors
     residual: float
 
     def terms(self, log_ratio: Any) -> tuple[Any, Any, Any, Any]:
-        """Energy and log determinant, each followed by its derivative by the log ratio."""
+        """Energy and log determinant, each followed by its derivative w.r.t. the log ratio."""
         ratio = np.exp(np.asarray(log_ratio))[..., None]
         shrinkage = ratio / (ratio + self.values)
         squares = self.components**2
@@ -395,10 +397,10 @@ class Spectrum:
     def deviations(
         self, best: float, log_ratios: FloatArray, shares: FloatArray, variances: FloatArray
     ) -> FloatArray:
-        """Root of the weights' covariance, about their mean at the best ratio.
+        """Root of the covariance of the weights about their mean at the best ratio.
 
-        The weights are those of `ProjectedData`. Columns are along the singular vectors, followed
-        by the shifts of the mean at each ratio.
+        The weights are those of `ProjectedData`. The first columns are along the singular vectors;
+        the others are the shifts of the mean at each ratio.
         """
         precisions = self.values[:, None] + np.exp(log_ratios)
         products = np.sqrt(self.values) * self.components
@@ -407,7 +409,7 @@ class Spectrum:
         return np.hstack([spreads, self.vectors @ (shifts * np.sqrt(shares))])
 
     def evidence(self, fit: DataTerm, log_ratio: Any) -> tuple[Any, Any]:
-        """The log evidence but for a constant, and its derivative."""
+        """The log evidence up to a constant, and its derivative w.r.t. the log ratio."""
         energy, energy_slope, log_det, log_det_slope = self.terms(log_ratio)
         value, by_energy, by_ratio = fit(energy, log_ratio)
         return value + log_det, by_energy * energy_slope + by_ratio + log_det_slope
@@ -441,7 +443,7 @@ class _Common:
 
     @property
     def log_posterior(self) -> float:
-        """Log evidence but for a constant."""
+        """Log evidence up to a constant."""
         assert self.fit is not None
         return float(self.spectrum.evidence(self.fit, np.log(self.precision))[0])
 
@@ -454,7 +456,7 @@ class _Common:
         return float(self.spectrum.terms(np.log(self.precision))[0])
 
     def moments(self, fit: DataTerm, noise: NoiseTerm) -> Moments:
-        """Noise variances, their probabilities, and a root of the weights' covariance."""
+        """Noise variances, their probabilities, and a root of the covariance of the weights."""
         log_ratios, shares = self.spectrum.quadrature(fit, self.limits)
         variances = noise.variances(self.spectrum.terms(log_ratios)[0], log_ratios)
         root = self.spectrum.deviations(self.precision, log_ratios, shares, variances)
@@ -470,7 +472,7 @@ class _Sparse:
 
     @property
     def irrelevant(self) -> Any:
-        """Mask of the weights that are out."""
+        """Mask of the weights that are out of the model."""
         return np.isinf(self.found.precision)
 
     @property
@@ -490,7 +492,7 @@ class _Sparse:
 
     @property
     def precision(self) -> FloatArray:
-        """Precisions; those of weights that are out are finite, but so large that weights are 0."""
+        """Precisions, with finite ones for weights that are out, so large that these become 0."""
         squares = np.einsum("ij,ij->j", self.data.factor, self.data.factor)
         return np.minimum(self.found.precision, IRRELEVANT * np.where(squares > 0, squares, 1.0))
 
@@ -513,17 +515,17 @@ class _Average:
     weighting: FloatArray  # (n_columns,)
     models: list[_Common | _Sparse]  # the best first
     weight: float  # degrees of freedom that flat columns leave
-    terms: Callable[[float], tuple[DataTerm, NoiseTerm]]  # by those that all parameters leave
+    terms: Callable[[float], tuple[DataTerm, NoiseTerm]]  # by the degrees of freedom left
 
     def posterior(self, posterior: Posterior, calibration: LooCalibration) -> Posterior:
         """Add the uncertainty of the precisions to ``posterior``, which is that at the best ones.
 
         Basis parameters are integrated out in the model that is linear in weights and basis
-        parameters (Laplace's approximation). The noise then has fewer degrees of freedom, by their
-        effective number. The leverages of all rows sum to the effective number of weights and basis
-        parameters; here all grow by the same factor.
+        parameters (Laplace's approximation). Their effective number is subtracted from the degrees
+        of freedom of the noise. The leverages of all rows sum to the effective number of weights
+        and basis parameters; here all leverages grow by the same factor.
         """
-        fit, noise = self.terms(remaining(self.weight, calibration.n_params))
+        fit, noise = self.terms(remaining_df(self.weight, calibration.n_params))
         variances, shares, deviations = self._moments(fit, noise)
         variance, own_df = mixture(noise.df, variances, shares)
         df = min(own_df, float(calibration.df[0]))
@@ -536,7 +538,7 @@ class _Average:
         )
 
     def _moments(self, fit: DataTerm, noise: NoiseTerm) -> Moments:
-        """Moments of the mixture of all models, the weights' about their mean in the best one."""
+        """Moments of the mixture of all models; weights are about their mean in the best one."""
         if len(self.models) == 1:
             return self.models[0].moments(fit, noise)
         parts = []
@@ -553,12 +555,12 @@ class _Average:
         return np.asarray(softmax([model.log_posterior for model in self.models]))
 
     def _root(self, deviations: FloatArray) -> FloatArray:
-        """Triangular root of all weights' covariance, from that of those with a proper prior."""
+        """Triangular root of the covariance of all weights, given deviations of proper ones."""
         proper = self.weighting > 0
         deviations = deviations / np.sqrt(self.weighting[proper])[:, None]
         if not proper[0]:  # the intercept, given the other weights
             corner, row = self.statistic.factor[0, 0], self.statistic.factor[:1, 1:]
-            deviations *= self._bounds(deviations)[:, None]
+            deviations *= self._limits_by_rounding(deviations)[:, None]
             own = np.zeros((len(proper), 1))
             own[0] = 1 / corner
             deviations = np.hstack([own, np.vstack([-row @ deviations / corner, deviations])])
@@ -567,8 +569,8 @@ class _Average:
         reverse = np.asarray(np.linalg.qr(deviations[::-1].T, mode="r"))
         return with_positive_diagonal(np.asfortranarray(reverse.T[::-1, ::-1]))
 
-    def _bounds(self, deviations: FloatArray) -> FloatArray:
-        """Factors that shrink deviations of weights, so that rounding has no effect.
+    def _limits_by_rounding(self, deviations: FloatArray) -> FloatArray:
+        """Factors of at most 1 for the deviations of weights, so that rounding has no effect.
 
         Weights of constant columns have the variance of the prior, which is large if other columns
         are small. Rounding errors in a constant column must not be multiplied by it.
@@ -579,16 +581,16 @@ class _Average:
 
 
 def mixture(df: float, variances: FloatArray, shares: FloatArray) -> tuple[float, float]:
-    """Variance and degrees of freedom of a mixture of Student-t's of these variances."""
+    """Variance and degrees of freedom of a mixture of Student-t distributions."""
     variance = float(shares @ variances)
     return variance, degrees_of_freedom(df, float(shares @ (variances / variance) ** 2))
 
 
 def degrees_of_freedom(df: float, square: float) -> float:
-    """Degrees of freedom of a mixture of Student-t's, by its kurtosis; more than 4.
+    """Degrees of freedom of the Student-t with the kurtosis of a mixture of such; at least 4.
 
-    ``df`` are those of the components, infinite for normal ones. ``square`` is the mean of the
-    squared variances over the square of the mean variance.
+    ``df`` are the degrees of freedom of the components, infinite if they are normal. ``square`` is
+    the mean of their squared variances over the square of their mean variance.
     """
     if df <= 4:
         return FEWEST_DF
@@ -597,16 +599,16 @@ def degrees_of_freedom(df: float, square: float) -> float:
     return max(FEWEST_DF, 4 + 2 / excess) if excess > 1e-12 else np.inf
 
 
-def remaining(weight: float, n_params: float) -> float:
-    """Degrees of freedom that parameters of the basis leave, at least half of them.
+def remaining_df(weight: float, n_params: float) -> float:
+    """Degrees of freedom that parameters of the basis leave; at least half of them.
 
-    The limit matters for rows of small weight, or that were forgotten.
+    The limit matters if rows have small weights, or if most rows were forgotten.
     """
     return max(weight - n_params, weight / 2)
 
 
 def unit_prior_term(weight: float) -> DataTerm:
-    """Data term of the evidence for prior precision 1: the ratio then is the noise variance."""
+    """Data term of the evidence for prior precision 1, where the ratio is the noise variance."""
 
     def fit(energy: Any, log_variance: Any) -> tuple[Any, Any, Any]:
         scaled = energy * np.exp(-log_variance)

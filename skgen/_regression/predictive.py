@@ -1,8 +1,8 @@
 """Predictive distribution of the regressor: a Student-t, normal for infinite degrees of freedom.
 
-No other module knows this family of distributions; another family could take its place with the
-same names. With the noise variance integrated out, the squared scale of a new observation is ``s^2
-(1 + h)``, where ``h = |root' phi|^2`` is the leverage of its basis functions (C. M. Bishop, Pattern
+No other module depends on this family of distributions, so that another family could replace it.
+With the noise variance integrated out, the squared scale of a new observation is ``s^2 (1 + h)``,
+where ``h = |root' phi|^2`` is the leverage of its basis functions (C. M. Bishop, Pattern
 Recognition and Machine Learning, Springer 2006, eqs 3.58-3.59 and exercise 3.13).
 """
 
@@ -20,9 +20,9 @@ from .._validation import FloatArray
 from .target import TargetTransform
 
 NODES = np.arange(-84, 85) / 16  # of the sinh-sinh rule, whose relative error is about 1e-7 here
-FAR = 1e100  # scales from the mean, beyond which squares would overflow: a density is a power there
-FARTHEST = 1e60  # node, in units of the scale
-FEWEST_DF_LEFT = 0.1  # above those for a finite variance: with fewer, farther nodes matter
+FAR = 1e100  # scales from the mean, beyond which squares overflow; a density is a power there
+FARTHEST = 1e60  # largest node, in units of the scale
+FEWEST_DF_LEFT = 0.1  # beyond those for a finite variance; with fewer, farther nodes would matter
 
 
 def variance_ratio(df: npt.ArrayLike) -> FloatArray:
@@ -33,7 +33,7 @@ def variance_ratio(df: npt.ArrayLike) -> FloatArray:
 
 
 def largest_log_density(df: float) -> float:
-    """Log density of a Student-t with variance 1 at its mean; its degrees of freedom exceed 2."""
+    """Log density of a Student-t with variance 1 at its mean; ``df`` must exceed 2."""
     return float(gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(np.pi * (df - 2)))
 
 
@@ -45,8 +45,8 @@ def draw_variances(df: float, shape: tuple[int, ...], rng: np.random.Generator) 
 def joint_covariance(root: FloatArray, variance: FloatArray, noise: FloatArray) -> FloatArray:
     """Covariances of rows, shape (n_rows, n_rows, n_outputs).
 
-    Column i of ``root`` is ``root' phi`` of row i. ``variance`` has the noise variances of outputs,
-    and ``noise`` a factor for each row, 0 for the function without noise.
+    Column i of ``root`` is ``root' phi`` of row i. ``variance`` has the noise variance of each
+    output, and ``noise`` a factor of it for each row; 0 is the function without noise.
     """
     shape = np.diag(noise) + root.T @ root
     return np.asarray(shape[:, :, None] * variance)
@@ -98,7 +98,7 @@ class Predictive:
     def log_density_by_spread(
         y: FloatArray, log_std: float, inverse_df: float
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Log densities of mean 0, and their derivatives by ``log_std`` and ``inverse_df``."""
+        """Log densities of mean 0, and derivatives w.r.t. ``log_std`` and ``inverse_df``."""
         df = 1 / inverse_df
         square = y**2 * np.exp(-2 * log_std) / (df - 2)
         log, share = np.log1p(square), square / (1 + square)
@@ -157,7 +157,7 @@ class TransformedPredictive:
         return mean, np.where(exists & np.isfinite(std) & np.isfinite(mean), std, np.inf)
 
     def _deviation(self, standard: float) -> FloatArray:
-        """Differences of y from the medians, at z that lie this many scales from their median."""
+        """Differences of y from its median, for z at ``standard`` scales from its median."""
         return self.target.inverse(self.base.mean + standard * self.base.scale) - self.median
 
     def log_density(self, y: FloatArray) -> FloatArray:

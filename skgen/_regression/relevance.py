@@ -10,7 +10,8 @@ noise, too. Newton's method then improves all finite precisions together.
 The number of weights in the model has a uniform prior up to half of all, and sets of the same
 number are equally likely. This accounts for the number of weights to choose from (J. G. Scott and
 J. O. Berger, Bayes and empirical-Bayes multiplicity adjustment in the variable-selection problem,
-Annals of Statistics 38(5), 2010). Without it, about a third of all irrelevant weights would be in.
+Annals of Statistics 38(5), 2010). Without this prior, about a third of all irrelevant weights would
+be in the model.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ from scipy.special import expit, gammaln
 from .._validation import FloatArray
 from .conjugate import Gamma
 
-SMALLEST_GAIN = 1e-7  # nats, below which no weight is added or removed
-SMALLEST_SHARE = 1e-14  # smallest share of a column's energy that is left to the prior
-GROWTH = 0.25  # weights added, as a share of those that are in, before all are improved
-MOST_COLUMNS = 100  # with which a search starts from all of them
+SMALLEST_GAIN = 1e-7  # in nats; no weight is added or removed for less
+SMALLEST_SHARE = 1e-14  # smallest share of the energy of a column that is left to the prior
+GROWTH = 0.25  # weights added before all are improved, as a share of those in the model
+MOST_COLUMNS = 100  # up to which a second search starts from all columns
 ROUGH, EXACT = 1e-2, 1e-15  # gains of a Newton step at which to stop, in nats
 NEWTON_STEPS, LONGEST_STEP = 50, 2.0
 CERTAIN = 1e6  # added to the gain of removing a weight that must be out
-NEGLIGIBLE = 1e-8  # probability of a change of the model, below which it adds nothing
+NEGLIGIBLE = 1e-8  # probability below which a change of the model has no influence
 
 
 @dataclass(frozen=True)
 class EnergyTerm:
-    """Data term of the evidence given the energy; noise is known, maximized over or integrated out.
+    """Data term of the evidence given the energy; noise is known, at its best or integrated out.
 
     The energy is the least sum of squared residuals and prior terms, in units of the noise
     variance.
@@ -47,11 +48,11 @@ class EnergyTerm:
     count: float  # degrees of freedom, infinite where the noise is known
     offset: float = 0.0
     precision: float = 0.0  # of known noise
-    least: float = 0.0  # energy, below which the noise variance is at its least
+    least: float = 0.0  # energy below which the noise has its least variance
 
     @classmethod
     def of(cls, noise: float | Gamma | str, weight: float, least_noise: float = 0.0) -> EnergyTerm:
-        """The term for this noise, of at least some variance, and rows of this weight."""
+        """The term for this noise, of variance ``least_noise`` or more, and rows of this weight."""
         if isinstance(noise, Gamma):
             return cls(2 * noise.shape + weight, 2 * noise.rate)
         if isinstance(noise, float):
@@ -74,7 +75,7 @@ class EnergyTerm:
     def best_share(self, explained: FloatArray, rest: FloatArray) -> FloatArray:
         """Shares of the explained energy that stay unexplained at the best precision of one weight.
 
-        ``explained`` is the energy that the weight explains with a flat prior, ``rest`` the
+        ``explained`` is the energy that the weight explains under a flat prior, and ``rest`` is the
         remaining energy.
         """
         if np.isinf(self.count):
@@ -107,8 +108,8 @@ class Problem:
     def typical_variance(self) -> float:
         """Largest variance of a weight that costs nothing in `surprise`.
 
-        It is the variance with a common precision, or that with which a single column of average
-        size explains the whole target.
+        It is the variance under a common precision, or, if that is larger, the variance with which
+        a single column of average size explains the whole target.
         """
         size = float(np.einsum("ij,ij->", self.factor, self.factor)) / self.factor.shape[1]
         alone = float(self.target @ self.target) / size if size > 0 else 0.0
@@ -117,9 +118,9 @@ class Problem:
     def surprise(self, precision: FloatArray, energy: float) -> FloatArray:
         """Negative log priors of relative precisions, in addition to `cost`.
 
-        For weights that are larger than typical, the log precision has the tail of a Cauchy
-        distribution. So a column that is almost zero at the data, but may be large elsewhere, is
-        not chosen by chance.
+        For weights that are larger than typical, the prior of the log precision has the tail of a
+        Cauchy distribution. So a column that is almost zero at the data, but may be large
+        elsewhere, is not chosen by chance.
         """
         with np.errstate(all="ignore"):
             variance = -0.5 / self.noise.slope(energy) / precision
@@ -135,7 +136,7 @@ class Relevances:
 
     @cached_property
     def indices(self) -> Any:
-        """Columns that are in."""
+        """Indices of the columns that are in the model."""
         return np.flatnonzero(np.isfinite(self.precision))
 
     @cached_property
@@ -145,13 +146,13 @@ class Relevances:
 
     @cached_property
     def root(self) -> FloatArray:
-        """Triangular root of the covariance of the weights that are in, over the noise's."""
+        """Triangular root of the covariance of the weights that are in, in units of the noise."""
         triangle = self._decomposition[1]
         return np.asarray(lapack.dtrtri(triangle)[0]) if len(triangle) else triangle
 
     @cached_property
     def _coordinates(self) -> FloatArray:
-        """Target along the decomposition's orthonormal columns."""
+        """Target along the orthonormal columns of the decomposition."""
         orthogonal = self._decomposition[0]
         return np.asarray(self.problem.target @ orthogonal[: len(self.problem.target)])
 
@@ -168,7 +169,7 @@ class Relevances:
 
     @cached_property
     def log_evidence(self) -> float:
-        """The log evidence but for a constant."""
+        """The log evidence up to a constant."""
         log_det = 0.5 * np.log(self.precision[self.indices]).sum()
         log_det -= np.log(np.abs(np.diag(self._decomposition[1]))).sum()
         return float(self.problem.noise.value(self.energy) + log_det)
@@ -187,7 +188,7 @@ class Relevances:
         return mean
 
     def residuals(self) -> FloatArray:
-        """Residuals of columns and target after the weights that are in the model."""
+        """Residuals of columns and target after a fit of the weights that are in the model."""
         problem, orthogonal = self.problem, self._decomposition[0]
         n_rows = len(problem.factor)
         table = np.zeros((len(orthogonal), len(self.precision) + 1), order="F")
@@ -197,12 +198,12 @@ class Relevances:
         return table
 
     def removal_gains(self) -> FloatArray:
-        """Gains in the log posterior if one of the weights that are in were out."""
+        """Gains in the log posterior by the removal of each of the weights that are in."""
         precision = self.precision[self.indices]
         own = precision * np.einsum("ij,ij->i", self.root, self.root)  # share left to the prior
         sparsity, quality = precision * (1 - own) / own, precision * self.weights / own
         without = self.energy + quality * self.weights
-        alone = _Alone(self.problem, sparsity, quality, without)
+        alone = _SingleWeight(self.problem, sparsity, quality, without)
         gains = self.problem.cost_of_one_more(len(precision) - 1) - alone.gains(precision)
         gains += self.problem.surprise(precision, self.energy)
         return np.where(np.isfinite(alone.best_precision), gains, CERTAIN + gains)
@@ -211,13 +212,13 @@ class Relevances:
         """Root of the covariance that uncertain membership of single weights adds, in columns.
 
         Each weight that is in may be out, and each that is out may be in, with its probability
-        given the others. A weight that comes in has the variance of a common precision.
+        given the others. A weight that is added has the variance under a common precision.
         """
         covariance = self.root @ self.root.T
         probability = expit(self.removal_gains())
         removals = covariance * (self.weights / np.diag(covariance)) * np.sqrt(probability)
         noise_variance = -0.5 / self.problem.noise.slope(self.energy)
-        alone = _Alone.outside(self.problem, self.residuals())
+        alone = _SingleWeight.outside(self.problem, self.residuals())
         precision = np.full(len(self.precision), noise_variance / self.problem.common_variance)
         mean, spread = alone.moments(precision)
         probability = expit(
@@ -236,14 +237,14 @@ class Relevances:
         return np.hstack([own, additions])
 
     def newton_step(self) -> tuple[FloatArray, float]:
-        """Step of the logarithms of the precisions that are in, and the gain that it promises."""
+        """Step of the logarithms of the precisions that are in, and its expected gain."""
         noise, precision = self.problem.noise, self.precision[self.indices]
         covariance = self.root @ self.root.T
         shares = precision * self.weights**2
         slope = noise.slope(self.energy)
         own = 0.5 - 0.5 * precision * np.diag(covariance) + slope * shares
         products = np.outer(precision, precision) * covariance
-        # Roots of the slope and of its derivative first: squares of large weights may overflow.
+        # The root of the slope comes first, because squares of large weights may overflow.
         weights = np.sqrt(-slope) * self.weights
         hessian = np.diag(own - 0.5) + 0.5 * products * covariance
         hessian += 2 * products * np.outer(weights, weights)
@@ -258,12 +259,12 @@ class Relevances:
     def improve(self, tolerance: float) -> Relevances:
         """All precisions that are in at a maximum of the evidence, by Newton's method.
 
-        It stops early if a weight has to be out, or if the next step promises a gain of less than
-        ``tolerance``, in nats.
+        It stops early if a weight must be out, or if the expected gain of the next step is less
+        than ``tolerance``, in nats.
         """
         best = self
         for _ in range(NEWTON_STEPS * bool(len(self.indices))):
-            step, promise = best.newton_step()
+            step, expected_gain = best.newton_step()
             length, moved = 1.0, best.move(step)
             while not moved.log_evidence >= best.log_evidence and length > 1e-3:
                 length /= 4
@@ -271,23 +272,24 @@ class Relevances:
             if not moved.log_evidence >= best.log_evidence - 1e-9:
                 break
             best = moved
-            if promise < tolerance or np.any(best.removal_gains() > CERTAIN / 2):
+            if expected_gain < tolerance or np.any(best.removal_gains() > CERTAIN / 2):
                 break
         return best
 
     def move(self, step: FloatArray) -> Relevances:
+        """Precisions whose logarithms are changed by ``step``, for those that are in."""
         precision = self.precision.copy()
         precision[self.indices] *= np.exp(step)
         return replace(self, precision=precision)
 
 
 @dataclass(frozen=True, eq=False)
-class _Alone:
+class _SingleWeight:
     """The evidence as a function of the precision of each weight, with the others fixed.
 
-    It depends on three numbers, all without this weight: the squared norm of the column,
-    ``sparsity``; the product of column and target, ``quality``; and the energy. Norm and product
-    are in the metric of the other weights.
+    It depends on three numbers of the model without this weight: ``sparsity``, the squared norm of
+    the column; ``quality``, the product of column and target; and the energy. Norm and product are
+    in the metric of the other weights.
     """
 
     problem: Problem
@@ -296,7 +298,7 @@ class _Alone:
     without: Any  # energy, a number or one per column
 
     @classmethod
-    def outside(cls, problem: Problem, table: FloatArray) -> _Alone:
+    def outside(cls, problem: Problem, table: FloatArray) -> _SingleWeight:
         """For weights that are out; ``table`` has the residuals of columns and target."""
         columns, target = table[:, :-1], table[:, -1]
         sparsity = np.einsum("ij,ij->j", columns, columns)
@@ -304,13 +306,13 @@ class _Alone:
 
     @property
     def explained(self) -> FloatArray:
-        """Energy that each weight explains with a flat prior."""
+        """Energy that each weight explains under a flat prior."""
         with np.errstate(all="ignore"):
             return np.where(self.sparsity > 0, self.quality**2 / self.sparsity, 0.0)
 
     @property
     def best_precision(self) -> FloatArray:
-        """Precisions of largest evidence; infinite where a weight is best out."""
+        """Precisions of largest evidence; infinite for weights that are better out of the model."""
         rest = np.maximum(self.without - self.explained, self.problem.residual)
         with np.errstate(all="ignore"):
             share = self.problem.noise.best_share(self.explained, rest)
@@ -365,7 +367,7 @@ def _climb(found: Relevances) -> Relevances:
 
 
 def _remove_worst(found: Relevances) -> FloatArray | None:
-    """Precisions after the removal that increases the evidence most, if any increases it."""
+    """Precisions after the removal with the largest gain; None if no removal has a gain."""
     gains = found.removal_gains()
     if gains.max(initial=0.0) <= SMALLEST_GAIN:
         return None
@@ -375,11 +377,11 @@ def _remove_worst(found: Relevances) -> FloatArray | None:
 
 
 def _add_best(found: Relevances, barred: Any) -> FloatArray | None:
-    """Precisions after adding the weights that gain most, one by one, except barred ones."""
+    """Precisions after adding the weights of largest gain, one by one; None if none is added."""
     precision, table = found.precision.copy(), found.residuals()
     n_before = len(found.indices)
     for n_in in range(n_before, n_before + 1 + int(GROWTH * n_before)):
-        alone = _Alone.outside(found.problem, table)
+        alone = _SingleWeight.outside(found.problem, table)
         best = alone.best_precision
         gains = alone.gains(best) - found.problem.cost_of_one_more(n_in)
         gains -= found.problem.surprise(best, float(alone.without))
@@ -387,7 +389,7 @@ def _add_best(found: Relevances, barred: Any) -> FloatArray | None:
         most = gains.max()
         if most <= SMALLEST_GAIN:
             break
-        index = int(np.argmax(gains >= most - SMALLEST_GAIN))  # rounding decides no tie
+        index = int(np.argmax(gains >= most - SMALLEST_GAIN))  # so that rounding decides no tie
         precision[index] = best[index]
         _deflate(table, index, precision[index])
     return precision if np.isfinite(precision).sum() > n_before else None

@@ -24,7 +24,7 @@ class Rows:
     X: FloatArray
     Y: FloatArray
     weights: FloatArray | None = None  # (n_rows,), sample weights: weight k counts as k rows
-    noise_scale: FloatArray | None = None  # (n_rows,), standard deviations relative to each other
+    noise_scale: FloatArray | None = None  # (n_rows,), relative standard deviations of the noise
     log_derivative: FloatArray | None = None  # (n_rows, n_outputs), log |dY / dy| of targets y
 
     def __len__(self) -> int:
@@ -51,7 +51,7 @@ class Rows:
 
     @property
     def varying_outputs(self) -> npt.NDArray[np.intp]:
-        """Indices of the outputs that are not constant; of all, if all are constant."""
+        """Indices of the outputs that are not constant, or of all outputs if all are constant."""
         rounding = 4 * np.finfo(np.float64).eps * np.abs(self.Y).max(axis=0, initial=0.0)
         varies = np.ptp(self.Y, axis=0) > rounding if len(self) else np.ones(self.n_outputs, bool)
         return np.flatnonzero(varies | ~varies.any())
@@ -74,7 +74,7 @@ class Rows:
 
     @property
     def log_jacobian(self) -> FloatArray:
-        """Log derivatives of Y / noise_scale by given targets, summed by weight; (n_outputs,)."""
+        """Weighted sums (n_outputs,) of log |d (Y / noise_scale) / dy| for given targets y."""
         logs = np.zeros(self.Y.shape)
         if self.log_derivative is not None:
             logs += self.log_derivative

@@ -22,7 +22,7 @@ class Source(Protocol):
         """At most ``n_rows`` rows, evenly spaced, in memory."""
 
     def fit_basis(self, basis: Any) -> FloatArray:
-        """Fit ``basis``; return one row of X to evaluate it on."""
+        """Fit ``basis``, and return one row of X, at which it can be evaluated."""
 
     def reduce(self, function: Callable[..., Any], merge: Callable[..., Any], *args: Any) -> Any:
         """Call ``function(rows, *args)`` on every block of rows; merge results in order."""

@@ -11,11 +11,11 @@ from .precisions import LinearModelSpec
 from .rows import Rows
 from .source import Source
 
-NEUTRAL = np.nan, np.nan, 1.0, 1.0, 0.0  # values of the columns of Rows where they are left out
+NEUTRAL = np.nan, np.nan, 1.0, 1.0, 0.0  # values for fields of `Rows` that are None
 
 
 class _State(NamedTuple):
-    """Rows seen: the statistic of earlier rows, and the first ``n_buffered`` rows of a buffer."""
+    """All rows seen: a statistic of the earlier ones, and the first rows of a buffer."""
 
     statistic: Statistic
     buffer: Rows | None = None
@@ -33,11 +33,12 @@ class _State(NamedTuple):
 class Stream:
     """Model, statistic of the rows so far, and posteriors, which are computed when first read.
 
-    A buffer collects a few rows, which are appended together. So a single row costs little more
-    than its share of a batch, and rounding errors are no larger. Reading empties the buffer.
+    A buffer collects rows, which are appended to the statistic together. So a single row takes
+    little more time than its share of a batch, and rounding errors are no larger. Reading empties
+    the buffer.
 
-    One thread may add rows while others read. The state is a single attribute. Results are kept
-    together with the state that they were computed from, so that they are never used for later
+    One thread may add rows while others read. The state is a single attribute. Results are stored
+    together with the state from which they were computed, so that they are never used for other
     rows. Rows of a buffer that was emptied are not overwritten.
     """
 
@@ -52,8 +53,8 @@ class Stream:
 
     def _to_record(self) -> Values:
         values = {name: getattr(self, name) for name in ("design", "prior", "statistic")}
-        of, posteriors = self._known
-        return {**values, "posteriors": posteriors if of is values["statistic"] else None}
+        known, posteriors = self._known
+        return {**values, "posteriors": posteriors if known is values["statistic"] else None}
 
     @staticmethod
     def _is_consistent(values: Values) -> bool:
@@ -70,8 +71,8 @@ class Stream:
     def statistic(self) -> Statistic:
         """Statistic of all rows."""
         state = self._state
-        of, statistic = self._emptied
-        if of is not state:
+        emptied, statistic = self._emptied
+        if emptied is not state:
             statistic, buffer, n_buffered = state
             if buffer is not None:
                 statistic = append_rows(statistic, self.design, buffer[:n_buffered])
@@ -90,8 +91,8 @@ class Stream:
     def read(self) -> tuple[Statistic, list[Posterior]]:
         """Statistic of all rows, and the posteriors that follow from it."""
         statistic = self.statistic
-        of, posteriors = self._known
-        if of is not statistic or posteriors is None:
+        known, posteriors = self._known
+        if known is not statistic or posteriors is None:
             posteriors = self.prior.posteriors(statistic, self.design.calibration)
             self._known = statistic, posteriors
         return statistic, posteriors
@@ -112,7 +113,7 @@ class Stream:
     def extend(
         self, source: Source, prior: LinearModelSpec, forgetting: float
     ) -> tuple["Stream", int]:
-        """Stream with the rows of ``source``, each discounting earlier rows; their number."""
+        """Stream with further rows, each of which discounts earlier rows, and their number."""
         if isinstance(source, Rows):
             return self._append(source, prior, forgetting), len(source)
         statistic, n_rows = summarize(source, self.design, "qr", forgetting)
@@ -126,7 +127,7 @@ class Stream:
             check_columns(rows.scale_by_root_weights(self.design.rows(rows.X)))
             extended.buffer(rows)
             return extended
-        # Of the copy, because self must stay as it is if the next lines raise.
+        # From the copy, because self must stay as it is if the next lines raise.
         statistic = extended.statistic.discount(forgetting ** len(rows))
         rows = rows.discount_by_age(forgetting)
         return Stream(self.design, prior, append_rows(statistic, self.design, rows))

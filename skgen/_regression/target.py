@@ -1,4 +1,4 @@
-"""Transformation of targets: models are fitted to ``z = transform(y)``, results are of y.
+"""Transformation of targets: models are fitted to ``z = transform(y)``, and results are for y.
 
 The Yeo-Johnson transformation (I.-K. Yeo and R. A. Johnson, A new family of power transformations
 to improve normality or symmetry, Biometrika 87(4), 2000) is a power of ``1 + y`` above zero and
@@ -24,9 +24,9 @@ from .._validation import LARGEST, FloatArray, error_message
 from .rows import Rows
 
 POWER_DIGITS = 2  # data do not determine more, and rounding gives equal fits equal powers
-STEP = 1e-3  # of the derivative, in standard deviations of z: error (step^4 / 30) of the fifth one
+STEP = 1e-3  # of finite differences, in standard deviations of z; their error is of order step^4
 TAILS = (1e6, 1e12)  # distances, in standard deviations of z, between which growth is measured
-ROUNDING = 1e-13  # of a spread, relative to the values
+ROUNDING = 1e-13  # spread relative to the values, below which it is rounding
 ROUND_TRIP = 1e-6  # largest relative error of the inverse
 BEYOND, GRID_POINTS = 3.0, 21  # standard deviations beyond the data where it must be monotone
 REMEDY = "Choose 'log' or 'yeo-johnson', whose z are all real numbers, or another transformer."
@@ -39,7 +39,7 @@ class Logarithm:
 
     @classmethod
     def fit(cls, y: FloatArray, weights: FloatArray) -> Self:
-        """The logarithm, if all y are positive."""
+        """The logarithm, or raise if a y is not positive."""
         if not np.all(y > 0):
             raise ValueError(
                 f"`y` must be positive for target_transformer='log'; got {y.min():g}. Choose "
@@ -94,7 +94,7 @@ class YeoJohnson:
         return np.asarray((self.power - 1) * np.sign(x) * np.log1p(np.abs(x)) - np.log(self.unit))
 
     def _apply(self, function: Callable[..., Any], x: FloatArray) -> FloatArray:
-        """A function of ``|x|`` and a power, with another power and the sign for negative x."""
+        """Apply a function to ``|x|`` and the power for the sign of x; keep the sign."""
         power = np.where(x < 0, 2 - self.power, self.power)
         return np.asarray(np.copysign(function(np.abs(x), power), x))
 
@@ -132,7 +132,7 @@ TARGET_TRANSFORMER = (
 )
 @dataclass(frozen=True, eq=False)
 class TargetTransform:
-    """An increasing map of each output y to the z that is modelled."""
+    """An increasing map from each output y to the z to which the model is fitted."""
 
     transformers: list[Any]
     """One per output, strictly monotone."""
@@ -212,7 +212,7 @@ class TargetTransform:
         return result
 
     def _slope_of_inverse(self, Y: FloatArray) -> FloatArray:
-        """``dy / dz`` by central differences of fourth order."""
+        """Return ``dy / dz`` by central differences of fourth order."""
         Z, step = self.transform(Y), STEP * self.spreads
         near, far = (self.inverse(Z + k * step) - self.inverse(Z - k * step) for k in (1, 2))
         return (8 * near - far) / (12 * step)
@@ -227,7 +227,7 @@ class TargetTransform:
 
 
 def _fit(kind: Any, y: FloatArray, weights: FloatArray) -> Any:
-    """Transformer of one output, fitted to it."""
+    """Transformer that is fitted to one output."""
     if isinstance(kind, str):
         return BUILT_IN[kind].fit(y, weights)
     transformer = clone(kind)
@@ -236,7 +236,7 @@ def _fit(kind: Any, y: FloatArray, weights: FloatArray) -> Any:
 
 
 def _directions(Y: FloatArray) -> FloatArray:
-    """1 for columns that increase, -1 for those that decrease; raise for any other."""
+    """Return 1 for columns that increase, -1 for those that decrease; raise for any other."""
     steps = np.diff(Y, axis=0)
     signs = np.sign(steps[0])
     if not (np.isfinite(Y).all() and np.all(signs * steps > 0)):

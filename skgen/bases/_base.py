@@ -37,7 +37,7 @@ def evaluate(basis: Any, X: FloatArray, out: FloatArray) -> None:
 
 def is_finite_on(basis: Any, X: FloatArray) -> bool:
     """Return True if a cheap test shows that ``basis`` is finite on float64 X."""
-    reach = getattr(basis, "_reach", None)  # isinstance would cost a third of all else here
+    reach = getattr(basis, "_reach", None)  # isinstance would take a third of the other time
     return reach is not None and bool(np.vdot(X, X) <= reach * reach)
 
 
@@ -51,12 +51,12 @@ class Basis(
     """
 
     shortcut: ClassVar[str]  # name of the basis as a parameter of BayesianBasisRegressor
-    _reach: float  # largest magnitude of X at which every basis function surely is finite
+    _reach: float  # magnitude of X up to which every basis function is known to be finite
     _n_features_out: int
 
     @classmethod
     def _examples(cls) -> tuple[Self, ...]:
-        """Instances, for any number of features, that the tests of all bases run over."""
+        """Instances, for any number of features, for the tests of all bases."""
         return (cls(),)
 
     def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
@@ -73,6 +73,11 @@ class Basis(
         -------
         self : object
             The fitted basis.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or a parameter is invalid. The basis is then left as it was.
         """
         with restore_on_error(self):
             rows = self._validate(X, reset=True)
@@ -96,7 +101,7 @@ class Basis(
         Raises
         ------
         ValueError, TypeError
-            If X is invalid, or so far from the fitted rows that the basis functions overflow.
+            If X is invalid, or so far from the fitted rows that basis functions would overflow.
         """
         check_is_fitted(self)
         rows = self._validate(X, reset=False)
@@ -125,17 +130,18 @@ class LearnableBasis(Basis):
 
     @abstractmethod
     def vjp(self, X: FloatArray, Phi: FloatArray, gradient: FloatArray) -> FloatArray:
-        """Vector-Jacobian product: the gradient of ``sum(gradient * Phi)`` by ``theta_``.
+        """Vector-Jacobian product: gradient of ``sum(gradient * Phi)`` with respect to ``theta_``.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
             Rows.
         Phi, gradient : ndarray of shape (n_samples, n_features_out)
-            Their basis functions, ``transform(X)``, and the gradient of a scalar by these.
+            Basis functions of the rows, ``transform(X)``, and the gradient of a scalar with respect
+            to them.
 
         Returns
         -------
         by_theta : ndarray of shape of ``theta_``
-            Gradient of the scalar by ``theta_``.
+            Gradient of the scalar with respect to ``theta_``.
         """

@@ -37,7 +37,8 @@ class GaussianBasis(LearnableBasis):
     ----------
     n_basis : int, default=None
         Number of basis functions, including linear terms. None means 9 for one feature, otherwise
-        300 plus the linear terms. k-means gives at most one center per distinct row.
+        300 plus the linear terms. k-means gives at most one center per distinct row. It is not used
+        if ``centers`` are given.
     centers : {"auto", "even", "quantile", "kmeans"} or array-like, default="auto"
         Centers of the Gaussians:
 
@@ -48,11 +49,13 @@ class GaussianBasis(LearnableBasis):
         - "auto": "kmeans" for several features without a ``domain``, otherwise "even".
         - array-like of shape (n_centers, n_features): the centers themselves.
     width : float, array-like of shape (n_features,) or "evidence", default=None
-        Standard deviations s_d of the Gaussians, in the units of X. None computes them from
-        ``overlap``; "evidence" starts there, and BayesianBasisRegressor learns one per feature.
+        Standard deviations s_d of the Gaussians, above 0, in the units of X. None computes them
+        from ``overlap``. With "evidence" they start there, and BayesianBasisRegressor learns one
+        per feature.
     overlap : float, default=None
-        Width divided by the median distance between neighbouring centers, used if ``width`` is
-        not a number. None is 1 for one feature, as in Bishop's figures, and 2 for several.
+        Width divided by the median distance between neighbouring centers, from 1e-6 to 1e6; it is
+        used if ``width`` is None or "evidence". None means 1 for one feature, as in Bishop's
+        figures, and 2 for several.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
         Range of X over which the centers are spread. None means the range of the data. With a
         domain, the basis does not depend on the data, as streams, merging and draws from the prior
@@ -64,8 +67,10 @@ class GaussianBasis(LearnableBasis):
 
     Attributes
     ----------
-    centers_, width_ : ndarray of shape (n_centers, n_features), (n_features,)
-        Centers and widths, in the units of X.
+    centers_ : ndarray of shape (n_centers, n_features)
+        Centers c_j, in the units of X.
+    width_ : ndarray of shape (n_features,)
+        Widths s_d, in the units of X.
     location_, scale_ : ndarray of shape (n_features,)
         Value of each feature at which its linear term is 0, and change of the feature by which the
         term grows by 1.
@@ -76,8 +81,10 @@ class GaussianBasis(LearnableBasis):
     theta_ : ndarray of shape (n_features,) or (0,)
         Parameters that BayesianBasisRegressor learns: logarithms of the widths divided by
         ``scale_``. Empty unless ``width="evidence"``.
-    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features,)
-        Number of features, and their names if X has them.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has names that are all strings.
 
     See Also
     --------
@@ -153,21 +160,29 @@ class GaussianBasis(LearnableBasis):
         if rule == "given":
             self.centers_ = p.centers
         elif rule == "kmeans":
-            standard = (rows - self.location_) / self.scale_
-            _, distinct = np.unique(np.round(standard, 6), axis=0, return_index=True)
-            centers = _placement.k_means_centers(standard[distinct], n_centers)
-            self.centers_ = self.location_ + self.scale_ * centers
+            self.centers_ = self._k_means_centers(rows, n_centers)
         elif rule == "quantile":
             self.centers_ = np.quantile(rows, np.linspace(0, 1, n_centers), axis=0)
         else:
             self.centers_ = low + (high - low) * _placement.even_points(n_centers, n_features)
-        if isinstance(p.width, np.ndarray):
-            self.width_ = np.broadcast_to(p.width, n_features).copy()
-        else:
-            overlap = p.overlap or (1.0 if n_features == 1 else 2.0)
-            standard = (self.centers_ - self.location_) / self.scale_
-            self.width_ = overlap * _placement.neighbour_distance(standard) * self.scale_
+        self.width_ = self._widths(p)
         self._compile()
+
+    def _k_means_centers(self, rows: FloatArray, n_centers: int) -> FloatArray:
+        """Return the cluster centers of standardized rows, in the units of X."""
+        standard = (rows - self.location_) / self.scale_
+        _, distinct = np.unique(np.round(standard, 6), axis=0, return_index=True)
+        centers = _placement.k_means_centers(standard[distinct], n_centers)
+        return self.location_ + self.scale_ * centers
+
+    def _widths(self, parameters: SimpleNamespace) -> FloatArray:
+        """Return the given widths, or those that follow from the overlap of the centers."""
+        n_features = len(self.scale_)
+        if isinstance(parameters.width, np.ndarray):
+            return np.broadcast_to(parameters.width, n_features).copy()
+        overlap = parameters.overlap or (1.0 if n_features == 1 else 2.0)
+        standard = (self.centers_ - self.location_) / self.scale_
+        return overlap * _placement.neighbour_distance(standard) * self.scale_
 
     @property
     def relevance_(self) -> FloatArray:
@@ -261,7 +276,7 @@ def _center_rule(parameters: SimpleNamespace, n_features: int) -> str:
 
 
 def _count_columns(parameters: SimpleNamespace, rule: str, n_features: int) -> tuple[bool, int]:
-    """Return True if there are linear terms, and the number of centers."""
+    """Return a flag that is True if there are linear terms, and the number of centers."""
     n_basis, linear = parameters.n_basis, parameters.linear
     if linear == "auto":
         linear = rule == "kmeans" and 1 < n_features < (n_basis or np.inf)

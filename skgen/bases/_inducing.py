@@ -20,10 +20,11 @@ class InducingPoints:
     """Points at which a stationary kernel is exact, beside waves that approximate it elsewhere.
 
     The functions ``L^-1 k(points, x)``, with ``L L' = k(points, points)``, are those of the
-    Gaussian process given its values at the points. Of the waves, what these functions predict from
-    their values at the points is taken away; the rest is 0 there (Wilson et al., Efficiently
-    sampling functions from Gaussian process posteriors, ICML 2020). The sum of both has the
-    variance of the kernel in expectation everywhere, and its values exactly at the points.
+    Gaussian process given its values at the points. What these functions predict of the waves, from
+    the values of the waves at the points, is subtracted; the rest of the waves is 0 there (Wilson
+    et al., Efficiently sampling functions from Gaussian process posteriors, ICML 2020). The sum of
+    both has the variance of the kernel in expectation everywhere, and its values exactly at the
+    points.
     """
 
     points: FloatArray  # (n_points, n_inputs)
@@ -43,17 +44,17 @@ class InducingPoints:
         return self._solve(self.waves)
 
     def write(self, x: FloatArray, waves: FloatArray, out: FloatArray) -> None:
-        """Write the functions at x into ``out``, and take what they predict out of ``waves``."""
+        """Write the functions at x into ``out``, and subtract what they predict from ``waves``."""
         out[...] = self._solve(self.kernel.between(x, self.points).T).T
         waves -= out @ self.weights
 
     def vjp(
         self, values: FloatArray, by_waves: FloatArray, by_values: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Return gradients by the kernel between rows and points, stacked, and by `waves`.
+        """Return gradients w.r.t. the kernel between rows and points, stacked, and `waves`.
 
-        ``values`` are those of the functions at the rows; ``by_waves`` and ``by_values`` are the
-        gradients by what `write` gives.
+        ``values`` are the values of the functions at the rows. ``by_waves`` and ``by_values`` are
+        the gradients with respect to the results of `write`.
         """
         by_values = by_values - by_waves @ self.weights.T
         by_points = self._solve(-values.T @ by_waves, trans=True)

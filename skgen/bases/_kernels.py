@@ -18,14 +18,14 @@ MATERN_DF = {"matern32": 3, "matern52": 5}
 KernelName = Literal["rbf", "matern32", "matern52", "rational_quadratic"]
 
 VJP = Callable[[FloatArray], FloatArray]
-"""Vector-Jacobian product, from a gradient by a matrix to one by theta."""
+"""Vector-Jacobian product: from a gradient w.r.t. a matrix to one w.r.t. theta."""
 
 
 @dataclass(frozen=True, eq=False)
 class Lengths:
     """Length scales of inputs, some of which may share one."""
 
-    of_input: npt.NDArray[np.intp]  # (n_inputs,), the number of the length scale of each
+    of_input: npt.NDArray[np.intp]  # (n_inputs,), index of the length scale of each input
 
     @property
     def number(self) -> int:
@@ -127,7 +127,7 @@ class Kernel:
     lengths: Lengths | None = None  # None is one for each input
 
     def at(self, theta: FloatArray) -> tuple[FloatArray, VJP]:
-        """Return the kernel matrix, and a function from its symmetric gradient to that by theta.
+        """Return the kernel matrix, and a function from its symmetric gradient to that of theta.
 
         The caller may change the matrix in place.
         """
@@ -170,7 +170,7 @@ class KernelTerms:
         return matrix
 
     def vjp(self, gradient: FloatArray) -> FloatArray:
-        """Return the gradient by theta, given a symmetric one by the matrix."""
+        """Return the gradient w.r.t. theta, given a symmetric one w.r.t. the matrix."""
         products = [np.vdot(gradient, values.values) for values in self.values]
         by_mixture = [np.vdot(gradient, values.by_log_mixture()) for values in self._mixtures]
         by_length = [
@@ -182,7 +182,10 @@ class KernelTerms:
 
     @property
     def powers(self) -> FloatArray:
-        """Powers of the parameters in the matrix, where it has one, else 0, as theta is ordered."""
+        """Ratio of second to first derivative of the matrix, about, for each entry of theta.
+
+        An entry that enters the matrix by a factor ``exp(k theta)`` alone has the ratio k.
+        """
         others = [2.0] * (self.lines is not None) + [0.0] * bool(self._mixtures)
         p = self.p
         log_odds = np.zeros_like(p.log_odds)
@@ -191,7 +194,7 @@ class KernelTerms:
         ).join()
 
     def derivatives(self, weights: FloatArray) -> FloatArray:
-        """Return derivatives of ``matrix @ weights`` by theta, (n_theta, n_rows, n_outputs)."""
+        """Return derivatives of ``matrix @ weights`` w.r.t. theta, (n_theta, n_rows, n_outputs)."""
         products = [values.values @ weights for values in self.values]
         by_mixture = [values.by_log_mixture() @ weights for values in self._mixtures]
         by_length = [
@@ -212,10 +215,10 @@ class KernelTerms:
     def _join(
         self, by_length: list[FloatArray], products: list[Any], by_line: Any, by_mixture: list[Any]
     ) -> FloatArray:
-        """Return derivatives of a linear function of the matrix by theta, on the first axis.
+        """Return derivatives of a linear function of the matrix w.r.t. theta, on the first axis.
 
-        They are given by the length scales of each kernel's inputs, by logarithms of lines, and by
-        the scale mixture; ``products`` are the function of each kernel.
+        Given are its derivatives w.r.t. the length scales of each kernel's inputs, the logarithms
+        of lines, and the scale mixture. ``products`` are the values of the function at each kernel.
         """
         shares, sums = self.p.shares, self.lengths.sum_rows
         parts = [
@@ -257,19 +260,20 @@ def relevance_shares(log_lengths: FloatArray) -> FloatArray:
 class Stationary:
     """Values of a stationary kernel at squared distances.
 
-    The derivatives are computed when they are needed, because they are large, and may be changed.
+    Because the derivatives are large, they are computed only when they are needed. The caller may
+    change them in place.
     """
 
     values: FloatArray
     by_square: Callable[[], FloatArray]
     by_log_mixture: Callable[[], FloatArray] = lambda: np.zeros(0)
-    """Derivatives by the logarithm of the scale mixture."""
+    """Derivatives with respect to the logarithm of the scale mixture."""
 
 
 def _gradient_by_lengths(
     by_square: FloatArray, scaled: FloatArray, gradient: FloatArray
 ) -> FloatArray:
-    """Return the gradient by the logarithms of the length scales; ``by_square`` is overwritten."""
+    """Return the gradient w.r.t. logarithms of length scales; ``by_square`` is overwritten."""
     by_square *= gradient  # in place
     return 4 * _quadratic(by_square, scaled) - 4 * (by_square.sum(axis=0) @ scaled**2)
 
@@ -277,7 +281,10 @@ def _gradient_by_lengths(
 def _products_by_lengths(
     by_square: FloatArray, scaled: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """Return derivatives of ``kernel @ weights`` by logarithms, (n_inputs, n_rows, n_outputs)."""
+    """Return derivatives of ``kernel @ weights``, shape (n_inputs, n_rows, n_outputs).
+
+    They are with respect to the logarithms of the length scales.
+    """
     n_rows, n_inputs = scaled.shape
     x = scaled.T[:, :, None]
     right = np.concatenate([weights[None], x * weights, x**2 * weights])

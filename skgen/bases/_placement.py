@@ -18,7 +18,7 @@ SMALLEST = 1e-290  # scale, well above the subnormal numbers, which lose digits
 K_MEANS_ROUNDS = 5
 ROUNDING = 1e-13  # relative to the largest magnitude, below which values are equal
 
-# Kinds of parameters that several bases have, and of lengths of fitted bases in files.
+# Kinds of parameters of several bases, and of lengths of fitted bases in files.
 SHORTEST = np.nextafter(1 / LARGEST, 1)
 REMEDY = "Give a positive length in the units of X, or one per feature."
 LENGTHS = Vector("n_features", "", low=SHORTEST, remedy=REMEDY)
@@ -36,7 +36,7 @@ def distinct_rows(X: FloatArray, n_most: int) -> FloatArray:
 
 
 def merge_ties(values: FloatArray) -> FloatArray:
-    """Return ``values``, where those that differ only by rounding are set to the least of them."""
+    """Return ``values``, of which those that differ only by rounding become the least of them."""
     order = np.argsort(values, kind="stable")
     ascending = values[order]
     starts = np.diff(ascending, prepend=-np.inf) > ROUNDING * np.abs(values).max()
@@ -136,7 +136,7 @@ def k_means_centers(rows: FloatArray, n_centers: int) -> FloatArray:
         return rows
     start = rows[np.linspace(0, len(rows) - 1, n_centers).astype(int)]
     k_means = KMeans(n_centers, init=start, n_init=1, max_iter=K_MEANS_ROUNDS, tol=0.0)
-    with one_blas_thread():  # else the last digits would depend on the threads
+    with one_blas_thread():  # otherwise the last digits would depend on the number of threads
         return k_means.fit(rows).cluster_centers_
 
 

@@ -30,23 +30,33 @@ class SigmoidBasis(Basis):
     Parameters
     ----------
     n_basis : int, default=9
-        Number of sigmoids for each feature.
+        Number of sigmoids for each feature, at least 1; not used if ``centers`` are given.
     centers : {"even", "quantile"} or array-like of shape (n_centers,), default="even"
-        Values of x_d at which the sigmoids are 1/2: spread evenly over the domain, at quantiles of
-        each feature, or given, the same for each feature.
+        Values of x_d at which the sigmoids are 1/2:
+
+        - "even": spread evenly over the domain.
+        - "quantile": quantiles of each feature.
+        - array-like: the centers themselves, the same for each feature.
     width : float or array-like of shape (n_features,), default=None
-        Lengths s_d over which a sigmoid rises, in the units of X.
+        Lengths s_d over which a sigmoid rises, above 0, in the units of X. None computes them from
+        ``overlap``.
     overlap : float, default=0.5
-        Length divided by the median distance between neighbouring centers, if ``width`` is None.
+        Length s_d divided by the median distance between neighbouring centers, from 1e-6 to 1e6; it
+        is used if ``width`` is None.
     domain : tuple (low, high) or array-like of shape (n_features, 2), default=None
-        Range of X over which the centers are spread. None means the range of the data.
+        Range of X over which the centers are spread. None means the range of the data. With a
+        domain and even centers, the basis does not depend on the data.
 
     Attributes
     ----------
-    centers_, width_ : ndarray of shape (n_features, n_basis), (n_features,)
-        Centers and lengths s_d, in the units of X.
-    n_features_in_, feature_names_in_ : int, ndarray of shape (n_features,)
-        Number of features, and their names if X has them.
+    centers_ : ndarray of shape (n_features, n_basis)
+        Centers c_dj, in the units of X.
+    width_ : ndarray of shape (n_features,)
+        Lengths s_d, in the units of X.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has names that are all strings.
 
     See Also
     --------

@@ -19,15 +19,15 @@ from .._validation import FloatArray, extremes, missing_cells, short_repr
 STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", 1e-300)}
 """State of a fitted `StandardizedLikelihood` in files."""
 IS_CONSTANT = {"is_constant_": array("n_features", kinds="b")}
-"""Constant features, of which files of 0.1.0 do not tell."""
+"""Mask of the constant features, which files of 0.1.0 lack."""
 CONSTANTS = {**IS_CONSTANT, "constants_": array("n_features")}
-"""Constant features, if there are any, with their values; 0 for others."""
+"""Mask of the constant features, and their values, if there are any; 0 for other features."""
 CONSTANT_DIGITS = 1e-6
-"""Deviation that still counts as the constant, relative to it: that of single precision."""
+"""Largest relative deviation from a constant that counts as rounding to single precision."""
 LOG_DEVIATION = math.log(1e-10) - 2
 """Log probability of any other value of a constant feature, in nats."""
 Columns = tuple[tuple[Any, int], ...]
-"""Columns of a table: for each its name and its number of categories, 0 if it holds numbers."""
+"""Columns of a table: the name and the number of categories of each, 0 for numbers."""
 
 
 def _are_columns(value: Any, _: Any) -> bool:
@@ -38,9 +38,9 @@ def _are_columns(value: Any, _: Any) -> bool:
 
 
 COLUMNS = {"columns_": Check(_are_columns)}
-"""Columns of a likelihood in files, if it knows of any."""
+"""Columns of a likelihood in files, if it has any."""
 BLOCK_VALUES = 2**18
-"""Values of X that are worked on at a time."""
+"""Number of values of X that are processed at a time."""
 
 
 class Likelihood(ABC):
@@ -50,21 +50,22 @@ class Likelihood(ABC):
     before the networks see them; densities, means and draws are those of transformed data. A
     subclass must define `distribution` and `draw`.
 
-    A constant feature, if the likelihood knows of any, is a point: networks see the constant
-    whatever the value, `log_prob` is 0, and `log_masses` has what a deviation costs.
+    A feature that was constant in the data of `fit` may count as a point mass. Networks then see
+    the constant in place of any value, `log_prob` is 0, and `log_masses` is the log probability of
+    a deviation.
 
     Attributes
     ----------
     shortcut : str
         Name by which an estimator takes this likelihood with its defaults.
     binary : bool
-        True if data are binary: grey levels then count as probabilities, to be drawn from.
+        True if data are binary. Grey levels are then probabilities, from which data are drawn.
     positive_only : bool
         True if negative values are an error.
     categorical : bool
         True if columns of text and categories can be modelled, as integer codes.
     handle_unknown : {"error", "ignore"}
-        What happens to categories that `fit` did not see, if there are categories.
+        Treatment of categories that `fit` did not see: an error, or a rare category.
     linear_transform : bool
         True if each feature is transformed linearly, so that moments of transformed data give those
         of the data.
@@ -76,9 +77,9 @@ class Likelihood(ABC):
 
     Notes
     -----
-    Methods share their arguments: transformed data ``x``, a Tensor of shape (n_samples,
-    n_features); a decoder's ``outputs``, of shape (..., n_samples, n_outputs), or, for one row that
-    stands for all, (..., 1, n_outputs); and ``global_parameters``, of shape
+    Several methods have the same arguments: transformed data ``x``, a Tensor of shape (n_samples,
+    n_features); a decoder's ``outputs``, of shape (..., n_samples, n_outputs), or (..., 1,
+    n_outputs) if all rows have the same; and ``global_parameters``, of shape
     (n_global_parameters,), which all rows share and which are learned with the networks.
 
     Examples
@@ -97,7 +98,7 @@ class Likelihood(ABC):
 
     @classmethod
     def _examples(cls) -> tuple[Self, ...]:
-        """Instances that the tests of all likelihoods run over."""
+        """Instances for the tests of all likelihoods."""
         return (cls(),)
 
     def __eq__(self, other: object) -> bool:
@@ -126,7 +127,7 @@ class Likelihood(ABC):
         return self
 
     def _with_columns(self, columns: Columns) -> Self:
-        """Return a copy whose errors call the columns by their names."""
+        """Return a copy whose error messages name the columns."""
         likelihood = copy.copy(self)
         vars(likelihood)["columns_"] = columns
         return likelihood
@@ -139,6 +140,14 @@ class Likelihood(ABC):
             f"`X` must hold {condition} in column {name!r} for likelihood={short_repr(self)}; got "
             f"{value}. {remedy}"
         )
+
+    def _check_observed(self, X: FloatArray) -> None:
+        """Raise unless each column has an observed cell."""
+        empty = np.flatnonzero(np.isnan(X).all(axis=0))
+        if len(empty):
+            raise self._support_error(
+                int(empty[0]), "an observed cell", "missing cells only", "Leave the column out."
+            )
 
     def n_inputs(self, n_features: int) -> int:
         """Return the number of values per row that the encoder sees.
@@ -163,7 +172,7 @@ class Likelihood(ABC):
         x : Tensor of shape (n_samples, n_features)
             Transformed data, 0 in missing cells.
         mask : Tensor of bool of shape (n_samples, n_features), default=None
-            True for cells that are missing: all of their inputs are 0.
+            True for missing cells, whose inputs are all 0.
 
         Returns
         -------
@@ -233,12 +242,12 @@ class Likelihood(ABC):
         return self
 
     def without_constants(self) -> Self:
-        """Return the fitted likelihood for a stream, whose features may yet vary.
+        """Return the fitted likelihood without constants, for a stream where they may vary later.
 
         Returns
         -------
         likelihood : Likelihood
-            Copy that takes no feature for a constant, or the likelihood itself.
+            Copy without constant features, or the likelihood itself if it has none.
         """
         if "is_constant_" not in vars(self):
             return self
@@ -249,24 +258,24 @@ class Likelihood(ABC):
 
     @property
     def _is_constant(self) -> npt.NDArray[np.bool_] | None:
-        """True for constant features, or None if none is."""
+        """Mask of the constant features, or None if there are none."""
         constant = vars(self).get("is_constant_")
         return constant if constant is not None and constant.any() else None
 
     @property
     def _constants(self) -> FloatArray:
-        """Values of constant features, any numbers for others."""
+        """Values of the constant features; those of other features have no meaning."""
         constants: FloatArray = vars(self)["constants_"]
         return constants
 
-    def _note_constants(self, X: FloatArray) -> Self:
-        """Return a copy that knows the constant features, or the likelihood itself without any."""
+    def _with_constants(self, X: FloatArray) -> Self:
+        """Return a copy with the constant features of X, or `without_constants` if X has none."""
         constant, values = find_constants(X)
         if not constant.any():
             return self.without_constants()
-        noted = copy.copy(self)
-        vars(noted).update(is_constant_=constant, constants_=np.where(constant, values, 0.0))
-        return noted
+        fitted = copy.copy(self)
+        vars(fitted).update(is_constant_=constant, constants_=np.where(constant, values, 0.0))
+        return fitted
 
     def _leave_out_constants(self, log_prob: Tensor) -> Tensor:
         """Return log densities with 0 for constant features."""
@@ -302,7 +311,7 @@ class Likelihood(ABC):
         Returns
         -------
         log_masses : ndarray of shape (n_samples, n_features) or (1, n_features)
-            0, or, where a constant feature has another value, about -25 nats, in any units.
+            0; about -25 nats, whatever the units, where a value differs from the constant.
         """
         if (constant := self._is_constant) is None:
             return np.zeros((1, X.shape[1]))
@@ -311,7 +320,7 @@ class Likelihood(ABC):
         return np.where(deviates, LOG_DEVIATION, 0.0)
 
     def transform(self, X: FloatArray) -> FloatArray:
-        """Transform data to the values that the networks see, or `inverse_transform` them back.
+        """Transform data to the values that the networks see; `inverse_transform` is the inverse.
 
         Parameters
         ----------
@@ -321,15 +330,15 @@ class Likelihood(ABC):
         Returns
         -------
         X_transformed : ndarray of shape (n_samples, n_features)
-            By default X, with constants as by `hide_deviations`; each column is a monotone function
-            of the same column of X.
+            By default `hide_deviations` of X. Each column is a monotone function of the same column
+            of X.
         """
         return self.hide_deviations(X)
 
     inverse_transform = transform
 
     def log_jacobian(self, X: FloatArray) -> FloatArray:
-        """Return log abs(d transform(x) / dx), which turns densities into those of the data.
+        """Return log abs(d transform(x) / dx), for log densities in the units of the data.
 
         Parameters
         ----------
@@ -344,9 +353,9 @@ class Likelihood(ABC):
         return np.zeros((1, X.shape[1]))
 
     def onnx_transform(self, x: Tensor) -> Tensor:
-        """Do what `check_support` and `transform` do, in torch's operators, for ONNX models.
+        """Apply `check_support` and `transform` by torch's operators, for ONNX models.
 
-        `onnx_inverse_transform` does what `inverse_transform` does.
+        `onnx_inverse_transform` is the same for `inverse_transform`.
 
         Parameters
         ----------
@@ -393,14 +402,15 @@ class Likelihood(ABC):
     def sum_log_prob(
         self, x: Tensor, outputs: Tensor, global_parameters: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """Return the sum of `log_prob` over features, or over those that are not masked.
+        """Return the sum of `log_prob` over the features that are not masked.
 
         Parameters
         ----------
         x, outputs, global_parameters : Tensor
             Data, a decoder's outputs and parameters that all rows share.
         mask : Tensor of bool of shape (n_samples, n_features), default=None
-            True for cells that are missing; x may have any finite values there.
+            True for missing cells, where x may have any finite values. None means that no cell is
+            missing.
 
         Returns
         -------
@@ -411,7 +421,7 @@ class Likelihood(ABC):
         return (log_prob if mask is None else log_prob.masked_fill(mask, 0.0)).sum(-1)
 
     def mean_log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
-        """Return the mean of `sum_log_prob` over rows, which training differentiates.
+        """Return the mean of `sum_log_prob` over rows, the data term of the objective in training.
 
         Parameters
         ----------
@@ -436,12 +446,12 @@ class Likelihood(ABC):
         Returns
         -------
         mean : Tensor of shape (..., n_features)
-            Means. `inverse_transform` must turn them into means in the units of the data.
+            Means of transformed data. `inverse_transform` converts them to the units of the data.
         """
         return self.distribution(outputs, global_parameters).mean
 
     def mixture_mean(self, outputs: Tensor, global_parameters: Tensor, weights: Tensor) -> Tensor:
-        """Return the mean of x over several outputs for each row, by which cells are imputed.
+        """Return the weighted mean of x over several draws of z for each row, for imputation.
 
         Parameters
         ----------
@@ -459,10 +469,10 @@ class Likelihood(ABC):
         return (weights[..., None] * self.mean(outputs, global_parameters)).sum(0)
 
     def linear_variance(self, global_parameters: Tensor) -> Tensor | None:
-        """Return the variance of x if x is normal, with the outputs as its mean.
+        """Return the variance of x if x given z is normal with the outputs as its mean.
 
-        With a linear decoder and a standard normal prior, z given x is then normal, and missing
-        cells are imputed and drawn in closed form.
+        If also the decoder is linear and the prior is standard normal, z given x is normal, and
+        missing cells are imputed and drawn in closed form.
 
         Parameters
         ----------
@@ -472,7 +482,7 @@ class Likelihood(ABC):
         Returns
         -------
         variance : Tensor of shape (n_features,) or (1,), or None
-            Variances, or by default None: x has another distribution.
+            Variances. None, the default, means that x has another distribution.
         """
         return None
 
@@ -487,7 +497,7 @@ class Likelihood(ABC):
         Returns
         -------
         global_parameters : ndarray of shape (n_global_parameters,)
-            Parameters, by default zeros. Needed only where `linear_variance` is not None.
+            Parameters, by default zeros. They are needed only if `linear_variance` is not None.
         """
         return np.zeros(self.n_global_parameters(len(variance)))
 
@@ -504,7 +514,7 @@ class Likelihood(ABC):
         """
 
     def initial_outputs(self, mean: FloatArray) -> FloatArray:
-        """Return outputs at which the distribution has a given mean, where a decoder starts.
+        """Return outputs for which the distribution has a given mean; the decoder starts there.
 
         Parameters
         ----------
@@ -565,7 +575,7 @@ class StandardizedLikelihood(Likelihood):
 
     @property
     def _widths(self) -> FloatArray:
-        """Scales of the features, 0 for a constant."""
+        """Scales of the features; 0 for a constant feature, so that it comes back unchanged."""
         constant = self._is_constant
         return self.scale_ if constant is None else np.where(constant, 0.0, self.scale_)
 
@@ -628,14 +638,14 @@ class UnitIntervalLikelihood(Likelihood):
 
 
 def find_constants(X: FloatArray) -> tuple[npt.NDArray[np.bool_], FloatArray]:
-    """Return True for features whose observed values differ by rounding at most, and the lowest."""
+    """Return a mask of the features that are constant up to rounding, and the lowest values."""
     low, high = extremes(X, axis=0)
-    width = np.subtract(high, low, dtype=np.float64)  # beyond float32, where values are not
+    width = np.subtract(high, low, dtype=np.float64)  # differences may overflow in float32
     return width <= 4 * np.finfo(X.dtype).eps * np.abs(low), low
 
 
 def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return means and standard deviations of the observed cells of features, 1 for a constant one.
+    """Return mean and standard deviation of each feature's observed cells; 1 for a constant.
 
     X may be larger than memory: moments of blocks are combined by the update of Chan, Golub and
     LeVeque (Algorithms for computing the sample variance, The American Statistician 37, 1983, eq.
@@ -657,7 +667,7 @@ def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _moments(block: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return counts of observed cells of each column, their sums and sums of squared deviations."""
+    """Return number, sum and sum of squared deviations of the observed cells of each column."""
     n = np.full(block.shape[1], len(block), dtype=np.float64)
     if (missing := missing_cells(block)) is not None:
         n -= missing.sum(axis=0)

@@ -36,8 +36,8 @@ class Bernoulli(UnitIntervalLikelihood):
 
     Notes
     -----
-    In other likelihoods a constant feature counts as a point. Here a feature that is always 0, or
-    always 1, in the data does not: the other value keeps a small probability, which is learned.
+    In other likelihoods, a constant feature counts as a point mass. Here a feature that is always 0
+    or always 1 in the data does not: the other value has a small probability, which is learned.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Bernoulli(UnitIntervalLikelihood):
 
 
 def binarize(probabilities: Tensor, generator: Generator) -> Tensor:
-    """Draw 0 or 1, the latter with the given probabilities."""
+    """Draw zeros and ones; ``probabilities`` are those of a one."""
     shape, dtype = probabilities.shape, probabilities.dtype
     uniform = torch.rand(shape, generator=generator, dtype=dtype).to(probabilities.device)
     # With `out`, no array of booleans is made and converted, which saves a fifth of the time.

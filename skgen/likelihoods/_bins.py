@@ -1,10 +1,10 @@
 """Bins of a numeric column, and the piecewise-linear map from its values to positions in them.
 
-The range of a column is cut into intervals, numbered from 0. An interval is a bin, an atom or a
-gap. A value that occurs often is an atom: a point that has a probability of its own. Bins hold
-about equally many rows each, and gaps, between atoms, none. A value in interval i has a position
-between i and i + 1. Within a bin positions follow the quantiles of the data, so that the density in
-a bin with a long tail is not flat.
+The range of a column is divided into intervals, numbered from 0. An interval is a bin, an atom or a
+gap. A value that occurs often is an atom: a value with a probability of its own. Bins hold about
+equally many rows each; gaps lie between atoms and hold none. A value in interval i has a position
+between i and i + 1. Within a bin, positions follow the quantiles of the data, so that the density
+in a bin with a long tail is not flat.
 """
 
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ from .._validation import FloatArray
 ATOM_WIDTH = 5e-7
 """Half the width of the interval of values that count as an atom, relative to the atom."""
 ROWS_PER_PIECE = 8
-"""Smallest number of rows in a linear piece of the map, but for the ends of the range."""
+"""Smallest number of rows in a linear piece of the map, except at the ends of the range."""
 MOST_DECIMALS = 12
 DIVISORS = (1, 2, 3, 4, 5, 10)
 """The step of a grid is the smallest distance of two values, divided by one of these."""
 
 
 class _Interval(NamedTuple):
-    """Ends of its linear pieces, shares of rows below them, number of rows, and the atom if any."""
+    """An interval of the range, with the part of the map that belongs to it."""
 
-    knots: FloatArray
-    shares: FloatArray
+    knots: FloatArray  # ends of the linear pieces
+    shares: FloatArray  # of the interval's rows below each knot
     n_rows: int
-    atom: float = np.nan
+    atom: float = np.nan  # NaN for a bin or a gap
 
 
 @store(
@@ -85,7 +85,7 @@ class Bins:
         return len(self.counts)
 
     def to_positions(self, values: FloatArray) -> FloatArray:
-        """Return positions of values; outside of the range, distances in units of ``scale``."""
+        """Return positions of values; beyond the range they grow by 1 per ``scale``."""
         inside = np.interp(values, self.knots, self.positions)
         low, high = self.knots[0] - values, values - self.knots[-1]
         distance = np.maximum(np.maximum(low, high), 0.0)
@@ -93,7 +93,7 @@ class Bins:
         return inside + np.where(low > 0, -steps, steps)
 
     def to_values(self, positions: FloatArray) -> FloatArray:
-        """Return the values at positions: of an atom the atom, on a grid the next value on it."""
+        """Return the values at positions: the atom within an atom, else rounded to the grid."""
         values = np.interp(positions, self.positions, self.knots)
         steps = positions - positions.clip(0, self.n_intervals)
         values = self._round(values + steps * self.scale)
@@ -106,9 +106,9 @@ class Bins:
         return values if self.decimals < 0 or not self.step else np.round(values, self.decimals)
 
     def log_slopes(self, values: FloatArray) -> FloatArray:
-        """Return the log derivative of positions, 0 in atoms, which are points."""
+        """Return the log derivative of the map to positions; 0 in atoms, which are point masses."""
         pieces = np.diff(self.positions) / np.diff(self.knots)
-        interval = self.positions[:-1].astype(int)  # that a piece is in
+        interval = self.positions[:-1].astype(int)  # of each piece
         slopes = np.where(self.is_atom[interval], 1.0, pieces)
         outside = 1 / self.scale if self.scale else 1.0
         index = np.searchsorted(self.knots, values, side="right") - 1
@@ -117,7 +117,7 @@ class Bins:
 
 
 def is_constant(distinct: FloatArray) -> bool:
-    """Return True if values differ by no more than rounding."""
+    """Return True if sorted distinct values are equal up to rounding."""
     largest = np.abs(distinct).max()
     return bool(distinct[-1] - distinct[0] <= 4 * np.finfo(np.float64).eps * largest)
 
@@ -146,7 +146,7 @@ def find_decimals(distinct: FloatArray) -> int:
 def find_atoms(
     distinct: FloatArray, counts: npt.NDArray[np.int64], n_bins: int
 ) -> npt.NDArray[np.bool_]:
-    """Return True for values that are atoms: all if they are few, else those with half a bin."""
+    """Return a mask of the atoms: all of few values, else those with as many rows as half a bin."""
     n_rows = counts.sum()
     if len(distinct) == 1 or (len(distinct) <= n_bins and 2 * len(distinct) <= n_rows):
         return np.ones(len(distinct), dtype=bool)
@@ -169,8 +169,8 @@ def _intervals(
     rest, group = distinct[~is_atom], np.searchsorted(atoms, distinct[~is_atom])
     bounds = np.append(-np.inf, highs), np.append(lows, np.inf)
     for index in np.unique(group):
-        of = group == index
-        values = np.repeat(rest[of], counts[~is_atom][of])
+        members = group == index
+        values = np.repeat(rest[members], counts[~is_atom][members])
         ends = _ends(values, bounds[0][index], bounds[1][index], step)
         n = max(1, round(n_bins * len(values) / counts.sum()))
         intervals += _bins(values, *ends, n, bool(index == 0), bool(index == len(atoms)))
@@ -178,7 +178,7 @@ def _intervals(
 
 
 def _half_widths(distinct: FloatArray) -> FloatArray:
-    """Return half the width of the interval that counts as a value."""
+    """Return half the width of the interval that counts as each distinct value."""
     if len(distinct) == 1:
         return np.maximum(ATOM_WIDTH * np.abs(distinct), 1e-100)
     gaps = np.diff(distinct)
@@ -188,9 +188,9 @@ def _half_widths(distinct: FloatArray) -> FloatArray:
 
 
 def _ends(values: FloatArray, low: float, high: float, step: float) -> tuple[float, float]:
-    """Return the ends of a group of values between two atoms, which reaches up to them.
+    """Return the ends of a group of values between two atoms: the atoms, or its own extreme values.
 
-    On a grid it has a step for each value instead; without an atom it ends with the last value.
+    On a grid, the ends lie half a step beyond the extreme values instead.
     """
     first, last = float(values[0]), float(values[-1])
     if step:
@@ -215,9 +215,9 @@ def _bins(
 def _cut(
     values: FloatArray, index: npt.NDArray[np.int64], low: float, high: float
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Cut sorted values before those of an index, so that no part is empty.
+    """Cut sorted values before the positions ``index``, so that no part is empty.
 
-    Return the ends of the parts, in the middles between values, and the numbers of values below.
+    Return the ends of the parts, midway between values, and the number of values below each end.
     """
     inner = (values[index - 1] + values[index]) / 2
     below = np.searchsorted(values, inner)
@@ -229,7 +229,7 @@ def _cut(
 def _pieces(
     values: FloatArray, low: float, high: float, is_low_tail: bool, is_high_tail: bool
 ) -> tuple[FloatArray, FloatArray]:
-    """Return ends of linear pieces of a bin and shares of rows below them; short ones in tails."""
+    """Return ends of the linear pieces of a bin, short ones in tails, and shares of rows below."""
     n = len(values)
     cuts = [np.round(np.linspace(0, n, n // ROWS_PER_PIECE + 1)).astype(int)[1:-1]]
     tail = 2 ** np.arange(int(np.log2(ROWS_PER_PIECE)))
@@ -241,7 +241,7 @@ def _pieces(
 
 
 def fill_gaps(intervals: list[_Interval]) -> list[_Interval]:
-    """Put gaps between intervals that do not touch."""
+    """Insert gaps between intervals that do not touch."""
     filled = intervals[:1]
     for interval in intervals[1:]:
         low, high = filled[-1].knots[-1], interval.knots[0]

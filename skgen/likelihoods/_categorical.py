@@ -17,23 +17,27 @@ class Categorical(CategoryLikelihood):
     """Categorical distribution of each feature.
 
     ``P(x_d = k | z) = softmax(outputs_d(z))_k``, with one output of the decoder for each category.
-    The distinct values of a column are its categories; the encoder sees one column for each of
-    them, which is 1 in rows of the category and 0 elsewhere.
+    The distinct values of a column are its categories. The encoder sees a one-hot encoding: one
+    column for each category, which is 1 in rows of the category and 0 elsewhere.
 
     Parameters
     ----------
     handle_unknown : {"error", "ignore"}, default="error"
-        Categories that `fit` did not see: an error, or a choice that the encoder sees as zeros,
-        whose probability is 1e-4 and which is never drawn.
+        Treatment of categories that `fit` did not see:
+
+        - "error": a ValueError.
+        - "ignore": they count as one further category. The encoder sees zeros, the probability is
+          1e-4, and it is never drawn.
 
     Attributes
     ----------
     categories_ : ndarray of shape (n_features, most_choices)
-        Categories of each feature in increasing order; the last is repeated in features with fewer.
+        Categories of each feature in increasing order. The last one is repeated for features with
+        fewer categories than others.
     n_choices_ : ndarray of int of shape (n_features,)
-        Numbers of categories.
+        Number of categories of each feature.
     counts_ : ndarray of shape (n_features, most_choices)
-        Numbers of rows in each category.
+        Number of rows in each category.
 
     See Also
     --------
@@ -42,7 +46,8 @@ class Categorical(CategoryLikelihood):
 
     Notes
     -----
-    Means are modes: the most probable categories. The log density is a log probability.
+    The mode, which is the most probable category, takes the place of the mean. The log density is a
+    log probability.
 
     Examples
     --------

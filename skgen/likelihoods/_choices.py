@@ -36,8 +36,9 @@ CATEGORIES = {**CHOICES, "categories_": array("n_features most_choices")}
 class ChoiceLikelihood(Likelihood):
     """Base class of likelihoods with one output, a logit, for each choice of each feature.
 
-    Fitted, it has ``n_choices_``, of shape (n_features,), and ``counts_``, of shape
-    (n_features, most_choices), the numbers of rows of each choice, 0 beyond ``n_choices_``.
+    After `fit`, ``n_choices_`` of shape (n_features,) has the number of choices of each feature,
+    and ``counts_`` of shape (n_features, most_choices) the number of rows of each choice, 0 beyond
+    ``n_choices_``.
     """
 
     n_choices_: npt.NDArray[np.int64]
@@ -79,25 +80,17 @@ class ChoiceLikelihood(Likelihood):
         return torch.minimum(chosen.squeeze(-1), most)
 
     def _has_choice(self, device: Any = None) -> Tensor:
-        """Return the choices that features have, of bool and shape (n_features, most_choices)."""
+        """Return a mask of the choices that features have, shape (n_features, most_choices)."""
         has = np.arange(self.counts_.shape[1]) < self.n_choices_[:, None]
         return torch.from_numpy(has).to(device)
 
     def _shares(self) -> FloatArray:
-        """Return shares of the choices in the data, with half a row more for each."""
+        """Return the share of each choice in the data, after adding `PRIOR_COUNT` rows to it."""
         counts = np.where(self._has_choice().numpy(), self.counts_ + PRIOR_COUNT, 0.0)
         return counts / counts.sum(1, keepdims=True)
 
-    def _check_observed(self, observed: list[FloatArray]) -> None:
-        """Raise unless each column has an observed cell."""
-        for column, values in enumerate(observed):
-            if not len(values):
-                raise self._support_error(
-                    column, "an observed cell", "missing cells only", "Leave the column out."
-                )
-
     def initial_outputs(self, mean: FloatArray) -> FloatArray:
-        # Logarithms of the frequencies of the choices, whatever the mean.
+        # The logarithms of the frequencies of the choices; ``mean`` is not needed.
         return np.log(self._shares()[self._has_choice().numpy()])
 
 
@@ -124,16 +117,16 @@ class CategoryLikelihood(ChoiceLikelihood):
     def fit(self, X: FloatArray) -> Self:
         fitted, columns = copy.copy(self), vars(self).get("columns_", ())
         known = [np.arange(float(n)) for _, n in columns] or [np.empty(0)] * X.shape[1]
+        self._check_observed(X)
         observed = [values[~np.isnan(values)] for values in X.T.astype(np.float64)]
-        self._check_observed(observed)
         categories = [np.union1d(*pair) for pair in zip(known, observed, strict=True)]
         counts = [
-            np.bincount(np.searchsorted(of, values), minlength=len(of)).astype(np.float64)
-            for of, values in zip(categories, observed, strict=True)
+            np.bincount(np.searchsorted(found, values), minlength=len(found)).astype(np.float64)
+            for found, values in zip(categories, observed, strict=True)
         ]
         vars(fitted).update(
             categories_=pad_rows(categories, last=True),
-            n_choices_=np.array([len(of) for of in categories]),
+            n_choices_=np.array([*map(len, categories)]),
             counts_=pad_rows(counts),
         )
         return fitted
@@ -211,7 +204,7 @@ class CategoryLikelihood(ChoiceLikelihood):
 
 
 class Codes(td.Categorical):
-    """torch's categorical distribution, with the moments of its codes, of which one is first."""
+    """torch's categorical distribution over the integers from ``first`` on, with their moments."""
 
     def __init__(self, first: int = 0, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -238,7 +231,7 @@ class Codes(td.Categorical):
 
 
 def pad_rows(rows: list[npt.NDArray[Any]], last: bool = False) -> npt.NDArray[Any]:
-    """Stack vectors of different lengths, filled up with 0 or with their last value."""
+    """Stack vectors of different lengths, padded with 0 or, with ``last``, their last value."""
     longest = max(map(len, rows))
     mode: Any = "edge" if last else "constant"
     return np.stack([np.pad(row, (0, longest - len(row)), mode) for row in rows])

@@ -32,7 +32,7 @@ class ContinuousBernoulli(UnitIntervalLikelihood):
 
     Notes
     -----
-    A feature that is constant in the data counts as a point, as in `Gaussian`.
+    A feature that is constant in the data counts as a point mass, as in `Gaussian`.
 
     References
     ----------
@@ -50,7 +50,7 @@ class ContinuousBernoulli(UnitIntervalLikelihood):
     shortcut: ClassVar[str] = "continuous_bernoulli"
 
     def fit(self, X: FloatArray) -> Self:
-        return self._note_constants(X)
+        return self._with_constants(X)
 
     def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.ContinuousBernoulli:
         return _ContinuousBernoulli(logits=outputs, validate_args=False)
@@ -70,9 +70,9 @@ class ContinuousBernoulli(UnitIntervalLikelihood):
 
 
 class _ContinuousBernoulli(td.ContinuousBernoulli):
-    """torch's distribution, by formulas in the logits that hold at any logit.
+    """torch's distribution, by formulas in the logits that are accurate at any logit.
 
-    torch's own formulas in the probabilities are wrong near 0, 1/2 and 1. With a = |logit|,
+    torch's own formulas, in the probabilities, are inaccurate near 0, 1/2 and 1. With a = |logit|,
     comments below are about logit -a; for logit a they hold with 1 - x in place of x.
     """
 
@@ -91,7 +91,7 @@ class _ContinuousBernoulli(td.ContinuousBernoulli):
         size = self.logits.abs()
         small = size < 0.6
         safe, square = torch.where(small, 1.0, size), torch.where(small, size, 0.0).square()
-        # 1 / a^2 - 1 / (4 sinh(a / 2)^2), by its series likewise.
+        # 1 / a^2 - 1 / (4 sinh(a / 2)^2), by its series where the difference would cancel.
         series = 1 / 172800 - square * (1 / 5322240 - square * 691 / 118879488000)
         series = 1 / 12 - square * (1 / 240 - square * (1 / 6048 - square * series))
         return torch.where(small, series, safe**-2 - (-safe).exp() / torch.expm1(-safe).square())

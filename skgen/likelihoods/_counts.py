@@ -18,18 +18,18 @@ from ._base import COLUMNS, CONSTANTS, Columns, Likelihood, location_and_scale
 LARGEST_LOG_MEAN = 30.0
 SMALLEST_MEAN = 1e-3
 """Smallest mean that is turned into an initial output."""
-MOST_LOG_SIZE = 8.0
-"""Logarithm of the shape from which a negative binomial distribution counts as Poisson."""
-MOST_INITIAL = 6.0
+LARGEST_LOG_SHAPE = 8.0
+"""Logarithm of the shape from which on a negative binomial distribution counts as Poisson."""
+LARGEST_INITIAL_LOG_SHAPE = 6.0
 """Largest magnitude of the logarithm of a shape at which training starts."""
 SHAPE_STEP = 4.0
-"""Change of a log shape per unit of its parameter: it may be far from where training starts."""
+"""Change of a log shape per unit of its parameter, so that it can move far in a few steps."""
 
 
 class CountLikelihood(Likelihood):
     """Base class of likelihoods of counts, whose output is the logarithm of the mean.
 
-    A count that is constant in the data counts as a point, as in `Gaussian`.
+    A feature that is constant in the data is a point mass, as in `Gaussian`.
     """
 
     positive_only: ClassVar[bool] = True
@@ -50,19 +50,16 @@ class CountLikelihood(Likelihood):
         return X
 
     def fit(self, X: FloatArray) -> Self:
-        missing = np.flatnonzero(np.isnan(X).all(axis=0))
-        if len(missing):
-            remedy = "Leave the column out."
-            raise self._support_error(
-                int(missing[0]), "an observed cell", "missing cells only", remedy
-            )
-        return self._note_constants(X)
+        self._check_observed(X)
+        return self._with_constants(X)
 
     def onnx_transform(self, x: Tensor) -> Tensor:
+        # Defined here, beside `check_support`, to state that it needs nothing else: see
+        # `skgen.onnx`, which requires both of one class.
         return super().onnx_transform(x)
 
     def encoder_inputs(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        # Logarithms: counts may be of any size; those of missing cells, which are 0, are 0.
+        # Logarithms, because counts may be of any size; missing cells, which are 0, remain 0.
         return torch.log1p(x)
 
     def mean(self, outputs: Tensor, global_parameters: Tensor) -> Tensor:
@@ -119,9 +116,10 @@ class Poisson(CountLikelihood):
 class NegativeBinomial(CountLikelihood):
     """Negative binomial distribution of each feature, for counts that vary more than Poisson's.
 
-    ``x_d ~ Poisson(r)`` with a rate r that has a gamma distribution of mean ``exp(output_d(z))``
-    and a shape that is learned for each feature: the variance is mean + mean^2 / shape. The
-    encoder sees logarithms, log(1 + x). Training starts at the shapes of the data without a z.
+    ``x_d ~ Poisson(r)``, where the rate r has a gamma distribution with mean ``exp(output_d(z))``
+    and a shape that is learned for each feature. The variance is mean + mean^2 / shape. The encoder
+    sees logarithms, log(1 + x). Training starts at the shapes that fit the data without a latent
+    code.
 
     Attributes
     ----------
@@ -147,7 +145,7 @@ class NegativeBinomial(CountLikelihood):
         mean, scale = location_and_scale(X)
         with np.errstate(divide="ignore"):
             log_shape = 2 * np.log(mean) - np.log((scale**2 - mean).clip(0))
-        log_shape = log_shape.clip(-MOST_INITIAL, MOST_INITIAL)
+        log_shape = log_shape.clip(-LARGEST_INITIAL_LOG_SHAPE, LARGEST_INITIAL_LOG_SHAPE)
         vars(fitted)["log_shape_"] = np.where(mean > 0, log_shape, 0.0)
         return fitted
 
@@ -155,12 +153,12 @@ class NegativeBinomial(CountLikelihood):
         return n_features
 
     def _log_shape(self, global_parameters: Tensor) -> Tensor:
-        """Logarithms of the shapes, which are the parameters themselves before `fit`."""
+        """Return the logarithms of the shapes; before `fit` they are the parameters themselves."""
         start = vars(self).get("log_shape_")
         log_shape = global_parameters
         if start is not None:
             log_shape = from_numpy(start).to(log_shape) + SHAPE_STEP * log_shape
-        return log_shape.clamp(-MOST_LOG_SIZE, MOST_LOG_SIZE)
+        return log_shape.clamp(-LARGEST_LOG_SHAPE, LARGEST_LOG_SHAPE)
 
     def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.NegativeBinomial:
         log_shape = self._log_shape(global_parameters)

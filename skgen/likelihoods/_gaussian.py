@@ -30,11 +30,14 @@ class Gaussian(StandardizedLikelihood):
     Parameters
     ----------
     scale : {"shared", "feature", "row"}, default="shared"
-        Standard deviation: one for all features, one for each, or one for each feature and row, by
-        a second output of the decoder.
+        Standard deviation of the noise:
+
+        - "shared": one for all features.
+        - "feature": one for each feature.
+        - "row": one for each feature and row, by a second output of the decoder.
     min_scale : float, default=0.001
         Smallest standard deviation, in units of each feature's own, between 1e-6 and 1. Without
-        one the density of data near a manifold grows without bound.
+        this limit, the density of data near a manifold would grow without bound.
 
     See Also
     --------
@@ -43,12 +46,18 @@ class Gaussian(StandardizedLikelihood):
 
     Notes
     -----
-    A constant feature counts as a point: it adds 0 to the log density, and any other value -25.03
-    nats, in any unit; its draws are the constant, and networks see the constant whatever the value.
+    A constant feature counts as a point mass. It adds 0 to the log density; a value that differs
+    from the constant adds -25.03 nats, whatever the units. Draws of the feature are the constant,
+    and networks see the constant in place of any value.
 
-    With one shared standard deviation and a linear decoder, the model is probabilistic principal
-    component analysis; with one for each feature, it is factor analysis. With one for each row the
-    gradients have more variance: ``min_scale=0.01`` and a ``learning_rate_init`` of 0.001 help.
+    If the decoder is linear, the model with ``scale="shared"`` is probabilistic principal component
+    analysis, and that with ``scale="feature"`` is factor analysis (Bishop [1]_ section 12.2). With
+    ``scale="row"`` the gradients have more variance: ``min_scale=0.01`` and a
+    ``learning_rate_init`` of 0.001 help.
+
+    References
+    ----------
+    .. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006.
 
     Examples
     --------
@@ -119,7 +128,7 @@ class Gaussian(StandardizedLikelihood):
         variance = global_parameters.exp() + self.min_scale**2
         if (constant := self._is_constant) is None:
             return variance
-        # A constant says nothing of z.
+        # A constant feature carries no information about z.
         return torch.where(torch.from_numpy(constant).to(variance.device), torch.inf, variance)
 
     def parameters_at(self, variance: FloatArray) -> FloatArray:

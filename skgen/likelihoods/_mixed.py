@@ -29,7 +29,7 @@ END = NONE | text() | integer(-MOST)
 @store("ColumnSlice", parameters={"start": END, "stop": END, "step": NONE | integer(-MOST)})
 @dataclass(frozen=True)
 class _Slice:
-    """A slice of columns by name or position, which has a hash."""
+    """A slice of columns by name or position that, unlike a slice of Python 3.11, has a hash."""
 
     start: Any
     stop: Any
@@ -75,9 +75,8 @@ class Mixed(Likelihood):
     """Likelihood of a table, with a likelihood for each group of columns.
 
     The model is ``p(x | z) = prod_d p_d(x_d | z)``, where each factor comes from the likelihood of
-    its group. Without arguments it is the likelihood "from_dtype": `Categorical` for columns of
-    categories, text and booleans, and `Numeric` for all others. Integers get `Numeric`, too, and no
-    likelihood of counts.
+    its group. Without arguments, it is the likelihood "from_dtype": `Categorical` for columns of
+    categories, text and booleans, and `Numeric` for all others, integers included.
 
     Parameters
     ----------
@@ -87,9 +86,9 @@ class Mixed(Likelihood):
         slice of names is included.
     remainder : Likelihood or "from_dtype", default="from_dtype"
         Likelihood of all other columns.
-
     handle_unknown : {"error", "ignore"}, default="error"
-        As in `Categorical`, for columns by their dtype and for all columns of data frames.
+        Treatment of unknown categories as in `Categorical`, in columns whose likelihood follows
+        from their dtype, and in all columns of data frames.
 
     Attributes
     ----------
@@ -140,16 +139,19 @@ class Mixed(Likelihood):
 
     def _assign(self, columns: Columns) -> list[tuple[Likelihood, list[int]]]:
         """Return each likelihood with the positions of its columns; each column belongs to one."""
-        groups = [(part, _positions(of, name, columns)) for name, part, of in self.likelihoods]
+        groups = [
+            (part, _positions(selection, name, columns))
+            for name, part, selection in self.likelihoods
+        ]
         taken = [index for _, indices in groups for index in indices]
         if repeated := [index for index in taken if taken.count(index) > 1]:
             remedy, value = "Name each column once.", columns[repeated[0]][0]
             raise ValueError(error_message("likelihoods", "have disjoint columns", value, remedy))
         rest = [index for index in range(len(columns)) if index not in taken]
         if self.remainder == FROM_DTYPE:
-            of_categories = [index for index in rest if columns[index][1]]
-            of_numbers = [index for index in rest if not columns[index][1]]
-            groups += [(Categorical(self.handle_unknown), of_categories), (Numeric(), of_numbers)]
+            categorical = [index for index in rest if columns[index][1]]
+            numeric = [index for index in rest if not columns[index][1]]
+            groups += [(Categorical(self.handle_unknown), categorical), (Numeric(), numeric)]
         else:
             groups.append((self.remainder, rest))
         for part, indices in groups:
@@ -157,7 +159,7 @@ class Mixed(Likelihood):
         return [group for group in groups if group[1]]
 
     def _resolve(self, n_features: int) -> Self:
-        """Return the likelihood with its groups, of columns without names unless it has them."""
+        """Return the likelihood with its groups; columns without names are numbered."""
         if "indices_" in vars(self):
             return self
         return self.for_columns(tuple((index, 0) for index in range(n_features)))
@@ -272,13 +274,14 @@ class Mixed(Likelihood):
     ) -> Iterator[tuple[Likelihood, Indices, tuple[Tensor, Tensor]]]:
         """Yield each part with its columns, outputs and global parameters."""
         groups = self._groups
-        of_outputs = outputs.split([part.n_outputs(len(of)) for part, of in groups], -1)
-        sizes = [part.n_global_parameters(len(of)) for part, of in groups]
-        of_global = (
-            global_parameters.split(sizes) if sum(sizes) else [global_parameters] * len(sizes)
-        )
-        for (part, indices), *parameters in zip(groups, of_outputs, of_global, strict=True):
-            yield part, indices, (parameters[0], parameters[1])
+        sizes = [part.n_outputs(len(indices)) for part, indices in groups]
+        n_global = [part.n_global_parameters(len(indices)) for part, indices in groups]
+        shared: Any = [global_parameters] * len(groups)
+        if sum(n_global):
+            shared = global_parameters.split(n_global)
+        parameters = zip(outputs.split(sizes, -1), shared, strict=True)
+        for (part, indices), pair in zip(groups, parameters, strict=True):
+            yield part, indices, pair
 
     def _join(self, parts: Iterable[Tensor]) -> Tensor:
         """Join values of the parts in the order of the columns."""
@@ -357,6 +360,7 @@ def _check_selection(columns: Any, name: str) -> Any:
 
 
 def _check_kinds(part: Likelihood, columns: list[tuple[Any, int]]) -> None:
+    """Raise if columns of categories get a likelihood of numbers."""
     for name, n_categories in columns:
         if n_categories and not part.categorical:
             raise ValueError(

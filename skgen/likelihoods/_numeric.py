@@ -20,7 +20,7 @@ from ._bins import Bins
 from ._choices import CHOICES, ChoiceLikelihood, pad_rows
 
 OUTSIDE = 1e-4
-"""Probability of all values outside of atoms and bins."""
+"""Probability of all values outside atoms and bins together."""
 
 
 @store(
@@ -30,27 +30,27 @@ OUTSIDE = 1e-4
 class Numeric(ChoiceLikelihood):
     """Distribution of each feature over bins, and over values that occur often.
 
-    The range of a feature is cut into bins that hold about equally many rows. A value that many
-    rows have, such as 0, gets a bin of its own, which is called a point. The decoder has one output
-    for each bin and point, the logit of a softmax. Within a bin the density does not depend on z:
-    it is that of all rows, by linear pieces of their distribution function. So draws have the
-    zeros, the skewed tails and the range of the data, and a constant comes back as it is. If all
-    values lie on a grid, such as integers or multiples of 0.01, draws lie on it, too.
+    The range of a feature is divided into bins that hold about equally many rows. A value that many
+    rows have, such as 0, becomes an atom: a value with a probability of its own. The decoder has
+    one output for each bin and atom, the logit of a softmax. Within a bin, the density does not
+    depend on z: it is that of all rows, by a piecewise-linear distribution function. So draws have
+    the zeros, the skewed tails and the range of the data, and a constant comes back as it is. If
+    all values lie on a grid, such as integers or multiples of 0.01, draws lie on it, too.
 
     Parameters
     ----------
     max_bins : int, default=64
-        Largest number of bins of a feature, which has at most as many as the square root of the
-        number of rows; points come on top.
+        Largest number of bins of a feature, from 1 to 1000, not counting atoms. A feature has at
+        most as many bins as the square root of the number of rows.
 
     Attributes
     ----------
     bins_ : tuple of Bins
-        Bins and points of each feature.
+        Bins and atoms of each feature.
     n_choices_ : ndarray of int of shape (n_features,)
-        Numbers of bins and points.
+        Number of bins and atoms of each feature.
     counts_ : ndarray of shape (n_features, most_choices)
-        Numbers of rows in them.
+        Number of rows in each of them.
 
     See Also
     --------
@@ -59,11 +59,11 @@ class Numeric(ChoiceLikelihood):
 
     Notes
     -----
-    Transformed data are positions: k + s in bin k, with the share s of the bin's rows below. The
-    density counts points as masses: the score of a row with a value that is one has its log
-    probability. Values outside of all bins and points have the probability 1e-4 together, spread
-    over gaps and thick tails, so that their density is small but not 0. A constant feature is as of
-    `Gaussian`. Draws are from bins and points only. A feature takes O(max_bins) per row.
+    Transformed data are positions: k + s in bin k, where s is the share of the bin's rows below the
+    value. An atom is a point mass, so that its log probability takes the place of a log density.
+    Values outside all bins and atoms have the probability 1e-4 together, spread over gaps and thick
+    tails, so that their density is small but not 0; they are never drawn. A constant feature is
+    treated as in `Gaussian`. A feature takes O(max_bins) time per row.
 
     Examples
     --------
@@ -91,12 +91,12 @@ class Numeric(ChoiceLikelihood):
         check_fields(self)
 
     def fit(self, X: FloatArray) -> Self:
+        self._check_observed(X)
         observed = [values[~np.isnan(values)] for values in X.T.astype(np.float64)]
-        self._check_observed(observed)
         bins = tuple(Bins.fit(values, self.max_bins) for values in observed)
         fitted = copy.copy(self)
         vars(fitted).pop("tables_", None)
-        counts = [of.counts[of.counts > 0] for of in bins]
+        counts = [each.counts[each.counts > 0] for each in bins]
         vars(fitted).update(
             bins_=bins, n_choices_=np.array([*map(len, counts)]), counts_=pad_rows(counts)
         )
@@ -131,7 +131,7 @@ class Numeric(ChoiceLikelihood):
 
     @cached_property
     def tables_(self) -> "_Tables":
-        """Tables of the bins of all features, which log densities look things up in."""
+        """Tables of the bins of all features, for lookups by torch."""
         return _Tables.of(self._bins)
 
     def encoder_inputs(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -178,7 +178,7 @@ class Numeric(ChoiceLikelihood):
 
 
 class _Tables(NamedTuple):
-    """Tables of the bins of all features, padded to the most that a feature has."""
+    """Tables of the bins of all features, padded to the feature with most bins."""
 
     n_intervals: Tensor  # of shape (n_features,)
     choice: Tensor  # of an interval, -1 for a gap, of shape (n_features, most_intervals)
@@ -193,23 +193,26 @@ class _Tables(NamedTuple):
 
     @classmethod
     def of(cls, bins: tuple[Bins, ...]) -> "_Tables":
-        shares = [of.counts / (of.counts.sum() + 1) for of in bins]
-        halves = [0.5 / (of.counts.sum() + 1) for of in bins]
-        choices = [np.where(of.counts > 0, (of.counts > 0).cumsum() - 1, -1) for of in bins]
-        outside = np.array([OUTSIDE if of.scale else 0.0 for of in bins])
-        n_outside = np.array([2 + np.sum(of.counts == 0) for of in bins])
-        ranges = [of.knots[-1] - of.knots[0] if of.scale else 1.0 for of in bins]
+        has_rows = [each.counts > 0 for each in bins]
+        shares = [each.counts / (each.counts.sum() + 1) for each in bins]
+        below = [
+            s.cumsum() - s + 0.5 / (each.counts.sum() + 1)
+            for s, each in zip(shares, bins, strict=True)
+        ]
+        ranges = [each.knots[-1] - each.knots[0] if each.scale else 1.0 for each in bins]
+        means = [(_means(each) - each.knots[0]) / r for each, r in zip(bins, ranges, strict=True)]
+        knots = [(each.knots - each.knots[0]) / r for each, r in zip(bins, ranges, strict=True)]
+        outside = np.array([OUTSIDE if each.scale else 0.0 for each in bins])
+        n_outside = np.array([2 + np.sum(each.counts == 0) for each in bins])
         tables = (
-            np.array([of.n_intervals for of in bins]),
-            pad_rows(choices),
-            pad_rows([np.flatnonzero(of.counts > 0) for of in bins]),
-            pad_rows([of.cumsum() - of + half for of, half in zip(shares, halves, strict=True)]),
+            np.array([each.n_intervals for each in bins]),
+            pad_rows([np.where(mask, mask.cumsum() - 1, -1) for mask in has_rows]),
+            pad_rows([*map(np.flatnonzero, has_rows)]),
+            pad_rows(below),
             pad_rows(shares),
-            pad_rows([(_means(of) - of.knots[0]) / r for of, r in zip(bins, ranges, strict=True)]),
-            pad_rows(
-                [(of.knots - of.knots[0]) / r for of, r in zip(bins, ranges, strict=True)], True
-            ),
-            pad_rows([of.positions for of in bins], True),
+            pad_rows(means),
+            pad_rows(knots, last=True),
+            pad_rows([each.positions for each in bins], last=True),
             np.log(outside.clip(min=1e-300) / n_outside),
             np.log1p(-outside),
         )
@@ -220,7 +223,7 @@ class _Tables(NamedTuple):
         return self if device.type == "cpu" else _Tables(*(table.to(device) for table in self))
 
     def interval_of(self, x: Tensor) -> Tensor:
-        """Return the interval of a position, the first or last for one outside."""
+        """Return the interval of each position; the first or the last one for positions outside."""
         return x.floor().long().clamp(min=0).minimum(self.n_intervals - 1)
 
     def position_of(self, values: Tensor) -> Tensor:
@@ -245,7 +248,7 @@ def _means(bins: Bins) -> FloatArray:
 class _Positions(td.Distribution):
     """Distribution of positions: uniform within atoms, bins and gaps, with tails like 1 / d^2.
 
-    The tails have no moments, so mean and variance are those without the values outside.
+    The tails have no moments, so mean and variance leave out the values outside.
     """
 
     support = constraints.real
@@ -271,6 +274,6 @@ class _Positions(td.Distribution):
         return (probabilities * (steps.square() + 1 / 12)).sum(-1)
 
     def _choices(self) -> tuple[Tensor, Tensor]:
-        """Return probabilities of the choices, and the middles of their positions."""
+        """Return the probabilities of the choices, and the middles of their intervals."""
         tables = self.likelihood.tables_.to(self.outputs.device)
         return self.likelihood._log_probabilities(self.outputs).exp(), tables.interval + 0.5

@@ -14,7 +14,7 @@ from ._base import COLUMNS
 from ._choices import CATEGORIES, LOWEST, CategoryLikelihood
 
 FAR = 1e4
-"""Threshold beyond all others: above them, or below with its sign changed."""
+"""Magnitude of a threshold that lies beyond all outputs of a decoder."""
 
 
 @store(state=CATEGORIES, options=COLUMNS)
@@ -23,25 +23,29 @@ class Ordinal(CategoryLikelihood):
     """Distribution of ordered categories by cumulative logits.
 
     ``P(x_d <= k | z) = sigmoid(c_dk - output_d(z))`` with thresholds ``c_d1 < c_d2 < ...`` that all
-    rows share and that are learned with the networks (McCullagh [1]_, sec. 2). So a feature has one
-    output of the decoder, however many categories it has. The distinct values of a column are its
-    categories, in increasing order, or in the order of an ordered dtype; the encoder sees their
+    rows share and that are learned with the networks (McCullagh [1]_, sec. 2). A feature has one
+    output of the decoder for any number of categories. The distinct values of a column are its
+    categories, in increasing order, or in the order of an ordered dtype. The encoder sees their
     normal scores.
 
     Parameters
     ----------
     handle_unknown : {"error", "ignore"}, default="error"
-        Categories that `fit` did not see: an error, or a choice that the encoder sees as the first
-        category, whose probability is 1e-4 and which is never drawn.
+        Treatment of categories that `fit` did not see:
+
+        - "error": a ValueError.
+        - "ignore": they count as one further category. The encoder sees the first category, the
+          probability is 1e-4, and it is never drawn.
 
     Attributes
     ----------
     categories_ : ndarray of shape (n_features, most_choices)
-        Categories of each feature in increasing order; the last is repeated in features with fewer.
+        Categories of each feature in increasing order. The last one is repeated for features with
+        fewer categories than others.
     n_choices_ : ndarray of int of shape (n_features,)
-        Numbers of categories.
+        Number of categories of each feature.
     counts_ : ndarray of shape (n_features, most_choices)
-        Numbers of rows in each category.
+        Number of rows in each category.
 
     See Also
     --------
@@ -50,7 +54,8 @@ class Ordinal(CategoryLikelihood):
 
     Notes
     -----
-    Means are modes: the most probable categories. The log density is a log probability.
+    The mode, which is the most probable category, takes the place of the mean. The log density is a
+    log probability.
 
     References
     ----------
@@ -97,7 +102,8 @@ class Ordinal(CategoryLikelihood):
     def _thresholds(self, global_parameters: Tensor) -> Tensor:
         """Return thresholds of shape (n_features, most_choices - 1), FAR beyond the last.
 
-        The first is a learned step from where the data have it; logarithms of the gaps likewise.
+        The first threshold is its value in the data plus a learned parameter. The logarithms of the
+        gaps between thresholds are their values in the data plus learned parameters.
         """
         has = np.arange(1, self.counts_.shape[1]) < self.n_choices_[:, None]
         below = np.where(has, self._shares().cumsum(1)[:, :-1], 0.5)

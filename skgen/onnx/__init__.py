@@ -1,7 +1,7 @@
 """Fitted estimators as ONNX models, which run without Python.
 
-Inputs and outputs of a model are in the units of the data, and in the precision of the rows that it
-is made for. The module needs the extra "onnx".
+The inputs and outputs of a model are in the units of the data, and in the precision of the rows
+that it is converted for. The module needs the extra "onnx".
 """
 
 from __future__ import annotations
@@ -30,39 +30,44 @@ def to_onnx(
 ) -> ModelProto:
     """Convert a fitted estimator, or a pipeline with estimators of skgen, to an ONNX model.
 
-    The model of a regressor computes its predictive mean, for a VAERegressor over 128 draws of z,
-    the default of ``predict``. The model of a VAETransformer computes latent means, that of a basis
-    the design matrix. skl2onnx converts scikit-learn's estimators around and within them.
+    The model of a regressor computes its predictive mean. For a VAERegressor this is the mean over
+    128 draws of z, the default of ``predict``. The model of a VAETransformer computes latent means,
+    and that of a basis the design matrix. skl2onnx converts scikit-learn's estimators around and
+    within them.
 
     Parameters
     ----------
     estimator : estimator or Pipeline
         A fitted estimator. For a search such as GridSearchCV, the best estimator is converted.
     X : ndarray or DataFrame of shape (n_samples, n_features)
-        Rows like those that the model will get. It has one input for an array, and one per column
-        for a DataFrame. Inputs and outputs are float64 if X is, otherwise float32.
+        Rows like those that the model will get. If X is an array, the model has one input; if it is
+        a DataFrame, the model has one input per column. Inputs and outputs are float64 if X is
+        float64, otherwise float32.
     return_std : bool, default=False
-        True adds a second output: the standard deviations of ``predict`` or ``transform``. The
-        estimator, or the last step of the pipeline, must then be a regressor of skgen or a
-        VAETransformer.
+        If True, the model has a second output: the standard deviations of ``predict`` or
+        ``transform``. The estimator, or the last step of the pipeline, must then be a regressor of
+        skgen or a VAETransformer.
     target_opset : int, default=None
-        Version of the ONNX operators, at least 18. None is the latest that skl2onnx is tested with.
+        Version of the ONNX operators, at least 18. None means the latest one that skl2onnx is
+        tested with.
 
     Returns
     -------
     model : onnx.ModelProto
-        The model. Its outputs have one row for each row of X, and are tables even where a regressor
-        has one target; those of skgen's estimators are called "mean" and "std".
+        The model. Its outputs are tables with one row for each row of X, even if a regressor has
+        one target. The outputs of skgen's estimators are called "mean" and "std".
 
     Raises
     ------
     ValueError, TypeError
         If the estimator, or one within it, cannot be converted.
+    ImportError
+        If skl2onnx or onnxscript is not installed.
 
     See Also
     --------
     decoder_to_onnx : Convert the decoder of an autoencoder.
-    register : Register skgen's converters for a call of skl2onnx itself.
+    register : Register skgen's converters, to call skl2onnx yourself.
 
     Examples
     --------
@@ -107,29 +112,33 @@ def decoder_to_onnx(
 ) -> ModelProto:
     """Convert the decoder of a fitted autoencoder to an ONNX model.
 
-    It computes the same as ``inverse_transform``: codes drawn from the prior give means of new
-    data.
+    The model computes the same as ``inverse_transform``: codes drawn from the prior become means of
+    new data.
 
     Parameters
     ----------
     estimator : VAETransformer or VAERegressor
         The fitted estimator.
     Z : ndarray of shape (n_samples, n_components)
-        Latent codes like those that the model will get. It computes in float64 if Z is float64,
-        otherwise in float32.
+        Latent codes like those that the model will get. The model computes in float64 if Z is
+        float64, otherwise in float32.
     target_opset : int, default=None
-        Version of the ONNX operators, at least 18. None is the latest that skl2onnx is tested with.
+        Version of the ONNX operators, at least 18. None means the latest one that skl2onnx is
+        tested with.
 
     Returns
     -------
     model : onnx.ModelProto
-        The model, from an input "Z", and for a VAERegressor an input "X" with one row for each of
-        Z, to an output "mean".
+        The model, with an input "Z" and an output "mean". The decoder of a VAERegressor has a
+        second input "X", with one row for each row of Z.
 
     Raises
     ------
     ValueError, TypeError
-        If the estimator is no autoencoder or cannot be exported, or Z is not a table of codes.
+        If the estimator is no autoencoder, if it cannot be exported, or if Z is not a table of
+        codes.
+    ImportError
+        If skl2onnx or onnxscript is not installed.
 
     See Also
     --------
@@ -168,9 +177,15 @@ def decoder_to_onnx(
 
 
 def register() -> None:
-    """Register skgen's estimators with skl2onnx, for a call of ``skl2onnx.to_onnx`` itself.
+    """Register skgen's estimators with skl2onnx, for your own calls of ``skl2onnx.to_onnx``.
 
-    With ``options={id(model): {"return_std": True}}`` it returns standard deviations too.
+    With the argument ``options={id(estimator): {"return_std": True}}`` of such a call, the model
+    also computes standard deviations.
+
+    Raises
+    ------
+    ImportError
+        If skl2onnx or onnxscript is not installed.
 
     See Also
     --------
@@ -206,7 +221,7 @@ def register() -> None:
 
 
 def _check_opset(target_opset: Any) -> int | None:
-    """Version of the operators, at least the oldest that torch's exporter writes, or None."""
+    """Return the version of the operators, or raise if torch's exporter cannot write it."""
     if target_opset is None:
         return None
     remedy = "None is the latest that skl2onnx is tested with."
@@ -214,7 +229,7 @@ def _check_opset(target_opset: Any) -> int | None:
 
 
 def _check_table(rows: Any, name: str, n_columns: int | None, meaning: str) -> Any:
-    """Array or DataFrame of rows, checked to have ``n_columns`` columns if that is known."""
+    """Return rows as an array or DataFrame, or raise unless they have ``n_columns`` columns."""
     table = rows if hasattr(rows, "dtypes") else np.asarray(rows)
     if len(np.shape(table)) != 2 or np.shape(table)[1] != (n_columns or np.shape(table)[1]):
         raise ValueError(
@@ -227,7 +242,7 @@ def _check_table(rows: Any, name: str, n_columns: int | None, meaning: str) -> A
 def _options(estimator: Any, return_std: bool) -> dict[int, dict[str, bool]]:
     """Options of skl2onnx for the last step, whose output is the pipeline's."""
     last = final_estimator(estimator)
-    if not return_std:  # of a classifier a table of probabilities, not a list of dicts
+    if not return_std:  # without zipmap, a classifier returns a table of probabilities
         return {id(last): {"zipmap": False}} if is_classifier(last) else {}
     if type(last).__name__ not in ("BayesianBasisRegressor", "VAETransformer", "VAERegressor"):
         raise TypeError(

@@ -33,13 +33,13 @@ def _silu(x: Any) -> Any:
 
 
 SILU: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.aten.silu.default: _silu}
-"""SiLU without a sigmoid, which onnxruntime up to 1.30 fuses with the product, for float32 only."""
-
+"""SiLU without the operator Sigmoid, because onnxruntime up to 1.30 fuses Sigmoid and Mul to an
+operator that it has for float32 only."""
 
 Autoencoder = VAETransformer | VAERegressor
 N_DRAWS = 128  # of z, the default of `predict`
 OUTPUTS = ["first_output", "second_output"]
-"""Names that no tensor within has: torch's exporter calls one after its function, such as mean."""
+"""Names that no other tensor has; torch's exporter names tensors by functions, such as mean."""
 
 
 class _Network(nn.Module):
@@ -67,14 +67,14 @@ class _Decoder(_Network):
         return self._mean(z).to(z.dtype)
 
     def _mean(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        # In float32, onnxruntime's sigmoid has few digits of a small probability.
+        # In float64, because onnxruntime's sigmoid in float32 has few digits for small values.
         outputs, likelihood = self.vae.outputs(z, context).double(), self.vae.likelihood
         x = likelihood.mean(outputs, self.vae.global_parameters.double())
         return likelihood.onnx_inverse_transform(x)
 
 
 class _Inputs(nn.Module):
-    """Inputs of a regressor as its networks see them, and its linear part, in float64."""
+    """Layer that maps inputs of a regressor to those of its networks, and to its linear part."""
 
     def __init__(self, estimator: VAERegressor) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class _Inputs(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | float]:
         standard = (x.double() - _constant(self.location)) * _constant(self.factor)
         within = standard.clamp(-LINEAR_RANGE, LINEAR_RANGE)
-        # As `compress`: beyond the range the sign of what is left over is that of the value.
+        # As in `compress`; the rest beyond the range has the sign of the value.
         beyond = standard - within
         seen = within + beyond.sign() * torch.log1p(beyond.abs())
         if self.ridge is None:
@@ -128,7 +128,7 @@ def _constant(values: FloatArray) -> Tensor:
 
 
 def _check_likelihood(estimator: Autoencoder, method: str, *in_numpy: str) -> None:
-    """Raise if the likelihood overrides one of the methods ``in_numpy`` without ``method``."""
+    """Raise if the likelihood overrides one of the methods ``in_numpy`` but not ``method``."""
     likelihood = estimator.module_.likelihood
     for cls in type(likelihood).__mro__:
         if method in vars(cls):
@@ -151,7 +151,7 @@ def _check_inputs(estimator: VAERegressor) -> None:
 
 
 def decoder_model(estimator: Autoencoder, *, double: bool, opset: int) -> onnx.ModelProto:
-    """Return the decoder as a model from "Z", and of a regressor "X", to "mean"."""
+    """Return the decoder as a model with inputs "Z" and, for a regressor, "X"."""
     _check_likelihood(estimator, "onnx_inverse_transform", "inverse_transform")
     n_columns = {"Z": estimator.module_.n_components}
     decoder: _Decoder
@@ -172,7 +172,7 @@ def decoder_model(estimator: Autoencoder, *, double: bool, opset: int) -> onnx.M
 def _export(
     network: _Network, name: str, n_columns: dict[str, int], opset: int, n_outputs: int
 ) -> onnx.ModelProto:
-    """Export a network of some tables as a model that takes any number of rows."""
+    """Export a network, whose inputs are tables, as a model for any number of rows."""
     tables = tuple(torch.zeros(2, n, dtype=network.vae.dtype) for n in n_columns.values())
     n_samples = torch.export.Dim("n_samples")
     with _silence_exporter():
@@ -190,7 +190,7 @@ def _export(
             ) from error
     assert program is not None
     model = program.model_proto
-    graph = model.graph  # the exporter's notes hold paths of source files
+    graph = model.graph  # its metadata have paths of source files
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")
     graph.ClearField("value_info")
@@ -243,7 +243,7 @@ def _add_network(
 
 
 def _name_empty_inputs(part: onnx.GraphProto, name: str) -> None:
-    """Give inputs of Resize that are left out an empty tensor; skl2onnx cannot sort such nodes."""
+    """Fill in empty tensors for missing inputs of Resize: skl2onnx cannot sort such nodes."""
     nodes = [node for node in part.node if node.op_type == "Resize" and "" in node.input]
     for node in nodes:
         inputs = [given or name for given in node.input]

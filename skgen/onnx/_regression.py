@@ -1,8 +1,8 @@
 """The regressor and its basis as ONNX nodes, added to the model that skl2onnx is building.
 
-Between inputs and outputs all is in double precision, as it is in the estimators: the weights of
-many basis functions cancel, which single precision could not represent. The nodes of skgen's bases
-stand beside their classes, those of scikit-learn's transformers here.
+Between inputs and outputs, all numbers have double precision, as in the estimators, because the
+weights of many basis functions cancel. The nodes of skgen's bases are defined in their classes,
+those of scikit-learn's transformers here.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from .._validation import short_repr
 
 
 class Graph:
-    """Adds nodes with one output each; a tensor is a name, an array becomes a constant."""
+    """Adds nodes with one output each. Tensors are given by name; arrays become constants."""
 
     def __init__(self, scope: Any, container: Any) -> None:
         self.scope = scope
@@ -56,12 +56,12 @@ class Graph:
         return name
 
     def join(self, variables: list[Any], kind: int) -> str:
-        """Columns of variables, one table or several, as elements of one kind."""
+        """Return the columns of all variables in one table, with elements of one kind."""
         tables = [self("Cast", variable.full_name, to=kind) for variable in variables]
         return tables[0] if len(tables) == 1 else self("Concat", *tables, axis=1)
 
     def lookup(self, variable: Any, known: tuple[Any, ...]) -> str:
-        """Positions of a variable's values in ``known``, and its length for other values."""
+        """Return positions of a variable's values in ``known``; its length for unknown values."""
         kinds = {type(value) for value in known}
         if kinds not in ({str}, {int}):
             raise ValueError(
@@ -84,7 +84,7 @@ class Graph:
         self("Cast", tensor, to=guess_proto_type(variable.type), output=variable.full_name)
 
     def transform(self, transformer: Any, X: str) -> str:
-        """Output of a transformer that skl2onnx has a converter for."""
+        """Return the output of a transformer for which skl2onnx has a converter."""
         kind = DoubleTensorType([None, transformer.n_features_in_])
         table = self.scope.declare_local_variable("table", kind)
         self("Identity", X, output=table.full_name)
@@ -115,25 +115,23 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _read_features(graph: Graph, categories: Categories | None, inputs: list[Any]) -> str:
-    """Rows as numbers, those of categories as zeros and ones."""
+    """Return features as numbers; those of categories become columns of zeros and ones."""
     if categories is None:
         return graph.join(inputs, TensorProto.DOUBLE)
-    numbers = (
-        _encode_frame(graph, categories.table, inputs)
-        if categories.table
-        else (graph.join(inputs, TensorProto.DOUBLE))
-    )
+    if categories.table:
+        numbers = _encode_frame(graph, categories.table, inputs)
+    else:
+        numbers = graph.join(inputs, TensorProto.DOUBLE)
     columns = []
-    for index, (known, size) in enumerate(
-        zip(categories.categories, categories.sizes, strict=True)
-    ):
+    pairs = zip(categories.categories, categories.sizes, strict=True)
+    for index, (known, size) in enumerate(pairs):
         column = graph("Gather", numbers, np.array([index]), axis=1)
         columns.append(column if known is None else _indicators(graph, column, known, size))
     return graph("Concat", *columns, axis=1)
 
 
 def _encode_frame(graph: Graph, table: Table, inputs: list[Any]) -> str:
-    """Columns of a data frame as numbers, those of text as codes."""
+    """Return the columns of a data frame as numbers; text becomes codes."""
     if len(inputs) != len(table.names):
         raise ValueError(
             f"`X` must be a data frame with {len(table.names)} columns, as in `fit`; got "
@@ -194,7 +192,7 @@ def _design_matrix(graph: Graph, basis: Any, X: str) -> str:
 
 
 def _polynomial(graph: Graph, basis: PolynomialFeatures, X: str) -> str:
-    """Products of columns and a column of ones; skl2onnx's fail with a bias in float64."""
+    """Return products of columns; skl2onnx's converter fails with a bias in float64."""
     columns = graph("Pad", X, np.array([0, 0, 0, 1]), np.array(1.0))
     n_features, degree = basis.n_features_in_, basis.powers_.sum(axis=1).max()
     factors = np.full((max(degree, 1), len(basis.powers_)), n_features)
@@ -236,7 +234,7 @@ def _convert_basis(scope: Any, operator: Any, container: Any) -> None:
 def register_converter(
     cls: type, convert: Callable[..., None], n_columns: Callable[[Any], int], **keywords: Any
 ) -> None:
-    """Register a converter whose outputs have ``n_columns`` of the estimator."""
+    """Register a converter, whose outputs have ``n_columns(estimator)`` columns."""
 
     def set_shapes(operator: Any) -> None:
         for variable in operator.outputs:

@@ -1,7 +1,7 @@
 """Displays, in scikit-learn's convention: ``from_estimator``, ``plot(ax=...)``, artists kept.
 
-They need matplotlib (the extra "plot"), and see public methods of fitted estimators only. Colours
-of text and points follow matplotlib's style, so dark backgrounds do.
+They need matplotlib (the extra "plot"), and use only public methods of fitted estimators. Colours
+of text and points follow matplotlib's style, so that dark backgrounds work.
 """
 
 from ._calibration import CalibrationDisplay

@@ -13,24 +13,28 @@ from .._validation import FloatArray, check_number, short_repr
 from ._drawing import COLORS, panels
 from ._inputs import final_step, predict_with_std
 
+GREY: dict[str, Any] = {"color": "grey", "alpha": 0.25, "lw": 0}
+"""Style of the bands in which calibrated predictions lie."""
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CalibrationDisplay:
     """Calibration of predictive distributions: PIT histogram, and coverage of intervals.
 
     The probability integral transform (PIT) of a target is the predictive probability of values
-    below it. If the predictive distributions are calibrated, PITs are uniform. In the histogram, a
-    U shape means distributions that are too narrow, a hump distributions that are too wide, and a
-    slope a bias. The right panel shows the share of targets inside the central interval, for each
-    probability. The grey bands hold 95 % of the values that calibrated predictions of independent
-    rows would give. Make it by `from_estimator` or `from_predictions`.
+    below it. If the predictive distributions are calibrated, PITs are uniform (Gneiting et al.
+    [1]_). A histogram with the shape of a U means that the distributions are too narrow, one with a
+    hump that they are too wide, and one with a slope that they are biased. The right panel shows
+    the share of targets inside the central interval for each probability. The grey bands hold 95 %
+    of the values that calibrated predictions of independent rows would give. Create the display by
+    `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     pit : ndarray of shape (n_values,)
-        Probability integral transforms.
+        Probability integral transforms, from 0 to 1.
     name : str, default=None
-        Label of the model.
+        Label of the model in the legend. None means no legend.
 
     Attributes
     ----------
@@ -39,7 +43,7 @@ class CalibrationDisplay:
     histogram_ : matplotlib StepPatch
         The histogram, as a density.
     line_ : matplotlib Line2D
-        Share of targets inside, by probability.
+        Share of targets inside the interval, by its probability.
 
     See Also
     --------
@@ -77,14 +81,14 @@ class CalibrationDisplay:
         Parameters
         ----------
         estimator : regressor, or Pipeline or search that ends in one
-            Fitted, with ``predictive_cdf(X, y)``, or with ``predict(X, return_std=True)`` for
-            normal distributions.
+            A fitted estimator with ``predictive_cdf(X, y)``, or with ``predict(X,
+            return_std=True)`` for normal distributions.
         X : array-like of shape (n_samples, n_features)
-            Features of rows that it was not fitted to.
+            Features of rows that the estimator was not fitted to.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Their targets; each output counts separately.
+            Targets of these rows. Each output counts separately.
         name : str, default=None
-            Label; None is the estimator's class.
+            Label of the model. None means the name of its class.
         {histogram}
         {axes}
 
@@ -114,9 +118,9 @@ class CalibrationDisplay:
             Predictive means and standard deviations.
         degrees_of_freedom : float or array-like of shape (n_outputs,) or that of y, default=inf
             Degrees of freedom of the predictive Student-t distributions, above 2; infinite for
-            normal ones.
+            normal distributions.
         name : str, default=None
-            Label.
+            Label of the model. None means no legend.
         {histogram}
         {axes}
 
@@ -159,24 +163,29 @@ class CalibrationDisplay:
         left, right = panels(ax, 2, "CalibrationDisplay.plot")
         self.axes_ = np.array([left, right])
         self.figure_ = left.figure
-        grey = {"color": "grey", "alpha": 0.25, "lw": 0}
+        self._draw_histogram(left, n_bins, color)
+        self._draw_coverage(right, color)
+        return self
+
+    def _draw_histogram(self, ax: Any, n_bins: int, color: Any) -> None:
         n = len(self.pit)
         low, high = np.asarray(binom.ppf([0.025, 0.975], n, 1 / n_bins)) * n_bins / n
-        left.axhspan(low, high, **grey)
-        left.axhline(1, color="grey", lw=1)
+        ax.axhspan(low, high, **GREY)
+        ax.axhline(1, color="grey", lw=1)
         density, edges = np.histogram(self.pit, n_bins, (0, 1), density=True)
-        self.histogram_ = left.stairs(density, edges, color=color, lw=2, label=self.name)
-        left.set(xlabel="probability integral transform (PIT)", ylabel="density")
-        left.set(xlim=(0, 1), ylim=(0, None))
-        levels = np.linspace(0, 1, 101)
+        self.histogram_ = ax.stairs(density, edges, color=color, lw=2, label=self.name)
+        ax.set(xlabel="probability integral transform (PIT)", ylabel="density")
+        ax.set(xlim=(0, 1), ylim=(0, None))
+
+    def _draw_coverage(self, ax: Any, color: Any) -> None:
+        n, levels = len(self.pit), np.linspace(0, 1, 101)
         low, high = np.asarray(binom.ppf([[0.025], [0.975]], n, levels)) / n
-        right.fill_between(levels, low, high, **grey)
-        right.plot([0, 1], [0, 1], color="grey", lw=1)
+        ax.fill_between(levels, low, high, **GREY)
+        ax.plot([0, 1], [0, 1], color="grey", lw=1)
         inside = np.sort(np.abs(2 * self.pit - 1))
         shares = np.searchsorted(inside, levels, side="right") / n
-        (self.line_,) = right.plot(levels, shares, color=color, lw=2, label=self.name)
+        (self.line_,) = ax.plot(levels, shares, color=color, lw=2, label=self.name)
         xlabel, ylabel = "probability of the interval", "share of targets inside"
-        right.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, 1), ylim=(0, 1))
+        ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, 1), ylim=(0, 1))
         if self.name is not None:
-            right.legend(fontsize="small", loc="best")
-        return self
+            ax.legend(fontsize="small", loc="best")

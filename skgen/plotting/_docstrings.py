@@ -1,12 +1,13 @@
-"""Entries that docstrings of displays share; their names stand in braces there."""
+"""Entries that several docstrings of displays share; there, their names stand in braces."""
 
 from inspect import cleandoc, getmembers_static, isfunction
 
 ENTRIES = {
     "images": """image_shape : tuple (height, width) or (height, width, channels), default=None
-    Shape of the images; None takes a square if there is one, else strips.
+    Shape of the images. None means a square if the number of features is a square number, otherwise
+    a strip of height 1.
 row_labels, column_labels : list of str, default=None
-    Labels of the rows and of the columns.
+    Labels of the rows and of the columns of images. None means no labels.
 xlabel, ylabel : str, default=""
     Labels of the axes.
 
@@ -14,26 +15,27 @@ Attributes
 ----------
 {ax_}
 image_ : matplotlib AxesImage
-    All images in one.""",
+    One image that contains all images.""",
     "drawing": """image_shape : tuple (height, width) or (height, width, channels), default=None
-    Shape of the images. None takes the estimator's, else a square if there is one, else strips.
+    Shape of the images. None means that of the estimator. If it has none either, it is a square if
+    the number of features is a square number, otherwise a strip of height 1.
 cmap : str or Colormap, default="gray"
     Colours of images with one channel.
 {ax}
 
 {returns}""",
     "ax": """ax : Axes, default=None
-    Where to draw; None makes a figure.""",
+    Axes to draw on. None creates a figure.""",
     "axes": """ax : Axes or array of two Axes, default=None
-    Where to draw: two panels, or one that is split. None makes a figure.""",
+    Axes to draw on: two panels, or one that is split into two. None creates a figure.""",
     "returns": """Returns
 -------
 display : instance of this class
-    The display, drawn.""",
+    The display, after it was drawn.""",
     "ax_": """ax_, figure_ : matplotlib Axes and Figure
     Axes of the display, and their figure.""",
     "random_state": """random_state : int, Generator, RandomState or None, default=None
-    Seed; None draws afresh.""",
+    Seed; None draws afresh at each call.""",
     "data": """x, y : ndarray of shape (n_samples,), default=None
     Values of the feature and the target in the data.
 feature_name : str, default="x"
@@ -41,22 +43,22 @@ feature_name : str, default="x"
 target_name : str, default="y"
     Label of the target.""",
     "along": """X : array-like of shape (n_samples, n_features)
-    Data, which give the range of the feature and the values at which others are held.
+    Data. They determine the range of the feature, and the values at which others are held.
 y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-    Targets, drawn as points.
+    Targets, drawn as points. None draws no points.
 feature : int or str, default=0
-    The feature to draw along.
+    Index or name of the feature on the horizontal axis.
 grid : array-like of shape (n_values,), default=None
-    Its values; None is 200 over its range in X.
+    Values of the feature. None means 200 evenly spaced values over its range in X.
 held : dict, default=None
-    Values of other features, by index or name; the rest is held at the median, columns that are
-    not numeric at the most frequent value.
+    Values at which other features are held, by index or name. All others are held at their median,
+    or at their most frequent value if they are not numeric.
 target : int, default=0
-    The output, of several.""",
+    Index of the output to draw, if there are several.""",
     "histogram": """n_bins : int, default=10
-    Bins of the histogram.
+    Number of bins of the histogram, at least 1.
 color : Color, default="#0072B2"
-    Colour of histogram and line.""",
+    Colour of the histogram and the line.""",
 }
 
 

@@ -11,7 +11,7 @@ COLORS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00",
     "#56B4E9", "#8C6D31", "#7F7F7F", "#7722CC", "#9FBF3F",
 )  # fmt: skip
-"""Distinguishable by all kinds of colour vision (after Okabe and Ito), on white and on black."""
+"""Colours that are distinct for all kinds of colour vision (Okabe and Ito), on white and black."""
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
 PANEL = (5.0, 4.0)  # width and height of one panel of a new figure, in inches
 
@@ -47,6 +47,7 @@ def panels(ax: Any, n_panels: int, caller: str, *, size: tuple[float, float] = P
 
 
 def _split(ax: Any, n_panels: int) -> list[Any]:
+    """Return axes side by side in the place of ``ax``."""
     ax.set_axis_off()
     spec = ax.get_subplotspec()
     if spec is None:
@@ -55,11 +56,11 @@ def _split(ax: Any, n_panels: int) -> list[Any]:
 
 
 def make_room(legend: Any, points: FloatArray) -> None:
-    """Raise the upper limit until points, shape (2, n), end below a legend at the top."""
+    """Raise the upper limit of the axes, so that points, shape (2, n), end below the legend."""
     ax = legend.axes
     share = legend.get_window_extent().height / ax.get_window_extent().height
     low, high = points[1].min(), points[1].max()
-    if share < 0.5:  # else the axes are too small for both
+    if share < 0.5:  # otherwise the axes are too small for both
         ax.update_datalim([(points[0, 0], high + (high - low) * share / (1 - share))])
         ax.autoscale_view()
 

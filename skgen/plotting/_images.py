@@ -23,13 +23,14 @@ GAP = 1
 
 
 def check_n_images(number: Any, name: str, low: int = 1) -> int:
+    """Return ``number`` as a number of images from ``low`` to 1000, or raise."""
     remedy = "Give a number of images."
     return check_number(number, name, low=low, high=1000, integer=True, remedy=remedy)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ImagesDisplay:
-    """Rows of images in one axes: the base of all displays of images."""
+    """Base class of the displays of images, which are drawn in rows on one axes."""
 
     images: FloatArray
     image_shape: tuple[int, ...] | None = None
@@ -45,8 +46,8 @@ class ImagesDisplay:
         ----------
         {ax}
         cmap : str or Colormap, default="gray"
-            Colours of images with one channel. Those with three are drawn as they are, divided by
-            255 if a value is above 1.
+            Colours of images with one channel. Images with three channels are drawn in their own
+            colours, divided by 255 if a value is above 1.
         **imshow_kw : dict
             Keywords of ``Axes.imshow``, such as ``vmin`` and ``vmax``.
 
@@ -91,7 +92,7 @@ class ImagesDisplay:
 class ReconstructionDisplay(ImagesDisplay):
     """Rows of data above their reconstructions from latent means.
 
-    Make it by `from_estimator`.
+    Create the display by `from_estimator`.
 
     Parameters
     ----------
@@ -124,9 +125,9 @@ class ReconstructionDisplay(ImagesDisplay):
         Parameters
         ----------
         estimator : transformer with ``inverse_transform``, or Pipeline or search that ends in one
-            Fitted.
+            A fitted estimator.
         X : array-like of shape (n_samples, n_features)
-            The rows to draw; all are drawn, so give few.
+            The rows to draw. All of them are drawn, so give few.
         {drawing}
         """
         model = final_step(estimator, "inverse_transform")
@@ -141,7 +142,7 @@ class ReconstructionDisplay(ImagesDisplay):
 class SamplesDisplay(ImagesDisplay):
     """New data drawn from a model, as images.
 
-    Make it by `from_estimator`.
+    Create the display by `from_estimator`.
 
     Parameters
     ----------
@@ -175,13 +176,13 @@ class SamplesDisplay(ImagesDisplay):
         Parameters
         ----------
         estimator : VAETransformer, or Pipeline or search that ends in one
-            Fitted, with ``sample``. Steps before it need ``inverse_transform``.
+            A fitted estimator. Steps before the model need ``inverse_transform``.
         n_rows : int, default=5
-            Images downward.
+            Number of rows of images, from 1 to 1000.
         n_columns : int, default=10
-            Images across.
+            Number of columns of images, from 1 to 1000.
         observation_noise : bool, default=False
-            True draws data as they would be observed, False the decoder's means.
+            If True, draw data as they would be observed; if False, draw decoder means.
         {random_state}
         {drawing}
         """
@@ -200,8 +201,8 @@ def tile_images(
 ) -> npt.NDArray[np.floating]:
     """Return one image made of a grid of images, (n_down, n_across, n_values), with gaps of nan.
 
-    It has shape (height, width), or for images of three channels (height, width, 4) with an alpha
-    channel, which is 0 in the gaps.
+    It has shape (height, width). For images of three channels it has shape (height, width, 4), with
+    an alpha channel that is 0 in the gaps.
     """
     height, width, channels = shape
     down, across, _ = rows.shape

@@ -8,7 +8,14 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from .._pipelines import final_estimator, transform_before_final
-from .._validation import FloatArray, RandomState, check_number, check_vector, short_repr
+from .._validation import (
+    MISSING,
+    FloatArray,
+    RandomState,
+    check_number,
+    check_vector,
+    short_repr,
+)
 
 
 def final_step(estimator: Any, method: str) -> Any:
@@ -23,6 +30,7 @@ def final_step(estimator: Any, method: str) -> Any:
 
 
 def predict_with_std(model: Any, X: Any) -> tuple[FloatArray, FloatArray]:
+    """Predictive means and standard deviations, or raise if the model has none."""
     try:
         mean, std = model.predict(X, return_std=True)
     except TypeError as error:
@@ -61,12 +69,13 @@ def select_output(table: FloatArray, target: int) -> FloatArray:
 
 
 def check_index(value: Any, name: str, size: int, what: str) -> int:
+    """Return ``value`` as an index from 0 to ``size - 1``, or raise."""
     remedy = f"Give the index of one of the {size} {what}."
     return check_number(value, name, low=0, high=size - 1, integer=True, remedy=remedy)
 
 
 def check_pair(value: Any, name: str, size: int, what: str) -> tuple[int, int]:
-    """Two different indices."""
+    """Return ``value`` as two different indices below ``size``, or raise."""
     pair = list(value) if np.iterable(value) and not isinstance(value, str) else [value]
     if len(pair) != 2 or pair[0] == pair[1]:
         raise ValueError(
@@ -91,7 +100,7 @@ def latent_label(dimension: int, kl: float | None) -> str:
 
 
 def check_coverage(coverage: Any) -> FloatArray:
-    """Probabilities in increasing order."""
+    """Return probabilities in increasing order, or raise."""
     remedy = "Give probabilities between 0 and 1, such as (0.5, 0.95)."
     levels = np.ravel(coverage)
     levels = np.sort(check_vector(levels, "coverage", levels.shape, remedy=remedy))
@@ -129,23 +138,22 @@ def typical_value(column: npt.NDArray[Any]) -> Any:
     """Median of a numeric column, most frequent value of any other, without missing cells."""
     if np.issubdtype(column.dtype, np.number):
         return np.nanmedian(column)
-    counts = Counter(value for value in column.tolist() if not _is_missing(value))
+    counts = Counter(value for value in column.tolist() if not is_missing(value))
     return max(counts, key=lambda value: (counts[value], str(value)), default=None)
 
 
-def _is_missing(value: Any) -> bool:
-    """Return True for None, NaN, and what pandas has for a missing cell."""
-    is_nan = isinstance(value, float) and np.isnan(value)
-    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
+def is_missing(value: Any) -> bool:
+    """Return True for None, NaN, pandas.NA and pandas.NaT."""
+    return type(value).__name__ in MISSING or bool(value != value)
 
 
 def rows_along(
     estimator: Any, X: Any, y: Any, feature: Any, grid: npt.ArrayLike | None,
     held: dict[Any, Any] | None, target: int, partial: bool = False,
 ) -> tuple[Any, dict[str, Any]]:  # fmt: skip
-    """Rows along one feature, as the last step sees them, and a display's fields of the data.
+    """Rows along one feature, as the last step sees them, and the fields of a display for the data.
 
-    With ``partial``, if other features are held, targets become partial residuals: the residuals of
+    With ``partial``, targets become partial residuals if other features are held: the residuals of
     the model, plus its mean with the others held.
     """
     columns = as_columns(X)
@@ -176,7 +184,7 @@ def rows_along(
 
 
 def _numbers(column: npt.NDArray[Any], name: Any) -> FloatArray:
-    """Values of the feature along which a display is drawn."""
+    """Values of the feature on the horizontal axis as floats, or raise."""
     try:
         return np.asarray(column, dtype=float)
     except (TypeError, ValueError) as error:
@@ -206,13 +214,13 @@ def _shift_to_slice(estimator: Any, X: Any, rows: Any, target: int) -> FloatArra
 
 
 def _describe_held(held: dict[Any, Any] | None) -> str:
-    """Return a legend's title that says at which values other features are held."""
+    """Return the title of the legend, with the values at which other features are held."""
     given = [f"{key} = {value}" for key, value in (held or {}).items()]
     return ", ".join([*given, "others held at medians"])
 
 
 def select_target(y: Any, target: int) -> dict[str, Any]:
-    """A display's fields of one output, none without targets."""
+    """Fields of a display for one output; none without targets."""
     if y is None:
         return {}
     values = select_output(np.asarray(y, dtype=float)[..., None], target)[:, 0]

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.multiclass import type_of_target
 
-from .._validation import MISSING, FloatArray
+from .._validation import FloatArray
 from ._drawing import COLORS, MARKERS, panels, separate_labels, text_color
-from ._inputs import final_step, latent_label, latent_pair
+from ._inputs import final_step, is_missing, latent_label, latent_pair
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -17,7 +17,7 @@ class LatentDisplay:
     """Latent means in two dimensions, coloured by a label or a number.
 
     It works with any transformer. Each class has a colour and a marker. Its name is at its median,
-    or beside it where names would overlap. Make it by `from_estimator`.
+    or beside the median where names would overlap. Create the display by `from_estimator`.
 
     Parameters
     ----------
@@ -30,18 +30,17 @@ class LatentDisplay:
     name : str, default=None
         Name of y.
     explained_kl : tuple of two floats, default=None
-        Mean information about a row in each of the two dimensions, in nats, for the labels of the
-        axes.
+        Mean KL divergence of each of the two dimensions, in nats, for the labels of the axes.
 
     Attributes
     ----------
     {ax_}
     scatter_ : list of matplotlib PathCollection
-        The points of each class in the order of ``numpy.unique``; a single one without classes.
+        The points of each class, in the order of ``numpy.unique``; one collection without classes.
     labels_ : list of matplotlib Annotation
         Names of the classes.
     colorbar_ : matplotlib Colorbar or None
-        Scale of the colours where y has numbers.
+        Scale of the colours if y has numbers.
 
     See Also
     --------
@@ -74,14 +73,15 @@ class LatentDisplay:
         Parameters
         ----------
         estimator : transformer, or Pipeline or search that ends in one
-            Fitted, with ``transform``.
+            A fitted estimator.
         X : array-like of shape (n_samples, n_features)
             Data.
         y : array-like of shape (n_samples,), default=None
             Labels of classes, or numbers.
         dimensions : tuple of two ints, default=None
-            The latent dimensions to draw; None takes the two of largest ``explained_kl_``, or
-            (0, 1) where the transformer has none. The labels of the axes name them.
+            Indices of the latent dimensions to draw. None means the two of largest
+            ``explained_kl_``, or (0, 1) if the transformer has no such attribute. The labels of the
+            axes name them.
         {ax}
 
         {returns}
@@ -95,7 +95,7 @@ class LatentDisplay:
                 f"`y` must have one value per row of X, shape ({len(codes)},); got shape "
                 f"{labels.shape}. Give one column."
             )
-        if labels is not None and (n_missing := sum(map(_is_missing, labels.tolist()))):
+        if labels is not None and (n_missing := sum(map(is_missing, labels.tolist()))):
             raise ValueError(
                 f"`y` must have no missing values; got {n_missing}. Leave these rows out, or give "
                 "them a label of their own."
@@ -159,8 +159,3 @@ class LatentDisplay:
                 )
             )  # fmt: skip
         separate_labels(self.labels_)
-
-
-def _is_missing(label: Any) -> bool:
-    """Return True for NaN, None and pandas.NA."""
-    return type(label).__name__ in MISSING or bool(label != label)

@@ -13,13 +13,13 @@ from ._inputs import final_step, latent_label, latent_pair
 class ManifoldDisplay(ImagesDisplay):
     """Decoder means over a grid of two latent dimensions.
 
-    The grid has quantiles of the prior, so that each image stands for the same probability;
-    other dimensions are at its median. Make it by `from_estimator`.
+    The grid consists of quantiles of the prior, so that each image stands for the same probability.
+    Other dimensions are at the median of the prior. Create the display by `from_estimator`.
 
     Parameters
     ----------
     images : ndarray of shape (n_steps, n_steps, n_features)
-        Decoder means, the second dimension's largest value first.
+        Decoder means. The first row has the largest value of the second dimension.
     {images}
 
     See Also
@@ -47,12 +47,12 @@ class ManifoldDisplay(ImagesDisplay):
         Parameters
         ----------
         estimator : VAETransformer, or Pipeline or search that ends in one
-            Fitted, with ``inverse_transform``.
+            A fitted estimator. Steps before the model need ``inverse_transform``.
         dimensions : tuple of two ints, default=None
-            The latent dimensions, the first to the right, the second upward; None takes the two of
-            largest KL.
+            Indices of the latent dimensions: the first varies to the right, the second upward. None
+            means the two of largest KL.
         n_steps : int, default=15
-            Images in each direction.
+            Number of images in each direction, at least 2.
         {drawing}
         """
         model = final_step(estimator, "explained_kl_")
@@ -74,8 +74,8 @@ class TraversalDisplay(ImagesDisplay):
     """Decoder means along each latent dimension, one row of images each, sorted by KL.
 
     The other dimensions stay at the code of one row of data, or at the median of the prior. The
-    first rows are the dimensions with most information about x; those near 0 nats have collapsed
-    and change nothing. Make it by `from_estimator`.
+    first rows of images belong to the dimensions with most information about x. Dimensions near 0
+    nats have collapsed: the images of their rows are equal. Create the display by `from_estimator`.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class TraversalDisplay(ImagesDisplay):
         Decoder means.
     {images}
     order_ : ndarray of shape (n_dimensions,)
-        The latent dimension of each row.
+        The latent dimension of each row of images.
 
     See Also
     --------
@@ -113,13 +113,14 @@ class TraversalDisplay(ImagesDisplay):
         Parameters
         ----------
         estimator : VAETransformer, or Pipeline or search that ends in one
-            Fitted, with ``inverse_transform``.
+            A fitted estimator. Steps before the model need ``inverse_transform``.
         X : array-like of shape (1, n_features), default=None
-            Row at whose latent means the other dimensions stay. None is the median of the prior.
+            One row of data. The other dimensions stay at its latent means; None means the median of
+            the prior.
         n_dimensions : int, default=None
-            Number of rows, those of the largest KL; None draws all.
+            Number of dimensions to draw, those of largest KL. None draws all.
         n_steps : int, default=9
-            Values of each dimension: quantiles of the prior.
+            Number of values of each dimension, at least 2. They are quantiles of the prior.
         {drawing}
         """
         model = final_step(estimator, "explained_kl_")

@@ -19,9 +19,10 @@ SHADES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # probabilities inside the edges of 
 class PosteriorDisplay:
     """Prior and posterior of two weights, and functions drawn from the posterior.
 
-    The left panel shows the density of two weights. Shades are the posterior; their edges enclose
-    10 to 99 % of the probability. Two lines enclose 50 and 95 % of the prior. The right panel shows
-    functions, one per draw of all weights. Make it by `from_estimator`.
+    The left panel shows the density of two weights. The shades are the posterior; their edges
+    enclose 10 to 99 % of its probability. Two lines enclose 50 and 95 % of that of the prior. The
+    right panel shows functions, one per draw of all weights. Create the display by
+    `from_estimator`.
 
     Parameters
     ----------
@@ -30,15 +31,15 @@ class PosteriorDisplay:
     posterior_mean, prior_mean : ndarray of shape (2,)
         Means of the weights.
     posterior_covariance, prior_covariance : ndarray of shape (2, 2)
-        Their covariances; that of the prior is not finite where it is flat.
+        Covariances of the weights. That of the prior is not finite if the prior is flat.
     degrees_of_freedom : float
         Degrees of freedom of the posterior's Student-t distribution; infinite for a normal one.
     feature_values : ndarray of shape (n_values,)
-        Where the functions are evaluated.
+        Values of the feature at which the functions are evaluated.
     draws : ndarray of shape (n_values, n_draws)
         Functions drawn from the posterior.
     true_weights : array-like of shape (2,), default=None
-        True values, drawn as a cross.
+        True values of the weights, drawn as a cross. None draws no cross.
     {data}
 
     Attributes
@@ -46,9 +47,9 @@ class PosteriorDisplay:
     axes_, figure_ : ndarray of shape (2,) of matplotlib Axes, and Figure
         The two panels, and their figure.
     density_ : matplotlib QuadContourSet
-        The posterior's shades.
+        Shades of the posterior.
     prior_ : list of matplotlib Line2D
-        The prior's lines; empty if it is flat.
+        Lines of the prior; empty if it is flat.
     true_weights_ : matplotlib Line2D or None
         The cross.
     lines_ : list of matplotlib Line2D
@@ -98,8 +99,8 @@ class PosteriorDisplay:
     ) -> Self:  # fmt: skip
         """Draw two weights of a `BayesianBasisRegressor`, fitted or not.
 
-        Before it is fitted, it must be able to draw from its prior: precisions must be numbers, and
-        the basis must not depend on data.
+        A model that is not fitted must be able to draw from its prior: the precisions must be
+        numbers, and the basis must not depend on the data.
 
         Parameters
         ----------
@@ -109,9 +110,9 @@ class PosteriorDisplay:
         weights : tuple of two ints, default=(0, 1)
             Indices of the weights; the intercept comes first if there is one.
         true_weights : array-like of shape (2,), default=None
-            True values of the two, drawn as a cross.
+            True values of the two weights, drawn as a cross. None draws no cross.
         n_draws : int, default=6
-            Number of functions.
+            Number of functions to draw.
         {random_state}
         {axes}
 
@@ -142,7 +143,7 @@ class PosteriorDisplay:
         ----------
         {axes}
         cmap : str or Colormap, default=None
-            Colours of the posterior density; None is "Blues", reversed on a dark background.
+            Colours of the posterior density. None means "Blues", reversed on a dark background.
         line_kw, scatter_kw : dict, default=None
             Keywords of ``Axes.plot`` for the functions and for the data.
 

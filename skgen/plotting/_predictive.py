@@ -13,15 +13,15 @@ from ._drawing import COLORS, draw_data, panels
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PredictiveDisplay:
-    """Predictive mean and intervals along one feature, with data and functions drawn.
+    """Predictive mean and intervals along one feature, with data and draws of functions.
 
     If X has several features, the others are held at values that the legend gives. The points are
     then partial residuals: the target, minus the mean at its own row, plus the mean at the same
     value of the feature with the others held. So the bands cover about the stated shares of the
     points.
 
-    It works with any regressor that has ``predict_quantiles``, or ``predict(X, return_std=True)``
-    for normal distributions. Draws need ``sample_y``. Make it by `from_estimator`.
+    The regressor must have ``predict_quantiles``, or ``predict(X, return_std=True)`` for normal
+    distributions. Draws need ``sample_y``. Create the display by `from_estimator`.
 
     Parameters
     ----------
@@ -32,12 +32,13 @@ class PredictiveDisplay:
     lower, upper : ndarray of shape (n_values, n_intervals)
         Ends of central intervals of new observations.
     coverage : array-like of shape (n_intervals,)
-        Their probabilities, in increasing order.
+        Probabilities of the intervals, in increasing order.
     draws : ndarray of shape (n_values, n_draws), default=None
-        Functions drawn.
+        Draws of functions. None draws no lines for them.
     {data}
     held : str, default=""
-        Values at which other features are held; the targets are then partial residuals.
+        Values at which other features are held, as text for the legend. If it is not empty, the
+        targets are partial residuals.
 
     Attributes
     ----------
@@ -47,7 +48,7 @@ class PredictiveDisplay:
     bands_ : list of matplotlib FillBetweenPolyCollection
         The intervals, the widest first.
     draws_ : list of matplotlib Line2D
-        The functions drawn.
+        The draws of functions.
     points_ : matplotlib Line2D or None
         The data, or partial residuals.
 
@@ -93,12 +94,12 @@ class PredictiveDisplay:
         Parameters
         ----------
         estimator : regressor, or Pipeline or search that ends in one
-            Fitted.
+            A fitted estimator.
         {along}
         coverage : float or array-like of float, default=(0.5, 0.95)
-            Probabilities of the central intervals.
+            Probabilities of the central intervals, above 0 and below 1.
         n_draws : int, default=0
-            Number of functions drawn, without noise.
+            Number of draws of functions, without noise.
         {random_state}
         {ax}
 
@@ -129,7 +130,7 @@ class PredictiveDisplay:
         ----------
         {ax}
         line_kw, draw_kw, scatter_kw : dict, default=None
-            Keywords of ``Axes.plot`` for the mean, for functions drawn and for the data.
+            Keywords of ``Axes.plot`` for the mean, for the draws and for the data.
         band_kw : dict, default=None
             Keywords of ``Axes.fill_between`` for the intervals.
 

@@ -41,7 +41,7 @@ PRIOR = Choice(*PARTS) | Custom(check_prior, lambda value: isinstance(value, Pri
 
 
 def resolve_prior(prior: Any) -> Prior:
-    """Return the builder that ``prior`` stands for, a copy that `set_params` does not reach."""
+    """Return the builder that ``prior`` stands for, a copy that `set_params` does not change."""
     found: Any = PRIOR.check(prior, "prior")
     builder: Any = PARTS[found]() if isinstance(found, str) else found
     is_ours = isinstance(builder, PriorBuilder)

@@ -17,7 +17,7 @@ LOG_2_PI = math.log(2 * math.pi)
 N_QUANTILE_DRAWS = 10_000
 
 Prior = Callable[..., nn.Module]
-"""Builder ``prior(n_components, n_context)`` of a module from a context, or None, to p(z)."""
+"""Builder ``prior(n_components, n_context)`` of a module that maps a context, or None, to p(z)."""
 
 
 def check_network(network: object, name: str) -> object:
@@ -30,7 +30,7 @@ def check_network(network: object, name: str) -> object:
 
 
 def bound(values: Tensor, low: float, high: float) -> Tensor:
-    """Return values cut at bounds, with a gradient of 1 beyond them, which leads back."""
+    """Return values clipped to bounds, with a gradient of 1 everywhere, so that they can return."""
     return values + (values.clamp(low, high) - values).detach()
 
 
@@ -41,7 +41,7 @@ class PriorBuilder:
 
     @classmethod
     def _examples(cls) -> tuple[Self, ...]:
-        """Instances that the tests of all priors run over."""
+        """Instances for the tests of all priors."""
         return (cls(),)
 
     def __post_init__(self) -> None:
@@ -74,6 +74,11 @@ class PriorBuilder:
         -------
         self : object
             The prior.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a name is unknown or a value is invalid. The prior is then left as it was.
         """
         if unknown := params.keys() - vars(self).keys():
             raise ValueError(
@@ -86,18 +91,18 @@ class PriorBuilder:
 
 
 class LatentDistribution(ABC):
-    """Distribution of latent codes z; all densities are in nats.
+    """Distribution of latent codes z; all log densities are in nats.
 
-    A subclass must define `log_prob` and `sample`, and `kl` where it has a closed form; the other
-    methods follow from these, and may be overridden for speed.
+    A subclass must define `log_prob` and `sample`, and `kl` if it has a closed form. The other
+    methods have default implementations by these, and may be overridden for speed.
 
     Attributes
     ----------
     n_components : int
         Number of latent dimensions.
     mean, stddev : Tensor of shape (n_components,) or (n_samples, n_components), or float
-        Mean and standard deviation of each dimension, with a context those of each row; a number
-        stands for all. Importance sampling starts from them, and they may be estimates.
+        Mean and standard deviation of each dimension, for each row if there is a context. A float
+        stands for all dimensions. They may be estimates: importance sampling only starts from them.
 
     See Also
     --------
@@ -106,9 +111,9 @@ class LatentDistribution(ABC):
 
     Notes
     -----
-    Methods share their arguments: codes ``z`` of shape (..., n_components); ``mean`` and
+    Several methods have the same arguments: codes ``z`` of shape (..., n_components); ``mean`` and
     ``log_variance`` of q(z | x), each of shape (n_samples, n_components); and standard normal
-    numbers ``noise``, most often of the same shape: one draw per row.
+    numbers ``noise``, usually of the same shape: one draw per row.
 
     Examples
     --------
@@ -145,14 +150,14 @@ class LatentDistribution(ABC):
         Parameters
         ----------
         n_samples : int
-            Number of codes; with a context, its number of rows.
+            Number of codes. If there is a context, it must be the number of its rows.
         generator : numpy.random.Generator
             Source of randomness.
 
         Returns
         -------
         z : Tensor of shape (n_samples, n_components)
-            Independent draws, with a context one for each row.
+            Independent draws; one for each row of the context, if there is one.
         """
 
     def quantiles(self, p: FloatArray) -> FloatArray:
@@ -173,18 +178,18 @@ class LatentDistribution(ABC):
 
     @property
     def n_noise(self) -> int:
-        """Number of values that `from_noise` makes a code of."""
+        """Number of values of noise per code in `from_noise`."""
         return self.n_components
 
     def from_noise(self, noise: Tensor) -> Tensor:
-        """Return codes that are draws if the noise is standard normal, a continuous map of it.
+        """Map standard normal noise to draws of z.
 
-        By default those of a normal distribution with the moments of this one.
+        The default is the map of a normal distribution with the moments of this one.
 
         Parameters
         ----------
         noise : Tensor of shape (..., n_samples, n_noise)
-            Numbers, such as quantiles of the normal distribution at quasi-random points.
+            Standard normal numbers, or normal quantiles of quasi-random points.
 
         Returns
         -------
@@ -194,7 +199,7 @@ class LatentDistribution(ABC):
         return self.mean + self.stddev * noise
 
     def unnormalized_log_prob(self, z: Tensor) -> Tensor:
-        """Return `log_prob` without -1/2 log(2 pi) per dimension, which cancels in log weights.
+        """Return `log_prob` without the constant -1/2 log(2 pi) per dimension.
 
         Parameters
         ----------
@@ -204,7 +209,7 @@ class LatentDistribution(ABC):
         Returns
         -------
         log_prob : Tensor of shape (...)
-            Log densities plus n_components / 2 log(2 pi).
+            Log densities plus n_components / 2 * log(2 pi).
         """
         return self.log_prob(z) + 0.5 * self.n_components * LOG_2_PI
 
@@ -219,7 +224,8 @@ class LatentDistribution(ABC):
         Returns
         -------
         kl : Tensor of shape (n_samples, n_components) or None
-            Terms that add up to the divergence of each row. By default None: draws estimate it.
+            Terms that add up to the divergence of each row. None, the default, means that there is
+            no closed form, and `kl_of_draws` is used.
         """
         return None
 
@@ -236,7 +242,7 @@ class LatentDistribution(ABC):
         Returns
         -------
         kl : Tensor of shape (..., n_samples, n_components)
-            Terms that add up to log q(z | x) - log p(z): by default an equal share each.
+            Terms that add up to log q(z | x) - log p(z), by default equal shares.
         """
         total = self._log_ratio(mean, log_variance, noise)[..., None]
         return (total / self.n_components).expand_as(noise)
@@ -260,7 +266,7 @@ class LatentDistribution(ABC):
     def subtract_kl(
         self, value: Tensor, weight: float, mean: Tensor, log_variance: Tensor, noise: Tensor
     ) -> Tensor:
-        """Return a value minus the weighted mean KL divergence: what training differentiates.
+        """Return a value minus the weighted mean KL divergence, which is the objective in training.
 
         Parameters
         ----------
@@ -273,8 +279,8 @@ class LatentDistribution(ABC):
 
         Returns
         -------
-        difference : Tensor of shape ()
-            The difference.
+        objective : Tensor of shape ()
+            The objective of a batch.
         """
         kl = self.kl(mean, log_variance)
         total = self._log_ratio(mean, log_variance, noise) if kl is None else kl.sum(-1)

@@ -28,17 +28,18 @@ SMALLEST_LOG_SCALE, LARGEST_LOG_SCALE = -7.5, 0.5
 class ConditionalMixture(PriorBuilder):
     """Builder of a mixture of Gaussians whose parameters depend on a context.
 
-    ``p(z | c) = sum_k w_k(c) N(z | m_k(c), diag(s_k(c)^2))``, with weights, means and scales by a
-    network that is learned with encoder and decoder, a mixture density network (Bishop 1994). Codes
-    of one context may so lie in several places, as those of one class of images do.
+    ``p(z | c) = sum_k w_k(c) N(z | m_k(c), diag(s_k(c)^2))``, where a network computes weights,
+    means and scales (a mixture density network, Bishop [1]_). The network is trained with encoder
+    and decoder. The codes of one context may form several clusters, as those of a class of images
+    do.
 
     Parameters
     ----------
     n_components : int, default=10
-        Number of Gaussians for each context.
+        Number of Gaussians for each context, at least 1.
     network : callable, default=None
         ``network(n_inputs, n_outputs)`` that returns a torch module, such as an object of
-        `skgen.networks`; None is a linear map.
+        `skgen.networks`. None means a linear map.
 
     See Also
     --------
@@ -47,10 +48,15 @@ class ConditionalMixture(PriorBuilder):
 
     Notes
     -----
-    The KL divergence has no closed form; the draws of z that training makes anyway estimate it. At
-    first no two components are alike: their means are drawn from N(0, 0.3^2 I), to which the
-    network adds what it gives, and variances are 1 - 0.3^2 times what it gives. Standard deviations
-    are at most e^0.5, or 1.6, so that no Gaussian stretches to a single code far out.
+    The KL divergence has no closed form. Training estimates it from its draws of z. So that no two
+    components are alike at first, a vector drawn from N(0, 0.3^2 I) is added to the network's
+    output for each mean, and variances are 1 - 0.3^2 times the output. Standard deviations are at
+    most e^0.5 = 1.6, so that no Gaussian is stretched to reach a single distant code.
+
+    References
+    ----------
+    .. [1] C. M. Bishop, Mixture density networks, technical report NCRG/94/004, Aston University,
+       1994.
 
     Examples
     --------

@@ -21,21 +21,22 @@ SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -15.0, 4.0
 class ConditionalNormal(PriorBuilder):
     """Builder of a normal prior whose moments depend on a context.
 
-    ``z ~ N(mean(c), diag(std(c)^2))``, with means and log variances by a network that is learned.
-    Without a context, means and variances are learned as they are. Standard deviations are at most
-    e^2, or 7.4: a prior that stretched to one code far out would be drawn from where no codes are.
+    ``z ~ N(mean(c), diag(std(c)^2))``, where a network computes means and log variances. It is
+    trained with encoder and decoder. Without a context, the means and variances themselves are
+    learned. Standard deviations are at most e^2 = 7.4; otherwise the prior could be stretched to
+    reach a single distant code, and most of its draws would lie where no codes are.
 
     Parameters
     ----------
     network : callable, default=None
-        ``network(n_inputs, n_outputs)`` that returns a torch module from n_inputs values of a
-        context to means and log variances, such as an object of `skgen.networks`; None is a linear
-        map.
+        ``network(n_inputs, n_outputs)`` that returns a torch module, such as an object of
+        `skgen.networks`. The module maps n_inputs values of a context to means and log variances.
+        None means a linear map.
 
     See Also
     --------
     StandardNormal : The prior that ignores its context.
-    skgen.VAERegressor : Its latent codes have this prior, the context being x.
+    skgen.VAERegressor : Its latent codes have this prior by default, with x as the context.
 
     Examples
     --------

@@ -11,10 +11,10 @@ from .._validation import FloatArray
 from ._base import LOG_2_PI, LatentDistribution
 
 MOST_COMPONENTS = 1_000_000
-INITIAL_SPREAD = 0.3  # standard deviation of the means at first
+INITIAL_SPREAD = 0.3  # initial standard deviation of the means
 INITIAL_SCALE = math.sqrt(1 - INITIAL_SPREAD**2)
-STEP = 10.0  # parameters are in units of it: a step of Adam then moves them by 10 learning rates
-N_HALVINGS = 60  # of the interval that holds a quantile: to the last bit of a float64
+STEP = 10.0  # unit of the parameters, so that a step of Adam changes them by 10 learning rates
+N_HALVINGS = 60  # of the interval that holds a quantile, for all bits of a float64
 
 
 class DiagonalMixture(LatentDistribution):
@@ -41,8 +41,8 @@ class DiagonalMixture(LatentDistribution):
         return self.unnormalized_log_prob(z) - 0.5 * self.n_components * LOG_2_PI
 
     def unnormalized_log_prob(self, z: Tensor) -> Tensor:
-        # Squares are expanded, so that all is done by matrix products over (z, component). The
-        # components are moved to around 0, where little is lost by it.
+        # Squares are expanded, so that matrix products over (z, component) compute them. Centering
+        # the components at 0 keeps the rounding error small.
         center = self.mean
         centered, means = z - center, self.means - center
         precisions = (-2 * self.log_scales).exp()
@@ -54,8 +54,8 @@ class DiagonalMixture(LatentDistribution):
     def kl_of_draws(self, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
         """Estimate the divergence by draws, with terms by the chain rule.
 
-        That of dimension d is log q(z_d | x) - log p(z_d | z_1 ... z_{d-1}): it is 0 where x says
-        nothing of z_d that the dimensions before it do not say.
+        The term of dimension d is log q(z_d | x) - log p(z_d | z_1 ... z_{d-1}). It is 0 if x
+        carries no information about z_d beyond that in the dimensions before it.
         """
         std = torch.exp(0.5 * log_variance)
         log_joint: Tensor = self.log_weights  # of component and z_1 ... z_d
@@ -78,9 +78,9 @@ class DiagonalMixture(LatentDistribution):
         return means[component] + log_scales[component].double().exp() * noise
 
     def quantiles(self, p: FloatArray) -> FloatArray:
-        """Return quantiles of each dimension, by halving an interval that holds them.
+        """Return quantiles of each dimension, by bisection.
 
-        The quantiles of the components are around that of the mixture.
+        A quantile of the mixture lies between the smallest and the largest of its components.
         """
         weights = self.log_weights.detach().double().cpu().exp()
         means, scales = (t.detach().double().cpu() for t in (self.means, self.log_scales.exp()))

@@ -25,24 +25,25 @@ class Flow(PriorBuilder):
     Codes are an invertible function of standard normal numbers, ``z = f(e)``, so that ``log p(z) =
     log N(f^-1(z) | 0, I) + log |det df^-1/dz|``. Each coupling (Dinh et al. [1]_ eq. 4 and 5)
     shifts and scales one half of the dimensions by functions of the other half and of the context,
-    if there is one; the next turns the order around. At first p(z) is N(0, I).
+    if there is one. The next coupling has the dimensions in reverse order. At first, p(z) is
+    N(0, I).
 
     Parameters
     ----------
     n_couplings : int, default=4
-        Number of couplings.
+        Number of couplings, at least 1.
     n_units : int, default=64
-        Number of units of the hidden layer of each coupling's network.
+        Number of units of the hidden layer of each coupling's network, at least 1.
 
     See Also
     --------
-    Mixture : Mixture of Gaussians, whose clusters a flow has to draw out of one.
+    Mixture : Mixture of Gaussians, for codes that form separate clusters.
 
     Notes
     -----
-    The KL divergence has no closed form; training estimates it from its draws of z.
-    Each latent dimension has an equal share of it in ``explained_kl_``. Moments are estimated by
-    2000 draws.
+    The KL divergence has no closed form. Training estimates it from its draws of z. In
+    ``explained_kl_`` each latent dimension has an equal share of it. Moments are estimated by 2000
+    draws.
 
     References
     ----------
@@ -70,7 +71,7 @@ class Flow(PriorBuilder):
         return cls(1, 3), cls(3, 8)
 
     def __call__(self, n_components: int, n_context: int = 0) -> nn.Module:
-        """Build the prior, a module from a context, or None, to a distribution."""
+        """Build the prior, a module that maps a context, or None, to a distribution."""
         return _FlowModule(self.n_couplings, self.n_units, n_components, n_context)
 
 
@@ -93,7 +94,7 @@ class _Coupling(nn.Module):
         super().__init__()
         self.n_kept = n_components // 2
         n_changed = n_components - self.n_kept
-        # A constant input: in one dimension there is no other.
+        # A constant input, because one dimension alone leaves no other input.
         hidden = nn.Linear(self.n_kept + n_context + 1, n_units)
         last = nn.Linear(n_units, 2 * n_changed)
         nn.init.zeros_(last.weight)
@@ -126,7 +127,7 @@ class FlowDistribution(LatentDistribution):
 
     @cached_property
     def _draws(self) -> Tensor:
-        """Draws for estimates of moments, with a context of each row."""
+        """Draws for estimates of moments, for each row if there is a context."""
         rows = () if self.context is None else self.context.shape[:-1]
         shape = (N_MOMENT_DRAWS, *rows, self.n_components)
         return self._from_noise(np.random.default_rng(0).standard_normal(shape))
@@ -148,7 +149,7 @@ class FlowDistribution(LatentDistribution):
 
     @torch.no_grad()
     def _from_noise(self, noise: FloatArray) -> Tensor:
-        """Return the codes of standard normal numbers: the inverse of what `log_prob` does."""
+        """Return the codes of standard normal numbers, by the inverse of the map in `log_prob`."""
         z = torch.from_numpy(noise).to(next(self.couplings.parameters()))
         for coupling in reversed(self.couplings):
             z = z.flip(-1)

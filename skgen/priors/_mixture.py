@@ -27,14 +27,13 @@ class Mixture(PriorBuilder):
     """Builder of a mixture of Gaussians with diagonal covariances, learned with the networks.
 
     ``p(z) = sum_k w_k N(z | m_k, diag(s_k^2))``. Weights, means and scales are trained together
-    with encoder and decoder, at ten times their learning rate. At first p(z) is close to N(0, I),
-    and no two components are alike: weights are equal, means drawn from N(0, 0.3^2 I), and all
-    variances 1 - 0.3^2.
+    with encoder and decoder, at ten times their learning rate. At first, p(z) is close to N(0, I):
+    all weights are equal, means are drawn from N(0, 0.3^2 I), and all variances are 1 - 0.3^2.
 
     Parameters
     ----------
     n_components : int, default=100
-        Number of Gaussians.
+        Number K of Gaussians, at least 1.
 
     See Also
     --------
@@ -43,8 +42,8 @@ class Mixture(PriorBuilder):
 
     Notes
     -----
-    The KL divergence has no closed form; training estimates it from its draws of z. A
-    step takes O(batch_size * n_components * n_dimensions), in matrix products.
+    The KL divergence has no closed form. Training estimates it from its draws of z. A step takes
+    O(batch_size * K * n_dimensions) time, in matrix products.
 
     Examples
     --------
@@ -66,7 +65,7 @@ class Mixture(PriorBuilder):
         return cls(1), cls(3)
 
     def __call__(self, n_components: int, n_context: int = 0) -> nn.Module:
-        """Build the prior of so many latent dimensions, a module that ignores its context."""
+        """Build the prior of ``n_components`` latent dimensions, which ignores its context."""
         return _MixtureModule(self.n_components, n_components)
 
     def _restore(self, weights: FloatArray, means: FloatArray, scales: FloatArray) -> nn.Module:

@@ -19,14 +19,13 @@ class VampPrior(PriorBuilder):
     """Builder of the variational mixture of posteriors prior, learned with the networks.
 
     ``p(z) = 1/K sum_k q(z | u_k)``, where q is the encoder and the K pseudo-inputs ``u_k`` are
-    learned (Tomczak and Welling [1]_ eq. 9). They start at rows of the training data, which are
-    drawn at random, and are values as the networks see them: with a Gaussian likelihood they are
-    standardized.
+    learned (Tomczak and Welling [1]_ eq. 9). They start at randomly drawn rows of the training data
+    as the networks see them: with a Gaussian likelihood, these are standardized.
 
     Parameters
     ----------
     n_pseudo_inputs : int, default=100
-        Number of pseudo-inputs.
+        Number K of pseudo-inputs, at least 1.
 
     See Also
     --------
@@ -34,7 +33,7 @@ class VampPrior(PriorBuilder):
 
     Notes
     -----
-    In each step the encoder sees the pseudo-inputs beside the rows of the batch.
+    In each step, the encoder is applied to the pseudo-inputs as well as to the rows of the batch.
 
     References
     ----------
@@ -66,7 +65,7 @@ class VampPrior(PriorBuilder):
         self, n_components: int, n_context: int = 0, *,
         n_features: int, moments: Callable[..., tuple[Tensor, Tensor]],
     ) -> nn.Module:  # fmt: skip
-        """Build the prior, a module that ignores its context: pseudo-inputs have their own."""
+        """Build the prior, which ignores its context, because pseudo-inputs have their own."""
         return _VampModule(self.n_pseudo_inputs, n_features, n_context, moments)
 
 

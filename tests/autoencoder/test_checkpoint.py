@@ -156,7 +156,7 @@ def test_a_resumed_fit_clips_gradients_as_an_uninterrupted_one(path, monkeypatch
     assert np.abs(free.transform(X) - expected.transform(X)).max() > 1e-3
 
 
-@pytest.mark.filterwarnings("ignore:`callbacks` do not know")
+@pytest.mark.filterwarnings("ignore:`callbacks` have not seen")
 def test_a_fit_may_be_resumed_repeatedly(path):
     X = data()
     for epoch in (2, 3, 3, 6, 8):
@@ -172,7 +172,7 @@ def test_a_resumed_fit_trains_only_the_missing_epochs(path):
             epochs.append(len(net.history))
 
     interrupt_fit(model(path), data(), epoch=6)
-    with pytest.warns(UserWarning, match="`callbacks` do not know of the epochs before"):
+    with pytest.warns(UserWarning, match="`callbacks` have not seen the epochs before"):
         model(path, callbacks=[Count()]).fit(data())
     assert epochs == [6, 7, 8]
 
@@ -256,7 +256,7 @@ def test_other_parameters_raise(parameters, said, path):
     interrupt_fit(model(path), data(), epoch=4)
     kept = path.read_bytes()
     vae = model(path).set_params(**parameters)
-    with pytest.raises(ValueError, match=f"`checkpoint` must be of this same fit; got .* {said}"):
+    with pytest.raises(ValueError, match=f"`checkpoint` must belong to this fit; got .* {said}"):
         vae.fit(data())
     assert not vars(vae).keys() - vae.get_params().keys()
     assert path.read_bytes() == kept
@@ -323,7 +323,7 @@ def test_parameters_are_compared_by_content(name):
 def test_other_contents_raise(name, path):
     parameter, one, other = CHANGES[name]
     interrupt_fit(model(path, **{parameter: one()}), data(), epoch=4)
-    with pytest.raises(ValueError, match=f"this same fit; got .* with {parameter}="):
+    with pytest.raises(ValueError, match=f"this fit; got .* with {parameter}="):
         model(path, **{parameter: other()}).fit(data())
     expected = model(**{parameter: one()}).fit(data())
     assert_same(model(path, **{parameter: one()}).fit(data()), expected)

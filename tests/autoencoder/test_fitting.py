@@ -103,7 +103,7 @@ def test_a_checkpoint_is_of_data_and_context(X, Y, tmp_path):
     path = tmp_path / "checkpoint"
     with pytest.raises(ZeroDivisionError):
         Conditional(5, checkpoint=path, callbacks=[Failing()]).fit(X, Y)
-    with pytest.raises(ValueError, match=r"must be of this same fit; got .* with X="):
+    with pytest.raises(ValueError, match=r"must belong to this fit; got .* with X="):
         Conditional(5, checkpoint=path).fit(X + 1, Y)
     resumed = Conditional(5, checkpoint=path).fit(X, Y)
     assert resumed.loss_curve_ == Conditional(5).fit(X, Y).loss_curve_

@@ -740,7 +740,7 @@ def test_an_unavailable_device_raises(device, error):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
 def test_cuda_without_cuda_raises():
-    with pytest.raises(ValueError, match="`device` must be a device at hand; got device='cuda'"):
+    with pytest.raises(ValueError, match="`device` must be an available device; got device='cuda'"):
         check_device("cuda", "device")
 
 
