@@ -86,7 +86,7 @@ def widen_noise(vae: VAETransformer, X: Any) -> None:
     k = np.minimum(1 + (1 - latent_variance).sum(), n / 2)
     log_ratio = torch.from_numpy(np.log((n + k) / (n - k)))
     with torch.no_grad():  # they are logarithms of variances
-        vae.module_.global_parameters += log_ratio.to(vae.module_.global_parameters)
+        vae.module_.global_parameters.add_(log_ratio)
 
 
 def check_vae(estimator: Any, name: str) -> VAETransformer:
