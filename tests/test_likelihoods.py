@@ -512,6 +512,33 @@ def test_a_negative_binomial_model_learns_counts_of_any_spread(mean, shape):
     assert vae.score(new) > truth.logpmf(new).sum(axis=1).mean() - 0.4
 
 
+def test_outputs_of_a_poisson_likelihood_are_in_units_of_the_variation_of_the_data():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.poisson([1e6, 40.0, 0.01], (2000, 3)), np.zeros(2000)])
+    X[::10, 0] = np.nan
+    fitted, mean = Counts().fit(X), np.nanmean(X, axis=0)
+    start = fitted.initial_outputs(mean)
+    means = [fitted.mean(doubles((start + step)[None]), doubles([]))[0] for step in (0, 1)]
+    np.testing.assert_allclose(means[0][:3], mean[:3], rtol=1e-9)
+    ratio = np.asarray(means[1] / means[0])
+    np.testing.assert_allclose(ratio[:2] - 1, np.nanstd(X[:, :2], axis=0) / mean[:2], rtol=0.1)
+    np.testing.assert_allclose(ratio[2:], np.e, rtol=1e-9)  # at most by a factor of e
+
+
+@pytest.mark.parametrize("mean", [2.0, 1e4, 1e6])
+def test_a_poisson_model_learns_means_of_any_size(mean):
+    truth = stats.poisson(mean)
+    X, new = truth.rvs((2, 300, 3), random_state=np.random.default_rng(0)).astype(float)
+    vae = VAETransformer(
+        2, likelihood=Counts(), hidden_layer_sizes=(8,), max_iter=100, random_state=0
+    )
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        vae.fit(X)
+    draws = vae.sample(3000, random_state=0)
+    np.testing.assert_allclose(draws.std(axis=0), np.sqrt(mean), rtol=0.12)
+    assert vae.score(new) > truth.logpmf(new).sum(axis=1).mean() - 0.2
+
+
 @pytest.mark.parametrize("likelihood", [Counts(), NegativeBinomial()])
 @pytest.mark.parametrize("value", [-1.0, 0.5])
 def test_what_is_no_count_is_an_error_that_names_its_column(likelihood, value):

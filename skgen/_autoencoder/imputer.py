@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -69,6 +70,25 @@ def mostly_repeats(X: Any) -> bool:
     return bool(np.mean([size <= len(rows) ** 0.5 for size in sizes]) > 0.5)
 
 
+def widen_noise(vae: VAETransformer, X: Any) -> None:
+    """Multiply variances of normal noise by the ratio of errors of new rows to those of training.
+
+    With n rows and k weights per feature it is (n + k) / (n - k), Akaike's final prediction error
+    (Annals of the Institute of Statistical Mathematics 21, 1969). Here n is the number of observed
+    cells of the feature. A latent dimension counts as a weight by the share of its variance that
+    rows determine, as in the M-step of factor analysis.
+    """
+    if not isinstance(vae.likelihood_, Gaussian):
+        return
+    batch = vae._prepare(X)[0]
+    n = (~np.isnan(batch.x)).sum(axis=0)
+    latent_variance = np.exp(vae._latent_moments(X)[1].astype(np.float64)).clip(max=1).mean(axis=0)
+    k = np.minimum(1 + (1 - latent_variance).sum(), n / 2)
+    log_ratio = torch.from_numpy(np.log((n + k) / (n - k)))
+    with torch.no_grad():  # they are logarithms of variances
+        vae.module_.global_parameters.add_(log_ratio)
+
+
 def check_vae(estimator: Any, name: str) -> VAETransformer:
     """Return ``estimator`` if it is a `VAETransformer`, or raise."""
     if not isinstance(estimator, VAETransformer):
@@ -102,7 +122,10 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
         The default model has one latent dimension per feature, at most 30. Its networks have 128
         hidden units and a linear map beside them. It is trained by the importance-weighted bound
         with 10 draws and with ``masking=0.2``, for 1000 steps, or 4000 steps with the first two
-        likelihoods, but for at least 100 and at most 1000 epochs.
+        likelihoods, but for at least 100 and at most 1000 epochs. Variances of normal noise are
+        then multiplied by the expected ratio of squared errors of new rows to those of training
+        rows, (n + k) / (n - k), for n observed cells of a feature and k - 1 latent dimensions that
+        the rows determine.
     sample_posterior : bool, default=False
         If True, missing cells are replaced by a draw, so that the completed table varies as much as
         complete data. If False, they are replaced by their conditional means.
@@ -184,6 +207,8 @@ class VAEImputer(DocumentationLink, OneToOneFeatureMixin, TransformerMixin, Base
             if p.random_state is not None:
                 vae.set_params(random_state=int(generator(p.random_state).integers(2**31)))
             self.estimator_ = vae.fit(X)
+            if p.estimator is None:
+                widen_noise(self.estimator_, X)
             validate_data(self, X, skip_check_array=True)
         return self
 

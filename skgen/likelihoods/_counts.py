@@ -25,9 +25,12 @@ LARGEST_INITIAL_LOG_SHAPE = 6.0
 SHAPE_STEP = 4.0
 """Change of a log shape per unit of its parameter, so that it can move far in a few steps."""
 
+LOG_MEANS = {"log_location_": array("n_features"), "log_scale_": array("n_features", 0.0)}
+"""Units of a Poisson likelihood's outputs in files."""
+
 
 class CountLikelihood(Likelihood):
-    """Base class of likelihoods of counts, whose output is the logarithm of the mean.
+    """Base class of likelihoods of counts, whose outputs stand for logarithms of the means.
 
     A feature that is constant in the data is a point mass, as in `Gaussian`.
     """
@@ -62,8 +65,12 @@ class CountLikelihood(Likelihood):
         # Logarithms, because counts may be of any size; missing cells, which are 0, remain 0.
         return torch.log1p(x)
 
+    def _log_mean(self, outputs: Tensor) -> Tensor:
+        """Return logarithms of the means."""
+        return outputs.clamp(max=LARGEST_LOG_MEAN)
+
     def mean(self, outputs: Tensor, global_parameters: Tensor) -> Tensor:
-        return outputs.clamp(max=LARGEST_LOG_MEAN).exp()
+        return self._log_mean(outputs).exp()
 
     def initial_outputs(self, mean: FloatArray) -> FloatArray:
         return np.log(np.maximum(mean, SMALLEST_MEAN))
@@ -78,12 +85,22 @@ class CountLikelihood(Likelihood):
         return torch.poisson(rates, generator).to(outputs.device)
 
 
-@store(options={**COLUMNS, **CONSTANTS}, parameters={})
+@store(options={**COLUMNS, **CONSTANTS, **LOG_MEANS}, parameters={})
 @dataclass(frozen=True)
 class Poisson(CountLikelihood):
     """Poisson distribution of each feature, for counts.
 
-    ``x_d ~ Poisson(exp(output_d(z)))``. The encoder sees logarithms, log(1 + x).
+    ``x_d ~ Poisson(exp(log_location_d + log_scale_d * output_d(z)))``. So outputs are in units of
+    the variation of the data, as those of `Gaussian`: large means, whose logarithms must be
+    accurate, are learned like small ones. The encoder sees logarithms, log(1 + x).
+
+    Attributes
+    ----------
+    log_location_ : ndarray of shape (n_features,)
+        Logarithms of the means of the data.
+    log_scale_ : ndarray of shape (n_features,)
+        Standard deviations of the data relative to their means, as those of logarithms, at least
+        that of a Poisson distribution, and at most 1.
 
     See Also
     --------
@@ -99,11 +116,33 @@ class Poisson(CountLikelihood):
 
     shortcut: ClassVar[str] = "poisson"
 
+    def fit(self, X: FloatArray) -> Self:
+        fitted = copy.copy(super().fit(X))
+        mean, scale = location_and_scale(X)
+        mean = np.where(mean > 0, mean, SMALLEST_MEAN)  # of zeros, which may vary in a stream
+        # Of a lognormal distribution with these moments; given z, the variance is the mean.
+        log_scale = np.sqrt(np.log1p(np.maximum(scale**2, mean) / mean**2))
+        vars(fitted).update(log_location_=np.log(mean), log_scale_=log_scale.clip(max=1.0))
+        return fitted
+
+    def _units(self) -> tuple[FloatArray, FloatArray]:
+        """Return location and scale of the logarithms, or those of outputs before `fit`."""
+        fitted = vars(self)
+        return fitted.get("log_location_", np.zeros(1)), fitted.get("log_scale_", np.ones(1))
+
+    def _log_mean(self, outputs: Tensor) -> Tensor:
+        location, scale = (from_numpy(units).to(outputs) for units in self._units())
+        return super()._log_mean(location + scale * outputs)
+
+    def initial_outputs(self, mean: FloatArray) -> FloatArray:
+        location, scale = self._units()
+        return (super().initial_outputs(mean) - location) / scale
+
     def distribution(self, outputs: Tensor, global_parameters: Tensor) -> td.Poisson:
         return td.Poisson(self.mean(outputs, global_parameters), validate_args=False)
 
     def log_prob(self, x: Tensor, outputs: Tensor, global_parameters: Tensor) -> Tensor:
-        log_mean = outputs.clamp(max=LARGEST_LOG_MEAN)
+        log_mean = self._log_mean(outputs)
         log_prob = x * log_mean - log_mean.exp() - torch.lgamma(x + 1)
         return self._leave_out_constants(log_prob)
 
