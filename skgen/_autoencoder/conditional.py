@@ -53,10 +53,11 @@ from .fitting import (
 )
 from .importance import estimate_log_probs
 from .model import VAE, Architecture
-from .ridge import MAX_ROWS, RidgePart
+from .ridge import MAX_ROWS, ResidualMap, RidgePart
 from .row_noise import sobol_points
 from .training import NORMS
 
+N_DRAWS = 128  # of z, of which means are made
 LINEAR_RANGE = 4.0  # standard deviations within which networks see inputs as they are
 FLOATS = [np.float64, np.float32]
 STATE = {
@@ -410,6 +411,8 @@ class VAERegressor(
             self._x_mean, self._x_factor = self._input_moments(X)
             has_linear_part = self.linear and isinstance(likelihood, StandardizedLikelihood)
             self._ridge = self._fit_ridge(X, Y) if has_linear_part else None
+        elif self._ridge is not None:
+            self._ridge = self._ridge.with_new_rows(self._standardize(X), Y)
         return Batch(self._residuals(X, Y), X)
 
     def _input_moments(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -493,11 +496,18 @@ class VAERegressor(
         return standard
 
     def _residuals(self, X: FloatArray, Y: FloatArray) -> FloatArray:
-        """Return residuals of the linear part, by leave-one-out for rows that it was fitted to."""
+        """Return residuals of the linear part, in units in which all rows have the same noise."""
         if self._ridge is None:
             return Y
-        residuals = self._ridge.out_of_sample_residuals(self._standardize(X), Y)
+        residuals = self._ridge.training_residuals(self._standardize(X), Y)
         return check_finite(residuals, Y.dtype, self._data_names.x)
+
+    def _log_ratios(self, likelihood: Likelihood, batch: Batch) -> FloatArray:
+        log_ratios = super()._log_ratios(likelihood, batch)
+        if self._ridge is None:
+            return log_ratios
+        spread = self._ridge.spread(self._standardize(batch.context))
+        return log_ratios - count_varying(likelihood, batch.x) * np.log(spread[:, 0])
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -553,7 +563,8 @@ class VAERegressor(
         mean = self._shape_outputs(self._add_linear_part(table, residual))
         if not return_std:
             return mean
-        return mean, self._shape_outputs(np.sqrt(found[:, 1]) * self._std_factors(residual))
+        std = np.sqrt(found[:, 1]) * self._std_factors(residual) * self._std_ratios(table)
+        return mean, self._shape_outputs(check_finite(std, residual.dtype, self._data_names.x))
 
     def sample_y(
         self, X: npt.ArrayLike, n_samples: int = 1, *,
@@ -588,9 +599,11 @@ class VAERegressor(
             return module.draw(z, noise, context) if noisy else module.decode_mean(z, context)
 
         samples = np.empty((len(table), self._n_outputs, n_samples), table.dtype)
+        to_y = self._residual_map(table, x, module)
         for index in range(n_samples):
-            residual = self._to_data_units(map_blocks(draw, x))
-            samples[..., index] = self._add_linear_part(table, residual)
+            samples[..., index] = self._from_residuals(
+                self._to_data_units(map_blocks(draw, x)), to_y
+            )
         return samples[:, 0] if self._is_1d else samples
 
     def predict_quantiles(
@@ -686,11 +699,12 @@ class VAERegressor(
         """
         name = "n_importance_samples"
         n_points = FIT_PARAMETERS[name].check(n_importance_samples, name)
-        tables, views, module = self._prepare(X, y)
+        tables, views, module, log_factors = self._prepare(X, y)
         seed = int(generator(self.random_state).integers(2**63))
         rows = [module.likelihood.hide_deviations(tables.x), tables.context]
         bounds = estimate_log_probs(module, views, rows, n_points, seed)
-        return bounds + sum_log_ratio(module.likelihood, tables).astype(bounds.dtype)
+        log_ratios = sum_log_ratio(module.likelihood, tables) - log_factors
+        return bounds + log_ratios.astype(bounds.dtype)
 
     def transform(self, X: npt.ArrayLike, y: npt.ArrayLike | None = None) -> FloatArray:
         """Return latent means: those of q(z | x, y), or of the prior p(z | x) if y is None.
@@ -708,7 +722,7 @@ class VAERegressor(
             Latent means.
         """
         if y is not None:
-            _, views, module = self._prepare(X, y)
+            _, views, module, _ = self._prepare(X, y)
             return map_blocks(lambda *rows: module.moments(*rows)[0], *views[:2])
         _, x, module = self._prepare_inputs(X)
 
@@ -749,7 +763,8 @@ class VAERegressor(
             )
         z = as_tensor(codes).to(module.device, module.dtype)
         residual = self._to_data_units(map_blocks(module.decode_mean, z, x))
-        return self._shape_outputs(self._add_linear_part(table, residual))
+        to_y = self._residual_map(table, x, module)
+        return self._shape_outputs(self._from_residuals(residual, to_y))
 
     def _prepare_inputs(self, X: Any) -> tuple[FloatArray, TableView, VAE]:
         """Return validated X, the view of it for the networks, and the networks."""
@@ -757,23 +772,67 @@ class VAERegressor(
         module = self._module_of(table.dtype)
         return table, self._view_inputs(table, module), module
 
-    def _prepare(self, X: Any, y: Any) -> tuple[Batch, Batch, VAE]:
-        """Return validated X and residuals of y, views of both, and the networks."""
+    def _prepare(self, X: Any, y: Any) -> tuple[Batch, Batch, VAE, FloatArray]:
+        """Return validated X and residuals of y, views of both, networks, and log factors.
+
+        These turn log densities of what the networks see into those of the residuals.
+        """
         check_is_fitted(self)
         X, Y = self._check_rows(X, y, self.likelihood_, reset=False)
-        if self._ridge is not None:
-            residuals = Y - self._ridge.predict(self._standardize(X))
-            Y = check_finite(residuals, Y.dtype, self._data_names.x)
         module = self._module_of(np.result_type(X, Y))
-        tables = Batch(Y, X)
-        views = self._views(tables, module)
-        return tables, views._replace(x=replace(views.x, device=module.device)), module
+        tables = seen = Batch(Y, X)
+        log_factors = np.zeros(len(X))
+        if self._ridge is not None:
+            to_y = self._residual_map(X, self._view_inputs(X, module), module)
+            residuals = Y - self._ridge.predict(self._standardize(X))
+            tables = Batch(check_finite(residuals, Y.dtype, self._data_names.x), X)
+            seen = Batch(check_finite(to_y.invert(Y), Y.dtype, self._data_names.x), X)
+            log_factors = count_varying(module.likelihood, Y) * np.log(to_y.factors[:, 0])
+        views = self._views(seen, module)
+        views = views._replace(x=replace(views.x, device=module.device))
+        return tables, views, module, log_factors
 
-    def _add_linear_part(self, X: FloatArray, residual: FloatArray) -> FloatArray:
+    def _add_linear_part(self, X: FloatArray, mean: FloatArray) -> FloatArray:
+        """Return means of y by means of its residuals."""
         if self._ridge is None:
-            return residual
-        total = self._ridge.predict(self._standardize(X)) + residual
-        return check_finite(total, residual.dtype, self._data_names.x)
+            return mean
+        standard = self._standardize(X)
+        total = self._ridge.predict(standard) + self._ridge.spread(standard) * mean
+        return check_finite(total, mean.dtype, self._data_names.x)
+
+    def _residual_map(self, X: FloatArray, x: TableView, module: VAE) -> ResidualMap | None:
+        """Return the map from residuals as the networks give them to y, None if both are equal.
+
+        It leaves the mean where it is, and widens the distribution around it by what is not known
+        of its variance.
+        """
+        if self._ridge is None:
+            return None
+        standard = self._standardize(X)
+        shift, factors = self._ridge.predict(standard), self._ridge.spread(standard)
+        widening = self._ridge.widening
+        if widening == 1:
+            return ResidualMap(shift, factors)
+        noise = prior_noise(module, N_DRAWS)
+
+        def mean(context: Tensor) -> Tensor:
+            outputs = module.outputs(codes_of(module, noise, context), context)
+            return moments_over_draws(module, outputs, False)[0]
+
+        means = map_blocks(mean, x, n_rows=EVALUATION_ROWS // N_DRAWS)
+        shift = shift + (1 - widening) * factors * self._to_data_units(means)
+        return ResidualMap(shift, widening * factors)
+
+    def _from_residuals(self, residuals: FloatArray, to_y: ResidualMap | None) -> FloatArray:
+        if to_y is None:
+            return residuals
+        return check_finite(to_y.apply(residuals), residuals.dtype, self._data_names.x)
+
+    def _std_ratios(self, X: FloatArray) -> FloatArray:
+        """Return ratios of standard deviations of y to those of residuals, for each row."""
+        if self._ridge is None:
+            return np.ones((1, 1))
+        return self._ridge.widening * self._ridge.spread(self._standardize(X))
 
     def _std_factors(self, residual: FloatArray) -> FloatArray:
         """Return factors from standard deviations of the networks to those of y."""
@@ -839,6 +898,12 @@ def moments_over_draws(module: VAE, outputs: Tensor, return_variance: bool) -> l
     variance = likelihood.distribution(outputs, parameters).variance.mean(0)
     # The law of total variance.
     return [means.mean(0), variance + means.var(0, unbiased=False)]
+
+
+def count_varying(likelihood: Likelihood, Y: FloatArray) -> int:
+    """Return the number of outputs that are not constant."""
+    constant = likelihood._is_constant
+    return Y.shape[1] - (0 if constant is None else int(constant.sum()))
 
 
 def compress(X: FloatArray) -> FloatArray:

@@ -198,7 +198,7 @@ class BaseAutoencoder(BaseEstimator):
             checkpoint.check_identity(identity)
         if not (p.warm or p.streams) and can_start_linear(vae, rows.n_rows):
             start_at_factors(vae, rows, getattr(p, "masking", 0.0), checkpoint.seeds[0])
-        settings = _settings(p, -float(sum_log_ratio(vae.likelihood, batch).mean()))
+        settings = _settings(p, -float(self._log_ratios(vae.likelihood, batch).mean()))
         continues = p.warm and not settings.one_cycle
         adam_state = vars(self).get("_optimizer_state") if continues else None
         rng = torch.Generator().manual_seed(next(seeds))
@@ -259,6 +259,10 @@ class BaseAutoencoder(BaseEstimator):
         view = TableView(batch.x, vae.dtype, vae.likelihood.transform)
         mask = None if batch.mask is None else TableView(batch.mask, torch.bool)
         return Batch(check_magnitude(view, self._data_names.x, self._columns), mask=mask)
+
+    def _log_ratios(self, likelihood: Likelihood, batch: Batch) -> FloatArray:
+        """Return differences of log densities of data and of what networks see, for each row."""
+        return sum_log_ratio(likelihood, batch)
 
     def _split(
         self, p: Any, views: Batch, seeds: Iterator[int]

@@ -1,11 +1,19 @@
-"""Ridge regression with leave-one-out residuals: the linear part of a conditional autoencoder."""
+"""Ridge regression: the linear part of a conditional autoencoder.
 
-from dataclasses import dataclass
-from typing import Self
+With normal noise and a normal prior of the weights, y at a new x has the variance s^2 (1 + h(x)).
+The leverage h(x) is the variance of the regression itself, in units of the noise variance s^2. A
+residual e_i of a row that the regression was fitted to has the variance s^2 (1 - h_i). So residuals
+that are divided by the root of the one or of the other all have the variance s^2.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm, t
 
-from .._schema import array, store
+from .._schema import NONE, Values, array, made_of, number, store
 from .._validation import FloatArray
 from .row_noise import Keys, row_keys
 
@@ -13,10 +21,59 @@ MAX_ROWS = 5000  # largest number of rows in the regression
 PENALTIES = (*np.logspace(-5, 2, 15), np.inf)  # per row, on standardized features
 
 
+INTERVAL = 0.95  # of which a normal distribution gets the width that a Student t has
+LEAST_WIDENING = 1.01  # below which it is not worth a mean of draws per row
+
+
+@store(
+    parameters={
+        "center": array("n_features"), "directions": array("n_directions n_features"),
+        "variances": array("n_directions", 0.0), "rest": number(0.0), "base": number(0.0),
+        "df": number(0.0),
+    }
+)  # fmt: skip
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """Variance of a ridge regression, in units of the noise variance, and how well that is known.
+
+    The posterior covariance of the weights is that of a normal prior: V diag(variances) V' along
+    the directions V in which rows differ, and ``rest``, the variance of the prior, along others.
+    """
+
+    center: FloatArray  # mean of the rows, of shape (n_features,)
+    directions: FloatArray  # orthonormal rows V', of shape (n_directions, n_features)
+    variances: FloatArray  # of shape (n_directions,)
+    rest: float
+    base: float  # variance of the mean of the targets
+    df: float  # degrees of freedom of the noise variance
+
+    def leverage(self, X: FloatArray) -> FloatArray:
+        """Return the variance at new rows of standardized features."""
+        V, variances = self.directions.T, self.variances
+        return cast(FloatArray, self.variance(X - self.center, V, variances))
+
+    def variance(self, deviations: Any, V: Any, variances: Any) -> Any:
+        """Return the variance at deviations from the center, of arrays or of tensors."""
+        along = deviations @ V
+        variance = self.base + (along * along * variances).sum(1)
+        if self.rest == 0 or len(self.variances) == len(self.center):
+            return variance
+        across = deviations - along @ V.T
+        return variance + self.rest * (across * across).sum(1)
+
+    @property
+    def widening(self) -> float:
+        """Ratio of the widths of the 95 % intervals of a Student t and a normal distribution."""
+        upper = 0.5 + INTERVAL / 2
+        ratio = float(t.ppf(upper, max(self.df, 1.0)) / norm.ppf(upper))
+        return ratio if ratio >= LEAST_WIDENING else 1.0
+
+
 @store(
     parameters={
         "coef": array("n_features n_outputs"), "intercept": array("n_outputs"),
         "keys": array("n_rows", 0, 2.0**64, kinds="u"), "leverage": array("n_rows", 0.0, 1.0),
+        "uncertainty": NONE | made_of(Uncertainty),
     }
 )  # fmt: skip
 @dataclass(frozen=True, eq=False)
@@ -27,6 +84,7 @@ class RidgePart:
     intercept: FloatArray  # of shape (n_outputs,)
     keys: Keys  # of the rows that it was fitted to, sorted
     leverage: FloatArray  # of these rows
+    uncertainty: Uncertainty | None = None  # of a single row, and in files of 0.1.0, it is unknown
 
     @classmethod
     def fit(cls, X: FloatArray, Y: FloatArray, location: FloatArray, scale: FloatArray) -> Self:
@@ -40,24 +98,79 @@ class RidgePart:
         projected = U.T @ (standard - y_mean)
         fits = [_shrink(U, s, len(X) * penalty) for penalty in PENALTIES]
         errors = [_loo_error(standard - y_mean, U, projected, *shrunk) for shrunk in fits]
-        shrinkage, leverage = fits[int(np.argmin(errors))]
+        best = int(np.argmin(errors))
+        shrinkage, leverage = fits[best]
         inverse = np.divide(shrinkage, s, out=np.zeros_like(s), where=shrinkage > 0)
         coef = Vt.T @ (inverse[:, None] * projected) * scale
         order = np.argsort(keys)
         intercept = location + scale * y_mean - x_mean @ coef
-        return cls(coef, intercept, keys[order], leverage[order])
+        uncertainty = None
+        if len(X) > 1:
+            penalty = len(X) * PENALTIES[best]
+            uncertainty = _uncertainty(x_mean, (U, s, Vt), penalty, shrinkage, leverage)
+        return cls(coef, intercept, keys[order], leverage[order], uncertainty)
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Return the linear map of standardized features."""
         return X @ self.coef + self.intercept
 
-    def out_of_sample_residuals(self, X: FloatArray, Y: FloatArray) -> FloatArray:
-        """Return residuals, as if each row had been left out of the fit."""
+    def spread(self, X: FloatArray) -> FloatArray:
+        """Return standard deviations of new rows, in units of the noise, of shape (n_rows, 1)."""
+        if self.uncertainty is None:
+            return np.ones((len(X), 1))
+        return np.sqrt(1 + self.uncertainty.leverage(X))[:, None]
+
+    @property
+    def widening(self) -> float:
+        """Factor of the noise that stands for what is not known of its variance."""
+        return 1.0 if self.uncertainty is None else self.uncertainty.widening
+
+    def training_residuals(self, X: FloatArray, Y: FloatArray) -> FloatArray:
+        """Return residuals in units in which all have the variance of the noise."""
+        known, leverage = self._own_leverage(X, Y)
+        residuals = Y - self.predict(X)
+        if self.uncertainty is None:
+            # The classical identity of leave-one-out residuals of a linear smoother.
+            return residuals / (1 - leverage)[:, None]
+        spread = self.spread(X)
+        spread[known, 0] = np.sqrt(1 - leverage[known])
+        return residuals / spread
+
+    def with_new_rows(self, X: FloatArray, Y: FloatArray) -> Self:
+        """Return a copy for networks that learn the noise from these rows, too."""
+        if self.uncertainty is None:
+            return self
+        n_new = len(X) - int(self._own_leverage(X, Y)[0].sum())
+        return replace(self, uncertainty=replace(self.uncertainty, df=self.uncertainty.df + n_new))
+
+    def _own_leverage(
+        self, X: FloatArray, Y: FloatArray
+    ) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+        """Return which rows the regression was fitted to, and their leverages, 0 for others."""
         keys = row_keys(np.hstack([X, Y]), 0)
         index = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
-        leverage = np.where(self.keys[index] == keys, self.leverage[index], 0.0)
-        # The leave-one-out identity of linear smoothers.
-        return (Y - self.predict(X)) / (1 - leverage)[:, None]
+        known = self.keys[index] == keys
+        return known, np.where(known, self.leverage[index], 0.0)
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        uncertainty = values.get("uncertainty")
+        return uncertainty is None or len(uncertainty.center) == len(values["coef"])
+
+
+class ResidualMap(NamedTuple):
+    """Map from residuals to y, shift + factor * residual."""
+
+    shift: FloatArray  # of shape (n_rows, n_outputs)
+    factors: FloatArray  # of shape (n_rows, 1)
+
+    def apply(self, residuals: FloatArray) -> FloatArray:
+        """Return y."""
+        return self.shift + self.factors * residuals
+
+    def invert(self, Y: FloatArray) -> FloatArray:
+        """Return residuals."""
+        return (Y - self.shift) / self.factors
 
 
 def _shrink(U: FloatArray, s: FloatArray, penalty: float) -> tuple[FloatArray, FloatArray]:
@@ -66,6 +179,30 @@ def _shrink(U: FloatArray, s: FloatArray, penalty: float) -> tuple[FloatArray, F
     shrinkage[s <= s.max(initial=0) * len(U) * np.finfo(np.float64).eps] = 0.0
     n_rows = len(U)
     return shrinkage, (U**2 @ shrinkage + (1 / n_rows if n_rows > 1 else 0.0)).clip(max=1.0)
+
+
+def _uncertainty(
+    center: FloatArray, svd: Any, penalty: float, shrinkage: FloatArray, leverage: FloatArray
+) -> Uncertainty:
+    """Return the uncertainty of a regression by its penalty and singular directions."""
+    (U, s, Vt), used = svd, shrinkage > 0
+    df = _degrees_of_freedom(U, shrinkage, leverage)
+    variances = shrinkage[used] / s[used] ** 2
+    return Uncertainty(center, Vt[used], variances, 1 / penalty, 1 / len(U), df)
+
+
+def _degrees_of_freedom(U: FloatArray, shrinkage: FloatArray, leverage: FloatArray) -> float:
+    """Return the degrees of freedom of the mean of the squares e_i^2 / (1 - h_i).
+
+    If noise and weights are normal, it is n^2 / sum_ij R_ij^2 (Satterthwaite 1946), where R are the
+    correlations of the residuals, whose covariance is I - H with the hat matrix H. That is n minus
+    the number of weights for least squares with equal leverages.
+    """
+    n_rows, rest = len(U), 1 - leverage
+    constant = np.full((n_rows, 1), n_rows**-0.5)
+    factor = np.hstack([U * np.sqrt(shrinkage), constant]) / np.sqrt(rest)[:, None]
+    squares = n_rows + np.square(factor.T @ factor).sum() - np.square(leverage / rest).sum()
+    return float(n_rows**2 / squares)
 
 
 def _loo_error(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from .._autoencoder.conditional import (
     LINEAR_RANGE,
+    N_DRAWS,
     VAERegressor,
     codes_of,
     moments_over_draws,
@@ -37,7 +38,6 @@ SILU: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.aten.silu.defaul
 operator that it has for float32 only."""
 
 Autoencoder = VAETransformer | VAERegressor
-N_DRAWS = 128  # of z, the default of `predict`
 OUTPUTS = ["first_output", "second_output"]
 """Names that no other tensor has; torch's exporter names tensors by functions, such as mean."""
 
@@ -80,17 +80,28 @@ class _Inputs(nn.Module):
         super().__init__()
         self.location, self.factor = estimator._x_mean, estimator._x_factor
         self.ridge = estimator._ridge
+        self.widening = 1.0 if self.ridge is None else self.ridge.widening
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | float]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | float, Tensor | float]:
+        """Return inputs of the networks, the linear map, and the spread of new rows."""
         standard = (x.double() - _constant(self.location)) * _constant(self.factor)
         within = standard.clamp(-LINEAR_RANGE, LINEAR_RANGE)
         # As in `compress`; the rest beyond the range has the sign of the value.
         beyond = standard - within
-        seen = within + beyond.sign() * torch.log1p(beyond.abs())
+        seen = (within + beyond.sign() * torch.log1p(beyond.abs())).to(x.dtype)
         if self.ridge is None:
-            return seen.to(x.dtype), 0.0
+            return seen, 0.0, 1.0
         linear = standard @ _constant(self.ridge.coef) + _constant(self.ridge.intercept)
-        return seen.to(x.dtype), linear
+        return seen, linear, self._spread(standard)
+
+    def _spread(self, standard: Tensor) -> Tensor | float:
+        assert self.ridge is not None
+        if (uncertainty := self.ridge.uncertainty) is None:
+            return 1.0
+        V, variances = _constant(uncertainty.directions.T), _constant(uncertainty.variances)
+        variance = uncertainty.variance(standard - _constant(uncertainty.center), V, variances)
+        spread: Tensor = (1 + variance).sqrt()[:, None]
+        return spread
 
 
 class _ConditionalDecoder(_Decoder):
@@ -98,11 +109,17 @@ class _ConditionalDecoder(_Decoder):
 
     def __init__(self, estimator: VAERegressor, *, double: bool) -> None:
         super().__init__(estimator, double=double)
-        self.inputs = _Inputs(estimator)
+        self.inputs, self.noise = _Inputs(estimator), prior_noise(self.vae, N_DRAWS)
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
-        context, linear = self.inputs(x)
-        return (self._mean(z, context) + linear).to(z.dtype)
+        context, linear, spread = self.inputs(x)
+        residual, widening = self._mean(z, context), self.inputs.widening
+        if widening != 1:
+            codes, likelihood = codes_of(self.vae, self.noise, context), self.vae.likelihood
+            (mean,) = moments_over_draws(self.vae, self.vae.outputs(codes, context).double(), False)
+            mean = likelihood.onnx_inverse_transform(mean)
+            residual = mean + widening * (residual - mean)
+        return (spread * residual + linear).to(z.dtype)
 
 
 class _Predictive(_Network):
@@ -115,11 +132,12 @@ class _Predictive(_Network):
         (self.std_factors,) = estimator._std_factors(np.zeros((1, estimator._n_outputs)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        context, linear = self.inputs(x)
+        context, linear, spread = self.inputs(x)
         outputs = self.vae.outputs(codes_of(self.vae, self.noise, context), context).double()
         mean, *variance = moments_over_draws(self.vae, outputs, self.n_outputs == 2)
-        stds = [value.sqrt() * _constant(self.std_factors) for value in variance]
-        total = self.vae.likelihood.onnx_inverse_transform(mean) + linear
+        factors = self.inputs.widening * _constant(self.std_factors)
+        stds = [spread * value.sqrt() * factors for value in variance]
+        total = spread * self.vae.likelihood.onnx_inverse_transform(mean) + linear
         return tuple(value.to(x.dtype) for value in (total, *stds))
 
 
