@@ -782,8 +782,8 @@ class VAERegressor(
         module = self._module_of(np.result_type(X, Y))
         tables = seen = Batch(Y, X)
         log_factors = np.zeros(len(X))
-        if self._ridge is not None:
-            to_y = self._residual_map(X, self._view_inputs(X, module), module)
+        to_y = self._residual_map(X, self._view_inputs(X, module), module)
+        if self._ridge is not None and to_y is not None:
             residuals = Y - self._ridge.predict(self._standardize(X))
             tables = Batch(check_finite(residuals, Y.dtype, self._data_names.x), X)
             seen = Batch(check_finite(to_y.invert(Y), Y.dtype, self._data_names.x), X)

@@ -19,10 +19,10 @@ from .row_noise import Keys, row_keys
 
 MAX_ROWS = 5000  # largest number of rows in the regression
 PENALTIES = (*np.logspace(-5, 2, 15), np.inf)  # per row, on standardized features
-
-
-INTERVAL = 0.95  # of which a normal distribution gets the width that a Student t has
-LEAST_WIDENING = 1.01  # below which it is not worth a mean of draws per row
+UPPER = 0.975
+"""Probability at which a normal distribution gets the quantile of a Student t."""
+SMALLEST_WIDENING = 1.01
+"""Ratio of these quantiles below which both count as equal: each use costs a mean of draws."""
 
 
 @store(
@@ -64,9 +64,8 @@ class Uncertainty:
     @property
     def widening(self) -> float:
         """Ratio of the widths of the 95 % intervals of a Student t and a normal distribution."""
-        upper = 0.5 + INTERVAL / 2
-        ratio = float(t.ppf(upper, max(self.df, 1.0)) / norm.ppf(upper))
-        return ratio if ratio >= LEAST_WIDENING else 1.0
+        ratio = float(t.ppf(UPPER, max(self.df, 1.0)) / norm.ppf(UPPER))
+        return ratio if ratio >= SMALLEST_WIDENING else 1.0
 
 
 @store(
@@ -96,18 +95,16 @@ class RidgePart:
         x_mean, y_mean = X.mean(axis=0), standard.mean(axis=0)
         U, s, Vt = np.linalg.svd(X - x_mean, full_matrices=False)
         projected = U.T @ (standard - y_mean)
-        fits = [_shrink(U, s, len(X) * penalty) for penalty in PENALTIES]
-        errors = [_loo_error(standard - y_mean, U, projected, *shrunk) for shrunk in fits]
-        best = int(np.argmin(errors))
-        shrinkage, leverage = fits[best]
-        inverse = np.divide(shrinkage, s, out=np.zeros_like(s), where=shrinkage > 0)
-        coef = Vt.T @ (inverse[:, None] * projected) * scale
-        order = np.argsort(keys)
+        penalty, shrinkage, leverage = _choose_penalty(standard - y_mean, U, s, projected)
+        variances = np.divide(shrinkage, s**2, out=np.zeros_like(s), where=shrinkage > 0)
+        coef = Vt.T @ ((variances * s)[:, None] * projected) * scale
         intercept = location + scale * y_mean - x_mean @ coef
         uncertainty = None
         if len(X) > 1:
-            penalty = len(X) * PENALTIES[best]
-            uncertainty = _uncertainty(x_mean, (U, s, Vt), penalty, shrinkage, leverage)
+            df, used = _degrees_of_freedom(U, shrinkage, leverage), shrinkage > 0
+            directions = Vt[used], variances[used]
+            uncertainty = Uncertainty(x_mean, *directions, 1 / penalty, 1 / len(X), df)
+        order = np.argsort(keys)
         return cls(coef, intercept, keys[order], leverage[order], uncertainty)
 
     def predict(self, X: FloatArray) -> FloatArray:
@@ -173,22 +170,22 @@ class ResidualMap(NamedTuple):
         return (Y - self.shift) / self.factors
 
 
+def _choose_penalty(
+    Y: FloatArray, U: FloatArray, s: FloatArray, projected: FloatArray
+) -> tuple[float, FloatArray, FloatArray]:
+    """Return the penalty with the least leave-one-out error, its shrinkage and leverages."""
+    penalties = [len(U) * penalty for penalty in PENALTIES]
+    fits = [_shrink(U, s, penalty) for penalty in penalties]
+    best = int(np.argmin([_loo_error(Y, U, projected, *shrunk) for shrunk in fits]))
+    return penalties[best], *fits[best]
+
+
 def _shrink(U: FloatArray, s: FloatArray, penalty: float) -> tuple[FloatArray, FloatArray]:
     """Return factors of the singular directions, and leverages that include the intercept."""
     shrinkage = s**2 / (s**2 + penalty) if penalty < np.inf else np.zeros_like(s)
     shrinkage[s <= s.max(initial=0) * len(U) * np.finfo(np.float64).eps] = 0.0
     n_rows = len(U)
     return shrinkage, (U**2 @ shrinkage + (1 / n_rows if n_rows > 1 else 0.0)).clip(max=1.0)
-
-
-def _uncertainty(
-    center: FloatArray, svd: Any, penalty: float, shrinkage: FloatArray, leverage: FloatArray
-) -> Uncertainty:
-    """Return the uncertainty of a regression by its penalty and singular directions."""
-    (U, s, Vt), used = svd, shrinkage > 0
-    df = _degrees_of_freedom(U, shrinkage, leverage)
-    variances = shrinkage[used] / s[used] ** 2
-    return Uncertainty(center, Vt[used], variances, 1 / penalty, 1 / len(U), df)
 
 
 def _degrees_of_freedom(U: FloatArray, shrinkage: FloatArray, leverage: FloatArray) -> float:
