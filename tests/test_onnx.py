@@ -378,6 +378,15 @@ def test_predictions_of_the_conditional_autoencoder(parameters, precision):
     check_conditional(vae, rows[:, :6].astype(precision))
 
 
+@pytest.mark.parametrize("precision", [np.float32, slow(np.float64)])
+@pytest.mark.parametrize("n_features", [3, 11])
+def test_predictions_after_a_fit_to_few_rows(n_features, precision):
+    """The spread of new rows, in fewer and in more directions than rows differ in."""
+    vae = fit_conditional(WINE[::20, :n_features], WINE[::20, n_features:], max_iter=20)
+    assert vae._ridge.widening > 1.1
+    check_conditional(vae, WINE[:, :n_features].astype(precision))
+
+
 @pytest.mark.parametrize(
     ("prior", "precision"),
     in_turns(
