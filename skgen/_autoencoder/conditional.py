@@ -124,9 +124,13 @@ class VAERegressor(
     linear : bool, default=True
         If True, and if the likelihood is one of real values, a ridge regression of y on x is fitted
         first. The networks model the residual r of ``y = A x + b + r``, given x. The penalty of the
-        ridge regression minimizes its leave-one-out error. In training, the residual of a row comes
-        from the regression on all other rows, so that residuals of few rows are not too small. The
-        residuals need as much memory as y.
+        ridge regression minimizes its leave-one-out error. In training, residuals are divided by
+        ``(1 - h_i)^(1/2)``, with the leverage h_i of the row, so that those of few rows are not too
+        small. For a new row r is multiplied by ``(1 + h(x))^(1/2)``, since A and b are not known
+        exactly. The residuals need as much memory as y.
+    likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
+            default="gaussian"
+        Distribution of y given the decoder's outputs, as in `VAETransformer`.
     hidden_layer_sizes : tuple of int, default=(256,)
         Number of units of each hidden layer of the encoder and of the prior network. The decoder
         has them in reverse order. The empty tuple makes all networks linear.
@@ -237,10 +241,15 @@ class VAERegressor(
     **Precision.** Networks are trained in single precision. Other methods compute in the precision
     of X.
 
-    **Few rows.** The model ignores the uncertainty of its own parameters, so that intervals are too
-    narrow after a fit to few rows. For two outputs that are linear in three inputs, 95 % intervals
-    cover 79 % of new observations after a fit to 5 rows, 92 % after 12 rows, and 94 % after 40.
-    Intervals of :class:`BayesianBasisRegressor` have their coverage with few rows, too.
+    With ``linear=True`` and a likelihood of real values, the distribution of y is wider where the
+    linear part is less certain. After fits to few rows it is wider still, since these do not tell
+    the variance of the noise well: the 95 % interval of a normal distribution becomes that of a
+    Student t distribution. Means are not changed. So 95 % intervals of two outputs that are linear
+    in three inputs cover 94 % after a fit to 5 rows, and 95 % to 12 and to 40.
+
+    The uncertainty of the networks themselves is not known, nor that of any parameter with
+    ``linear=False`` or other likelihoods. So intervals may be too narrow if rows are few and y is
+    far from linear in x. Intervals of :class:`BayesianBasisRegressor` hold there, too.
 
     **Large gradients.** Gradients are clipped: the norm of the weights' gradient is at most three
     times the running average of earlier norms, so that a batch with outliers does not throw the
