@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -539,6 +540,14 @@ def test_files_hold_what_few_rows_tell(tmp_path):
     model = few_rows()
     skgen.save(model, tmp_path / "model")
     assert_same_answers(model, skgen.load(tmp_path / "model"))
+
+
+def test_an_uncertainty_of_other_inputs_is_not_stored(tmp_path):
+    model = few_rows()
+    other = replace(model._ridge.uncertainty, center=np.zeros(5), directions=np.zeros((2, 5)))
+    model._ridge = replace(model._ridge, uncertainty=other)
+    with pytest.raises(TypeError, match="do not fit each other"):
+        skgen.save(model, tmp_path / "model")
 
 
 @pytest.mark.parametrize(("linear", "prior"), LINEAR_CASES)
