@@ -6,6 +6,7 @@ residual e_i of a row that the regression was fitted to has the variance s^2 (1 
 that are divided by the root of the one or of the other all have the variance s^2.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self, cast
 
@@ -49,17 +50,17 @@ class Uncertainty:
 
     def leverage(self, X: FloatArray) -> FloatArray:
         """Return the variance at new rows of standardized features."""
-        V, variances = self.directions.T, self.variances
-        return cast(FloatArray, self.variance(X - self.center, V, variances))
+        return cast(FloatArray, self.variance(X, lambda values: values))
 
-    def variance(self, deviations: Any, V: Any, variances: Any) -> Any:
-        """Return the variance at deviations from the center, of arrays or of tensors."""
+    def variance(self, X: Any, constant: Callable[[Any], Any]) -> Any:
+        """Return the variance at rows of an array, or of a tensor with tensors as constants."""
+        deviations, V = X - constant(self.center), constant(self.directions.T)
         along = deviations @ V
-        variance = self.base + (along * along * variances).sum(1)
+        variance = constant(self.base) + (along * along * constant(self.variances)).sum(1)
         if self.rest == 0 or len(self.variances) == len(self.center):
             return variance
         across = deviations - along @ V.T
-        return variance + self.rest * (across * across).sum(1)
+        return variance + constant(self.rest) * (across * across).sum(1)
 
     @property
     def widening(self) -> float:

@@ -98,9 +98,8 @@ class _Inputs(nn.Module):
         assert self.ridge is not None
         if (uncertainty := self.ridge.uncertainty) is None:
             return 1.0
-        V, variances = _constant(uncertainty.directions.T), _constant(uncertainty.variances)
-        variance = uncertainty.variance(standard - _constant(uncertainty.center), V, variances)
-        spread: Tensor = (1 + variance).sqrt()[:, None]
+        # Tensors, since the exporter rounds numbers to single precision.
+        spread: Tensor = (1 + uncertainty.variance(standard, _constant)).sqrt()[:, None]
         return spread
 
 
@@ -118,7 +117,7 @@ class _ConditionalDecoder(_Decoder):
             codes, likelihood = codes_of(self.vae, self.noise, context), self.vae.likelihood
             (mean,) = moments_over_draws(self.vae, self.vae.outputs(codes, context).double(), False)
             mean = likelihood.onnx_inverse_transform(mean)
-            residual = mean + widening * (residual - mean)
+            residual = mean + _constant(widening) * (residual - mean)
         return (spread * residual + linear).to(z.dtype)
 
 
@@ -135,13 +134,13 @@ class _Predictive(_Network):
         context, linear, spread = self.inputs(x)
         outputs = self.vae.outputs(codes_of(self.vae, self.noise, context), context).double()
         mean, *variance = moments_over_draws(self.vae, outputs, self.n_outputs == 2)
-        factors = self.inputs.widening * _constant(self.std_factors)
+        factors = _constant(self.inputs.widening * self.std_factors)
         stds = [spread * value.sqrt() * factors for value in variance]
         total = spread * self.vae.likelihood.onnx_inverse_transform(mean) + linear
         return tuple(value.to(x.dtype) for value in (total, *stds))
 
 
-def _constant(values: FloatArray) -> Tensor:
+def _constant(values: FloatArray | float) -> Tensor:
     return torch.from_numpy(np.asarray(values, dtype=np.float64))
 
 
