@@ -245,7 +245,7 @@ class VAERegressor(
     linear part is less certain. After fits to few rows it is wider still, since these do not tell
     the variance of the noise well: the 95 % interval of a normal distribution becomes that of a
     Student t distribution. Means are not changed. So 95 % intervals of two outputs that are linear
-    in three inputs cover 94 % after a fit to 5 rows, and 95 % to 12 and to 40.
+    in three inputs cover 95 % after fits to 5, to 12 and to 40 rows.
 
     The uncertainty of the networks themselves is not known, nor that of any parameter with
     ``linear=False`` or other likelihoods. So intervals may be too narrow if rows are few and y is
