@@ -241,15 +241,15 @@ class VAERegressor(
     **Precision.** Networks are trained in single precision. Other methods compute in the precision
     of X.
 
-    With ``linear=True`` and a likelihood of real values, the distribution of y is wider where the
-    linear part is less certain. After fits to few rows it is wider still, since these do not tell
-    the variance of the noise well: the 95 % interval of a normal distribution becomes that of a
-    Student t distribution. Means are not changed. So 95 % intervals of two outputs that are linear
-    in three inputs cover 95 % after fits to 5, to 12 and to 40 rows.
-
-    The uncertainty of the networks themselves is not known, nor that of any parameter with
+    **Few rows.** With ``linear=True`` and a likelihood of real values, the distribution of y is
+    wider where the linear part is less certain. After fits to few rows it is wider still, since
+    these do not tell the variance of the noise well: the 95 % interval of a normal distribution
+    becomes that of a Student t distribution. Means are not changed. So for two outputs that are
+    linear in three inputs, 95 % intervals cover 95 % of new observations after fits to 5, 12 and 40
+    rows. The uncertainty of the networks themselves is not known, nor that of any parameter with
     ``linear=False`` or other likelihoods. So intervals may be too narrow if rows are few and y is
-    far from linear in x. Intervals of :class:`BayesianBasisRegressor` hold there, too.
+    far from linear in x. Intervals of :class:`BayesianBasisRegressor` have their coverage there,
+    too.
 
     **Large gradients.** Gradients are clipped: the norm of the weights' gradient is at most three
     times the running average of earlier norms, so that a batch with outliers does not throw the

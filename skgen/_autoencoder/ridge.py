@@ -128,7 +128,7 @@ class RidgePart:
         known, leverage = self._own_leverage(X, Y)
         residuals = Y - self.predict(X)
         if self.uncertainty is None:
-            # The classical identity of leave-one-out residuals of a linear smoother.
+            # The leave-one-out identity of linear smoothers.
             return residuals / (1 - leverage)[:, None]
         spread = self.spread(X)
         spread[known, 0] = np.sqrt(1 - leverage[known])
