@@ -30,6 +30,7 @@ from ._placement import (
     LENGTHS,
     POSITIVE,
     EmpiricalCDF,
+    differ_from_ranks,
     distinct_rows,
     feature_range,
     location_and_scale,
@@ -57,7 +58,7 @@ TWO_KERNELS = (0.0, -1.0, np.log(4.0)), (1.0, 0.0, 0.0)
         "kernel_shares_": array("n_kernels", 0.0, 1.0),
     },
     derived=(
-        "length_scale_", "frequencies_", "rank_length_scale_", "_rank_frequencies", "_scales",
+        "length_scale_", "frequencies_", "_rank_frequencies", "_scales",
         "_bends", "_reach", "_unit_frequencies", "_n_features_out", "_lengths", "_inducing",
         "_amplitudes",
     ),
@@ -94,7 +95,8 @@ class FourierBasis(LearnableBasis):
     ranks : bool, default=False
         If True, each feature enters twice: as it is, and as its rank from 0 to 1 among the rows of
         the fit. Both have their own length scale, and a long length scale switches off the one that
-        is not useful. So a skewed feature needs no transformation.
+        is not useful. So a skewed feature needs no transformation. An evenly distributed feature,
+        whose correlation with its rank is 0.99 or more, enters as it is only.
     linear : bool, default=False
         If True, each feature in units of ``scale_`` is a further basis function, after the waves.
         It describes a trend that continues beyond the data. With ``ranks=True``, the rank of the
@@ -115,9 +117,11 @@ class FourierBasis(LearnableBasis):
     ----------
     frequencies_ : ndarray of shape (n_features, n_frequencies)
         Angular frequencies, in radians per unit of X; there are two waves for each.
-    length_scale_, rank_length_scale_ : ndarray of shape (n_features,) or (2, n_features)
-        Length scales, in the units of X, and those of the ranks, with ``ranks=True``; of two
-        kernels one row each.
+    length_scale_, rank_length_scale_ : ndarray of shape (n_features,), (n_ranked,), or 2 rows
+        Length scales, in the units of X, and those of the ranks of ``ranked_features_``, with
+        ``ranks=True``; of two kernels one row each.
+    ranked_features_ : ndarray of shape (n_ranked,)
+        Indices of the features that enter as ranks, too.
     kernel_shares_ : ndarray of shape (1,) or (2,)
         Shares of the kernels in the variance of the waves.
     slope_ : float
@@ -205,9 +209,9 @@ class FourierBasis(LearnableBasis):
         exact = values.get("_points")
         if exact is not None and not 0 < len(exact) <= MOST_POINTS:
             return False
-        groups, edges = values.get("_groups"), values.get("_edges")
-        n_ranked = n_features if groups is None else (groups < 0).sum()
-        if edges is not None and not (len(edges.low) == n_ranked and values.get("slope_")):
+        numeric = _find_numeric(values.get("_groups"), n_features)
+        edges = values.get("_edges")
+        if edges is not None and not (len(edges.low) == len(numeric) and values.get("slope_")):
             return False
         if len(values.get("kernel_shares_", [1.0])) != 1 + (values.get("_second") is not None):
             return False
@@ -215,7 +219,10 @@ class FourierBasis(LearnableBasis):
             return False
         if ranks is None:
             return n_inputs == n_features
-        return n_inputs - n_features == len(ranks.knots) == len(ranks.scale) == n_ranked
+        ranked = numeric if ranks.features is None else ranks.features
+        if len(np.unique(ranked)) < len(ranked) or not np.isin(ranked, numeric).all():
+            return False
+        return n_inputs - n_features == len(ranks.knots) == len(ranked)
 
     @classmethod
     def _from_record(cls, values: Values) -> Self:
@@ -224,6 +231,8 @@ class FourierBasis(LearnableBasis):
             values = {**absent, **values}  # files of 0.1.0 have none of these
         basis: Self = from_record(cls, values)
         if "_spectrum" in values:
+            if basis._ranks is not None and basis._ranks.features is None:  # in files of 0.1.0
+                basis._ranks = replace(basis._ranks, features=basis._numeric)
             basis._lengths = basis._find_lengths(len(basis.scale_))
             basis._stretch()
         return basis
@@ -267,8 +276,7 @@ class FourierBasis(LearnableBasis):
         has_points = p.n_basis is None and (n_features > 1 or len(X) <= MOST_POINTS)
         n_basis = p.n_basis or N_WAVES
         rows = distinct_rows(X, FEWEST_ROWS)
-        ranked = rows[:, self._ranked]
-        self._ranks = EmpiricalCDF.fit(ranked) if p.ranks and ranked.size else None
+        self._ranks = self._find_ranks(rows) if p.ranks else None
         self._lengths = self._find_lengths(n_features)
         self.location_, self.scale_ = self._location_and_scale(rows)
         n_lengths = self._lengths.number
@@ -287,15 +295,29 @@ class FourierBasis(LearnableBasis):
         self._seed = int(generator(p.random_state).integers(2**63))
         self.slope_ = float(p.linear)
         low, high = feature_range(X, None)
-        has_edges = p.linear and ranked.size > 0
-        self._edges = Edges(low[self._ranked], high[self._ranked]) if has_edges else None
+        numeric = self._numeric
+        self._edges = Edges(low[numeric], high[numeric]) if p.linear and numeric.size else None
         self.scale_mixture_ = float(p.kernel == "rational_quadratic")
         self._draw(self._seed, (n_basis + 1) // 2)
 
     @property
-    def _ranked(self) -> Any:
-        """Index of the features that have ranks."""
-        return slice(None) if self._groups is None else np.flatnonzero(self._groups < 0)
+    def _numeric(self) -> npt.NDArray[np.intp]:
+        """Indices of the features that are not columns of categories."""
+        return _find_numeric(self._groups, self.n_features_in_)
+
+    @property
+    def ranked_features_(self) -> npt.NDArray[np.intp]:
+        """Indices of the features that enter as ranks, too."""
+        check_is_fitted(self)
+        found = None if self._ranks is None else self._ranks.features
+        return np.arange(0) if found is None else found
+
+    def _find_ranks(self, rows: FloatArray) -> EmpiricalCDF | None:
+        """Return the ranks of the features that differ from their ranks, if there are any."""
+        features = self._numeric[differ_from_ranks(rows[:, self._numeric])]
+        if not features.size:
+            return None
+        return replace(EmpiricalCDF.fit(rows[:, features]), features=features)
 
     def _find_lengths(self, n_features: int) -> Lengths:
         """Return the length scales of features, then of ranks."""
@@ -303,7 +325,7 @@ class FourierBasis(LearnableBasis):
         if self._groups is not None:
             labels = np.where(self._groups < 0, labels, self._groups)
         if self._ranks is not None:
-            labels = np.append(labels, labels[self._ranked] + n_features)
+            labels = np.append(labels, labels[self.ranked_features_] + n_features)
         return Lengths(np.unique(labels, return_inverse=True)[1])
 
     def _find_scales(self) -> FloatArray:
@@ -363,17 +385,28 @@ class FourierBasis(LearnableBasis):
         counts = [draws.stop - draws.start for draws in self._draws_of_kernels]
         self._amplitudes = np.repeat(np.sqrt(self.kernel_shares_ / np.maximum(counts, 1)), counts)
         frequencies = self._unit_frequencies / self._scales[:, None]
-        lengths = self._scales * (self._relative if self._second is None else self._relatives)
-        self.length_scale_, self.frequencies_ = lengths[..., :n_features], frequencies[:n_features]
+        self.length_scale_ = self._all_lengths[..., :n_features]
+        self.frequencies_ = frequencies[:n_features]
         if self._ranks is not None:
             self._bends = self._ranks.without_lines()
-            self.rank_length_scale_ = lengths[..., n_features:]
             self._rank_frequencies = frequencies[n_features:]
         self._reach = LARGEST * min(1.0, self.length_scale_.min())
         self._n_features_out = 2 * n_draws + (n_inputs if self.slope_ else 0) + self._n_edges
         if self._points is not None:
             self._n_features_out += len(self._points)
         self._inducing = self._find_inducing()
+
+    @property
+    def rank_length_scale_(self) -> FloatArray:
+        """Length scales of the ranks."""
+        check_is_fitted(self)
+        return self._all_lengths[..., len(self.scale_) :]
+
+    @property
+    def _all_lengths(self) -> FloatArray:
+        """Length scales of the features, then of the ranks; of two kernels one row each."""
+        relative = self._relative if self._second is None else self._relatives
+        return np.asarray(self._scales * relative)
 
     @property
     def _relatives(self) -> FloatArray:
@@ -400,7 +433,7 @@ class FourierBasis(LearnableBasis):
     def _edge_lengths(self) -> FloatArray:
         """Length scales of the features that have edges, (n_kernels, n_edges / 2)."""
         n_features = len(self.scale_)
-        return (self._relatives[:, :n_features] * self.scale_)[:, self._ranked]
+        return (self._relatives[:, :n_features] * self.scale_)[:, self._numeric]
 
     def _over_lengths(self, frequencies: FloatArray) -> FloatArray:
         """Return frequencies, (n_inputs, n_draws), divided by the length scales of their kernel."""
@@ -468,7 +501,7 @@ class FourierBasis(LearnableBasis):
         squares = self.kernel_shares_ @ self._relatives**-2.0
         squares, of_ranks = np.split(squares, [len(self.scale_)])
         if self._ranks is not None:
-            squares[self._ranked] += of_ranks
+            squares[self.ranked_features_] += of_ranks
         return np.sqrt(squares)
 
     @property
@@ -578,9 +611,9 @@ class FourierBasis(LearnableBasis):
     def _edges_vjp(self, edges: Edges, X: FloatArray, gradient: FloatArray) -> FloatArray:
         """Return the gradient by `_stationary_theta`."""
         shares = self.kernel_shares_
-        by_length, by_share = edges.vjp(X[:, self._ranked], self._edge_lengths, shares, gradient)
+        by_length, by_share = edges.vjp(X[:, self._numeric], self._edge_lengths, shares, gradient)
         by_input = np.zeros((len(shares), len(self._relative)))
-        by_input[:, : len(self.scale_)][:, self._ranked] = by_length
+        by_input[:, self._numeric] = by_length
         by_lengths = np.stack([self._lengths.sum(row) for row in by_input])
         by_odds = shares[1:] * by_share[:-1] - shares[:-1] * by_share[1:]
         by_mixture = np.zeros(int(self.scale_mixture_ > 0))
@@ -609,14 +642,14 @@ class FourierBasis(LearnableBasis):
         lines = (X - self.location_) / self.scale_
         if self._ranks is None:
             return lines
-        bends = self._bends.centered_ranks(X[:, self._ranked])
+        bends = self._bends.centered_ranks(X[:, self.ranked_features_])
         return np.hstack([lines, bends / self._ranks.scale])
 
     def _center(self, X: FloatArray) -> list[FloatArray]:
         """Return features, and ranks, minus their values where all phases are zero."""
         if self._ranks is None:
             return [X - self.location_]
-        return [X - self.location_, self._ranks.centered_ranks(X[:, self._ranked])]
+        return [X - self.location_, self._ranks.centered_ranks(X[:, self.ranked_features_])]
 
     def _write(self, X: FloatArray, out: FloatArray) -> None:
         n_waves, n_lines = 2 * self._spectrum.shape[1], len(self._relative) * bool(self.slope_)
@@ -631,7 +664,7 @@ class FourierBasis(LearnableBasis):
             np.multiply(self._lines(X), self._slopes, out=lines)
         if self._edges is not None:
             edges[...] = self._edges.functions(
-                X[:, self._ranked], self._edge_lengths, self.kernel_shares_
+                X[:, self._numeric], self._edge_lengths, self.kernel_shares_
             )
         if self._inducing is not None:
             self._inducing.write(self._inputs(X), waves, others)
@@ -658,12 +691,11 @@ class FourierBasis(LearnableBasis):
 
     def _to_onnx(self, graph: Callable[..., str], X: str) -> str:
         lines = inputs = graph("Div", graph("Sub", X, self.location_), self.scale_)
-        if self._groups is not None:
-            X = graph("Gather", X, self._ranked, axis=1)
         if self._ranks is not None:
-            ranks = graph("Div", self._ranks.to_onnx(graph, X), self._ranks.scale)
+            ranked = graph("Gather", X, self.ranked_features_, axis=1)
+            ranks = graph("Div", self._ranks.to_onnx(graph, ranked), self._ranks.scale)
             if self.slope_:
-                bends = graph("Div", self._bends.to_onnx(graph, X), self._ranks.scale)
+                bends = graph("Div", self._bends.to_onnx(graph, ranked), self._ranks.scale)
                 lines = graph("Concat", inputs, bends, axis=1)
             inputs = graph("Concat", inputs, ranks, axis=1)
         phase = graph("MatMul", inputs, self._unit_frequencies)
@@ -672,9 +704,14 @@ class FourierBasis(LearnableBasis):
         waves = graph("Mul", graph("Sin", phases), np.tile(self._amplitudes, 2))
         tables = [waves, graph("Mul", lines, self._slopes)] if self.slope_ else [waves]
         if self._edges is not None:
-            edges = self._edges.to_onnx(graph, X, self._edge_lengths, self.kernel_shares_)
-            tables.append(edges)
+            numeric, lengths = graph("Gather", X, self._numeric, axis=1), self._edge_lengths
+            tables.append(self._edges.to_onnx(graph, numeric, lengths, self.kernel_shares_))
         if self._inducing is not None:
             tables[0], functions = self._inducing.to_onnx(graph, inputs, waves)
             tables.append(functions)
         return graph("Concat", *tables, axis=1)
+
+
+def _find_numeric(groups: npt.NDArray[np.intp] | None, n_features: int) -> npt.NDArray[np.intp]:
+    """Return the indices of the features that are not columns of categories."""
+    return np.arange(n_features) if groups is None else np.flatnonzero(groups < 0)

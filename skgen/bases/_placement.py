@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial import cKDTree
 from scipy.stats import qmc
 from sklearn.cluster import KMeans
 
 from .._parameters import Number, Vector
-from .._schema import Check, Sizes, array, each, store
+from .._schema import NONE, Check, Sizes, array, each, store
 from .._threads import one_blas_thread
 from .._validation import LARGEST, FloatArray, error_message
 
 SMALLEST = 1e-290  # scale, well above the subnormal numbers, which lose digits
 K_MEANS_ROUNDS = 5
+STRAIGHT = 0.99  # correlation of a feature with its rank, from which the rank is left out
 ROUNDING = 1e-13  # relative to the largest magnitude, below which values are equal
 
 # Kinds of parameters of several bases, and of lengths of fitted bases in files.
@@ -51,7 +53,14 @@ def _are_knots(value: Any, _: Sizes) -> bool:
     return is_pair and bool((np.diff(value[0]) > 0).all() and value[1].min() >= 0)
 
 
-@store("Ranks", parameters={"knots": each(Check(_are_knots), list), "scale": POSITIVE})
+@store(
+    "Ranks",
+    parameters={
+        "knots": each(Check(_are_knots), list),
+        "scale": array("n_ranked", 1e-300),
+        "features": NONE | array("n_ranked", 0, kinds="i"),
+    },
+)
 @dataclass(frozen=True, eq=False)
 class EmpiricalCDF:
     """Empirical distribution function of each feature, linear between the observed values.
@@ -62,6 +71,8 @@ class EmpiricalCDF:
 
     knots: list[tuple[FloatArray, FloatArray]]  # values in ascending order, and their ranks
     scale: FloatArray  # (n_features,), standard deviations of the ranks
+    features: npt.NDArray[np.intp] | None = None
+    """Indices of the features in a wider table."""
 
     @classmethod
     def fit(cls, rows: FloatArray) -> "EmpiricalCDF":
@@ -112,6 +123,18 @@ def _line(x: FloatArray, y: FloatArray) -> FloatArray:
     deviations = x - x.mean()
     deviations /= np.abs(deviations).max() or 1.0
     return deviations * (deviations @ y) / (deviations @ deviations or 1.0)
+
+
+def differ_from_ranks(rows: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return True for each feature whose ranks are not nearly a linear function of its values."""
+    if not rows.shape[1]:
+        return np.zeros(0, dtype=bool)
+    ranks = EmpiricalCDF.fit(rows).centered_ranks(rows)
+    values = rows - rows.mean(axis=0)
+    values /= np.abs(values).max(axis=0, initial=1e-300)
+    ranks -= ranks.mean(axis=0)
+    norms = np.linalg.norm(values, axis=0) * np.linalg.norm(ranks, axis=0)
+    return np.einsum("if,if->f", values, ranks) < STRAIGHT * norms
 
 
 def location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:

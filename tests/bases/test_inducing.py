@@ -59,7 +59,8 @@ def test_the_kernel_is_exact_at_the_rows(kernel, X, rng):
     basis = FourierBasis(kernel=kernel, ranks=True, linear=True, random_state=0).fit(X)
     basis.theta_ = basis.theta_ + 0.3 * rng.normal(size=len(basis.theta_))
     Phi = basis.transform(X)
-    assert Phi.shape[1] == 600 + 6 + 6 + 60  # waves, lines, edges, rows
+    n_lines = 3 + len(basis.ranked_features_)
+    assert Phi.shape[1] == 600 + n_lines + 6 + 60  # waves, lines, edges, rows
     np.testing.assert_allclose(
         Phi @ Phi.T, basis.exact_kernel(X).at(basis.theta_)[0], atol=2 * JITTER
     )

@@ -106,7 +106,7 @@ def rank_part(X, rows):
 
 @pytest.mark.parametrize("name", INCREASING)
 def test_the_rank_part_of_a_basis_does_not_change_either(name, rng):
-    rows, transform = rng.normal(size=(N_ROWS, 2)), INCREASING[name]
+    rows, transform = rng.laplace(size=(N_ROWS, 2)), INCREASING[name]
     expected = rank_part(rows, rows)
     assert np.ptp(expected, axis=0).max() > 0.1
     np.testing.assert_allclose(
@@ -144,3 +144,23 @@ def test_ranks_follow_the_set_of_rows(rng):
         FourierBasis(12, ranks=True, random_state=0).fit(rows).transform(X) for rows in (X, again)
     )
     assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("column", "has_rank"),
+    [
+        (np.linspace(1990, 2000, 60), False),
+        (np.random.default_rng(0).uniform(size=60), False),
+        (np.arange(60) % 2, False),
+        (np.full(60, 3.0), False),
+        (np.random.default_rng(0).gamma(0.5, size=60), True),
+        (np.random.default_rng(0).standard_t(2.0, size=60), True),
+    ],
+    ids=["even", "uniform", "binary", "constant", "skewed", "heavy tails"],
+)
+@pytest.mark.parametrize("unit", [1.0, -1e-8, 1e90])
+def test_features_that_are_nearly_their_ranks_have_none(column, has_rank, unit):
+    X = np.column_stack([unit * column, np.arange(60.0)])
+    basis = FourierBasis(20, ranks=True, random_state=0).fit(X)
+    assert basis.ranked_features_.tolist() == [0] * has_rank
+    assert basis.rank_length_scale_.shape == (has_rank,)
