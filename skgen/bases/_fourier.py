@@ -30,7 +30,7 @@ from ._placement import (
     LENGTHS,
     POSITIVE,
     EmpiricalCDF,
-    differ_from_ranks,
+    are_evenly_spread,
     distinct_rows,
     feature_range,
     location_and_scale,
@@ -95,8 +95,8 @@ class FourierBasis(LearnableBasis):
     ranks : bool, default=False
         If True, each feature enters twice: as it is, and as its rank from 0 to 1 among the rows of
         the fit. Both have their own length scale, and a long length scale switches off the one that
-        is not useful. So a skewed feature needs no transformation. An evenly distributed feature,
-        whose correlation with its rank is 0.99 or more, enters as it is only.
+        is not useful. So a skewed feature needs no transformation. A feature that is spread
+        evenly, such as a time, is nearly its own rank, and enters only as it is.
     linear : bool, default=False
         If True, each feature in units of ``scale_`` is a further basis function, after the waves.
         It describes a trend that continues beyond the data. With ``ranks=True``, the rank of the
@@ -313,8 +313,8 @@ class FourierBasis(LearnableBasis):
         return np.arange(0) if found is None else found
 
     def _find_ranks(self, rows: FloatArray) -> EmpiricalCDF | None:
-        """Return the ranks of the features that differ from their ranks, if there are any."""
-        features = self._numeric[differ_from_ranks(rows[:, self._numeric])]
+        """Return the ranks of the features that are not spread evenly, if there are any."""
+        features = self._numeric[~are_evenly_spread(rows[:, self._numeric])]
         if not features.size:
             return None
         return replace(EmpiricalCDF.fit(rows[:, features]), features=features)

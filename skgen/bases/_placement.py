@@ -17,7 +17,8 @@ from .._validation import LARGEST, FloatArray, error_message
 
 SMALLEST = 1e-290  # scale, well above the subnormal numbers, which lose digits
 K_MEANS_ROUNDS = 5
-STRAIGHT = 0.99  # correlation of a feature with its rank, from which the rank is left out
+UNIFORM = 2.6  # 99 % quantile, for uniform samples, of the statistic of `are_evenly_spread`
+FEWEST_VALUES = 0.5  # different values per row, of a feature with few ties
 ROUNDING = 1e-13  # relative to the largest magnitude, below which values are equal
 
 # Kinds of parameters of several bases, and of lengths of fitted bases in files.
@@ -125,16 +126,24 @@ def _line(x: FloatArray, y: FloatArray) -> FloatArray:
     return deviations * (deviations @ y) / (deviations @ deviations or 1.0)
 
 
-def differ_from_ranks(rows: FloatArray) -> npt.NDArray[np.bool_]:
-    """Return True for each feature whose ranks are not nearly a linear function of its values."""
-    if not rows.shape[1]:
+def are_evenly_spread(rows: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return True for each feature that could be a uniform sample, or a grid, without many ties.
+
+    Its ranks are then nearly a linear function of its values. The rows times the share of variance
+    of the ranks that a line does not explain are compared with a quantile for uniform samples,
+    which hardly depends on their size.
+    """
+    n_rows, n_features = rows.shape
+    if not n_features:
         return np.zeros(0, dtype=bool)
     ranks = EmpiricalCDF.fit(rows).centered_ranks(rows)
     values = rows - rows.mean(axis=0)
     values /= np.abs(values).max(axis=0, initial=1e-300)
     ranks -= ranks.mean(axis=0)
     norms = np.linalg.norm(values, axis=0) * np.linalg.norm(ranks, axis=0)
-    return np.einsum("if,if->f", values, ranks) < STRAIGHT * norms
+    correlations = np.einsum("if,if->f", values, ranks) / np.maximum(norms, 1e-300)
+    n_values = np.array([len(np.unique(column)) for column in rows.T])
+    return (n_rows * (1 - correlations**2) < UNIFORM) & (n_values > FEWEST_VALUES * n_rows)
 
 
 def location_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import rankdata
 
 from skgen import FourierBasis
-from skgen.bases._placement import EmpiricalCDF, distinct_rows
+from skgen.bases._placement import EmpiricalCDF, are_evenly_spread, distinct_rows
 
 N_ROWS = 60
 
@@ -151,16 +151,23 @@ def test_ranks_follow_the_set_of_rows(rng):
     [
         (np.linspace(1990, 2000, 60), False),
         (np.random.default_rng(0).uniform(size=60), False),
-        (np.arange(60) % 2, False),
-        (np.full(60, 3.0), False),
+        (np.arange(60) % 2, True),
+        (np.arange(60) // 6, True),
         (np.random.default_rng(0).gamma(0.5, size=60), True),
         (np.random.default_rng(0).standard_t(2.0, size=60), True),
     ],
-    ids=["even", "uniform", "binary", "constant", "skewed", "heavy tails"],
+    ids=["grid", "uniform", "binary", "ties", "skewed", "heavy tails"],
 )
 @pytest.mark.parametrize("unit", [1.0, -1e-8, 1e90])
-def test_features_that_are_nearly_their_ranks_have_none(column, has_rank, unit):
+def test_features_that_are_spread_evenly_have_no_ranks(column, has_rank, unit):
     X = np.column_stack([unit * column, np.arange(60.0)])
     basis = FourierBasis(20, ranks=True, random_state=0).fit(X)
     assert basis.ranked_features_.tolist() == [0] * has_rank
     assert basis.rank_length_scale_.shape == (has_rank,)
+
+
+@pytest.mark.parametrize("n_rows", [20, 60, 300])
+def test_one_of_a_hundred_uniform_features_has_a_rank(n_rows, rng):
+    even = are_evenly_spread(rng.uniform(size=(n_rows, 3000)))
+    assert np.mean(even) == pytest.approx(0.99, abs=0.006)
+    assert not are_evenly_spread(rng.normal(size=(100, 300))).mean() > 0.5

@@ -94,22 +94,23 @@ GROUPS = np.array([-1, 1, 1, 1, 1, -1, 3, 3, 3, 3, -1])
 
 
 def test_one_length_scale_for_each_feature(fitted):
-    """Those of features, of the rank of the one that is not evenly distributed, and a slope."""
+    """Those of features, of the ranks of three of them, and a slope."""
     assert np.array_equal(fitted.basis_._groups, GROUPS)
-    assert len(fitted.basis_.theta_) == 5 + 1 + 1
+    assert len(fitted.basis_.theta_) == 5 + 3 + 1
     assert [len(set(fitted.basis_.length_scale_[group == GROUPS])) for group in (1, 3)] == [1, 1]
-    assert fitted.basis_.ranked_features_.tolist() == [0]
+    assert fitted.basis_.rank_length_scale_.shape == (3,)
 
 
 def test_the_kernel_of_shared_length_scales(data):
-    """By distances of features and of the rank of the area."""
+    """By distances of features and, of numbers alone, of ranks."""
     X, rng = data[0], np.random.default_rng(0)
     rows = by_hand(X)
     basis = FourierBasis(20, ranks=True, random_state=0)
     basis._groups = GROUPS
     basis.fit(rows)
-    basis.theta_ = basis.theta_ + rng.normal(size=6)
-    inputs = np.column_stack([rows, X["area"].rank() / len(X)])
+    basis.theta_ = basis.theta_ + rng.normal(size=8)
+    ranks = np.column_stack([X[name].rank() / len(X) for name in ("area", "lift", "rooms")])
+    inputs = np.hstack([rows, ranks])
     lengths = np.append(basis.length_scale_, basis.rank_length_scale_)
     squares = (((inputs[:, None] - inputs) / lengths) ** 2).sum(axis=2)
     kernel, _ = basis.exact_kernel(rows).at(basis.theta_)
