@@ -522,22 +522,26 @@ class VAERegressor(
 
     @overload
     def predict(
-        self, X: npt.ArrayLike, return_std: Literal[False] = False, *, n_draws: int = 128
-    ) -> FloatArray: ...
+        self, X: npt.ArrayLike, return_std: Literal[False] = False, *,
+        observation_noise: bool = True, n_draws: int = 128,
+    ) -> FloatArray: ...  # fmt: skip
 
     @overload
     def predict(
-        self, X: npt.ArrayLike, return_std: Literal[True], *, n_draws: int = 128
-    ) -> tuple[FloatArray, FloatArray]: ...
+        self, X: npt.ArrayLike, return_std: Literal[True], *,
+        observation_noise: bool = True, n_draws: int = 128,
+    ) -> tuple[FloatArray, FloatArray]: ...  # fmt: skip
 
     @overload
     def predict(
-        self, X: npt.ArrayLike, return_std: bool, *, n_draws: int = 128
-    ) -> FloatArray | tuple[FloatArray, FloatArray]: ...
+        self, X: npt.ArrayLike, return_std: bool, *,
+        observation_noise: bool = True, n_draws: int = 128,
+    ) -> FloatArray | tuple[FloatArray, FloatArray]: ...  # fmt: skip
 
     def predict(
-        self, X: npt.ArrayLike, return_std: bool = False, *, n_draws: int = 128
-    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+        self, X: npt.ArrayLike, return_std: bool = False, *,
+        observation_noise: bool = True, n_draws: int = 128,
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:  # fmt: skip
         """Mean and standard deviation of y given X, computed from draws of z from p(z | x).
 
         Parameters
@@ -545,7 +549,10 @@ class VAERegressor(
         X : array-like of shape (n_samples, n_features)
             Inputs.
         return_std : bool, default=False
-            If True, standard deviations of observations are returned too.
+            If True, standard deviations are returned too.
+        observation_noise : bool, default=True
+            If True, standard deviations are those of observations; if False, of decoder means. The
+            means are the same.
         n_draws : int, default=128
             Number of quasi-random draws of z, at least 1. All rows use the same sequence; powers of
             2 are best.
@@ -558,13 +565,14 @@ class VAERegressor(
             Standard deviations, with ``return_std=True``.
         """
         return_std = check_flag(return_std, "return_std")
+        noisy = check_flag(observation_noise, "observation_noise")
         n_draws = Integer(1, MOST, remedy="Give a number of draws of z.").check(n_draws, "n_draws")
         table, x, module = self._prepare_inputs(X)
         noise = prior_noise(module, n_draws)
 
         def moments(context: Tensor) -> Tensor:
             outputs = module.outputs(codes_of(module, noise, context), context)
-            found = moments_over_draws(module, outputs, return_std)
+            found = moments_over_draws(module, outputs, return_std, noisy)
             return torch.stack(found, 1)
 
         found = map_blocks(moments, x, n_rows=max(1, EVALUATION_ROWS // n_draws))
@@ -678,6 +686,37 @@ class VAERegressor(
             X, ends, observation_noise=observation_noise, n_draws=n_draws,
             random_state=random_state,
         )  # fmt: skip
+
+    def predictive_cdf(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, n_draws: int = 1000,
+        random_state: RandomState = None,
+    ) -> FloatArray:  # fmt: skip
+        """Estimate the probability that a new output is at most y, given its X, by draws.
+
+        This is the probability integral transform of each output alone. It is uniform on [0, 1] if
+        the outputs come from the model and are continuous.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Outputs.
+        n_draws : int, default=1000
+            Number of draws of y for each row, as in `predict_quantiles`.
+        random_state : int, Generator, RandomState or None, default=None
+            Seed; None draws afresh at each call.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Shares of the draws that are at most y.
+        """
+        n_draws = Integer(1, MOST, remedy="Give a number of draws.").check(n_draws, "n_draws")
+        check_is_fitted(self)
+        Y = self._check_rows(X, y, self.likelihood_, reset=False)[1]
+        draws = self.sample_y(X, n_draws, random_state=random_state)
+        return np.mean(draws <= self._shape_outputs(Y)[..., None], axis=-1)
 
     def log_predictive_density(
         self, X: npt.ArrayLike, y: npt.ArrayLike, n_importance_samples: int = 100
@@ -898,15 +937,23 @@ def codes_of(module: VAE, noise: Tensor, context: Tensor) -> Tensor:
     return prior.from_noise(noise).expand(shape)
 
 
-def moments_over_draws(module: VAE, outputs: Tensor, return_variance: bool) -> list[Tensor]:
-    """Return means of y given x, and variances if asked for, from decoder outputs of draws."""
+def moments_over_draws(
+    module: VAE, outputs: Tensor, return_variance: bool, observation_noise: bool = True
+) -> list[Tensor]:
+    """Return means of y given x, and variances if asked for, from decoder outputs of draws.
+
+    Without observation noise, the variances are those of decoder means.
+    """
     likelihood, parameters = module.likelihood, module.global_parameters.to(outputs.dtype)
     means = likelihood.mean(outputs, parameters)
     if not return_variance:
         return [means.mean(0)]
-    variance = likelihood.distribution(outputs, parameters).variance.mean(0)
+    of_means = means.var(0, unbiased=False)
+    if not observation_noise:
+        return [means.mean(0), of_means]
     # The law of total variance.
-    return [means.mean(0), variance + means.var(0, unbiased=False)]
+    variance = likelihood.distribution(outputs, parameters).variance.mean(0)
+    return [means.mean(0), variance + of_means]
 
 
 def count_varying(likelihood: Likelihood, Y: FloatArray) -> int:

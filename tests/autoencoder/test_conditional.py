@@ -131,6 +131,39 @@ def test_quantiles_of_a_linear_model_are_those_of_the_exact_normal(linear, prior
     np.testing.assert_allclose(np.mean(high - low, axis=0), 0.9 * 199 / 201, atol=0.02)
 
 
+@pytest.mark.parametrize(("linear", "prior"), LINEAR_CASES)
+def test_the_predictive_cdf_of_a_linear_model_is_that_of_the_exact_normal(linear, prior):
+    model, inputs, targets, ols, covariance = linear_case(linear, prior)
+    inputs, targets = inputs[:200], targets[:200]
+    found = model.predictive_cdf(inputs, targets, n_draws=2000, random_state=0)
+    exact = norm.cdf((targets - ols.predict(inputs)) / np.sqrt(np.diag(covariance)))
+    assert found.shape == targets.shape
+    assert np.abs(found - exact).mean() < 0.02
+
+
+def test_the_predictive_cdf_inverts_quantiles():
+    model = clone(SHORT).fit(X, Y[:, 0])
+    median = model.predict_quantiles(X, 0.5, n_draws=99, random_state=0)[:, 0]
+    found = model.predictive_cdf(X, median, n_draws=99, random_state=0)
+    np.testing.assert_allclose(found, 50 / 99)
+    with pytest.raises(ValueError, match="`n_draws` must"):
+        model.predictive_cdf(X, median, n_draws=0)
+    with pytest.raises(ValueError, match="`y` must have shape"):
+        model.predictive_cdf(X, median[1:])
+
+
+def test_standard_deviations_without_noise_are_those_of_draws_without_noise():
+    model = fitted()
+    mean, std = model.predict(X[:20], return_std=True, observation_noise=False, n_draws=1024)
+    np.testing.assert_array_equal(mean, model.predict(X[:20], n_draws=1024))
+    draws = model.sample_y(X[:20], 2000, observation_noise=False, random_state=0)
+    np.testing.assert_allclose(std, draws.std(axis=2), rtol=0.15)
+    _, noisy = model.predict(X[:20], return_std=True, n_draws=1024)
+    assert (noisy > std).all()
+    with pytest.raises(TypeError, match="`observation_noise` must"):
+        model.predict(X, return_std=True, observation_noise="no")
+
+
 def test_intervals_repeat_with_the_seed_and_have_the_shapes_stated():
     model = fitted()
     ends = model.predict_interval(X[:5], n_draws=50, random_state=1)
