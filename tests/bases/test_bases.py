@@ -105,8 +105,9 @@ def fourier(basis, X):
     the line through those of the values that occur, times factors that follow the length scales.
     """
     X, frequencies, n_features = X - basis.location_, basis.frequencies_, X.shape[1]
-    if basis.ranks:
-        X = np.hstack([X, basis._ranks.centered_ranks(X + basis.location_)])
+    ranked = basis.ranked_features_
+    if ranked.size:
+        X = np.hstack([X, basis._ranks.centered_ranks((X + basis.location_)[:, ranked])])
         frequencies = np.vstack([frequencies, basis._rank_frequencies])
     rows = []
     for x in X:
@@ -116,9 +117,11 @@ def fourier(basis, X):
         if basis.linear:
             factors = slope_factors(basis)
             row += [f * a for f, a in zip(factors, x[:n_features] / basis.scale_, strict=False)]
-        if basis.linear and basis.ranks:
-            for k, (values, ranks) in enumerate(basis._ranks.knots):
-                inside = np.clip(x[k] + basis.location_[k], values[0], values[-1])
+        if basis.linear and ranked.size:
+            for k, (feature, (values, ranks)) in enumerate(
+                zip(ranked, basis._ranks.knots, strict=True)
+            ):
+                inside = np.clip(x[feature] + basis.location_[feature], values[0], values[-1])
                 line = np.polyfit(values, ranks, 1)[0] * (inside - values.mean())
                 bend = x[n_features + k] - line
                 row.append(factors[n_features + k] * bend / basis._ranks.scale[k])
@@ -139,7 +142,7 @@ def beyond_the_ends(basis, x):
 def slope_factors(basis):
     """The slope, by relevance: in proportion to inverse length scales, 1 in the mean square."""
     inverse = basis.scale_ / basis.length_scale_
-    if basis.ranks:
+    if basis.ranked_features_.size:
         inverse = np.append(inverse, basis._ranks.scale / basis.rank_length_scale_)
     return basis.slope_ * inverse / np.sqrt(np.mean(inverse**2))
 
@@ -386,11 +389,10 @@ def test_fourier_features_have_norm_1(X):
 
 
 @pytest.mark.parametrize("length_scale", ["evidence", None])
-@pytest.mark.parametrize(("ranks", "n_inputs"), [(False, 2), (True, 4)])
-def test_the_first_length_scales_are_roots_of_n_inputs_standard_deviations(
-    ranks, n_inputs, length_scale, X
-):
+@pytest.mark.parametrize("ranks", [False, True])
+def test_the_first_length_scales_are_roots_of_n_inputs_standard_deviations(ranks, length_scale, X):
     basis = FourierBasis(8, length_scale=length_scale, ranks=ranks, random_state=0).fit(X)
+    n_inputs = 2 + len(basis.ranked_features_)
     np.testing.assert_allclose(basis.length_scale_, np.sqrt(n_inputs) * X.std(axis=0), rtol=1e-13)
 
 
@@ -563,11 +565,12 @@ def test_theta_relevances_and_lengths_agree(name, rng):
     basis = moved(LEARNABLE[name], table(rng, 40, 2), rng)
     length = basis.width_ if isinstance(basis, GaussianBasis) else basis.length_scale_
     np.testing.assert_allclose(length, basis.scale_ * np.exp(basis.theta_[:2]), rtol=1e-13)
-    n_inputs = 4 if getattr(basis, "ranks", False) else 2
-    lengths, others = np.split(basis.theta_, [n_inputs])
+    ranked = getattr(basis, "ranked_features_", np.arange(0))
+    lengths, of_ranks, others = np.split(basis.theta_, [2, 2 + len(ranked)])
     expected = [getattr(basis, name, 0.0) for name in ("slope_", "scale_mixture_")]
     np.testing.assert_allclose(np.exp(others), [value for value in expected if value], rtol=1e-14)
-    squares = np.exp(-2 * lengths).reshape(-1, 2).sum(axis=0)
+    squares = np.exp(-2 * lengths)
+    squares[ranked] += np.exp(-2 * of_ranks)
     np.testing.assert_allclose(basis.relevance_, np.sqrt(squares), rtol=1e-12)
 
 
