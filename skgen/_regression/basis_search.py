@@ -20,13 +20,13 @@ import numpy as np
 from scipy.optimize import minimize
 
 from .._pipelines import final_estimator, transform_before_final
-from .._validation import FloatArray
+from .._validation import LARGEST, FloatArray
 from ..bases import is_learnable
 from .design import Design
 from .loo import RowFit, loo_log_density
 from .marginal_likelihood import InfeasibleError, KernelObjective, Objective, make_objective
 from .newton import Point, minimize_by_newton
-from .precisions import LinearModelSpec
+from .precisions import LinearModelSpec, SimplerModel
 from .rows import SEARCH_ROWS, Rows
 from .source import Source
 
@@ -86,8 +86,19 @@ def learn_basis(design: Design, source: Source, prior: LinearModelSpec) -> Learn
         return LearnedBasis(design, prior)
     basis.theta_ = best.theta
     if isinstance(prior.precision, str) and prior.precision == "evidence":
-        prior = replace(prior, expected_ratio=float(best.ratios.min()))
+        simpler = _linear_model(final)
+        prior = replace(prior, expected_ratio=float(best.ratios.min()), simpler=simpler)
     return LearnedBasis(replace(design, calibration=best.calibration()), prior, best)
+
+
+def _linear_model(design: Design) -> SimplerModel | None:
+    """The model of the linear terms alone, or None if the basis has none."""
+    squares = getattr(design.basis, "linear_factors", np.zeros(0)) ** 2
+    (functions,) = np.nonzero(squares >= 1 / LARGEST)
+    if not functions.size:
+        return None
+    columns = functions + design.fit_intercept
+    return SimplerModel(columns, squares[functions], len(design.basis.theta_))
 
 
 def _rounding_variance(Y: FloatArray) -> float:

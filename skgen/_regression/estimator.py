@@ -456,7 +456,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             source = self._check_data(X, y, sample_weight, noise_scale, reset=first)
             before = self._empty_stream(source) if first else self._stream
             source = _transform_targets(source, before.design.target)
-            prior = self._prior(before.design)
+            prior = self._prior(before.design).keep_learned(before.prior)
             stream, n_rows = before.extend(source, prior, float(self.forgetting))
             self._set_stream(stream, n_rows + (0 if first else self.n_samples_seen_))
         return self

@@ -7,13 +7,18 @@ Learning, Springer 2006, section 3.5; D. J. C. MacKay, Bayesian interpolation, N
 4(3), 1992). One precision per weight (automatic relevance determination, Bishop section 7.2) is
 found by ``search``. The best precisions give the posterior mean. The posterior covariance is
 averaged over the posterior of their ratio and of the noise.
+
+If parameters of the basis were learned, the posterior is also averaged over two models, all basis
+functions and the linear ones alone. The evidence of the first is that of the best of many models,
+and favours it where rows are few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from functools import cached_property
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +26,18 @@ from scipy.linalg import lapack, svd
 from scipy.optimize import brentq
 from scipy.special import softmax
 
-from .._schema import FLAG, array, exactly, made_of, number, store
+from .._schema import (
+    FLAG,
+    MOST,
+    NONE,
+    Values,
+    array,
+    exactly,
+    integer,
+    made_of,
+    number,
+    store,
+)
 from .._threads import one_blas_thread
 from .._validation import LARGEST, FloatArray
 from .conjugate import (
@@ -51,9 +67,14 @@ IRRELEVANT = 1e12  # precision of a weight that is out, over the squared norm of
 DataTerm = Callable[[Any, Any], tuple[Any, Any, Any]]
 """(energy, log ratio) -> the data term of the evidence, and its two derivatives."""
 
-Moments = tuple[FloatArray, FloatArray, FloatArray]
-"""Noise variances on a grid of ratios, their probabilities, and a root of the covariance of the
-weights."""
+
+class Moments(NamedTuple):
+    """Posterior of noise and weights, as a mixture over a grid of ratios of precisions."""
+
+    variances: FloatArray  # of the noise
+    probabilities: FloatArray
+    root: FloatArray  # of the covariance of the weights, about their mean
+    df: float  # degrees of freedom of a new observation in each component
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +122,30 @@ class LooCalibration:
 
 
 @store(
+    parameters={
+        "columns": array("n_inside", 0, MOST, kinds="i"),
+        "precision": array("n_inside", 1 / LARGEST),
+        "n_params": integer(0),
+    }
+)
+@dataclass(frozen=True, eq=False)
+class SimplerModel:
+    """A model of some of the weights, over which the posterior is averaged, too."""
+
+    columns: npt.NDArray[np.intp]  # (n_inside,), of the design matrix, in order
+    precision: FloatArray  # (n_inside,), relative prior precisions
+    n_params: int  # number of basis parameters that were learned for the model of all weights
+
+    def log_odds(self, gain: float) -> float:
+        """Log odds of the model of all weights, given its gain in log evidence over this one.
+
+        They are even where the gain is one nat for each basis parameter, and rise by one for each
+        further nat per parameter: the evidence of learned parameters is that of the best ones.
+        """
+        return gain / (1 + self.n_params) - 1
+
+
+@store(
     "Prior",
     parameters={
         "precision": exactly("evidence", "ard") | array("n_columns", 0.0),
@@ -108,6 +153,7 @@ class LooCalibration:
         "noise": exactly("evidence") | number(1 / LARGEST) | made_of(Gamma),
         "flat_first": FLAG,
         "least_noise": number(0.0),
+        "simpler": NONE | made_of(SimplerModel),
     },
     options={"expected_ratio": number(0.0)},
 )
@@ -120,7 +166,8 @@ class LinearModelSpec:
     are relative to the noise precision. With ``flat_first``, the first column, the intercept, keeps
     a flat prior while the precision of the others is learned. ``least_noise`` is the smallest noise
     variance that the evidence may choose. ``expected_ratio`` is the ratio of prior to noise
-    precision that the evidence chose for some of the rows; 0 if it is unknown.
+    precision that the evidence chose for some of the rows; 0 if it is unknown. ``simpler`` is a
+    second model for the average, if parameters of the basis were learned.
     """
 
     precision: FloatArray | Literal["evidence", "ard"]
@@ -129,6 +176,21 @@ class LinearModelSpec:
     flat_first: bool = False
     least_noise: float = 0.0
     expected_ratio: float = 0.0
+    simpler: SimplerModel | None = None
+
+    @staticmethod
+    def _is_consistent(values: Values) -> bool:
+        simpler = values.get("simpler")
+        if simpler is None:
+            return True
+        inside = simpler.columns >= values["flat_first"]
+        ends = np.append(simpler.columns, len(values["mean"]))
+        return bool(inside.all() and np.all(np.diff(ends) > 0))
+
+    def keep_learned(self, other: LinearModelSpec) -> LinearModelSpec:
+        """This prior, with what was learned together with the basis for ``other``."""
+        learned = ("least_noise", "expected_ratio", "simpler")
+        return replace(self, **{name: getattr(other, name) for name in learned})
 
     def best(self, statistic: Statistic) -> list[Posterior]:
         """Posteriors at the best precisions: one per output, or one for all if all are given."""
@@ -168,12 +230,11 @@ class LinearModelSpec:
         data = ProjectedData.of(statistic, weighting, self.mean)
         spectrum = data.spectrum()
         choice = self.choose_ratio(spectrum, data.weight)
-        fit, _ = choice.terms(data.weight)
-        common = _Common(spectrum, choice.limits, choice.ratio, fit)
-        models: list[_Common | _Sparse] = [common]
+        common = _Common(spectrum, choice, data.weight)
+        models: list[_Model] = [common]
         if self.precision == "ard" and data.weight > 0:
             problem = data.problem(EnergyTerm.of(self.noise, data.weight), common)
-            sparse = _Sparse(data, search(problem, data.weight))
+            sparse = _Sparse(data, search(problem, data.weight), choice.terms)
             models.insert(0 if sparse.is_better_than(common) else 1, sparse)
         precision = weighting.copy()
         precision[weighting > 0] = models[0].precision
@@ -186,7 +247,19 @@ class LinearModelSpec:
         posterior.mean[irrelevant, 0] = self.mean[irrelevant]
         if data.weight <= 0 or not np.all(precision[weighting > 0] > 1 / LARGEST):
             return posterior, None  # nothing to average over
-        return posterior, _Average(statistic, weighting, models, data.weight, choice.terms)
+        if self.simpler is not None and self.precision == self.noise == "evidence":
+            models.append(self._part(data, common))
+        return posterior, _Average(statistic, weighting, models, data.weight)
+
+    def _part(self, data: ProjectedData, common: _Common) -> _Part:
+        """The simpler model, which needs no least noise: it has far fewer weights than rows."""
+        assert self.simpler is not None
+        inside, precision = self.simpler.columns - self.flat_first, self.simpler.precision
+        spectrum = data.select(inside, precision).spectrum()
+        choice = replace(self, least_noise=0.0).choose_ratio(spectrum, data.weight)
+        part = _Common(spectrum, choice, data.weight)
+        log_odds = self.simpler.log_odds(common.log_posterior - part.log_posterior)
+        return _Part(part, inside, precision, data.factor.shape[1], common.log_posterior - log_odds)
 
     def _fit_noise(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
         precision = self.precision
@@ -201,8 +274,8 @@ class LinearModelSpec:
         posterior = self._given(statistic, precision, 1 / choice.ratio)
         if not np.all(precision[1:] > 0):
             return posterior, None
-        models: list[_Common | _Sparse] = [_Common(spectrum, choice.limits, choice.ratio)]
-        return posterior, _Average(statistic, precision, models, data.weight, choice.terms)
+        models: list[_Model] = [_Common(spectrum, choice, data.weight)]
+        return posterior, _Average(statistic, precision, models, data.weight)
 
     def choose_ratio(self, spectrum: Spectrum, weight: float) -> RatioChoice:
         """Choose the ratio of prior to noise precision of largest evidence."""
@@ -435,17 +508,20 @@ class _Common:
     """Model with one precision for all weights of `ProjectedData`."""
 
     spectrum: Spectrum
-    limits: tuple[float, float]
-    precision: float
-    fit: DataTerm | None = None
+    choice: RatioChoice
+    weight: float  # degrees of freedom that flat columns leave
 
     irrelevant: ClassVar[slice] = slice(0)
 
     @property
+    def precision(self) -> float:
+        return self.choice.ratio
+
+    @property
     def log_posterior(self) -> float:
         """Log evidence up to a constant."""
-        assert self.fit is not None
-        return float(self.spectrum.evidence(self.fit, np.log(self.precision))[0])
+        fit, _ = self.choice.terms(self.weight)
+        return float(self.spectrum.evidence(fit, np.log(self.precision))[0])
 
     @property
     def mean(self) -> FloatArray:
@@ -455,12 +531,45 @@ class _Common:
     def energy(self) -> float:
         return float(self.spectrum.terms(np.log(self.precision))[0])
 
-    def moments(self, fit: DataTerm, noise: NoiseTerm) -> Moments:
-        """Noise variances, their probabilities, and a root of the covariance of the weights."""
-        log_ratios, shares = self.spectrum.quadrature(fit, self.limits)
+    def moments(self, df: float) -> Moments:
+        """Moments, given the degrees of freedom that all other parameters leave to the noise."""
+        fit, noise = self.choice.terms(df)
+        log_ratios, shares = self.spectrum.quadrature(fit, self.choice.limits)
         variances = noise.variances(self.spectrum.terms(log_ratios)[0], log_ratios)
         root = self.spectrum.deviations(self.precision, log_ratios, shares, variances)
-        return variances, shares, root
+        return Moments(variances, shares, root, noise.df)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Model of some of the weights, which has one precision for all of them."""
+
+    model: _Common
+    inside: Any  # indices of its weights
+    relative_precision: FloatArray  # of its weights
+    n_weights: int
+    log_posterior: float
+
+    irrelevant: ClassVar[slice] = slice(0)
+
+    @property
+    def precision(self) -> float:
+        return self.model.precision
+
+    @property
+    def mean(self) -> FloatArray:
+        return self._embed(self.model.mean[:, None])[:, 0]
+
+    def moments(self, df: float) -> Moments:
+        """Moments; see `_Common`."""
+        found = self.model.moments(df)
+        return found._replace(root=self._embed(found.root))
+
+    def _embed(self, table: FloatArray) -> FloatArray:
+        """Rows for all weights, from those of its own in units of their prior's spread."""
+        whole = np.zeros((self.n_weights, table.shape[1]))
+        whole[self.inside] = table / np.sqrt(self.relative_precision)[:, None]
+        return whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -469,6 +578,7 @@ class _Sparse:
 
     data: ProjectedData
     found: Relevances
+    terms: Callable[[float], tuple[DataTerm, NoiseTerm]]  # by the degrees of freedom left
 
     @property
     def irrelevant(self) -> Any:
@@ -496,15 +606,17 @@ class _Sparse:
         squares = np.einsum("ij,ij->j", self.data.factor, self.data.factor)
         return np.minimum(self.found.precision, IRRELEVANT * np.where(squares > 0, squares, 1.0))
 
-    def moments(self, fit: DataTerm, noise: NoiseTerm) -> Moments:
+    def moments(self, df: float) -> Moments:
         """Moments over a common factor of all precisions, and over changes of single weights."""
         inside, precision = self.found.indices, self.found.precision[self.found.indices]
         spectrum = self.data.select(inside, precision).spectrum()
-        common = _Common(spectrum, spectrum.ratio_limits(), 1.0)
-        variances, shares, root = common.moments(fit, noise)
-        deviations = np.zeros((len(self.found.precision), root.shape[1]))
-        deviations[inside] = root / np.sqrt(precision)[:, None]
-        return variances, shares, np.hstack([deviations, self.found.deviations()])
+        choice = RatioChoice(1.0, spectrum.ratio_limits(), self.terms)
+        common, n_weights = _Common(spectrum, choice, df), self.data.factor.shape[1]
+        found = _Part(common, inside, precision, n_weights, 0.0).moments(df)
+        return found._replace(root=np.hstack([found.root, self.found.deviations()]))
+
+
+_Model = _Common | _Part | _Sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -513,9 +625,8 @@ class _Average:
 
     statistic: Statistic
     weighting: FloatArray  # (n_columns,)
-    models: list[_Common | _Sparse]  # the best first
+    models: list[_Model]  # the best first
     weight: float  # degrees of freedom that flat columns leave
-    terms: Callable[[float], tuple[DataTerm, NoiseTerm]]  # by the degrees of freedom left
 
     def posterior(self, posterior: Posterior, calibration: LooCalibration) -> Posterior:
         """Add the uncertainty of the precisions to ``posterior``, which is that at the best ones.
@@ -525,34 +636,54 @@ class _Average:
         of freedom of the noise. The leverages of all rows sum to the effective number of weights
         and basis parameters; here all leverages grow by the same factor.
         """
-        fit, noise = self.terms(remaining_df(self.weight, calibration.n_params))
-        variances, shares, deviations = self._moments(fit, noise)
-        variance, own_df = mixture(noise.df, variances, shares)
+        average = self._moments(calibration, posterior.n_effective_params)
+        variance, own_df = mixture(average.df, average.variances, average.probabilities)
         df = min(own_df, float(calibration.df[0]))
-        deviations *= np.sqrt(1 + calibration.n_params / max(1.0, posterior.n_effective_params))
         return replace(
             posterior,
-            root=self._root(deviations / np.sqrt(variance)),
+            mean=posterior.mean + self._with_intercept(self._center - self.models[0].mean),
+            root=self._root(average.root / np.sqrt(variance)),
             df=df,
-            squared_scale=variance * calibration.std_ratio**2 / variance_ratio(df),
+            squared_scale=np.array([variance / variance_ratio(df)]),
         )
 
-    def _moments(self, fit: DataTerm, noise: NoiseTerm) -> Moments:
-        """Moments of the mixture of all models; weights are about their mean in the best one."""
-        if len(self.models) == 1:
-            return self.models[0].moments(fit, noise)
+    def _moments(self, calibration: LooCalibration, n_effective_params: float) -> Moments:
+        """Moments of the mixture of all models, about its mean."""
+        df_left = remaining_df(self.weight, calibration.n_params)
+        spread = float(calibration.std_ratio[0])
+        growth = spread * np.sqrt(1 + calibration.n_params / max(1.0, n_effective_params))
         parts = []
-        for model, weight in zip(self.models, self._probabilities(), strict=True):
-            if weight > NEGLIGIBLE_SHARE:
-                variances, shares, root = model.moments(fit, noise)
-                shift = model.mean - self.models[0].mean
-                root = np.sqrt(weight) * np.column_stack([root, shift])
-                parts.append((variances, weight * shares, root))
-        return tuple(np.hstack(part) for part in zip(*parts, strict=True))  # type: ignore[return-value]
+        for model, probability in zip(self.models, self._probabilities(), strict=True):
+            if probability > NEGLIGIBLE_SHARE:
+                variances, shares, root, df = model.moments(df_left)
+                if not isinstance(model, _Part):
+                    variances, root = variances * spread**2, root * growth
+                root = np.column_stack([root, model.mean - self._center])
+                parts.append((variances, probability * shares, np.sqrt(probability) * root))
+        variances, shares, root = (np.hstack(part) for part in zip(*parts, strict=True))
+        return Moments(variances, shares, root, df)
+
+    @cached_property
+    def _center(self) -> FloatArray:
+        """Mean over all models; with a sparse one, that of the best, whose zeros it keeps."""
+        if not any(isinstance(model, _Part) for model in self.models):
+            return self.models[0].mean
+        means = [model.mean for model in self.models]
+        return np.asarray(self._probabilities() @ means)
 
     def _probabilities(self) -> FloatArray:
         """Posterior probabilities of the models, equal before the data."""
         return np.asarray(softmax([model.log_posterior for model in self.models]))
+
+    def _with_intercept(self, shift: FloatArray) -> FloatArray:
+        """Shift of all weights, (n_columns, 1), given that of the proper ones in their units."""
+        proper = self.weighting > 0
+        whole = np.zeros((len(proper), 1))
+        whole[proper, 0] = shift / np.sqrt(self.weighting[proper])
+        if not proper[0]:
+            factor = self.statistic.factor
+            whole[0] = -factor[:1, 1:] @ whole[1:] / factor[0, 0]
+        return whole
 
     def _root(self, deviations: FloatArray) -> FloatArray:
         """Triangular root of the covariance of all weights, given deviations of proper ones."""

@@ -685,6 +685,18 @@ class FourierBasis(LearnableBasis):
         return np.asarray(slopes[self._lengths.of_input])
 
     @property
+    def linear_factors(self) -> FloatArray:
+        """Factors of the features, in units of ``scale_``, in their linear terms; 0 elsewhere.
+
+        The shape is (n_basis,), one per basis function.
+        """
+        factors = np.zeros(self._n_features_out)
+        if self.slope_:
+            first, n_features = 2 * self._spectrum.shape[1], len(self.scale_)
+            factors[first : first + n_features] = self._slopes[:n_features]
+        return factors
+
+    @property
     def _shares(self) -> FloatArray:
         """Shares of the length scales in the variance of the slopes."""
         return relevance_shares(np.log(self._relative[self._lengths.first]))

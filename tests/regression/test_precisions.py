@@ -1,5 +1,7 @@
 """Learnt precisions: values by other formulas, slopes by differences, maxima by other searches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import optimize, special, stats
@@ -308,3 +310,82 @@ def test_where_one_decomposition_fails_another_takes_its_place(monkeypatch, rng)
     assert calls == ["gesdd", "gesvd"]
     np.testing.assert_allclose(found.predict(X), expected.predict(X), rtol=1e-9)
     assert found.noise_precision_ == pytest.approx(expected.noise_precision_, rel=1e-9)
+
+
+# -- the average with a simpler model -------------------------------------------------------------
+
+
+@pytest.fixture
+def average(rng):
+    """A statistic, and a prior with a model of two of its weights."""
+    Phi = np.column_stack([np.ones(N_ROWS), rng.standard_normal((N_ROWS, 4))])
+    y = Phi @ [2.0, 1.0, -1.0, 0.2, 0.0] + 0.5 * rng.standard_normal(N_ROWS)
+    statistic = Statistic.empty(5, 1).append(Phi, y[:, None], N_ROWS)
+    simpler = precisions.SimplerModel(np.array([1, 2]), np.array([1.0, 4.0]), n_params=3)
+    return statistic, LinearModelSpec("evidence", np.zeros(5), "evidence", True, 0, 0, simpler)
+
+
+def _alone(statistic, spec, columns, relative_precision):
+    """Evidence, mean, covariance and noise variance of the model of some columns, each alone."""
+    unit = np.append(1.0, 1 / np.sqrt(relative_precision))
+    part = replace(statistic, factor=statistic.factor[:, np.append(0, columns)] * unit)
+    rotation, factor = np.linalg.qr(part.factor)
+    target = rotation.T @ statistic.targets
+    rest = np.sum(statistic.targets**2) - np.sum(target**2)
+    part = replace(part, factor=factor, targets=target, residual=statistic.residual + rest)
+    spec = replace(spec, mean=np.zeros(len(unit)), simpler=None)
+    (best,), (found,) = spec.best(part), spec.posteriors(part)
+    mean, covariance = np.zeros(5), np.zeros((5, 5))
+    inside = np.append(0, columns)
+    mean[inside] = found.mean[:, 0] * unit
+    covariance[np.ix_(inside, inside)] = found.covariance[0] * np.outer(unit, unit)
+    return float(best.log_evidence[0]), mean, covariance, float(found.noise_variance[0])
+
+
+def test_the_average_of_two_models_has_the_moments_of_their_mixture(average):
+    statistic, spec = average
+    large = _alone(statistic, spec, np.arange(1, 5), np.ones(4))
+    small = _alone(statistic, spec, spec.simpler.columns, spec.simpler.precision)
+    share = special.expit((large[0] - small[0]) / (1 + spec.simpler.n_params) - 1)
+    assert 0.01 < share < 0.99
+    mean = share * large[1] + (1 - share) * small[1]
+    covariance = sum(
+        weight * (each[2] + np.outer(each[1] - mean, each[1] - mean))
+        for weight, each in ((share, large), (1 - share, small))
+    )
+    (found,) = spec.posteriors(statistic)
+    np.testing.assert_allclose(found.mean[:, 0], mean, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.covariance[0][1:, 1:], covariance[1:, 1:], rtol=1e-8)
+    noise = share * large[3] + (1 - share) * small[3]
+    np.testing.assert_allclose(found.noise_variance, noise, rtol=1e-9)
+
+
+def test_a_model_that_is_far_more_probable_stands_alone(average):
+    statistic, spec = average
+    certain = replace(spec, simpler=replace(spec.simpler, columns=np.array([3, 4]), n_params=0))
+    (found,) = certain.posteriors(statistic)
+    (alone,) = replace(spec, simpler=None).posteriors(statistic)
+    np.testing.assert_allclose(found.mean, alone.mean, rtol=1e-9)
+    np.testing.assert_allclose(found.covariance, alone.covariance, rtol=1e-9)
+
+
+@pytest.mark.parametrize("target", [lambda X: X @ [0.6, -0.4, 0.0] + 2.0, lambda X: X[:, 0]])
+def test_an_exact_linear_relation_is_found_despite_equal_rows(rng, target):
+    """Rounding of y bounds the noise if rows are equal, but not that of the linear model."""
+    X = np.round(rng.uniform(0, 5, (80, 3)), 1)
+    X[1] = X[0]
+    y = target(X)
+    new = np.round(rng.uniform(0, 5, (20, 3)), 1)
+    mean = BayesianBasisRegressor().fit(X, y).predict(new)
+    assert np.abs(mean - target(new)).max() < 1e-6 * y.std()
+
+
+def test_batches_after_a_fit_keep_the_average(rng):
+    X = rng.random((60, 2))
+    y = X[:, 0] + 0.1 * rng.standard_normal(60)
+    model = BayesianBasisRegressor().fit(X, y)
+    before = model._stream.prior
+    model.partial_fit(X[:5], y[:5])
+    assert before.simpler is not None
+    assert model._stream.prior.simpler is before.simpler
+    assert model._stream.prior.least_noise == before.least_noise
