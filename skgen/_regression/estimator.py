@@ -243,8 +243,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     ``prior_precision="ard"`` the average also includes the model with one precision for all
     weights, and the models with one relevant weight more or less.
 
-    **Learned basis.** If both basis and noise are learned, the effective number of basis parameters
-    is added to that of the weights. The Student-t is then corrected by leave-one-out residuals at
+    **Learned basis.** If basis, prior and noise are learned, and the basis has linear terms, the
+    posterior is an average of two models: all basis functions, and the linear terms of the features
+    alone. Their odds are even if the first has more log evidence by one nat for each basis
+    parameter. `prior_precision_`, `noise_precision_`, `n_effective_params_` and
+    `log_marginal_likelihood_` are those of the first.
+
+    If both basis and noise are learned, the effective number of basis parameters is added to that
+    of the weights. The Student-t is then corrected by leave-one-out residuals at
     the learned parameters and precisions, of at most 2000 rows: it is the most likely one for these
     residuals, where the distribution above counts as 30 further rows. The correction can only
     increase the standard deviations and reduce the degrees of freedom, to 3 at least. The chapter
