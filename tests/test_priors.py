@@ -70,7 +70,7 @@ def mixture(rng):
 
 
 def wide_grid(prior):
-    return grid(prior.n_components, 25, {1: 2000, 2: 500}[prior.n_components])
+    return grid(prior.n_components, 35, {1: 2800, 2: 700}[prior.n_components])
 
 
 def moments_of_grid(prior):
