@@ -15,7 +15,7 @@ and favours it where rows are few.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -231,7 +231,7 @@ class LinearModelSpec:
         spectrum = data.spectrum()
         choice = self.choose_ratio(spectrum, data.weight)
         common = _Common(spectrum, choice, data.weight)
-        models: list[_Model] = [common]
+        models: list[_Common | _Sparse] = [common]
         if self.precision == "ard" and data.weight > 0:
             problem = data.problem(EnergyTerm.of(self.noise, data.weight), common)
             sparse = _Sparse(data, search(problem, data.weight), choice.terms)
@@ -247,19 +247,23 @@ class LinearModelSpec:
         posterior.mean[irrelevant, 0] = self.mean[irrelevant]
         if data.weight <= 0 or not np.all(precision[weighting > 0] > 1 / LARGEST):
             return posterior, None  # nothing to average over
-        if self.simpler is not None and self.precision == self.noise == "evidence":
-            models.append(self._part(data, common))
-        return posterior, _Average(statistic, weighting, models, data.weight)
+        parts = self._simpler_models(data, common)
+        return posterior, _Average(statistic, weighting, [*models, *parts], data.weight)
 
-    def _part(self, data: ProjectedData, common: _Common) -> _Part:
-        """The simpler model, which needs no least noise: it has far fewer weights than rows."""
-        assert self.simpler is not None
+    def _simpler_models(self, data: ProjectedData, common: _Common) -> list[_Part]:
+        """The simpler model, if there is one and all precisions are learned, in a list.
+
+        It has no least noise, because it has too few weights to fit the noise itself.
+        """
+        if self.simpler is None or not self.precision == self.noise == "evidence":
+            return []
         inside, precision = self.simpler.columns - self.flat_first, self.simpler.precision
         spectrum = data.select(inside, precision).spectrum()
         choice = replace(self, least_noise=0.0).choose_ratio(spectrum, data.weight)
         part = _Common(spectrum, choice, data.weight)
         log_odds = self.simpler.log_odds(common.log_posterior - part.log_posterior)
-        return _Part(part, inside, precision, data.factor.shape[1], common.log_posterior - log_odds)
+        n_weights, log_posterior = data.factor.shape[1], common.log_posterior - log_odds
+        return [_Part(part, inside, precision, n_weights, log_posterior)]
 
     def _fit_noise(self, statistic: Statistic) -> tuple[Posterior, _Average | None]:
         precision = self.precision
@@ -274,7 +278,7 @@ class LinearModelSpec:
         posterior = self._given(statistic, precision, 1 / choice.ratio)
         if not np.all(precision[1:] > 0):
             return posterior, None
-        models: list[_Model] = [_Common(spectrum, choice, data.weight)]
+        models = [_Common(spectrum, choice, data.weight)]
         return posterior, _Average(statistic, precision, models, data.weight)
 
     def choose_ratio(self, spectrum: Spectrum, weight: float) -> RatioChoice:
@@ -550,12 +554,6 @@ class _Part:
     n_weights: int
     log_posterior: float
 
-    irrelevant: ClassVar[slice] = slice(0)
-
-    @property
-    def precision(self) -> float:
-        return self.model.precision
-
     @property
     def mean(self) -> FloatArray:
         return self._embed(self.model.mean[:, None])[:, 0]
@@ -616,20 +614,17 @@ class _Sparse:
         return found._replace(root=np.hstack([found.root, self.found.deviations()]))
 
 
-_Model = _Common | _Part | _Sparse
-
-
 @dataclass(frozen=True, eq=False)
 class _Average:
     """Average of an output's posterior over models and, in each, over the ratio of precisions."""
 
     statistic: Statistic
     weighting: FloatArray  # (n_columns,)
-    models: list[_Model]  # the best first
+    models: Sequence[_Common | _Sparse | _Part]  # the best first
     weight: float  # degrees of freedom that flat columns leave
 
     def posterior(self, posterior: Posterior, calibration: LooCalibration) -> Posterior:
-        """Add the uncertainty of the precisions to ``posterior``, which is that at the best ones.
+        """Average over models and precisions, where ``posterior`` is that of the best ones.
 
         Basis parameters are integrated out in the model that is linear in weights and basis
         parameters (Laplace's approximation). Their effective number is subtracted from the degrees
@@ -656,7 +651,7 @@ class _Average:
         for model, probability in zip(self.models, self._probabilities(), strict=True):
             if probability > NEGLIGIBLE_SHARE:
                 variances, shares, root, df = model.moments(df_left)
-                if not isinstance(model, _Part):
+                if not isinstance(model, _Part):  # whose weights have no basis parameters
                     variances, root = variances * spread**2, root * growth
                 root = np.column_stack([root, model.mean - self._center])
                 parts.append((variances, probability * shares, np.sqrt(probability) * root))
