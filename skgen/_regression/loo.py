@@ -17,9 +17,10 @@ from scipy.optimize import minimize
 from .._validation import FloatArray
 from .design import Design
 from .marginal_likelihood import DesignObjective, InfeasibleError, rounding_floor
-from .precisions import LinearModelSpec, LooCalibration, RatioChoice, Spectrum, remaining_df
+from .precisions import LinearModelSpec, LooCalibration, remaining_df
 from .predictive import Predictive
 from .rows import Rows
+from .spectrum import RatioChoice, Spectrum
 
 ROUNDING = 1e-6  # share of other rows in the fit of a row, below which it is mostly rounding
 FEWEST_DF = 3.0

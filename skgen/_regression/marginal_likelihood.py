@@ -33,8 +33,9 @@ from .._validation import FloatArray
 from ..bases._kernels import Kernel
 from .design import Design
 from .newton import Point
-from .precisions import LinearModelSpec, unit_prior_term
+from .precisions import LinearModelSpec
 from .rows import Rows
+from .spectrum import unit_prior_term
 
 # Rows per basis function up to which the kernel matrix is no more expensive than the design.
 KERNEL_ROWS_PER_FUNCTION = 2

@@ -7,9 +7,10 @@ import pytest
 from scipy import optimize, special, stats
 
 from skgen import BayesianBasisRegressor
-from skgen._regression import precisions
+from skgen._regression import spectrum
 from skgen._regression.conjugate import Gamma, Statistic, condition
-from skgen._regression.precisions import LinearModelSpec, ProjectedData
+from skgen._regression.precisions import LinearModelSpec, SimplerModel
+from skgen._regression.spectrum import ProjectedData
 
 NOISES = {"known": 4.0, "gamma": Gamma(2.0, 3.0), "jeffreys": Gamma(0.0, 0.0), "learnt": "evidence"}
 WEIGHTINGS = {
@@ -112,13 +113,13 @@ def test_the_slope_by_the_ratio_is_that_of_central_differences(noise, weighting,
 def climbed_by(monkeypatch, name, prior, statistic):
     """The function that ``prior`` hands to the search ``name`` of scipy on its way."""
     handed = []
-    search = getattr(precisions, name)
+    search = getattr(spectrum, name)
 
     def recorder(function, *args, **kwargs):
         handed.append(function)
         return search(function, *args, **kwargs)
 
-    monkeypatch.setattr(precisions, name, recorder)
+    monkeypatch.setattr(spectrum, name, recorder)
     prior.posteriors(statistic)
     return handed[-1]
 
@@ -297,7 +298,7 @@ def test_where_one_decomposition_fails_another_takes_its_place(monkeypatch, rng)
     X = np.hstack([X, X * (1 + 1e-13 * rng.normal(size=X.shape))])  # too close for eigenvalues
     y = X @ np.arange(6.0) + rng.normal(size=20)
     expected = BayesianBasisRegressor("identity").fit(X, y)
-    svd, calls = precisions.svd, []
+    svd, calls = spectrum.svd, []
 
     def fails(matrix, lapack_driver="gesdd"):
         calls.append(lapack_driver)
@@ -305,7 +306,7 @@ def test_where_one_decomposition_fails_another_takes_its_place(monkeypatch, rng)
             raise np.linalg.LinAlgError("SVD did not converge")
         return svd(matrix, lapack_driver=lapack_driver)
 
-    monkeypatch.setattr(precisions, "svd", fails)
+    monkeypatch.setattr(spectrum, "svd", fails)
     found = BayesianBasisRegressor("identity").fit(X, y)
     assert calls == ["gesdd", "gesvd"]
     np.testing.assert_allclose(found.predict(X), expected.predict(X), rtol=1e-9)
@@ -321,7 +322,7 @@ def average(rng):
     Phi = np.column_stack([np.ones(N_ROWS), rng.standard_normal((N_ROWS, 4))])
     y = Phi @ [2.0, 1.0, -1.0, 0.2, 0.0] + 0.5 * rng.standard_normal(N_ROWS)
     statistic = Statistic.empty(5, 1).append(Phi, y[:, None], N_ROWS)
-    simpler = precisions.SimplerModel(np.array([1, 2]), np.array([1.0, 4.0]), n_params=3)
+    simpler = SimplerModel(np.array([1, 2]), np.array([1.0, 4.0]), n_params=3)
     return statistic, LinearModelSpec("evidence", np.zeros(5), "evidence", True, 0, 0, simpler)
 
 
