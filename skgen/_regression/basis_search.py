@@ -24,13 +24,7 @@ from .._validation import LARGEST, FloatArray
 from ..bases import is_learnable
 from .design import Design
 from .loo import RowFit, loo_log_density
-from .marginal_likelihood import (
-    InfeasibleError,
-    KernelObjective,
-    Objective,
-    has_exact_kernel,
-    make_objective,
-)
+from .marginal_likelihood import InfeasibleError, KernelObjective, Objective, make_objective
 from .newton import Point, minimize_by_newton
 from .precisions import LinearModelSpec, SimplerModel
 from .rows import SEARCH_ROWS, Rows
@@ -124,7 +118,7 @@ def _better_fit(
     scales to one draw. So its result is compared with the start on the basis itself, unless that is
     the kernel at these rows.
     """
-    if has_exact_kernel(design.basis, rows.X):
+    if getattr(design.basis, "n_exact_rows", 0) >= len(np.unique(rows.X, axis=0)):
         best = RowFit.of(design, rows, prior, found)
         if best is not None:
             return best

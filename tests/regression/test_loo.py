@@ -214,20 +214,23 @@ def test_a_basis_that_is_given_takes_nothing_from_the_data(rng):
         assert BayesianBasisRegressor(basis).fit(X, y)._stream.design.calibration is None
 
 
-def test_rows_of_equal_features_are_not_differentiated_one_by_one(rng, monkeypatch):
+@pytest.mark.parametrize("rounding", [0.0, 1e-15])
+def test_rows_of_equal_features_are_not_differentiated_one_by_one(rounding, rng, monkeypatch):
     """900 rows of 100 different features: the basis is its kernel there, whose slopes are known."""
     calls, vjp = [], FourierBasis.vjp
     monkeypatch.setattr(FourierBasis, "vjp", lambda *args: calls.append(1) or vjp(*args))
     X = np.repeat(rng.uniform(size=(100, 2)), 9, axis=0)
+    X *= 1 + rounding * rng.standard_normal(X.shape)
     y = np.sin(6 * X[:, 0]) + 0.1 * rng.standard_normal(len(X))
     model = BayesianBasisRegressor(FourierBasis(random_state=0), noise="constant").fit(X, y)
     assert model._stream.design.n_basis < len(X)
     assert len(calls) < 10
-    # The same number of basis parameters is found without the kernel.
+    # Without the kernel, about as many basis parameters are found.
     fit = RowFit.of(model._stream.design, Rows(X, y[:, None], np.ones(len(X))), model._stream.prior,
                     model.basis_.theta_)  # fmt: skip
     by_kernel = fit.effective_number_of_basis_parameters()
     monkeypatch.setattr(DesignObjective, "_kernel_slopes", lambda *args: None)
     by_design = fit.effective_number_of_basis_parameters()
     assert len(calls) > 800
-    assert by_kernel == pytest.approx(by_design, rel=0.1)
+    assert 0 < by_kernel < len(model.basis_.theta_)
+    assert by_kernel == pytest.approx(by_design, rel=0.25)  # by another root of the kernel matrix
