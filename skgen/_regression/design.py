@@ -35,7 +35,7 @@ from .target import TargetTransform
 QR_WORK = 2e8  # operations, above which a problem is large
 LARGEST_CONDITION = 5e5
 GRAM_ERROR = 2 * np.finfo(float).eps  # relative to the trace
-LARGEST_SHARE = 1e-5  # largest ratio of the error to what the prior adds
+LARGEST_RELATIVE_ERROR = 1e-5  # of the diagonal, relative to what the prior adds
 SMALLEST_RESIDUAL = 1e-6  # share of the explained sum of squares, below which it is rounding
 GRAM_GROUPS = 8
 SHIFT_ROWS = 500
@@ -231,7 +231,7 @@ def _statistic_by_gram(
             return _shift_back(statistic, shift)
     weights = np.arange(n_columns)
     error = GRAM_ERROR * gram[weights, weights].sum()
-    if error < LARGEST_SHARE * ratio:
+    if error < LARGEST_RELATIVE_ERROR * ratio:
         gram[weights, weights] += error  # otherwise it may not be positive definite
         with suppress(np.linalg.LinAlgError):
             statistic = from_gram(gram, n_columns, *sums)

@@ -29,7 +29,7 @@ from .rows import SEARCH_ROWS, Rows
 from .source import Source
 
 FEWEST_ROWS, MOST_ROWS = 40, 2000
-LARGEST_SHARE = 0.7  # parameters per row, above which left-out rows say little about the noise
+MOST_PARAMS_PER_ROW = 0.7  # above which left-out rows say little about the noise
 N_WAVES = 40
 MOST_DIRECTIONS = 60  # principal components of the basis functions that are used
 PRECISIONS = np.array([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0])
@@ -91,7 +91,7 @@ def _errors(fit: RowFit, n_params: float) -> Errors | None:
     """Errors of left-out rows in units of their noise, or None if there are too few."""
     rows, variances = fit.rows, 1 / fit.noise_precisions
     n_rows = min(len(rows), rows.weight)
-    if n_rows < FEWEST_ROWS or fit.n_effective_params + n_params > LARGEST_SHARE * n_rows:
+    if n_rows < FEWEST_ROWS or fit.n_effective_params + n_params > MOST_PARAMS_PER_ROW * n_rows:
         return None
     residuals, stds, weights = standardize(rows, *fit.residuals_and_leverage(), variances)
     if len(residuals) < len(rows) or not np.all(variances > _rounding(rows)):
