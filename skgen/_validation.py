@@ -331,13 +331,15 @@ def guess_image_shape(n_values: int) -> tuple[int, int]:
     return (side, side) if side * side == n_values else (1, n_values)
 
 
-def check_image_shape(image_shape: tuple[int, ...], n_values: int) -> tuple[int, int, int]:
-    """Return (height, width, channels) of images of ``n_values`` values, or raise."""
+def check_image_shape(
+    image_shape: tuple[int, ...], n_values: int, name: str = "X"
+) -> tuple[int, int, int]:
+    """Return (height, width, channels) of the rows of ``name``, of ``n_values`` each, or raise."""
     if prod(image_shape) != n_values:
         raise ValueError(
-            f"`image_shape` must have as many values as X has features ({n_values}); got "
+            f"`image_shape` must have as many values as each row of {name} ({n_values}); got "
             f"image_shape={image_shape} with {prod(image_shape)}. Give (height, width) or "
-            "(height, width, channels) of the images that are the rows of X."
+            f"(height, width, channels) of the images that are the rows of {name}."
         )
     height, width, *channels = map(int, image_shape)
     return height, width, channels[0] if channels else 1

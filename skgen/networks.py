@@ -541,16 +541,17 @@ PARAMETERS: Parameters = {
 
 def resolve_builders(
     parameters: Any, n_features: int, context_shape: tuple[int, ...] | None = None,
-    skip: bool = False,
+    skip: bool = False, name: str = "X",
 ) -> tuple[Builder, Builder]:  # fmt: skip
     """Return the builders of encoder and decoder that checked `PARAMETERS` describe.
 
     With ``context_shape``, the networks have a context of this shape as a further input. With
-    ``skip``, perceptrons that are chosen by default have a linear part.
+    ``skip``, perceptrons that are chosen by default have a linear part. ``name`` is that of the
+    rows, for error messages.
     """
     sizes, activation = parameters.hidden_layer_sizes, parameters.activation
     shape = parameters.image_shape or guess_image_shape(n_features)
-    check_image_shape(shape, n_features)
+    check_image_shape(shape, n_features, name)
     default = "convolutional" if parameters.image_shape else "skip" if skip else "mlp"
     shortcuts: dict[str, tuple[Builder, Builder]] = {
         "mlp": (MLP(sizes, activation), MLP(sizes[::-1], activation)),

@@ -1,7 +1,7 @@
 """The conditional variational autoencoder as a scikit-learn regressor."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
 from os import PathLike
@@ -463,8 +463,7 @@ class VAERegressor(
         check_size(y, "y")
         if reset:
             self._is_1d = y.ndim == 1
-        with _errors_about_y():
-            return X, likelihood.check_support(y.reshape(len(y), -1))
+        return X, likelihood.check_support(y.reshape(len(y), -1), "y")
 
     def _check_inputs(self, X: Any, *, reset: bool) -> FloatArray:
         """Return X as a matrix, in which categories are columns of 0 and 1."""
@@ -483,9 +482,8 @@ class VAERegressor(
                 f"`input_shape` must have as many values as X has features ({n_context}); got "
                 f"input_shape={p.input_shape}. Give the shape of the images in the rows of X."
             )
-        with _errors_about_y():
-            shape = (n_context,) if p.input_shape is None else p.input_shape
-            builders = networks.resolve_builders(p, n_outputs, shape)
+        shape = (n_context,) if p.input_shape is None else p.input_shape
+        builders = networks.resolve_builders(p, n_outputs, shape, name="y")
         body = networks.MLP(p.hidden_layer_sizes, p.activation)
         prior: Any = resolve_prior(p.prior)
         if isinstance(prior, ConditionalNormal | ConditionalMixture) and prior.network is None:
@@ -972,13 +970,3 @@ def compress(X: FloatArray) -> FloatArray:
         return X
     beyond = np.abs(X) - LINEAR_RANGE
     return np.where(beyond > 0, np.sign(X) * (LINEAR_RANGE + np.log1p(beyond.clip(0))), X)
-
-
-@contextmanager
-def _errors_about_y() -> Iterator[None]:
-    """Replace X by y in error messages of functions that take the outputs for features."""
-    try:
-        yield
-    except ValueError as error:
-        message = str(error).replace("`X`", "`y`").replace(" X ", " y ").replace("of X", "of y")
-        raise ValueError(message.replace("features", "outputs")) from error

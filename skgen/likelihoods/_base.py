@@ -132,13 +132,15 @@ class Likelihood(ABC):
         vars(likelihood)["columns_"] = columns
         return likelihood
 
-    def _support_error(self, column: int, condition: str, value: Any, remedy: str) -> ValueError:
+    def _support_error(
+        self, column: int, condition: str, value: Any, remedy: str, name: str = "X"
+    ) -> ValueError:
         """Return the error for a value outside the support, which names its column."""
         columns = vars(self).get("columns_")
-        name = columns[column][0] if columns else column
+        label = columns[column][0] if columns else column
         return ValueError(
-            f"`X` must hold {condition} in column {name!r} for likelihood={short_repr(self)}; got "
-            f"{value}. {remedy}"
+            f"`{name}` must hold {condition} in column {label!r} for likelihood="
+            f"{short_repr(self)}; got {value}. {remedy}"
         )
 
     def _check_observed(self, X: FloatArray) -> None:
@@ -211,13 +213,15 @@ class Likelihood(ABC):
         """
         return 0
 
-    def check_support(self, X: FloatArray) -> FloatArray:
+    def check_support(self, X: FloatArray, name: str = "X") -> FloatArray:
         """Raise a ValueError if a value lies outside the support.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
             Data.
+        name : str, default="X"
+            Name of the data in the message: the argument of the method that was called.
 
         Returns
         -------
@@ -621,16 +625,17 @@ class UnitIntervalLikelihood(Likelihood):
     def positive_only(self) -> bool:  # type: ignore[override]
         return not self.clip
 
-    def check_support(self, X: FloatArray) -> FloatArray:
+    def check_support(self, X: FloatArray, name: str = "X") -> FloatArray:
         low, high = extremes(X)
         if not (low < 0 or high > 1):
             return X
         if self.clip:
             return X.clip(0, 1)
         raise ValueError(
-            f"`X` must hold values in [0, 1] for likelihood={self}; got values from {low:g} to "
-            f"{high:g}. Negative values in data, or values above 1, have no probability: divide "
-            "grey levels by the largest one (X / 255), or take clip=True or a Gaussian likelihood."
+            f"`{name}` must hold values in [0, 1] for likelihood={self}; got values from {low:g} "
+            f"to {high:g}. Negative values in data, or values above 1, have no probability: divide "
+            f"grey levels by the largest one ({name} / 255), or take clip=True or a Gaussian "
+            "likelihood."
         )
 
     def onnx_transform(self, x: Tensor) -> Tensor:

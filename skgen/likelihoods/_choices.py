@@ -131,7 +131,7 @@ class CategoryLikelihood(ChoiceLikelihood):
         )
         return fitted
 
-    def check_support(self, X: FloatArray) -> FloatArray:
+    def check_support(self, X: FloatArray, name: str = "X") -> FloatArray:
         if self.handle_unknown == "ignore" or "categories_" not in vars(self):
             return X
         unknown = self._codes(X) == UNKNOWN
@@ -142,7 +142,7 @@ class CategoryLikelihood(ChoiceLikelihood):
                 f"Leave out such rows, or fit to data that have the category; known are {known}."
             )
             value = f"the unknown category {X[row, column]:g}"
-            raise self._support_error(column, "categories that `fit` saw", value, remedy)
+            raise self._support_error(column, "categories that `fit` saw", value, remedy, name)
         return X
 
     @property

@@ -40,7 +40,7 @@ class CountLikelihood(Likelihood):
     def for_columns(self, columns: Columns) -> Self:
         return self._with_columns(columns)
 
-    def check_support(self, X: FloatArray) -> FloatArray:
+    def check_support(self, X: FloatArray, name: str = "X") -> FloatArray:
         invalid = (X < 0) | (np.round(X) != X) & ~np.isnan(X)
         if invalid.any():
             row, column = np.argwhere(invalid)[0]
@@ -49,7 +49,7 @@ class CountLikelihood(Likelihood):
                 "Gaussian likelihood."
             )
             value = f"{X[row, column]:g}"
-            raise self._support_error(int(column), "counts 0, 1, 2, ...", value, remedy)
+            raise self._support_error(int(column), "counts 0, 1, 2, ...", value, remedy, name)
         return X
 
     def fit(self, X: FloatArray) -> Self:

@@ -195,11 +195,11 @@ class Mixed(Likelihood):
                 values[indices] = part._constants
         return values
 
-    def check_support(self, X: FloatArray) -> FloatArray:
+    def check_support(self, X: FloatArray, name: str = "X") -> FloatArray:
         found, groups = X, self._resolve(X.shape[1])._groups
         for part, indices in groups:
             values = X[:, indices]
-            checked = part.check_support(values)
+            checked = part.check_support(values, name)
             if checked is not values:
                 found = found.copy() if found is X else found
                 found[:, indices] = checked

@@ -20,7 +20,7 @@ from small_vae import grid
 
 import skgen
 from skgen import VAERegressor, mean_log_predictive_density
-from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
+from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Poisson
 from skgen.likelihoods._base import LOG_DEVIATION
 from skgen.networks import MLP
 from skgen.priors import ConditionalMixture, ConditionalNormal, Mixture
@@ -663,13 +663,19 @@ BAD_CALLS = {
     "text": (lambda: clone(SHORT).fit(X, np.full((150, 2), "a")), "`y` must hold numbers"),
     "fewer rows": (lambda: clone(SHORT).fit(X, Y[:9]), r"`y` must have shape .*150 rows of X"),
     "three axes": (lambda: clone(SHORT).fit(X, Y[..., None]), "`y` must have shape|dim 3"),
-    "grey above 1": (lambda: fitted("bernoulli").fit(X, GREY + 1), r"`y` must hold values in \[0"),
+    "grey above 1": (
+        lambda: fitted("bernoulli").fit(X, GREY + 1), r"`y` must hold values in \[0.*\(y / 255\)"
+    ),
+    "no counts": (
+        lambda: clone(SHORT).set_params(likelihood=Poisson()).fit(X, Y + 0.5),
+        "`y` must hold counts 0, 1, 2, .* in column 0",
+    ),
     "huge": (lambda: clone(SHORT).fit(X, Y * 1e101), "`y` must hold values of at most 1e"),
     "other outputs": (lambda: fitted().partial_fit(X, Y[:, :1]), r"`y` must have shape \(150, 2\)"),
     "one output": (lambda: fitted().log_predictive_density(X, Y[:, 0]), "`y` must have shape"),
     "images": (
         lambda: clone(SHORT).set_params(image_shape=(3, 3)).fit(X, Y),
-        r"`image_shape` must have as many values as y has outputs \(2\)",
+        r"`image_shape` must have as many values as each row of y \(2\)",
     ),
     "context": (
         lambda: clone(SHORT).set_params(image_shape=(1, 2), input_shape=(3, 3)).fit(X, Y),
