@@ -529,6 +529,23 @@ def _read(estimator: Any, X: Any, reset: bool) -> FloatArray:
     return matrix
 
 
+def read_targets(estimator: Any, y: Any) -> FloatArray:
+    """Return targets as a float array of at most two axes; their number is not checked."""
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None. "
+            "`y` must hold one value, or one row of values, per row of X."
+        )
+    check_numeric(y, "y")
+    with np.errstate(all="ignore"):  # wider floats may become inf
+        targets: FloatArray = check_array(
+            y, dtype=FLOATS, ensure_2d=False, ensure_min_samples=0, input_name="y",
+            estimator=estimator,
+        )  # fmt: skip
+    check_size(targets, "y")
+    return targets
+
+
 def read_frame(
     estimator: Any, X: Any, table: Table, *, handle_unknown: str, reset: bool
 ) -> FloatArray:

@@ -428,13 +428,13 @@ def features_unchecked(self: Any, X: Any, *, reset: bool) -> Any:
     return X
 
 
-def terse(table: Any, name: str) -> None:
+def terse(table: Any, name: str, columns: Any = None) -> None:
     """`check_size` with nothing to say."""
     if table.size and np.abs(table).max() > 1e100:
         raise ValueError(f"bad {name}")
 
 
-def unchecked(table: Any, name: str, **remedy: str) -> None:
+def unchecked(table: Any, name: str, *columns: Any, **remedy: Any) -> None:
     """A check that finds everything good."""
 
 
@@ -455,9 +455,9 @@ FAULTS = {
         "_check_features",
         features_unchecked,
     ),
-    "a message without condition and remedy": (skgen._regression.estimator, "check_size", terse),
-    "values that overflow": (skgen._regression.estimator, "check_size", unchecked),
-    "dates taken for numbers": (skgen._regression.estimator, "check_numeric", unchecked),
+    "a message without condition and remedy": (skgen._table, "check_size", terse),
+    "values that overflow": (skgen._table, "check_size", unchecked),
+    "dates taken for numbers": (skgen._table, "check_numeric", unchecked),
 }
 
 

@@ -316,8 +316,8 @@ FAULTS = {
     ),
     "a failed call has trained the module": (VAE, "twin", of_vae.the_same),
     "an IndexError, and text taken for numbers": (VAERegressor, "_validate_batch", unvalidated),
-    "a message without condition and remedy": (CONDITIONAL, "check_numeric", of_vae.terse),
-    "values that overflow": (CONDITIONAL, "check_size", of_vae.unchecked),
+    "a message without condition and remedy": (skgen._table, "check_numeric", of_vae.terse),
+    "values that overflow": (skgen._table, "check_size", of_vae.unchecked),
     "flags that are not checked": (CONDITIONAL, "check_flag", of_vae.unchecked),
     "probabilities that are not checked": (CONDITIONAL, "check_probabilities", of_vae.unchecked),
 }  # fmt: skip

@@ -17,22 +17,20 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from .. import networks
 from .._documentation import DocumentationLink
 from .._parameters import Choice, Custom, Flag, Integer, Parameters
 from .._schema import FLAG, MOST, NONE, Values, array, made_of, store
-from .._table import CATEGORICAL_FEATURES, Categories, read_features
+from .._table import CATEGORICAL_FEATURES, Categories, read_features, read_targets
 from .._validation import (
     FloatArray,
     RandomState,
     central_probabilities,
     check_flag,
-    check_numeric,
     check_probabilities,
-    check_size,
     error_message,
     generator,
     shape_of,
@@ -59,7 +57,6 @@ from .training import NORMS
 
 N_DRAWS = 128  # of z, of which means are made
 LINEAR_RANGE = 4.0  # standard deviations within which networks see inputs as they are
-FLOATS = [np.float64, np.float32]
 STATE = {
     **FIT_STATE,
     "_is_1d": FLAG,
@@ -442,17 +439,7 @@ class VAERegressor(
     ) -> tuple[FloatArray, FloatArray]:
         """Return X, and y of shape (n_samples, n_outputs)."""
         X = self._check_inputs(X, reset=reset)
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None. "
-                "`y` must hold one row for each row of X."
-            )
-        check_numeric(y, "y")
-        with np.errstate(all="ignore"):
-            y = check_array(
-                y, dtype=FLOATS, ensure_2d=False, ensure_min_samples=0, input_name="y",
-                estimator=self,
-            )  # fmt: skip
+        y = read_targets(self, y)
         n_outputs = y.shape[1:] if reset else () if self._is_1d else (self._n_outputs,)
         if y.shape != (len(X), *n_outputs) or y.ndim > 2:
             expected = "(n_samples,) or (n_samples, n_outputs)" if reset else (len(X), *n_outputs)
@@ -460,7 +447,6 @@ class VAERegressor(
                 f"`y` must have shape {expected}, with one row for each of the {len(X)} rows of X; "
                 f"got shape {y.shape}. Give the same outputs as at the first call, or fit anew."
             )
-        check_size(y, "y")
         if reset:
             self._is_1d = y.ndim == 1
         return X, likelihood.check_support(y.reshape(len(y), -1), "y")

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._documentation import DocumentationLink
 from .._parameters import NONE, Choice, Flag, Integer, Number, Parameters, Vector, check_parameters
 from .._schema import FLAG, Values, from_record, integer, made_of, store
-from .._table import CATEGORICAL_FEATURES, Categories, read_features
+from .._table import CATEGORICAL_FEATURES, Categories, read_features, read_targets
 from .._validation import (
     LARGEST,
     FloatArray,
@@ -50,7 +50,6 @@ from .stream import Stream
 from .target import TARGET_TRANSFORMER, TargetTransform, candidates
 
 FLOAT64 = np.dtype(np.float64)
-FLOATS = [np.float64, np.float32]
 PER_BASIS = "Give a number, or one per basis function."
 JEFFREYS = "Give both positive, or both 0 for Jeffreys' prior."
 
@@ -604,23 +603,12 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
     def _check_targets(self, y: Any, n_samples: int, *, reset: bool) -> FloatArray:
         """Targets of shape (n_samples, n_outputs)."""
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None. "
-                "`y` must hold one number per row of X."
-            )
-        check_numeric(y, "y")
-        with np.errstate(all="ignore"):
-            y = validation.check_array(
-                y, dtype=FLOATS, ensure_2d=False, ensure_min_samples=0, input_name="y",
-                estimator=self,
-            )  # fmt: skip
+        y = read_targets(self, y)
         if y.ndim not in (1, 2) or len(y) != n_samples:
             raise ValueError(
                 f"`y` must have shape (n_samples,) or (n_samples, n_outputs) with n_samples="
                 f"{n_samples} as in X; got shape {y.shape}. Give one row of y per row of X."
             )
-        check_size(y, "y")
         Y: FloatArray = y if y.ndim == 2 else y[:, None]
         if reset:
             self._is_1d = y.ndim == 1
