@@ -187,6 +187,34 @@ def check_numeric(
     ``remedy`` is the remedy for all contents, ``encode`` that for text and categories. Items whose
     types have a name in ``missing`` are accepted. They become NaN, which other checks may reject.
     """
+    columns, dtypes = _check_table(table, name, remedy)
+    places = [f" in column {column!r}" for column in columns] or [""]
+    for index, dtype in enumerate(dtypes):
+        if found := _non_numeric(dtype):
+            raise ValueError(
+                f"`{name}` must hold numbers; got {found}{places[index]}. "
+                f"{remedy or _remedy(found, name, encode)}"
+            )
+    if any(str(dtype).lower() == "object" for dtype in dtypes):
+        _check_items(np.asarray(table, dtype=object), name, remedy, encode, places, missing)
+
+
+def _check_table(table: Any, name: str, remedy: str) -> tuple[list[Any], list[Any]]:
+    """Return names and dtypes of the columns of a whole table in memory, or raise."""
+    _check_whole(table, name)
+    try:
+        columns, dtypes = _columns_and_dtypes(table)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`{name}` must hold one number per cell, in rows of equal length; got a "
+            f"{type(table).__name__} that is no table. {remedy or 'Give a 2d array.'}"
+        ) from error
+    check_names(columns, name)
+    return columns, dtypes
+
+
+def _check_whole(table: Any, name: str) -> None:
+    """Raise if rows of ``table`` are not in memory, or if cells are masked."""
     if hasattr(table, "collect") and hasattr(table, "lazy"):
         raise TypeError(
             f"`{name}` must be a table in memory; got a {type(table).__name__}. Call its collect()."
@@ -202,23 +230,6 @@ def check_numeric(
             f"{np.ma.count_masked(table)}. Give {name}.astype(float).filled(numpy.nan), in which "
             "they are missing."
         )
-    try:
-        columns, dtypes = _columns_and_dtypes(table)
-        places = [f" in column {column!r}" for column in columns] or [""]
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"`{name}` must hold one number per cell, in rows of equal length; got a "
-            f"{type(table).__name__} that is no table. {remedy or 'Give a 2d array.'}"
-        ) from error
-    check_names(columns, name)
-    for index, dtype in enumerate(dtypes):
-        if found := _non_numeric(dtype):
-            raise ValueError(
-                f"`{name}` must hold numbers; got {found}{places[index]}. "
-                f"{remedy or _remedy(found, name, encode)}"
-            )
-    if any(str(dtype).lower() == "object" for dtype in dtypes):
-        _check_items(np.asarray(table, dtype=object), name, remedy, encode, places, missing)
 
 
 def check_names(columns: list[Any], name: str) -> None:
