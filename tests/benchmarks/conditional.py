@@ -14,7 +14,8 @@ with x of shape (400, 64, 64) in 0..255 and y, the person; of Frey's face with x
 (1965, 28, 20) in 0..255.
 
 - super-resolution, halves: 7x7 block means to 28x28 digits, or the upper half to the lower half,
-  20,000 rows to learn from and 1000 to test, y binarised with seed 0, x grey.
+  the first 20,000 training images to learn from, and 1000 evenly spaced test images; y binarised
+  with seed 0, x grey.
 - faces: 8x8 block means to 32x32, thirty persons to learn from and ten others.
 - frey: 7x5 block means to 28x20; of each 197 frames of the film, the last 39 are test rows.
 - colour: the grey levels of 8x8 patches of scikit-learn's two photographs to the two colour
@@ -47,6 +48,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from subsets import evenly_spaced
 
 from skgen import VAERegressor
 from skgen.likelihoods import Gaussian
@@ -105,7 +107,8 @@ def rows(images):
 def digits(task, path):
     """Inputs and targets of the rows to learn from, then of those to test."""
     file = np.load(path)
-    grey = np.concatenate([file["x_train"][:20_000], file["x_test"][:1000]]) / np.float32(255)
+    test = evenly_spaced(file["x_test"], 1000)
+    grey = np.concatenate([file["x_train"][:20_000], test]) / np.float32(255)
     binary = (np.random.default_rng(0).random(grey.shape) < grey).astype(np.float32)
     if task == "halves":
         X, Y = rows(grey[:, :14]), rows(binary[:, 14:])

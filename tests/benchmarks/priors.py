@@ -8,11 +8,12 @@ FILE is an npz with x_train, y_train, x_test and y_test, 28 x 28 grey levels fro
 are binarized once with seed 0; or with train, y_train, test and y_test, binary pixels packed by
 numpy.packbits. Without one, scikit-learn's small digits are taken.
 
-Printed are negative log likelihoods of test images in nats, importance-weighted; and of decoder
-means of draws, beside test images (grey levels, where the file has them), the Frechet distance and
-the coverage by features of a convolutional classifier that the script trains first. With --speed,
-seconds of an epoch in units of that with N(0, I), measured in turns: the median over rounds of each
-round's ratio, and its range; networks 784-500-20, the first 12 800 grey images.
+Printed are negative log likelihoods of --n-test evenly spaced test images in nats,
+importance-weighted; and of decoder means of draws, beside test images (grey levels, where the file
+has them), the Frechet distance and the coverage by features of a convolutional classifier that the
+script trains first. With --speed, seconds of an epoch in units of that with N(0, I), measured in
+turns: the median over rounds of each round's ratio, and its range; networks 784-500-20, the first
+12 800 grey images.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
+from subsets import evenly_spaced
 from torch import nn
 from torch.nn import functional
 from turns import report
@@ -165,9 +167,10 @@ def main() -> None:
         return
     classifier = train_classifier(images)
     real = classifier.features(images.grey_test)
+    test = evenly_spaced(images.test, given.n_test)
 
     def show(name: str, vae: VAETransformer, seconds: float) -> None:
-        nats = -vae.score_samples(images.test[: given.n_test], given.draws).mean()
+        nats = -vae.score_samples(test, given.draws).mean()
         draws = vae.sample(N_DRAWS, observation_noise=False, random_state=0)
         generated = classifier.features(draws)
         distance = frechet_distance(real, generated)

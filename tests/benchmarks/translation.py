@@ -4,9 +4,9 @@
 
 FILE is an npz with x_train, x_test of shape (n, 28, 28) in 0..255, y_train and y_test. Plain are
 10,000 training images, slanted and thick 10,000 others: dilated by a cross of three pixels and
-sheared by 0.3 pixels per row. The hidden truth is the same change of 2000 test images. One line for
-each map of the codes: root mean squared error, share that a classifier takes for the other domain,
-share whose digit is kept, and seconds of the process.
+sheared by 0.3 pixels per row. The hidden truth is the same change of 2000 evenly spaced test
+images. One line for each map of the codes: root mean squared error, share that a classifier takes
+for the other domain, share whose digit is kept, and seconds of the process.
 """
 
 import sys
@@ -18,6 +18,7 @@ from scipy.ndimage import affine_transform, generate_binary_structure, grey_dila
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPClassifier
+from subsets import evenly_spaced
 
 from skgen import VAERegressor, VAETransformer
 
@@ -82,12 +83,13 @@ def main():
     file = np.load(sys.argv[1])
     images, labels = file["x_train"], file["y_train"]
     A, B = plain(images[:N]), slant(images[N : 2 * N])
-    test, truth = (change(file["x_test"][:N_TESTS]) for change in (plain, slant))
+    test, truth = (change(evenly_spaced(file["x_test"], N_TESTS)) for change in (plain, slant))
+    digits = evenly_spaced(file["y_test"], N_TESTS)
     of_domain, of_digit = classifiers(images[2 * N : 4 * N], labels[2 * N : 4 * N])
 
     def show(name, answer, start):
         rmse = np.sqrt(np.mean((answer - truth) ** 2))
-        kept = np.mean(of_digit.predict(answer) == file["y_test"][:N_TESTS])
+        kept = np.mean(of_digit.predict(answer) == digits)
         scores = f"{rmse:6.4f} {of_domain.predict(answer).mean():8.3f} {kept:8.3f}"
         print(f"{name:36s} {scores} {time.process_time() - start:6.0f} s", flush=True)
 
