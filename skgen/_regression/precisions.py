@@ -421,8 +421,10 @@ class _Average:
 
         Basis parameters are integrated out in the model that is linear in weights and basis
         parameters (Laplace's approximation). Their effective number is subtracted from the degrees
-        of freedom of the noise. The leverages of all rows sum to the effective number of weights
-        and basis parameters; here all leverages grow by the same factor.
+        of freedom of the noise. The leverages of all rows sum to the effective number of weights,
+        or of weights and basis parameters together. So in a model that has basis parameters, all
+        leverages are multiplied by the ratio of these two sums; in a `_Part`, which has none, they
+        stay as they are.
         """
         average = self._moments(calibration, posterior.n_effective_params)
         variance, own_df = mixture(average.df, average.variances, average.probabilities)
