@@ -22,6 +22,21 @@ def test_functions_are_zero_at_the_rows(rng):
     assert not edges.functions(X, np.ones((1, 3)), np.ones(1)).any()
 
 
+def test_rows_inside_are_as_beside_one_that_is_outside(edges, rng):
+    """All rows inside take a shorter way."""
+    inside = rng.uniform(edges.low, edges.high, size=(5, 2))
+    X, gradient = np.vstack([inside, edges.high + 1]), rng.normal(size=(6, 4))
+    found = edges.functions(inside, LENGTHS, SHARES)
+    np.testing.assert_array_equal(found, edges.functions(X, LENGTHS, SHARES)[:5])
+    whole = edges.vjp(X, LENGTHS, SHARES, gradient)
+    outside = edges.vjp(X[5:], LENGTHS, SHARES, gradient[5:])
+    for total, *parts in zip(
+        whole, edges.vjp(inside, LENGTHS, SHARES, gradient[:5]), outside, strict=True
+    ):
+        assert total.shape == parts[0].shape
+        np.testing.assert_allclose(total, sum(parts), rtol=1e-12)
+
+
 @pytest.mark.parametrize("end", [0, 1], ids=["low", "high"])
 @pytest.mark.parametrize("feature", [0, 1])
 def test_the_slope_at_an_end_has_the_variance_of_the_kernels_slopes(edges, feature, end):
