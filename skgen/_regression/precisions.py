@@ -209,8 +209,8 @@ class LinearModelSpec:
         models: list[_Common | _Sparse] = [common]
         if self.precision == "ard" and data.weight > 0:
             noise_term = EnergyTerm.of(self.noise, data.weight)
-            problem = data.problem(noise_term, common.precision, common.energy)
-            sparse = _Sparse(data, search(problem, data.weight), choice.terms)
+            sparse_model = data.sparse_model(noise_term, common.precision, common.energy)
+            sparse = _Sparse(data, search(sparse_model, data.weight), choice.terms)
             models.insert(0 if sparse.is_better_than(common) else 1, sparse)
         precision = weighting.copy()
         precision[weighting > 0] = models[0].precision

@@ -84,8 +84,8 @@ class EnergyTerm:
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
-    """Columns and target to choose weights for, and the noise."""
+class SparseModel:
+    """Columns and target of a sparse Bayesian model, its noise, and the prior of its precisions."""
 
     factor: FloatArray  # (n_rows, n_columns)
     target: FloatArray  # (n_rows,)
@@ -94,7 +94,7 @@ class Problem:
     common_precision: float  # relative
     common_variance: float  # of each weight
 
-    def cost(self, n_in: int) -> float:
+    def set_cost(self, n_in: int) -> float:
         """Negative log prior of a set of ``n_in`` columns, relative to the empty set."""
         n_columns = self.factor.shape[1]
         n_in = min(n_in, n_columns // 2)
@@ -102,11 +102,11 @@ class Problem:
 
     def cost_of_one_more(self, n_in: int) -> float:
         """Cost that one more column adds to ``n_in``."""
-        return self.cost(n_in + 1) - self.cost(n_in)
+        return self.set_cost(n_in + 1) - self.set_cost(n_in)
 
     @cached_property
     def typical_variance(self) -> float:
-        """Largest variance of a weight that costs nothing in `surprise`.
+        """Largest variance of a weight that costs nothing in `precision_cost`.
 
         It is the variance under a common precision, or, if that is larger, the variance with which
         a single column of average size explains the whole target.
@@ -115,8 +115,8 @@ class Problem:
         alone = float(self.target @ self.target) / size if size > 0 else 0.0
         return max(self.common_variance, alone)
 
-    def surprise(self, precision: FloatArray, energy: float) -> FloatArray:
-        """Negative log priors of relative precisions, in addition to `cost`.
+    def precision_cost(self, precision: FloatArray, energy: float) -> FloatArray:
+        """Negative log priors of relative precisions, in addition to `set_cost`.
 
         For weights that are larger than typical, the prior of the log precision has the tail of a
         Cauchy distribution. So a column that is almost zero at the data, but may be large
@@ -131,7 +131,7 @@ class Problem:
 class Relevances:
     """One relative precision per column, infinite for those that are out of the model."""
 
-    problem: Problem
+    model: SparseModel
     precision: FloatArray  # (n_columns,)
 
     @cached_property
@@ -142,7 +142,7 @@ class Relevances:
     @cached_property
     def _decomposition(self) -> tuple[FloatArray, FloatArray]:
         roots = np.diag(np.sqrt(self.precision[self.indices]))
-        return np.linalg.qr(np.vstack([self.problem.factor[:, self.indices], roots]))
+        return np.linalg.qr(np.vstack([self.model.factor[:, self.indices], roots]))
 
     @cached_property
     def root(self) -> FloatArray:
@@ -154,7 +154,7 @@ class Relevances:
     def _coordinates(self) -> FloatArray:
         """Target along the orthonormal columns of the decomposition."""
         orthogonal = self._decomposition[0]
-        return np.asarray(self.problem.target @ orthogonal[: len(self.problem.target)])
+        return np.asarray(self.model.target @ orthogonal[: len(self.model.target)])
 
     @cached_property
     def weights(self) -> FloatArray:
@@ -164,21 +164,21 @@ class Relevances:
     @cached_property
     def energy(self) -> float:
         residual = -self._decomposition[0] @ self._coordinates
-        residual[: len(self.problem.target)] += self.problem.target
-        return self.problem.residual + float(residual @ residual)
+        residual[: len(self.model.target)] += self.model.target
+        return self.model.residual + float(residual @ residual)
 
     @cached_property
     def log_evidence(self) -> float:
         """The log evidence up to a constant."""
         log_det = 0.5 * np.log(self.precision[self.indices]).sum()
         log_det -= np.log(np.abs(np.diag(self._decomposition[1]))).sum()
-        return float(self.problem.noise.value(self.energy) + log_det)
+        return float(self.model.noise.value(self.energy) + log_det)
 
     @property
     def log_posterior(self) -> float:
         """The log evidence plus the log prior of the set of columns that are in."""
-        surprise = self.problem.surprise(self.precision[self.indices], self.energy)
-        return self.log_evidence - self.problem.cost(len(self.indices)) - float(surprise.sum())
+        costs = self.model.precision_cost(self.precision[self.indices], self.energy)
+        return self.log_evidence - self.model.set_cost(len(self.indices)) - float(costs.sum())
 
     @property
     def mean(self) -> FloatArray:
@@ -189,10 +189,10 @@ class Relevances:
 
     def residuals(self) -> FloatArray:
         """Residuals of columns and target after a fit of the weights that are in the model."""
-        problem, orthogonal = self.problem, self._decomposition[0]
-        n_rows = len(problem.factor)
+        model, orthogonal = self.model, self._decomposition[0]
+        n_rows = len(model.factor)
         table = np.zeros((len(orthogonal), len(self.precision) + 1), order="F")
-        table[:n_rows] = np.column_stack([problem.factor, problem.target])
+        table[:n_rows] = np.column_stack([model.factor, model.target])
         if len(self.indices):
             table -= orthogonal @ (orthogonal[:n_rows].T @ table[:n_rows])
         return table
@@ -200,12 +200,12 @@ class Relevances:
     def removal_gains(self) -> FloatArray:
         """Gains in the log posterior by the removal of each of the weights that are in."""
         precision = self.precision[self.indices]
-        own = precision * np.einsum("ij,ij->i", self.root, self.root)  # share left to the prior
-        sparsity, quality = precision * (1 - own) / own, precision * self.weights / own
+        share = precision * np.einsum("ij,ij->i", self.root, self.root)  # left to the prior
+        sparsity, quality = precision * (1 - share) / share, precision * self.weights / share
         without = self.energy + quality * self.weights
-        alone = _SingleWeight(self.problem, sparsity, quality, without)
-        gains = self.problem.cost_of_one_more(len(precision) - 1) - alone.gains(precision)
-        gains += self.problem.surprise(precision, self.energy)
+        alone = _SingleWeight(self.model, sparsity, quality, without)
+        gains = self.model.cost_of_one_more(len(precision) - 1) - alone.gains(precision)
+        gains += self.model.precision_cost(precision, self.energy)
         return np.where(np.isfinite(alone.best_precision), gains, CERTAIN + gains)
 
     def deviations(self) -> FloatArray:
@@ -217,20 +217,18 @@ class Relevances:
         covariance = self.root @ self.root.T
         probability = expit(self.removal_gains())
         removals = covariance * (self.weights / np.diag(covariance)) * np.sqrt(probability)
-        noise_variance = -0.5 / self.problem.noise.slope(self.energy)
-        alone = _SingleWeight.outside(self.problem, self.residuals())
-        precision = np.full(len(self.precision), noise_variance / self.problem.common_variance)
+        noise_variance = -0.5 / self.model.noise.slope(self.energy)
+        alone = _SingleWeight.outside(self.model, self.residuals())
+        precision = np.full(len(self.precision), noise_variance / self.model.common_variance)
         mean, spread = alone.moments(precision)
-        probability = expit(
-            alone.gains(precision) - self.problem.cost_of_one_more(len(self.indices))
-        )
+        probability = expit(alone.gains(precision) - self.model.cost_of_one_more(len(self.indices)))
         squares = probability * (mean**2 + noise_variance * spread)
         squares[self.indices] = 0.0
         added = np.flatnonzero(squares > NEGLIGIBLE * squares.max(initial=0.0))
         additions = np.zeros((len(precision), len(added)))
         additions[added, np.arange(len(added))] = 1.0
-        orthogonal = self._decomposition[0][: len(self.problem.factor)]
-        additions[self.indices] = -self.root @ (orthogonal.T @ self.problem.factor[:, added])
+        orthogonal = self._decomposition[0][: len(self.model.factor)]
+        additions[self.indices] = -self.root @ (orthogonal.T @ self.model.factor[:, added])
         additions *= np.sqrt(squares[added])
         own = np.zeros((len(precision), len(self.indices)))
         own[self.indices] = removals
@@ -238,7 +236,7 @@ class Relevances:
 
     def newton_step(self) -> tuple[FloatArray, float]:
         """Step of the logarithms of the precisions that are in, and its expected gain."""
-        noise, precision = self.problem.noise, self.precision[self.indices]
+        noise, precision = self.model.noise, self.precision[self.indices]
         covariance = self.root @ self.root.T
         shares = precision * self.weights**2
         slope = noise.slope(self.energy)
@@ -287,22 +285,22 @@ class Relevances:
 class _SingleWeight:
     """The evidence as a function of the precision of each weight, with the others fixed.
 
-    It depends on three numbers of the model without this weight: ``sparsity``, the squared norm of
-    the column; ``quality``, the product of column and target; and the energy. Norm and product are
-    in the metric of the other weights.
+    It depends on three numbers of the model without this weight: the energy, and the sparsity and
+    quality factors of Tipping and Faul, in units of the noise. These are the squared norm of the
+    column, and its product with the target, in the metric of the inverse covariance of the target.
     """
 
-    problem: Problem
-    sparsity: FloatArray  # (n_columns,)
-    quality: FloatArray  # (n_columns,)
+    model: SparseModel
+    sparsity: FloatArray  # (n_columns,), s of Tipping and Faul, over the noise precision
+    quality: FloatArray  # (n_columns,), q of theirs, over the noise precision
     without: Any  # energy, a number or one per column
 
     @classmethod
-    def outside(cls, problem: Problem, table: FloatArray) -> _SingleWeight:
+    def outside(cls, model: SparseModel, table: FloatArray) -> _SingleWeight:
         """For weights that are out; ``table`` has the residuals of columns and target."""
         columns, target = table[:, :-1], table[:, -1]
         sparsity = np.einsum("ij,ij->j", columns, columns)
-        return cls(problem, sparsity, columns.T @ target, problem.residual + target @ target)
+        return cls(model, sparsity, columns.T @ target, model.residual + target @ target)
 
     @property
     def explained(self) -> FloatArray:
@@ -313,9 +311,9 @@ class _SingleWeight:
     @property
     def best_precision(self) -> FloatArray:
         """Precisions of largest evidence; infinite for weights that are better out of the model."""
-        rest = np.maximum(self.without - self.explained, self.problem.residual)
+        rest = np.maximum(self.without - self.explained, self.model.residual)
         with np.errstate(all="ignore"):
-            share = self.problem.noise.best_share(self.explained, rest)
+            share = self.model.noise.best_share(self.explained, rest)
             share = np.maximum(share, SMALLEST_SHARE)
             return np.where(share < 1, self.sparsity * share / (1 - share), np.inf)
 
@@ -323,8 +321,8 @@ class _SingleWeight:
         """Gains in log evidence over the absence of a weight, in nats."""
         with np.errstate(all="ignore"):
             share = np.where(np.isfinite(precision), precision / (precision + self.sparsity), 1.0)
-        energy = np.maximum(self.without - (1 - share) * self.explained, self.problem.residual)
-        value = self.problem.noise.value
+        energy = np.maximum(self.without - (1 - share) * self.explained, self.model.residual)
+        value = self.model.noise.value
         return np.asarray(value(energy) - value(self.without) + 0.5 * np.log(share))
 
     def moments(self, precision: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -333,17 +331,17 @@ class _SingleWeight:
         return self.quality / total, 1 / total
 
 
-def search(problem: Problem, weight: float) -> Relevances:
+def search(model: SparseModel, weight: float) -> Relevances:
     """Precisions at a maximum of the evidence times the prior of the set of weights.
 
     The search starts without columns. If rows of this ``weight`` determine all weights, a second
     search starts from all columns with the common precision.
     """
-    n_columns = problem.factor.shape[1]
+    n_columns = model.factor.shape[1]
     starts = [np.inf]
     if n_columns <= min(weight / 2, MOST_COLUMNS):
-        starts.append(problem.common_precision)
-    found = [_climb(Relevances(problem, np.full(n_columns, start))) for start in starts]
+        starts.append(model.common_precision)
+    found = [_climb(Relevances(model, np.full(n_columns, start))) for start in starts]
     return max(found, key=lambda relevances: relevances.log_posterior)
 
 
@@ -359,7 +357,7 @@ def _climb(found: Relevances) -> Relevances:
         else:
             precision = _add_best(found, removed)
         if precision is not None:
-            found, tolerance = Relevances(found.problem, precision), ROUGH
+            found, tolerance = Relevances(found.model, precision), ROUGH
         elif tolerance == EXACT:
             return found
         else:
@@ -381,10 +379,10 @@ def _add_best(found: Relevances, barred: Any) -> FloatArray | None:
     precision, table = found.precision.copy(), found.residuals()
     n_before = len(found.indices)
     for n_in in range(n_before, n_before + 1 + int(GROWTH * n_before)):
-        alone = _SingleWeight.outside(found.problem, table)
+        alone = _SingleWeight.outside(found.model, table)
         best = alone.best_precision
-        gains = alone.gains(best) - found.problem.cost_of_one_more(n_in)
-        gains -= found.problem.surprise(best, float(alone.without))
+        gains = alone.gains(best) - found.model.cost_of_one_more(n_in)
+        gains -= found.model.precision_cost(best, float(alone.without))
         gains[barred | np.isfinite(precision) | np.isinf(best)] = -np.inf
         most = gains.max()
         if most <= SMALLEST_GAIN:

@@ -20,7 +20,7 @@ from scipy.special import softmax
 
 from .._validation import FloatArray
 from .conjugate import Statistic
-from .relevance import EnergyTerm, Problem
+from .relevance import EnergyTerm, SparseModel
 
 # Beyond these multiples of the largest eigenvalue of Phi' Phi, prior or data have no influence.
 SMALLEST_RATIO, LARGEST_RATIO = 1e-14, 1e8
@@ -72,13 +72,14 @@ class ProjectedData:
         factor[:, np.abs(factor).max(axis=0, initial=0.0) < SMALLEST_COLUMN] = 0.0
         return cls(factor, target[n_flat:], residual, statistic.weight - n_flat)
 
-    def problem(self, noise: EnergyTerm, precision: float, energy: float) -> Problem:
-        """The choice of one precision per weight, given a common one and the energy there."""
+    def sparse_model(self, noise: EnergyTerm, precision: float, energy: float) -> SparseModel:
+        """The model with one precision per weight, given a common one and the energy there."""
         some = _above_rounding(self.factor)
         residual = self.residual + float(self.target[~some] @ self.target[~some])
         residual += LEAST_ENERGY * float(self.target @ self.target)
         variance = float(-0.5 / noise.slope(energy)) / precision
-        return Problem(self.factor[some], self.target[some], residual, noise, precision, variance)
+        factor, target = self.factor[some], self.target[some]
+        return SparseModel(factor, target, residual, noise, precision, variance)
 
     def select(self, columns: Any, precision: FloatArray) -> ProjectedData:
         """Data of some columns alone, which have these precisions relative to the common one."""

@@ -10,7 +10,7 @@ from sklearn.linear_model import ARDRegression
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
 from skgen._regression import relevance
 from skgen._regression.conjugate import Gamma
-from skgen._regression.relevance import EnergyTerm, Problem, Relevances
+from skgen._regression.relevance import EnergyTerm, Relevances, SparseModel
 
 NOISES = {"known": 4.0, "gamma": Gamma(2.0, 3.0), "jeffreys": Gamma(0.0, 0.0), "learnt": "evidence"}
 IRRELEVANT = 1e10  # precision, relative to that of the noise, of weights that are out
@@ -33,10 +33,10 @@ def table(n_rows, n_columns, rng, n_relevant=None, noise=1.0):
     return X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:]
 
 
-def problem(rng, noise):
+def sparse_model(rng, noise):
     factor = rng.normal(size=(12, 6)) * np.geomspace(0.1, 10, 6)
     target = factor @ [9.0, 0, 3.0, 0, -2.0, 0.3] + 0.5 * rng.normal(size=12)
-    return Problem(factor, target, 2.0, EnergyTerm.of(NOISES[noise], 16.0), 1.0, 1.0)
+    return SparseModel(factor, target, 2.0, EnergyTerm.of(NOISES[noise], 16.0), 1.0, 1.0)
 
 
 # -- the evidence and its derivatives --------------------------------------------------------------
@@ -45,7 +45,7 @@ def problem(rng, noise):
 @pytest.mark.parametrize("noise", NOISES)
 def test_newtons_step_is_that_of_central_differences(noise, rng):
     """Near a maximum, where it leads to that of a function with the same two derivatives."""
-    found = relevance.search(problem(rng, noise), 16.0)
+    found = relevance.search(sparse_model(rng, noise), 16.0)
     found = found.move(0.05 * rng.normal(size=len(found.indices)))
     h, n = 1e-4, len(found.indices)
 
@@ -81,30 +81,30 @@ def test_no_other_precision_of_one_weight_has_more_evidence(noise, shape, rng):
     X, y, _, _ = table(*shape, rng, n_relevant=3, noise=0.5)
     Z, t = X - X.mean(axis=0), y - y.mean()
     term = EnergyTerm.of(NOISES[noise], len(t) - 1.0)
-    found = relevance.search(Problem(Z, t, 1e-12, term, 1.0, 1.0), len(t) - 1.0)
+    found = relevance.search(SparseModel(Z, t, 1e-12, term, 1.0, 1.0), len(t) - 1.0)
     assert len(found.indices) < shape[1]
-    cost = found.problem.cost_of_one_more(len(found.indices))
+    cost = found.model.cost_of_one_more(len(found.indices))
     for index in range(shape[1]):
         inside = np.isfinite(found.precision[index])
         for factor in np.geomspace(1e-6, 1e6, 60):
             precision = found.precision.copy()
             precision[index] = factor * (precision[index] if inside else 1.0)
-            other = Relevances(found.problem, precision)
+            other = Relevances(found.model, precision)
             allowance = 1e-9 if inside else cost + 1e-6
             assert other.log_evidence <= found.log_evidence + allowance
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_gains_of_single_weights_are_differences_of_the_evidence(noise, rng):
-    own = Relevances(problem(rng, noise), np.array([0.3, np.inf, 2.0, np.inf, 5.0, 0.1]))
+    own = Relevances(sparse_model(rng, noise), np.array([0.3, np.inf, 2.0, np.inf, 5.0, 0.1]))
     removal = own.removal_gains()
-    n_in, cost = len(own.indices), own.problem.cost
-    surprises = own.problem.surprise(own.precision[own.indices], own.energy)
+    n_in, cost = len(own.indices), own.model.set_cost
+    costs = own.model.precision_cost(own.precision[own.indices], own.energy)
     for position, index in enumerate(own.indices):
         precision = own.precision.copy()
         precision[index] = np.inf
-        expected = Relevances(own.problem, precision).log_evidence - own.log_evidence
-        expected += cost(n_in) - cost(n_in - 1) + surprises[position]
+        expected = Relevances(own.model, precision).log_evidence - own.log_evidence
+        expected += cost(n_in) - cost(n_in - 1) + costs[position]
         if removal[position] > relevance.CERTAIN / 2:  # best out, whatever the prior
             expected += relevance.CERTAIN
         assert removal[position] == pytest.approx(expected, rel=1e-9, abs=1e-9)
@@ -172,11 +172,11 @@ def test_a_column_next_to_zero_at_the_data_is_not_chosen_by_chance(rng):
     factor = rng.normal(size=(20, 10))
     factor[:, 9] *= 1e-9
     target = factor[:, 0] + 4e8 * factor[:, 9] + rng.normal(size=20)
-    own = Problem(factor, target, 1e-12, EnergyTerm(20.0), 1.0, 1.0)
+    own = SparseModel(factor, target, 1e-12, EnergyTerm(20.0), 1.0, 1.0)
     precision = np.full(10, np.inf)
     precision[9] = 1e-18
-    (surprise,) = own.surprise(precision[9:], 20.0)
-    assert surprise > 7
+    (cost,) = own.precision_cost(precision[9:], 20.0)
+    assert cost > 7
     assert relevance.search(own, 20.0).precision[9] == np.inf
 
 
@@ -224,7 +224,7 @@ def test_intervals_cover(design, n_sets):
 
 
 def test_without_a_prior_of_the_set_it_would_not_cover(monkeypatch):
-    monkeypatch.setattr(Problem, "cost", lambda self, n_in: 0.0)
+    monkeypatch.setattr(SparseModel, "set_cost", lambda self, n_in: 0.0)
     monkeypatch.setattr(Relevances, "deviations", lambda self: np.zeros((len(self.precision), 0)))
     rng = np.random.default_rng(0)
     assert coverage(ard(), (table(40, 60, rng, 3) for _ in range(20))) < 0.7
