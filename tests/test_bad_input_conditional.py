@@ -208,6 +208,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "predict_quantiles": ("quantiles", "observation_noise", "n_draws", "random_state"),
     "predict_interval": ("coverage", "observation_noise", "n_draws", "random_state"),
     "log_predictive_density": ("n_importance_samples",),
+    "transform": ("return_std",),
 }
 
 
@@ -217,6 +218,7 @@ def good_arguments(rng: np.random.Generator, method: str) -> dict[str, Any]:
     given: dict[str, dict[str, Any]] = {
         "predict": {"return_std": bool(rng.integers(2)), **few_draws},
         "sample_y": seed,
+        "transform": {"return_std": bool(rng.integers(2))},
         "predict_quantiles": {
             "quantiles": pick(rng, (0.5, [0.1, 0.9], np.array([0.2]))), **few_draws, **seed,
         },
@@ -274,7 +276,7 @@ def _fault_of_learning(case: Case, model: Any, result: Any) -> str:
         "predict": lambda: model.predict(X, return_std=True, n_draws=4),
         "sample_y": lambda: model.sample_y(X, 2, random_state=0),
         "predict_interval": lambda: model.predict_interval(X, n_draws=4, random_state=0),
-        "transform": lambda: model.transform(X, y),
+        "transform": lambda: model.transform(X, y, return_std=True),
         "log_predictive_density": lambda: model.log_predictive_density(X, y, 2),
     }
     for name, read in readers.items():

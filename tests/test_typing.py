@@ -55,6 +55,8 @@ assert_type(conditional.predict(X), Table)
 assert_type(conditional.predict(X, return_std=True, n_draws=9), tuple[Table, Table])
 assert_type(conditional.predict(X, flag), Table | tuple[Table, Table])
 assert_type(conditional.transform(X, y), Table)
+assert_type(conditional.transform(X, return_std=True), tuple[Table, Table])
+assert_type(conditional.transform(X, y, return_std=flag), Table | tuple[Table, Table])
 """
 
 

@@ -47,6 +47,7 @@ from .fitting import (
     BaseAutoencoder,
     check_finite,
     check_magnitude,
+    in_frame,
     sum_log_ratio,
 )
 from .importance import estimate_log_probs
@@ -738,7 +739,25 @@ class VAERegressor(
         log_ratios = sum_log_ratio(module.likelihood, tables) - log_factors
         return bounds + log_ratios.astype(bounds.dtype)
 
-    def transform(self, X: npt.ArrayLike, y: npt.ArrayLike | None = None) -> FloatArray:
+    @overload
+    def transform(
+        self, X: npt.ArrayLike, y: npt.ArrayLike | None = None, *,
+        return_std: Literal[False] = False,
+    ) -> FloatArray: ...  # fmt: skip
+
+    @overload
+    def transform(
+        self, X: npt.ArrayLike, y: npt.ArrayLike | None = None, *, return_std: Literal[True]
+    ) -> tuple[FloatArray, FloatArray]: ...
+
+    @overload
+    def transform(
+        self, X: npt.ArrayLike, y: npt.ArrayLike | None = None, *, return_std: bool
+    ) -> FloatArray | tuple[FloatArray, FloatArray]: ...
+
+    def transform(
+        self, X: npt.ArrayLike, y: npt.ArrayLike | None = None, *, return_std: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
         """Return latent means: those of q(z | x, y), or of the prior p(z | x) if y is None.
 
         Parameters
@@ -747,24 +766,44 @@ class VAERegressor(
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Outputs.
+        return_std : bool, default=False
+            If True, standard deviations are returned too.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
             Latent means.
+        Z_std : ndarray of shape (n_samples, n_components)
+            Standard deviations of q(z | x, y), or of p(z | x), with ``return_std=True``.
         """
-        if y is not None:
+        return_std = check_flag(return_std, "return_std")
+        mean, std = self._latent_moments(X, y)
+        if not return_std:  # `set_output` makes a data frame of it, or of the first of two
+            return mean
+        return mean, in_frame(self, std, self.get_feature_names_out(), X)
+
+    def _latent_moments(self, X: Any, y: Any) -> tuple[FloatArray, FloatArray]:
+        """Return means and standard deviations of q(z | x, y), or of p(z | x) if y is None."""
+        if y is None:
+            _, x, module = self._prepare_inputs(X)
+
+            def moments(context: Tensor) -> Tensor:
+                prior: LatentDistribution = module.prior(context)
+                shape = len(context), module.n_components
+                of_rows = (torch.as_tensor(of).to(context) for of in (prior.mean, prior.stddev))
+                return torch.cat([of.expand(shape) for of in of_rows], -1)
+
+            found = map_blocks(moments, x)
+        else:
             _, views, module, _ = self._prepare(X, y)
-            return map_blocks(lambda *rows: module.moments(*rows)[0], *views[:2])
-        _, x, module = self._prepare_inputs(X)
 
-        def prior_mean(context: Tensor) -> Tensor:
-            prior: LatentDistribution = module.prior(context)
-            return (
-                torch.as_tensor(prior.mean).to(context).expand(len(context), self._n_features_out)
-            )
+            def moments_given_y(rows: Tensor, context: Tensor) -> Tensor:
+                q = module.encode(rows, context)
+                return torch.cat([q.mean, q.stddev], -1)
 
-        return map_blocks(prior_mean, x)
+            found = map_blocks(moments_given_y, *views[:2])
+        mean, std = np.split(found, 2, axis=1)
+        return mean, std
 
     def inverse_transform(self, Z: npt.ArrayLike, X: npt.ArrayLike | None = None) -> FloatArray:
         """Return decoder means: the means of p(y | x, z), in the units of y.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
 
@@ -478,6 +479,14 @@ def check_magnitude(view: TableView, name: str, columns: Columns = ()) -> TableV
             f"was fitted to; got {magnitudes[column]:g}{place}. Leave out such rows."
         )
     return view
+
+
+def in_frame(estimator: Any, table: FloatArray, names: Any, like: Any) -> Any:
+    """Return a table in the container that `set_output` chose, with the index of ``like``."""
+    kind = _get_output_config("transform", estimator)["dense"]
+    if kind == "default":
+        return table
+    return ADAPTERS_MANAGER.adapters[kind].create_container(table, like, columns=names)
 
 
 def sum_log_ratio(likelihood: Likelihood, batch: Batch) -> FloatArray:

@@ -14,7 +14,6 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import Tags
-from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -44,7 +43,14 @@ from ..networks import seed_torch
 from ..priors import Mixture, resolve_prior
 from ..priors._base import Prior
 from .batches import Batch, TableView, as_tensor, map_blocks
-from .fitting import FIT_OPTIONS, FIT_PARAMETERS, FIT_STATE, BaseAutoencoder, sum_log_ratio
+from .fitting import (
+    FIT_OPTIONS,
+    FIT_PARAMETERS,
+    FIT_STATE,
+    BaseAutoencoder,
+    in_frame,
+    sum_log_ratio,
+)
 from .importance import FEWEST_DRAWS, Draws, estimate_log_probs, mean_weight
 from .linear_start import is_normal
 from .missing import conditional_draws, conditional_means, has_modes, map_posterior
@@ -59,14 +65,6 @@ MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
 MOST_COMPONENTS = 15  # latent dimensions if `n_components` is None
 # If `max_iter` is None: limits of the epochs, and the steps that few rows should have.
 FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 200, 1000, 2000
-
-
-def in_frame(estimator: Any, table: FloatArray, names: Any, like: Any) -> Any:
-    """Return a table in the container that `set_output` chose, with the index of ``like``."""
-    kind = _get_output_config("transform", estimator)["dense"]
-    if kind == "default":
-        return table
-    return ADAPTERS_MANAGER.adapters[kind].create_container(table, like, columns=names)
 
 
 @store(state=FIT_STATE, options={**FIT_OPTIONS, "_table": schema.NONE | schema.made_of(Table)})

@@ -649,11 +649,36 @@ def test_searches_and_pipelines_take_it():
         np.testing.assert_array_equal(threads.fit(X, Y).cv_results_["mean_test_score"], serial)
 
 
-def test_latent_means_may_be_a_frame():
-    model = clone(SHORT).set_params(max_iter=1).set_output(transform="pandas")
-    frame = pd.DataFrame(X, columns=["length", "width"])
-    codes = model.fit(frame, Y).transform(frame, Y)
-    assert list(codes.columns) == ["vaeregressor0", "vaeregressor1"]
+def test_latent_means_and_standard_deviations_may_be_frames():
+    model = clone(SHORT).set_params(max_iter=1)
+    frame = pd.DataFrame(X, columns=["length", "width"], index=range(150, 0, -1))
+    arrays = model.fit(frame, Y).transform(frame, Y, return_std=True)
+    assert all(type(array) is np.ndarray for array in arrays)
+    model.set_output(transform="pandas")
+    frames = model.transform(frame, Y), *model.transform(frame, Y, return_std=True)
+    for codes, expected in zip(frames, (arrays[0], *arrays), strict=True):
+        assert list(codes.columns) == ["vaeregressor0", "vaeregressor1"]
+        assert codes.index.equals(frame.index)
+        np.testing.assert_array_equal(codes, expected)
+
+
+def standardize(table):
+    return torch.from_numpy((table - table.mean(axis=0)) / table.std(axis=0))
+
+
+@pytest.mark.parametrize("y", [None, Y], ids=["prior", "posterior"])
+@pytest.mark.parametrize("prior", ["conditional_normal", "conditional_mixture", "standard_normal"])
+def test_latent_moments_are_those_of_the_networks(y, prior):
+    """Computed from the networks and data that are standardized by hand."""
+    model = fitted(linear=False, prior=prior)
+    module, context = model.module_.double(), standardize(X)
+    with torch.no_grad():
+        latent = module.prior(context) if y is None else module.encode(standardize(y), context)
+    found = model.transform(X, y, return_std=True)
+    np.testing.assert_array_equal(found[0], model.transform(X, y))
+    for values, expected in zip(found, (latent.mean, latent.stddev), strict=True):
+        assert values.shape == (150, 2)
+        np.testing.assert_allclose(values, np.broadcast_to(expected, (150, 2)), rtol=1e-6)
 
 
 # -- errors ---------------------------------------------------------------------------------------
