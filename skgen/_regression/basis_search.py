@@ -23,7 +23,7 @@ from .._pipelines import final_estimator, transform_before_final
 from .._validation import LARGEST, FloatArray
 from ..bases import is_learnable
 from .design import Design
-from .loo import RowFit, loo_log_density
+from .loo import DualFit, loo_log_density
 from .marginal_likelihood import InfeasibleError, KernelObjective, Objective, make_objective
 from .newton import Point, minimize_by_newton
 from .precisions import LinearModelSpec, SimplerModel
@@ -56,7 +56,7 @@ class LearnedBasis(NamedTuple):
 
     design: Design
     prior: LinearModelSpec
-    fit: RowFit | None = None
+    fit: DualFit | None = None
     """Fit of some rows, which calibrates the design; None if no parameters were learned."""
 
 
@@ -109,7 +109,7 @@ def _rounding_variance(Y: FloatArray) -> float:
 
 def _better_fit(
     design: Design, rows: Rows, prior: LinearModelSpec, start: FloatArray, found: FloatArray
-) -> RowFit | None:
+) -> DualFit | None:
     """Fit of some rows at what the search found, unless the start has clearly more evidence.
 
     None if neither can be computed.
@@ -119,16 +119,16 @@ def _better_fit(
     the kernel at these rows.
     """
     if getattr(design.basis, "n_exact_rows", 0) >= len(np.unique(rows.X, axis=0)):
-        best = RowFit.of(design, rows, prior, found)
+        best = DualFit.of(design, rows, prior, found)
         if best is not None:
             return best
     few = rows.select(COMPARED_ROWS)
-    at_start, best = (RowFit.of(design, few, prior, theta) for theta in (start, found))
+    at_start, best = (DualFit.of(design, few, prior, theta) for theta in (start, found))
     if best is None or (at_start and at_start.log_evidence > best.log_evidence + SAME):
         best = at_start
     if best is None or len(few) == len(rows):
         return best
-    return RowFit.of(design, rows.select(CALIBRATION_ROWS), prior, best.theta) or best
+    return DualFit.of(design, rows.select(CALIBRATION_ROWS), prior, best.theta) or best
 
 
 def merge_duplicates(rows: Rows) -> Rows:
@@ -156,32 +156,32 @@ def search(design: Design, rows: Rows, prior: LinearModelSpec) -> FloatArray:
     if prior.noise == "evidence":
         rows = _normalize(rows)
     first, *later = stages(len(rows))
-    stage = Ascent(design, rows.select(first), prior, design.basis.theta_)
+    stage = SearchStage(design, rows.select(first), prior, design.basis.theta_)
     starts = stage.select_starts([stage.shift(*shift) for shift in STARTS])
     one = stage, stage.search(starts)
     maxima = [one, *_search_two_kernels(design.basis, *one)]
     for n_stages, n_rows in enumerate(later, start=1):
-        chosen = _choose(maxima)
+        chosen = _choose_number_of_kernels(maxima)
         if n_stages > 1 or chosen is not one:  # the first rows may be too few for two kernels
             maxima = [chosen]
-        maxima = [stage.go_on(best, rows.select(n_rows)) for stage, best in maxima]
-    return _choose(maxima)[1][:-1]
+        maxima = [stage.continue_on(best, rows.select(n_rows)) for stage, best in maxima]
+    return _choose_number_of_kernels(maxima)[1][:-1]
 
 
-def _search_two_kernels(basis: Any, stage: Ascent, best: FloatArray) -> list[Maximum]:
-    """The same search with a second kernel, if the basis may have one."""
+def _search_two_kernels(basis: Any, stage: SearchStage, best: FloatArray) -> list[Maximum]:
+    """The maximum with a second kernel, in a list; none if the basis cannot have one."""
     starts = basis.with_second_kernel(stage.start) if hasattr(basis, "with_second_kernel") else None
     if starts is None:
         return []
-    two = Ascent(stage.design, stage.rows, stage.prior, starts[0])
+    two = SearchStage(stage.design, stage.rows, stage.prior, starts[0])
     _, smoother = basis.with_second_kernel(best[:-1])
     return [(two, two.search([two.center, two.recall(np.append(smoother, best[-1]))]))]
 
 
-def _choose(maxima: list[Maximum]) -> Maximum:
-    """The first, unless the second predicts rows left out better and has clearly more evidence.
+def _choose_number_of_kernels(maxima: list[Maximum]) -> Maximum:
+    """The maximum with one kernel, or that with two for a larger score and clearly more evidence.
 
-    That is at least one nat for each further parameter.
+    Clearly is by more than one nat for each further parameter.
     """
     (stage, position), (other, last) = maxima[0], maxima[-1]
     gain = stage.loss(position).value - other.loss(last).value
@@ -208,10 +208,11 @@ def stages(n_rows: int) -> list[int]:
     return [some for some in STAGES if WORTH_A_STAGE * some <= last] + [last]
 
 
-class Ascent:
-    """Search for the maximum of the log evidence plus the log prior of the basis parameters.
+class SearchStage:
+    """Search on some rows for the basis parameters of largest evidence times prior.
 
-    A position holds the basis parameters, followed by the log ratio of precisions.
+    A position holds the basis parameters, followed by the log ratio of precisions. The center is
+    the position of the fitted basis, at which the prior has its mean.
     """
 
     def __init__(
@@ -221,10 +222,10 @@ class Ascent:
         self.objective = make_objective(design, rows, prior)
         self.center = np.append(start, _init_log_ratio(self.objective, start))
 
-    def go_on(self, best: FloatArray, rows: Rows) -> Maximum:
+    def continue_on(self, best: FloatArray, rows: Rows) -> Maximum:
         """The search on more rows, from the maximum on fewer, and its maximum."""
-        stage = Ascent(self.design, rows, self.prior, self.start)
-        return stage, stage.best([best, stage.climb(stage.recall(best), stage.bounds(), FINAL)])
+        stage = SearchStage(self.design, rows, self.prior, self.start)
+        return stage, stage.best([best, stage.maximize(stage.recall(best), stage.bounds(), FINAL)])
 
     def recall(self, position: FloatArray) -> FloatArray:
         """A maximum on fewer rows, where a parameter that was left out can be taken up again.
@@ -240,10 +241,10 @@ class Ascent:
         """
         if len(self.rows) < WORTH_A_STAGE * START_ROWS:
             return starts
-        few = Ascent(self.design, self.rows.select(START_ROWS), self.prior, self.start)
+        few = SearchStage(self.design, self.rows.select(START_ROWS), self.prior, self.start)
         limits, maxima = self.bounds(FIRST_LOG_RATIO_RANGE), dict[float, FloatArray]()
         for start in starts:
-            maximum = few.climb(start, limits, FINAL)
+            maximum = few.maximize(start, limits, FINAL)
             value = few.loss(maximum).value
             if all(abs(value - other) > SAME for other in maxima):
                 maxima[value] = self.recall(maximum)
@@ -251,12 +252,12 @@ class Ascent:
 
     def search(self, starts: list[FloatArray]) -> FloatArray:
         """The best maximum that is reached from some starts, on few rows."""
-        few = self.bounds(FIRST_LOG_RATIO_RANGE)
-        best = self.best(self.climb(start, few, ROUGH) for start in starts)
-        best = self.climb(best, few, FINE)
-        if few[-1][0] < best[-1] < few[-1][1]:
+        narrow = self.bounds(FIRST_LOG_RATIO_RANGE)
+        best = self.best(self.maximize(start, narrow, ROUGH) for start in starts)
+        best = self.maximize(best, narrow, FINE)
+        if narrow[-1][0] < best[-1] < narrow[-1][1]:
             return best
-        return self.best([best, self.climb(best, self.bounds(), FINE)])
+        return self.best([best, self.maximize(best, self.bounds(), FINE)])
 
     def bounds(self, log_ratio_range: float = LOG_RATIO_RANGE) -> list[tuple[float, float]]:
         """Limits of a position."""
@@ -266,7 +267,7 @@ class Ascent:
         return [(low, high) for low, high in self.center[:, None] + ranges]
 
     def loss(self, position: FloatArray) -> Point:
-        """Negative log evidence plus log prior, with gradient and information."""
+        """Negative sum of log evidence and log prior, with its gradient and information."""
         value, gradient, information = self.objective.evaluate(position[:-1], position[-1])
         cost, slope, curvature = prior_cost(position[:-1] - self.center[:-1])
         gradient[:-1] -= slope
@@ -275,11 +276,12 @@ class Ascent:
         return Point(cost - value, -gradient, information)
 
     def score(self, position: FloatArray) -> tuple[bool, float]:
-        """Log evidence, log prior and leave-one-out log density, by which maxima are compared.
+        """Sum of log evidence, log prior and leave-one-out log density, to compare maxima by.
 
         Maxima of the evidence may be a few nats apart although they predict very differently, above
         all where the noise is not normal. Fits that determine as many weights as there are rows
-        have no such density, and come after all others.
+        have no leave-one-out density, and come after all others: the first member is then False,
+        and the second the sum of the other two.
         """
         value = -self.loss(position).value
         if np.isnan(value):
@@ -311,19 +313,19 @@ class Ascent:
         """Position at a distance from the center."""
         return self.center + np.append(np.full(len(self.center) - 1, shift), log_ratio_shift)
 
-    def climb(
+    def maximize(
         self, position: FloatArray, bounds: list[tuple[float, float]], tolerance: float
     ) -> FloatArray:
         """Position of the maximum that is reached from ``position``, to a tolerance in nats."""
         if not isinstance(self.objective, KernelObjective):
-            return self._climb_by_gradients(position, bounds, tolerance)
+            return self._maximize_by_gradients(position, bounds, tolerance)
         low, high = np.transpose(bounds)
         return minimize_by_newton(self.loss, position, low, high, tolerance, MAX_ITER)
 
-    def _climb_by_gradients(
+    def _maximize_by_gradients(
         self, position: FloatArray, bounds: list[tuple[float, float]], tolerance: float
     ) -> FloatArray:
-        """The same by L-BFGS.
+        """Position of the maximum, by L-BFGS.
 
         L-BFGS is given the gain so far, because its tolerance is relative and the value depends on
         the unit of y. In units of the norm of the first gradient, the first step has length 1.
@@ -356,8 +358,8 @@ def prior_cost(offset: FloatArray) -> tuple[float, FloatArray, FloatArray]:
     return float(cost), below + above * density, np.maximum(curvature, 0.0)
 
 
-Maximum = tuple[Ascent, FloatArray]
-"""A search, and the position that it found."""
+Maximum = tuple[SearchStage, FloatArray]
+"""A stage of the search, and the position of the maximum that it found."""
 
 
 def _init_log_ratio(objective: Objective, start: FloatArray) -> float:

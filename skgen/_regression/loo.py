@@ -30,10 +30,11 @@ MIDPOINTS = (np.arange(100) + 0.5) / 100
 
 
 @dataclass(frozen=True, eq=False)
-class RowFit:
-    """Fit of the weights to rows, by eigenvectors of the matrix of inner products of rows.
+class DualFit:
+    """Fit of the weights to rows in dual form: one coefficient per row, in place of one per weight.
 
-    It takes less time than a `Posterior`, especially with fewer rows than basis functions.
+    It is computed by eigenvectors of the matrix of inner products of rows, and takes less time than
+    a `Posterior`, especially with fewer rows than basis functions.
     """
 
     rows: Rows
@@ -49,7 +50,7 @@ class RowFit:
     @classmethod
     def of(
         cls, design: Design, rows: Rows, prior: LinearModelSpec, theta: FloatArray | None = None
-    ) -> RowFit | None:
+    ) -> DualFit | None:
         """Return the fit for the basis of ``design``, with parameters ``theta`` if given.
 
         The result is None if the fit cannot be computed in floating point.

@@ -22,7 +22,7 @@ from .._validation import FloatArray
 from ..bases import FourierBasis
 from .basis_search import LearnedBasis, merge_duplicates
 from .design import Design, LogLinearNoise, evaluate_table
-from .loo import RowFit, standardize
+from .loo import DualFit, standardize
 from .precisions import LinearModelSpec
 from .predictive import largest_log_density
 from .rows import SEARCH_ROWS, Rows
@@ -56,12 +56,12 @@ def learn_noise(learned: LearnedBasis, source: Source, kind: str) -> Design:
     common = replace(prior, precision="evidence") if isinstance(prior.precision, str) else prior
     with np.errstate(all="ignore"):
         if fit is None or not np.array_equal(fit.rows.X, rows.X):  # a pipeline transformed them
-            fit = RowFit.of(design, rows, common)
+            fit = DualFit.of(design, rows, common)
         return _learn(design, fit, common, kind == "auto")
 
 
 def _learn(
-    design: Design, constant: RowFit | None, prior: LinearModelSpec, is_choice: bool
+    design: Design, constant: DualFit | None, prior: LinearModelSpec, is_choice: bool
 ) -> Design:
     """Design with log-linear noise, or ``design`` if the noise cannot be learned.
 
@@ -78,7 +78,7 @@ def _learn(
     if is_choice and not _exceeds_error(learned.gains, errors.weights):
         return design
     varying = replace(design, noise=learned.noise)
-    fit = RowFit.of(design, varying.with_noise(rows), prior)
+    fit = DualFit.of(design, varying.with_noise(rows), prior)
     variance = learned.left_out_variance * rows.noise_variance
     if fit is None or (
         is_choice and not fit.loo_log_density(variance) > constant.loo_log_density()
@@ -87,7 +87,7 @@ def _learn(
     return replace(varying, calibration=fit.calibration(n_params, variance))
 
 
-def _errors(fit: RowFit, n_params: float) -> Errors | None:
+def _errors(fit: DualFit, n_params: float) -> Errors | None:
     """Errors of left-out rows in units of their noise, or None if there are too few."""
     rows, variances = fit.rows, 1 / fit.noise_precisions
     n_rows = min(len(rows), rows.weight)

@@ -264,11 +264,11 @@ class LinearModelSpec:
         elif not isinstance(self.precision, str):  # the ratio is the noise variance
             noise = NoiseTerm(lambda _, log_variance: np.exp(log_variance))
             limits = spectrum.variance_limits(weight)
-            best = spectrum.best(unit_prior_term(weight), limits)
+            best = spectrum.best_ratio(unit_prior_term(weight), limits)
             return RatioChoice(best, limits, lambda df: (unit_prior_term(df), noise))
         else:
             limits = spectrum.ratio_limits()
-            best = spectrum.best(self.data_term(weight), limits)
+            best = spectrum.best_ratio(self.data_term(weight), limits)
         return RatioChoice(best, limits, lambda df: (self.data_term(df), self.noise_term(df)))
 
     def data_term(self, weight: float) -> DataTerm:
@@ -317,8 +317,8 @@ class _Common:
     @property
     def log_posterior(self) -> float:
         """Log evidence up to a constant."""
-        fit, _ = self.choice.terms(self.weight)
-        return float(self.spectrum.evidence(fit, np.log(self.precision))[0])
+        data_term, _ = self.choice.terms(self.weight)
+        return float(self.spectrum.evidence(data_term, np.log(self.precision))[0])
 
     @property
     def mean(self) -> FloatArray:
@@ -330,8 +330,8 @@ class _Common:
 
     def moments(self, df: float) -> Moments:
         """Moments, given the degrees of freedom that all other parameters leave to the noise."""
-        fit, noise = self.choice.terms(df)
-        log_ratios, shares = self.spectrum.quadrature(fit, self.choice.limits)
+        data_term, noise = self.choice.terms(df)
+        log_ratios, shares = self.spectrum.quadrature(data_term, self.choice.limits)
         variances = noise.variances(self.spectrum.terms(log_ratios)[0], log_ratios)
         root = self.spectrum.deviations(self.precision, log_ratios, shares, variances)
         return Moments(variances, shares, root, noise.df)

@@ -139,7 +139,11 @@ def _svd(matrix: FloatArray) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Singular value decomposition of the factor of `ProjectedData`, and the target along it."""
+    """Singular value decomposition of the factor of `ProjectedData`, and the target along it.
+
+    Energy and log determinant, and so the evidence, are sums over singular values. `DualFit` has
+    left singular vectors in place of the right ones, and uses only what does not depend on them.
+    """
 
     values: FloatArray  # squared singular values of the factor
     vectors: FloatArray  # right singular vectors, in columns
@@ -169,14 +173,14 @@ class Spectrum:
         smallest = max(1e-3 * self.residual / weight, largest * SMALLEST_RATIO)
         return float(np.log(smallest)), float(np.log(max(1e3 * total, 10 * smallest)))
 
-    def best(self, fit: DataTerm, limits: tuple[float, float]) -> float:
+    def best_ratio(self, data_term: DataTerm, limits: tuple[float, float]) -> float:
         """The ratio of largest evidence."""
         grid = np.linspace(*limits, GRID_POINTS)
-        best = int(np.argmax(self.evidence(fit, grid)[0]))
+        best = int(np.argmax(self.evidence(data_term, grid)[0]))
         left, right = grid[max(best - 1, 0)], grid[min(best + 1, GRID_POINTS - 1)]
 
         def slope(log_ratio: float) -> float:
-            return float(self.evidence(fit, log_ratio)[1])
+            return float(self.evidence(data_term, log_ratio)[1])
 
         # A root of the derivative, because a maximum itself is known to half the digits only.
         if slope(left) > 0 > slope(right):
@@ -184,15 +188,15 @@ class Spectrum:
         return float(np.exp(grid[best]))
 
     def quadrature(
-        self, fit: DataTerm, limits: tuple[float, float]
+        self, data_term: DataTerm, limits: tuple[float, float]
     ) -> tuple[FloatArray, FloatArray]:
         """Log ratios and their posterior probabilities, for a prior uniform within the limits."""
         grid = np.linspace(*limits, GRID_POINTS)
-        evidence = self.evidence(fit, grid)[0]
+        evidence = self.evidence(data_term, grid)[0]
         likely = np.flatnonzero(evidence >= evidence.max() - NEGLIGIBLE)
         first, last = max(likely[0] - 1, 0), min(likely[-1] + 1, GRID_POINTS - 1)
         log_ratios = np.linspace(grid[first], grid[last], GRID_POINTS)
-        evidence = self.evidence(fit, log_ratios)[0]
+        evidence = self.evidence(data_term, log_ratios)[0]
         evidence[[0, -1]] -= np.log(2)  # the trapezoidal rule
         return log_ratios, softmax(evidence)
 
@@ -214,10 +218,10 @@ class Spectrum:
         spreads = self.vectors * np.sqrt((variances / precisions) @ shares)
         return np.hstack([spreads, self.vectors @ (shifts * np.sqrt(shares))])
 
-    def evidence(self, fit: DataTerm, log_ratio: Any) -> tuple[Any, Any]:
+    def evidence(self, data_term: DataTerm, log_ratio: Any) -> tuple[Any, Any]:
         """The log evidence up to a constant, and its derivative w.r.t. the log ratio."""
         energy, energy_slope, log_det, log_det_slope = self.terms(log_ratio)
-        value, by_energy, by_ratio = fit(energy, log_ratio)
+        value, by_energy, by_ratio = data_term(energy, log_ratio)
         return value + log_det, by_energy * energy_slope + by_ratio + log_det_slope
 
 
@@ -227,24 +231,25 @@ class RatioChoice:
 
     ratio: float
     limits: tuple[float, float]  # of its logarithm
-    terms: Callable[[float], tuple[DataTerm, NoiseTerm]]  # by degrees of freedom
+    terms: Callable[[float], tuple[DataTerm, NoiseTerm]]
+    """Degrees of freedom of the noise -> the data term and the noise term."""
 
     def noise(self, spectrum: Spectrum, df: float) -> tuple[float, float]:
         """Noise variance and degrees of freedom, averaged over the posterior of the ratio."""
-        fit, noise = self.terms(df)
-        log_ratios, shares = spectrum.quadrature(fit, self.limits)
+        data_term, noise = self.terms(df)
+        log_ratios, shares = spectrum.quadrature(data_term, self.limits)
         return mixture(noise.df, noise.variances(spectrum.terms(log_ratios)[0], log_ratios), shares)
 
 
 def unit_prior_term(weight: float) -> DataTerm:
     """Data term of the evidence for prior precision 1, where the ratio is the noise variance."""
 
-    def fit(energy: Any, log_variance: Any) -> tuple[Any, Any, Any]:
+    def data_term(energy: Any, log_variance: Any) -> tuple[Any, Any, Any]:
         scaled = energy * np.exp(-log_variance)
         by_energy = -0.5 * np.exp(-log_variance)
         return -0.5 * (weight * log_variance + scaled), by_energy, -0.5 * (weight - scaled)
 
-    return fit
+    return data_term
 
 
 def mixture(df: float, variances: FloatArray, shares: FloatArray) -> tuple[float, float]:

@@ -369,7 +369,7 @@ def test_intervals_cover_where_length_scales_are_learned(shape, n_sets, monkeypa
     basis = FourierBasis(200, random_state=0)
     assert 0.93 < coverage_of_learned_length_scales(basis, shape, n_sets) < 0.98
     monkeypatch.setattr(
-        skgen._regression.loo.RowFit, "effective_number_of_basis_parameters", lambda *given: 0.0
+        skgen._regression.loo.DualFit, "effective_number_of_basis_parameters", lambda *given: 0.0
     )
     assert coverage_of_learned_length_scales(basis, shape, n_sets) < 0.925
 

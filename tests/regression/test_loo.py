@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from skgen import BayesianBasisRegressor, FourierBasis, GaussianBasis
-from skgen._regression.loo import RowFit, fit_student_t, standardize
+from skgen._regression.loo import DualFit, fit_student_t, standardize
 from skgen._regression.marginal_likelihood import DesignObjective
 from skgen._regression.rows import Rows
 
@@ -48,7 +48,7 @@ def test_parameters_that_the_data_determine_are_counted(basis, noise_precision, 
         part[diagonal, diagonal] += posterior.precision * posterior.noise_precision[0]
         information[np.ix_(places, places)] += part
     own = np.linalg.inv(information)[-n_theta:, -n_theta:]
-    fit = RowFit.of(design, Rows(X, Y, weights), stream.prior, design.basis.theta_.copy())
+    fit = DualFit.of(design, Rows(X, Y, weights), stream.prior, design.basis.theta_.copy())
     found = fit.effective_number_of_basis_parameters()
     np.testing.assert_allclose(found, n_theta - np.trace(own), rtol=1e-4)
     assert 0 < found < n_theta
@@ -96,7 +96,7 @@ def test_residuals_are_those_of_fits_to_all_other_rows(basis, weighted, rng):
     model = BayesianBasisRegressor(frozen, prior_precision=2.0, noise_precision=4.0)
     stream = model.fit(X, y, weights, noise_scale=scales)._stream
     rows = Rows(X, y[:, None], weights, scales)
-    fit = RowFit.of(stream.design, rows, stream.prior)
+    fit = DualFit.of(stream.design, rows, stream.prior)
     found, _, their_weights = standardize(rows, *fit.residuals_and_leverage(), np.array([0.25]))
     assert np.array_equal(their_weights, weights)
     for row in range(30):
@@ -111,7 +111,7 @@ def test_rows_that_determine_their_own_prediction_are_not_left_out(rng):
     X[0] = 1e8
     model = BayesianBasisRegressor("identity", prior_precision=1e-9, noise_precision=1.0).fit(X, y)
     rows = Rows(X, y[:, None], np.ones(20))
-    fit = RowFit.of(model._stream.design, rows, model._stream.prior)
+    fit = DualFit.of(model._stream.design, rows, model._stream.prior)
     found, _, weights = standardize(rows, *fit.residuals_and_leverage(), np.ones(1))
     assert found.shape == (19, 1)
     assert len(weights) == 19
@@ -124,7 +124,7 @@ def test_objective_and_fit_leave_out_the_same(given, n_rows, rng):
     rows = Rows(X, Y, rng.uniform(0.5, 3, size=n_rows), rng.uniform(0.5, 3, size=n_rows))
     model = BayesianBasisRegressor(GaussianBasis(20, width="evidence"), **given).fit(X, Y)
     design, prior = model._stream.design, model._stream.prior
-    fit = RowFit.of(design, rows, prior, design.basis.theta_.copy())
+    fit = DualFit.of(design, rows, prior, design.basis.theta_.copy())
     objective = DesignObjective(design.basis, design, rows, prior)
     for output, ratio in enumerate(fit.ratios):
         residuals, leverage, _ = objective.fit_rows(fit.theta, np.log(ratio))
@@ -226,8 +226,8 @@ def test_rows_of_equal_features_are_not_differentiated_one_by_one(rounding, rng,
     assert model._stream.design.n_basis < len(X)
     assert len(calls) < 10
     # Without the kernel, about as many basis parameters are found.
-    fit = RowFit.of(model._stream.design, Rows(X, y[:, None], np.ones(len(X))), model._stream.prior,
-                    model.basis_.theta_)  # fmt: skip
+    rows = Rows(X, y[:, None], np.ones(len(X)))
+    fit = DualFit.of(model._stream.design, rows, model._stream.prior, model.basis_.theta_)
     by_kernel = fit.effective_number_of_basis_parameters()
     monkeypatch.setattr(DesignObjective, "_kernel_slopes", lambda *args: None)
     by_design = fit.effective_number_of_basis_parameters()
