@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from small_vae import EXAMPLES, FEW, build_vae, ready, table_of
 from torch.distributions.constraints import boolean, real
 
-from skgen import VAETransformer
+from skgen import VAERegressor, VAETransformer
 from skgen.likelihoods import (
     PARTS,
     Bernoulli,
@@ -1020,6 +1020,23 @@ class Poisson(Likelihood):
 
     def initial_outputs(self, mean):
         return np.log(mean)
+
+    def check_support(self, X):
+        if np.any(X < 0):
+            raise ValueError("counts must not be negative")
+        return X
+
+
+def test_a_check_of_ones_own_needs_no_name_of_the_data(rng):
+    X, y = rng.normal(size=(60, 2)), 1.0 * rng.poisson(3.0, (60, 2))
+    regressor = VAERegressor(1, likelihood=Poisson(), max_iter=2, random_state=0).fit(X, y)
+    assert np.isfinite(regressor.log_predictive_density(X, y)).all()
+    with pytest.raises(ValueError, match="counts must not be negative"):
+        regressor.fit(X, -y)
+    mixed = Mixed([("counts", Poisson(), [0, 1])])
+    vae = VAETransformer(1, likelihood=mixed, max_iter=2, random_state=0).fit(y)
+    with pytest.raises(ValueError, match="counts must not be negative"):
+        vae.score_samples(-y)
 
 
 @pytest.mark.parametrize("likelihood", [Laplace(), Poisson()])

@@ -513,7 +513,7 @@ def test_version_of_the_operators():
 
 
 class Halving(Gaussian):
-    def check_support(self, X, name="X"):
+    def check_support(self, X):
         return X / 2
 
 

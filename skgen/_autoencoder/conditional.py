@@ -36,7 +36,7 @@ from .._validation import (
     shape_of,
 )
 from ..likelihoods import Likelihood, StandardizedLikelihood, resolve_likelihood
-from ..likelihoods._base import location_and_scale
+from ..likelihoods._base import check_support, location_and_scale
 from ..priors import ConditionalMixture, ConditionalNormal, StandardNormal, resolve_prior
 from ..priors._base import LatentDistribution, Prior
 from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
@@ -450,7 +450,7 @@ class VAERegressor(
             )
         if reset:
             self._is_1d = y.ndim == 1
-        return X, likelihood.check_support(y.reshape(len(y), -1), "y")
+        return X, check_support(likelihood, y.reshape(len(y), -1), "y")
 
     def _check_inputs(self, X: Any, *, reset: bool) -> FloatArray:
         """Return X as a matrix, in which categories are columns of 0 and 1."""

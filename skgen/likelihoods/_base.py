@@ -4,6 +4,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -640,6 +641,12 @@ class UnitIntervalLikelihood(Likelihood):
 
     def onnx_transform(self, x: Tensor) -> Tensor:
         return super().onnx_transform(x.clamp(0, 1) if self.clip else x)
+
+
+def check_support(likelihood: Likelihood, X: FloatArray, name: str) -> FloatArray:
+    """Call the method of this name, with the name of the data if it takes one."""
+    takes_name = "name" in signature(likelihood.check_support).parameters
+    return likelihood.check_support(X, name) if takes_name else likelihood.check_support(X)
 
 
 def find_constants(X: FloatArray) -> tuple[npt.NDArray[np.bool_], FloatArray]:

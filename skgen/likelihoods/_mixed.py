@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from .._parameters import Choice
 from .._schema import MOST, NONE, Check, array, each, exactly, integer, made_of, store, text
 from .._validation import FloatArray, error_message, short_repr
-from ._base import COLUMNS, Columns, Likelihood
+from ._base import COLUMNS, Columns, Likelihood, check_support
 from ._categorical import Categorical
 from ._gaussian import Gaussian
 from ._numeric import Numeric
@@ -199,7 +199,7 @@ class Mixed(Likelihood):
         found, groups = X, self._resolve(X.shape[1])._groups
         for part, indices in groups:
             values = X[:, indices]
-            checked = part.check_support(values, name)
+            checked = check_support(part, values, name)
             if checked is not values:
                 found = found.copy() if found is X else found
                 found[:, indices] = checked
