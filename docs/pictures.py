@@ -2,10 +2,10 @@
 
     python docs/pictures.py PICTURE ... [--mnist FILE] [--olivetti FILE] [--out FOLDER]
 
-PICTURE is one of "bands" (no file), "models" (both files), "draws", "plane" (MNIST) and "faces"
-(Olivetti); FILE is an npz, of MNIST with x_train, x_test of shape (n, 28, 28) in 0..255 and y_test,
-of the Olivetti faces with x of shape (400, 64, 64) in 0..255 and y, the person. Minutes a picture
-on one core.
+PICTURE is one of "bands" (no file), "models" (both files), "draws", "priors", "plane" (MNIST) and
+"faces" (Olivetti); FILE is an npz, of MNIST with x_train, x_test of shape (n, 28, 28) in 0..255 and
+y_test, of the Olivetti faces with x of shape (400, 64, 64) in 0..255 and y, the person. A picture
+takes up to ten minutes on one core, "priors" twenty.
 """
 
 import argparse
@@ -23,29 +23,32 @@ import numpy.typing as npt
 
 from skgen import BayesianBasisRegressor, VAERegressor, VAETransformer
 from skgen.plotting import LatentDisplay, ManifoldDisplay, PredictiveDisplay, SamplesDisplay
+from skgen.priors import Mixture
 
 Array = npt.NDArray[Any]
+Prior = str | Mixture
 FACE, SMALL = (32, 32), (8, 8)
+LEARNED = Mixture(500)
 
 
 @cache
 def mnist(path: Path) -> tuple[Array, Array, Array]:
-    """Half of the training images, all test images and their labels."""
+    """All training images, all test images and their labels."""
     file = np.load(path)
     train, test = (
         (file[name].reshape(-1, 784) / 255).astype(np.float32) for name in ("x_train", "x_test")
     )
-    return train[:30_000], test, file["y_test"]
+    return train, test, file["y_test"]
 
 
 @cache
-def drawn_digits(path: Path) -> Array:
-    """Draws of an autoencoder whose prior is a mixture, fitted to the codes of the data."""
+def drawn_digits(path: Path, prior: Prior = LEARNED) -> Array:
+    """Draws of an autoencoder, by default with a prior that is learned with it."""
     train, _, _ = mnist(path)
     vae = VAETransformer(
-        16, likelihood="bernoulli", hidden_layer_sizes=(500,), max_iter=25, random_state=0
-    ).fit(train)
-    vae.fit_prior(train, n_components=100, random_state=0)
+        32, likelihood="bernoulli", hidden_layer_sizes=(500, 500), prior=prior,
+        learning_rate_init=0.002, max_iter=50, random_state=0,
+    ).fit(train)  # fmt: skip
     return vae.sample(120, observation_noise=False, random_state=0)
 
 
@@ -120,12 +123,25 @@ def draw_draws(options: argparse.Namespace) -> None:
     SamplesDisplay(images=digits).plot(axis, cmap="gray_r")
 
 
+def draw_priors(options: argparse.Namespace) -> None:
+    """Draws with a fixed and a learned prior, beside test images."""
+    _, axes = plt.subplots(1, 3, figsize=(9.6, 3.5), layout="constrained")
+    columns = {
+        "N(0, I)": drawn_digits(options.mnist, "standard_normal"),
+        "Mixture(500)": drawn_digits(options.mnist),
+        "test images": mnist(options.mnist)[1][::83],
+    }
+    for axis, (name, rows) in zip(axes, columns.items(), strict=True):
+        SamplesDisplay(images=rows[:100].reshape(10, 10, 784)).plot(axis, cmap="gray_r")
+        axis.set_title(name)
+
+
 def draw_plane(options: argparse.Namespace) -> None:
     """Where test images of MNIST lie in two dimensions, and what lies where."""
     train, test, labels = mnist(options.mnist)
     vae = VAETransformer(
         2, likelihood="bernoulli", hidden_layer_sizes=(300, 300), max_iter=25, random_state=0
-    ).fit(train)
+    ).fit(train[:30_000])
     _, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
     LatentDisplay.from_estimator(vae, test[:4000], labels[:4000], ax=axes[0])
     ManifoldDisplay.from_estimator(vae, n_steps=18, ax=axes[1])
@@ -138,8 +154,8 @@ def draw_all_faces(options: argparse.Namespace) -> None:
 
 
 PICTURES: dict[str, Callable[[argparse.Namespace], None]] = {
-    "bands": draw_bands, "models": draw_models, "draws": draw_draws, "plane": draw_plane,
-    "faces": draw_all_faces,
+    "bands": draw_bands, "models": draw_models, "draws": draw_draws, "priors": draw_priors,
+    "plane": draw_plane, "faces": draw_all_faces,
 }  # fmt: skip
 
 
