@@ -18,6 +18,8 @@ ORDER = [
     "training_length.py",
     "digits_manifold.py",
     "digits_traversal.py",
+    "learned_prior.py",
+    "latent_walk.py",
     "faces.py",
     "anomaly_scores.py",
     "latent_features.py",
