@@ -20,10 +20,8 @@ Without a file, scikit-learn's small digits are taken; without ``--out``, no ani
 import argparse
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.animation import FuncAnimation
-from matplotlib.image import AxesImage
+from PIL import Image
 from scipy.interpolate import CubicSpline
 from sklearn.datasets import load_digits
 
@@ -66,14 +64,11 @@ SamplesDisplay(images=frames[: 3 * N_STEPS + 1 : 2, :5].swapaxes(0, 1)).plot(cma
 if options.out:
     height, width = images.shape[1:]
     tiles = frames.reshape(len(frames), 3, 5, height, width).swapaxes(2, 3)
-    sheets = tiles.reshape(len(frames), 3 * height, 5 * width)
-    figure = plt.figure(figsize=(5, 3))
-    picture = figure.add_axes((0, 0, 1, 1)).imshow(sheets[0], cmap="gray_r", vmin=0, vmax=1)
-    picture.axes.set_axis_off()
-
-    def show(index: int) -> tuple[AxesImage]:
-        picture.set_data(sheets[index])
-        return (picture,)
-
-    animation = FuncAnimation(figure, show, frames=len(sheets), cache_frame_data=False)
-    animation.save(options.out / "walk.gif", writer="pillow", fps=12, dpi=56)
+    levels = 255 * (1 - tiles.reshape(len(frames), 3 * height, 5 * width))
+    pictures = [
+        Image.fromarray(sheet).resize((10 * width, 6 * height)).quantize(16)
+        for sheet in levels.astype(np.uint8)
+    ]
+    pictures[0].save(
+        options.out / "walk.gif", save_all=True, append_images=pictures[1:], duration=80, loop=0
+    )

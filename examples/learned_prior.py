@@ -47,7 +47,7 @@ for name, prior in {"Mixture(50)": Mixture(50), "Flow()": Flow()}.items():
 # compare draws with them by 20 principal components: lower and higher is better. For a scale, the
 # digits that the models were fitted to come last. A learned prior has the higher density, and its
 # draws cover more of the digits. The Frechet distance, of means and covariances alone, does not
-# tell here; on MNIST it falls from 64 to 3 (see the chapter "The prior" of the guide).
+# tell here; on MNIST it falls from 26 to 3 (see the chapter "The prior" of the guide).
 
 components = PCA(20).fit(X)
 real = components.transform(X_test)

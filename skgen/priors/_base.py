@@ -47,6 +47,10 @@ class PriorBuilder:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> nn.Module:
+        """Build the prior for numbers of latent dimensions and of values of the context."""
+        raise NotImplementedError
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, for scikit-learn's `clone` and names such as ``prior__name``.
 
