@@ -28,7 +28,6 @@ from sklearn.datasets import load_digits
 from skgen import VAETransformer
 from skgen.plotting import SamplesDisplay
 
-# sphinx_gallery_thumbnail_path = "images/walk.gif"
 parser = argparse.ArgumentParser(description="A walk through latent space.")
 parser.add_argument("file", type=Path, nargs="?", help="npz with x_train")
 parser.add_argument("--out", type=Path, help="folder for walk.gif")
