@@ -34,7 +34,7 @@ def bound(values: Tensor, low: float, high: float) -> Tensor:
     return values + (values.clamp(low, high) - values).detach()
 
 
-class PriorBuilder:
+class PriorBuilder(ABC):
     """Base class of the builders of priors: frozen dataclasses with scikit-learn's parameters."""
 
     _parameters: ClassVar[Parameters] = {}
@@ -47,9 +47,9 @@ class PriorBuilder:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    @abstractmethod
     def __call__(self, *args: Any, **kwargs: Any) -> nn.Module:
         """Build the prior for numbers of latent dimensions and of values of the context."""
-        raise NotImplementedError
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, for scikit-learn's `clone` and names such as ``prior__name``.
