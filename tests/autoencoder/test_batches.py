@@ -200,10 +200,10 @@ found["location"] = vae.likelihood_.location_.tolist()
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "n_rows"),
-    [("fit", 2**20), ("partial_fit", 2**18), ("early_stopping", 2**18), ("transform", 2**18)],
+    [("fit", 2**19), ("partial_fit", 2**18), ("early_stopping", 2**18), ("transform", 2**18)],
 )
 def test_a_file_of_gigabytes_needs_less_than_one_of_memory(method, n_rows, tmp_path, rng):
-    """4 GiB need less than 1 GB, and 1 GiB less than 0.9 GB, most of it for batches and code.
+    """2 GiB need no more than 1 GiB does: less than 0.9 GB, most of it for batches and code.
 
     The file is sparse: rows of zeros, but for a few thousand.
     """
@@ -216,7 +216,7 @@ def test_a_file_of_gigabytes_needs_less_than_one_of_memory(method, n_rows, tmp_p
     assert (tmp_path / "X").stat().st_size == 4096 * n_rows
     found = found_by(PASSES, tmp_path / "X", method)
     print(f"{method}: {found['peak'] / 1e6:.0f} MB")
-    assert 5e7 < found["peak"] < (1e9 if n_rows == 2**20 else 9e8)
+    assert 5e7 < found["peak"] < 9e8
     if method != "transform":
         np.testing.assert_allclose(found["location"], mean, rtol=1e-6)
 

@@ -16,16 +16,25 @@ SIDE, NOISE, N_STEPS = 28, 64, 40
 BATCH = 64
 
 
-def dcgan(images: np.ndarray, seconds: float, seed: int = 0) -> Callable[[int], np.ndarray]:
-    """Train a deep convolutional GAN (Radford, Metz and Chintala, ICLR 2016)."""
+def dcgan(
+    images: np.ndarray, seconds: float, labels: np.ndarray | None = None, seed: int = 0
+) -> Callable[..., np.ndarray]:
+    """Train a deep convolutional GAN (Radford, Metz and Chintala, ICLR 2016).
+
+    Both networks are told the class of each image. The function that is returned takes the number
+    of draws and their labels. Without labels, all images are of one class.
+    """
     torch.manual_seed(seed)
+    labels = np.zeros(len(images), int) if labels is None else labels.astype(int)
+    x, n_classes = 2 * _as_images(images) - 1, int(labels.max()) + 1
+    told = functional.one_hot(torch.from_numpy(labels), n_classes).float()
     generate = nn.Sequential(
-        nn.Linear(NOISE, 64 * 49), nn.Unflatten(1, (64, 7, 7)), nn.BatchNorm2d(64), nn.ReLU(),
-        nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.ConvTranspose2d(32, 1, 4, 2, 1), nn.Sigmoid(),
+        nn.Linear(NOISE + n_classes, 64 * 49), nn.Unflatten(1, (64, 7, 7)), nn.BatchNorm2d(64),
+        nn.ReLU(), nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.ConvTranspose2d(32, 1, 4, 2, 1), nn.Tanh(),
     )  # fmt: skip
     judge = nn.Sequential(
-        nn.Conv2d(1, 32, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(32, 64, 4, 2, 1),
+        nn.Conv2d(1 + n_classes, 32, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(32, 64, 4, 2, 1),
         nn.BatchNorm2d(64), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(64 * 49, 1),
     )  # fmt: skip
     for module in (*generate.modules(), *judge.modules()):
@@ -33,23 +42,29 @@ def dcgan(images: np.ndarray, seconds: float, seed: int = 0) -> Callable[[int], 
             nn.init.normal_(module.weight, 0, 0.02)
     adams = [torch.optim.Adam(m.parameters(), 2e-4, (0.5, 0.999)) for m in (generate, judge)]
 
-    def loss(rows: Tensor, target: float) -> Tensor:
-        logits = judge(rows)
+    def loss(rows: Tensor, classes: Tensor, target: float) -> Tensor:
+        planes = classes[:, :, None, None].expand(-1, -1, SIDE, SIDE)
+        logits = judge(torch.cat([rows, planes], 1))
         return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 
-    for x in _batches(images, seconds):
-        fake = generate(torch.randn(len(x), NOISE))
+    for rows in _batches(len(x), seconds):
+        real, classes = x[rows], told[rows]
+        fake = generate(torch.cat([torch.randn(len(real), NOISE), classes], 1))
         adams[1].zero_grad()
-        (loss(x, 1.0) + loss(fake.detach(), 0.0)).backward()
+        (loss(real, classes, 1.0) + loss(fake.detach(), classes, 0.0)).backward()
         adams[1].step()
         adams[0].zero_grad()
-        loss(fake, 1.0).backward()
+        loss(fake, classes, 1.0).backward()
         adams[0].step()
 
     @torch.no_grad()
-    def draw(n: int) -> np.ndarray:  # with statistics of whole batches, as in training
-        parts = torch.randn(n, NOISE).split(500)
-        return torch.cat([generate(part) for part in parts]).flatten(1).numpy()
+    def draw(n: int, labels: np.ndarray | None = None) -> np.ndarray:
+        wanted = torch.zeros(n, dtype=int) if labels is None else torch.from_numpy(labels)
+        order = torch.randperm(n)  # with statistics of whole batches, as in training
+        classes = functional.one_hot(wanted, n_classes).float()[order]
+        noise = torch.cat([torch.randn(n, NOISE), classes], 1)
+        drawn = torch.cat([generate(part) for part in noise.split(500)])
+        return ((drawn[order.argsort()] + 1) / 2).flatten(1).numpy()
 
     return draw
 
@@ -90,8 +105,10 @@ def flow_matching(images: np.ndarray, seconds: float, seed: int = 0) -> Callable
         velocity, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
     )
     adam = torch.optim.Adam(velocity.parameters(), 1e-3)
-    for x in _batches(images, seconds):
-        x, noise, t = 2 * x - 1, torch.randn_like(x), torch.rand(len(x))
+    data = 2 * _as_images(images) - 1
+    for rows in _batches(len(data), seconds):
+        x = data[rows]
+        noise, t = torch.randn_like(x), torch.rand(len(x))
         at = t[:, None, None, None]
         adam.zero_grad()
         functional.mse_loss(velocity((1 - at) * noise + at * x, t), x - noise).backward()
@@ -112,11 +129,15 @@ def flow_matching(images: np.ndarray, seconds: float, seed: int = 0) -> Callable
     return draw
 
 
-def _batches(images: np.ndarray, seconds: float) -> Iterator[Tensor]:
-    """Yield batches of images in random order for some seconds of process time."""
-    x, start = torch.from_numpy(images).reshape(-1, 1, SIDE, SIDE), time.process_time()
+def _as_images(rows: np.ndarray) -> Tensor:
+    return torch.from_numpy(rows).reshape(-1, 1, SIDE, SIDE)
+
+
+def _batches(n_rows: int, seconds: float) -> Iterator[Tensor]:
+    """Yield indices of batches in random order for some seconds of process time."""
+    start = time.process_time()
     while True:
-        for rows in torch.randperm(len(x)).split(BATCH):
+        for rows in torch.randperm(n_rows).split(BATCH):
             if time.process_time() - start > seconds:
                 return
-            yield x[rows]
+            yield rows
