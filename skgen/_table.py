@@ -539,9 +539,14 @@ def read_targets(estimator: Any, y: Any) -> FloatArray:
     check_numeric(y, "y")
     with np.errstate(all="ignore"):  # wider floats may become inf
         targets: FloatArray = check_array(
-            y, dtype=FLOATS, ensure_2d=False, ensure_min_samples=0, input_name="y",
-            estimator=estimator,
+            y, dtype=FLOATS, ensure_2d=False, ensure_min_samples=0, ensure_min_features=0,
+            input_name="y", estimator=estimator,
         )  # fmt: skip
+    if targets.shape[1:] == (0,):
+        raise ValueError(
+            f"`y` must have at least one output; got shape {targets.shape}. Give one column per "
+            "output."
+        )
     check_size(targets, "y")
     return targets
 

@@ -146,7 +146,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
         - "log": the logarithm, for positive y.
         - "yeo-johnson": a Yeo-Johnson power of ``(y - median) / interquartile_range``, chosen so
           that z is closest to normal.
-        - "auto": the one with the largest evidence among these and None. Each of them is fitted.
+        - "auto": the one with the largest evidence among these and None, if a flat prior counts as
+          density 1 per standard deviation of z. Each of them is fitted.
         - A transformer with ``inverse_transform``. It is cloned, and fitted to each output by
           ``fit`` or by the first ``partial_fit``. Its derivative is computed numerically, unless
           it has a method ``log_derivative(y)`` that returns the logarithm of ``|dz / dy|``.
@@ -186,9 +187,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     noise_precision_ : float or ndarray of shape (n_outputs,)
         Noise precision, given or learned; its posterior mean with ``noise_precision="gamma"``.
     log_marginal_likelihood_ : float
-        Logarithm of the evidence, in nats, summed over outputs. A flat prior counts as density 1.
-        With a ``target_transformer`` it is still the density of y itself, so that transformations
-        of y can be compared.
+        Logarithm of the evidence, in nats, summed over outputs. A flat prior counts as density 1
+        per unit of y, or of the transformed y. With a ``target_transformer`` it is still the
+        density of y itself; to compare transformations under a flat prior of the intercept,
+        subtract the logarithm of the standard deviation of the transformed y.
     degrees_of_freedom_ : float or ndarray of shape (n_outputs,)
         Degrees of freedom of the predictive Student-t distribution; infinite if it is normal. With
         a ``target_transformer``, they belong to the distribution of the transformed y.
@@ -650,11 +652,15 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             )
         if isinstance(kind, str) and kind == "auto":
             streams = [self._stream_for(source, each) for each in candidates(source.Y)]
-            return max(streams, key=partial(self._log_evidence, source))
+            return max(streams, key=partial(self._comparable_log_evidence, source))
         return self._stream_for(source, kind)
 
-    def _log_evidence(self, source: Rows, empty: Stream) -> float:
-        """Log evidence of the rows of ``source`` for the design of a stream."""
+    def _comparable_log_evidence(self, source: Rows, empty: Stream) -> float:
+        """Log evidence of the rows of ``source`` for the design of a stream.
+
+        A flat prior has a density of 1 per standard deviation of the transformed targets here, as
+        a density of 1 per unit would make the choice depend on the unit of y.
+        """
         rows = _transform_targets(source, empty.design.target)
         ratio = empty.prior.expected_ratio
         statistic, _ = summarize(rows, empty.design, self.solver, ratio=ratio)
@@ -662,7 +668,8 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
             best = empty.prior.best(statistic)
         except UndeterminedError:  # by so few rows with a flat prior
             return -np.inf
-        return float(sum(posterior.log_evidence.sum() for posterior in best))
+        log_evidence = sum(float(posterior.log_evidence.sum()) for posterior in best)
+        return log_evidence - empty.prior.n_flat * float(np.log(rows.spreads).sum())
 
     def _stream_for(self, source: Any, kind: Any) -> Stream:
         """Stream without rows, for one kind of transformation of y."""

@@ -162,6 +162,13 @@ class LinearModelSpec:
         ends = np.append(simpler.columns, len(values["mean"]))
         return bool(inside.all() and np.all(np.diff(ends) > 0))
 
+    @property
+    def n_flat(self) -> int:
+        """Number of weights of an output with a flat prior."""
+        if isinstance(self.precision, str):
+            return int(self.flat_first)
+        return int(np.count_nonzero(self.precision == 0))
+
     def keep_learned(self, other: LinearModelSpec) -> LinearModelSpec:
         """This prior, with what was learned together with the basis for ``other``."""
         learned = ("least_noise", "expected_ratio", "simpler")
@@ -220,7 +227,7 @@ class LinearModelSpec:
         noise = np.array([noise]) if isinstance(noise, float) else noise
         posterior = condition(statistic, precision, self.mean, noise)
         irrelevant = np.flatnonzero(weighting)[models[0].irrelevant]
-        posterior.mean[irrelevant, 0] = self.mean[irrelevant]
+        _set_weights(posterior.mean, irrelevant, self.mean[irrelevant], statistic, self.flat_first)
         if data.weight <= 0 or not np.all(precision[weighting > 0] > 1 / LARGEST):
             return posterior, None  # nothing to average over
         parts = self._simpler_models(data, common)
@@ -499,6 +506,19 @@ class _Average:
         constant = ~self.statistic.factor[1:, 1:].any(axis=0)
         sizes = np.linalg.norm(deviations, axis=1) * np.abs(self.statistic.factor[0, 1:])
         return np.where(constant, 1 / np.maximum(1.0, SMALLEST_REMAINDER * sizes), 1.0)
+
+
+def _set_weights(
+    mean: FloatArray, index: Any, values: FloatArray, statistic: Statistic, flat_first: bool
+) -> None:
+    """Set the weights at ``index`` of an output in place; a flat intercept makes up for them.
+
+    Weights that are next to 0 may have columns that are large beside their own spread.
+    """
+    changes = values - mean[index, 0]
+    mean[index, 0] = values
+    if flat_first and statistic.factor[0, 0] != 0:
+        mean[0, 0] -= statistic.factor[0, index] @ changes / statistic.factor[0, 0]
 
 
 def remaining_df(weight: float, n_params: float) -> float:

@@ -57,6 +57,14 @@ class Rows:
         return np.flatnonzero(varies | ~varies.any())
 
     @property
+    def spreads(self) -> FloatArray:
+        """Weighted standard deviations (n_outputs,) of the outputs; 1 for constant ones."""
+        deviations = self.Y - np.average(self.Y, axis=0, weights=self.weights)
+        variances = np.average(deviations**2, axis=0, weights=self.weights)
+        rounding = 4 * np.finfo(np.float64).eps * np.abs(self.Y).max(axis=0, initial=0.0)
+        return np.where(variances > rounding**2, np.sqrt(variances), 1.0)
+
+    @property
     def weight(self) -> float:
         """Sum of the sample weights."""
         return float(len(self.X) if self.weights is None else self.weights.sum())

@@ -56,6 +56,18 @@ def test_next_to_a_constant_x_the_spread_is_that_of_y(basis, y, rng):
         assert std.max() < 2 * y.std()
 
 
+@pytest.mark.parametrize("rule", ["evidence", "ard"])
+@pytest.mark.parametrize("basis", ["gaussian with a domain", "sigmoid", "polynomial", "identity"])
+def test_next_to_a_constant_x_a_flat_intercept_leaves_no_mean_residual(basis, rule):
+    """The weights that "ard" sets to 0 once had a share in the mean, which the intercept lacked."""
+    for seed, deviation in enumerate((1e-14, 1e-12, 1e-10, 1e-8)):
+        rng = np.random.default_rng(seed)
+        X = 1 + deviation * rng.normal(size=(40, 1))
+        y = 5 + rng.normal(size=40)
+        model = BayesianBasisRegressor(BASES[basis], prior_precision=rule).fit(X, y)
+        assert np.mean(model.predict(X) - y) == pytest.approx(0.0, abs=1e-4)
+
+
 @pytest.mark.parametrize("basis", [name for name in BASES if name != "splines"])
 def test_another_x_is_as_uncertain_as_the_prior_and_no_more(basis, y):
     model = BayesianBasisRegressor(BASES[basis]).fit(np.ones((40, 1)), y)
