@@ -25,7 +25,7 @@ from .design import Design, LogLinearNoise, evaluate_table
 from .loo import DualFit, standardize
 from .precisions import LinearModelSpec
 from .predictive import largest_log_density
-from .rows import SEARCH_ROWS, Rows
+from .rows import SEARCH_ROWS
 from .source import Source
 
 FEWEST_ROWS, MOST_ROWS = 40, 2000
@@ -94,15 +94,21 @@ def _errors(fit: DualFit, n_params: float) -> Errors | None:
     if n_rows < FEWEST_ROWS or fit.n_effective_params + n_params > MOST_PARAMS_PER_ROW * n_rows:
         return None
     residuals, stds, weights = standardize(rows, *fit.residuals_and_leverage(), variances)
-    if len(residuals) < len(rows) or not np.all(variances > _rounding(rows)):
+    if len(residuals) < len(rows) or not np.all(variances > _rounding(fit)):
         return None
     unit = np.sqrt(np.outer(rows.noise_variance, variances))
     return Errors(residuals * stds / unit, (stds / unit) ** 2 - 1, weights)
 
 
-def _rounding(rows: Rows) -> Any:
-    """Variance of each output that may be due to rounding or to the approximation of the basis."""
-    return (1e-6 * np.abs(rows.Y).max(axis=0)) ** 2
+def _rounding(fit: DualFit) -> Any:
+    """Variance of each output that may be due to rounding or to the approximation of the basis.
+
+    The basis need not approximate the part that a flat intercept explains.
+    """
+    Y = fit.rows.Y
+    deviations = Y - Y.mean(axis=0) if fit.objective.n_flat else Y
+    sizes = (np.abs(table).max(axis=0) for table in (deviations, Y))
+    return sum((share * size) ** 2 for share, size in zip((1e-6, 1e-12), sizes, strict=True))
 
 
 def _exceeds_error(gains: FloatArray, weights: FloatArray) -> bool:

@@ -262,6 +262,18 @@ def test_units_change_answers_by_the_same_map(data):
     assert_digits(mirrored.predict(-X, return_std=True)[1], model.predict(X, return_std=True)[1], 2)
 
 
+def test_an_offset_of_y_is_the_intercept(data):
+    """Noise below a millionth of y once counted as rounding, and stayed constant."""
+    X, y = data
+    model = BayesianBasisRegressor(WAVES, noise="log-linear").fit(X, y)
+    other = clone(model).fit(X, y + 1e6)
+    assert has_noise_model(other)
+    for found, expected, shift in zip(
+        other.predict(X, return_std=True), model.predict(X, return_std=True), (1e6, 0), strict=True
+    ):
+        np.testing.assert_allclose(found - shift, expected, rtol=1e-3, atol=1e-3)
+
+
 def test_the_order_of_rows_changes_nothing(data, rng):
     X, y = data
     order = rng.permutation(len(X))
