@@ -295,6 +295,11 @@ def test_no_prior_draws_with_a_basis_that_depends_on_the_data(basis, X):
         model_of("numbers", basis, X).sample_y(X)
 
 
+def test_y_without_columns_is_named(X):
+    with pytest.raises(ValueError, match="`y` must have at least one output"):
+        BayesianBasisRegressor("identity").fit(X, np.empty((len(X), 0)))
+
+
 @pytest.mark.parametrize("method", ["predict", "log_predictive_density", "coef_", "merge"])
 def test_error_if_not_fitted(method, X, y):
     model = BayesianBasisRegressor()
