@@ -182,14 +182,19 @@ def test_auto_is_the_transformation_of_largest_evidence(made_by, basis, rng):
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1e6])
-def test_auto_does_not_depend_on_the_unit_of_y(unit):
+@pytest.mark.parametrize(
+    "options", [{}, {"prior_precision": 0.0}, {"noise_precision": "gamma"}], ids=str
+)
+def test_auto_does_not_depend_on_the_unit_of_y(options, unit):
     """The flat prior of the intercept once had density 1 per unit, which favoured large units."""
     for seed in range(4):
         rng = np.random.default_rng(seed)
         x = rng.uniform(size=30)
         y = np.exp(x + (0.05 + 0.1 * seed) * rng.normal(size=30))
         models = [
-            BayesianBasisRegressor("identity", target_transformer="auto").fit(x[:, None], k * y)
+            BayesianBasisRegressor("identity", target_transformer="auto", **options).fit(
+                x[:, None], k * y
+            )
             for k in (1.0, unit)
         ]
         medians = [model.predict_quantiles([[0.5], [2.0]], 0.5) for model in models]
