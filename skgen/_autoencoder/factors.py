@@ -80,10 +80,10 @@ class Factors(NamedTuple):
     def posterior(self, X: FloatArray, mask: Mask) -> tuple[FloatArray, FloatArray]:
         """Return means and covariances of z given the cells that are not masked."""
         share = ~mask / self.variance
-        n_components = self.weights.shape[1]
-        products = (self.weights[:, :, None] * self.weights[:, None]).reshape(len(share.T), -1)
-        precision = (share @ products).reshape(-1, n_components, n_components)
-        covariance = np.linalg.inv(precision + np.eye(n_components)).astype(np.float64, copy=False)
+        n_features, n = self.weights.shape  # there may be no factor
+        products = (self.weights[:, :, None] * self.weights[:, None]).reshape(n_features, n * n)
+        precision = (share @ products).reshape(len(X), n, n)
+        covariance = np.linalg.inv(precision + np.eye(n)).astype(np.float64, copy=False)
         projected = np.where(mask, 0.0, (X - self.mean) * share) @ self.weights
         return (covariance @ projected[..., None])[..., 0], covariance
 

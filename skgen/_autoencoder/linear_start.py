@@ -56,8 +56,9 @@ def start_at_factors(vae: VAE, rows: Batch, masking: float, seed: int) -> None:
 
 def smallest_variance(vae: VAE) -> float:
     """Return the smallest variance of the noise at which training may start."""
-    parameters = vae.likelihood.parameters_at(np.zeros(vae.architecture.n_features))
-    variance = vae.likelihood.linear_variance(torch.from_numpy(parameters))
+    likelihood = vae.likelihood.without_constants()  # whose variances are infinite
+    parameters = likelihood.parameters_at(np.zeros(vae.architecture.n_features))
+    variance = likelihood.linear_variance(torch.from_numpy(parameters))
     assert variance is not None  # by `can_start_linear`
     return float(variance.min())
 

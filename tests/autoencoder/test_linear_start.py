@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from sklearn.datasets import load_iris, load_wine
 from sklearn.decomposition import PCA, FactorAnalysis
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skgen import VAETransformer
 from skgen._autoencoder.factors import Factors
+from skgen.likelihoods import Gaussian
 from skgen.networks import MLP
 
 IRIS, WINE = (StandardScaler().fit_transform(load().data) for load in (load_iris, load_wine))
@@ -99,3 +101,35 @@ def test_perceptrons_by_name_start_at_random():
     model = VAETransformer(3, encoder="mlp", decoder="mlp", **AT_START).fit(IRIS)
     normal = multivariate_normal(IRIS.mean(axis=0), np.cov(IRIS.T, bias=True))
     assert model.score(IRIS) < normal.logpdf(IRIS).mean() - 1
+
+
+@pytest.mark.filterwarnings("ignore:All latent dimensions have collapsed")
+@pytest.mark.parametrize("likelihood", ["gaussian", Gaussian("feature")])
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_single_column_that_varies_starts_at_the_moments_of_its_observed_cells(
+    likelihood, others
+):
+    """It has no factor, with columns beside it that are constant, too."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(3, 2, size=200)
+    values[::3] = np.nan
+    X = np.column_stack([values, *[np.full(200, 5.0)] * others])
+    model = VAETransformer(1, likelihood=likelihood, **AT_START).fit(X)
+    seen = values[~np.isnan(values)]
+    expected = norm(seen.mean(), seen.std()).logpdf(seen).mean()
+    assert abs(model.score(X[~np.isnan(values)]) - expected) < 0.02
+    assert abs(model.impute(X)[0, 0] - seen.mean()) < 0.1
+    assert np.all(model.impute(X)[:, 1:] == 5)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", Gaussian("feature"), Gaussian("row")])
+@pytest.mark.parametrize("n_missing", [0, 7])
+def test_a_table_of_constants_is_a_point(likelihood, n_missing):
+    X = np.full((30, 3), 7.0)
+    X[:n_missing, 1] = np.nan
+    model = VAETransformer(2, likelihood=likelihood, max_iter=20, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="collapsed"):  # there is nothing to encode
+        model.fit(X)
+    assert np.all(model.sample(20, random_state=0) == 7)
+    assert np.all(model.impute(X) == 7)
+    assert abs(model.score(X)) < 0.1
