@@ -166,7 +166,7 @@ def to_record(stored: Any) -> Values:
     schema = schema_of(type(stored))
     assert schema is not None
     values = {name: getattr(stored, name) for name in schema.parameters}
-    rest = vars(stored) if schema.state else {}
+    rest = vars(stored) if schema.state or schema.options else {}
     return values | {
         name: value for name, value in rest.items() if name not in (*values, *schema.derived)
     }

@@ -60,6 +60,7 @@ from skgen._files.container import read, write
 from skgen._files.files import HOMES, find_schema
 from skgen._schema import SCHEMAS
 from skgen.bases import PARTS
+from skgen.likelihoods import PARTS as LIKELIHOODS
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
 from skgen.priors import Flow, Mixture
@@ -344,6 +345,23 @@ def test_fitted_bases_come_back_with_their_output_set(basis, data, path):
     arrived = through_file(basis, path)
     assert vars(arrived).keys() == vars(basis).keys()
     assert arrived.transform(X).equals(basis.transform(X))
+
+
+@pytest.mark.filterwarnings("ignore:All latent dimensions have collapsed")
+@pytest.mark.parametrize(
+    "likelihood", [part for cls in LIKELIHOODS.values() for part in cls._examples()], ids=str
+)
+def test_fitted_likelihoods_come_back_with_what_they_have_learned(likelihood, rng, path):
+    """Values that have a probability under each of them, with a constant column."""
+    X = rng.integers(2, size=(40, 4)).astype(float)
+    X[:, 1] = 1
+    model = VAETransformer(2, likelihood=likelihood, hidden_layer_sizes=(4,), max_iter=2).fit(X)
+    arrived = through_file(model, path)
+    assert_same(arrived.sample(9, random_state=0), model.sample(9, random_state=0))
+    for each in (model, arrived):
+        each.set_params(random_state=0)
+    deviating = X if likelihood.categorical else np.where(np.arange(4) == 1, 0.0, X)
+    assert_same(arrived.score_samples(deviating), model.score_samples(deviating))
 
 
 def test_the_best_pipeline_of_a_search_comes_back(data, path):
