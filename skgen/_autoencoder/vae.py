@@ -65,6 +65,8 @@ MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
 MOST_COMPONENTS = 15  # latent dimensions if `n_components` is None
 # If `max_iter` is None: limits of the epochs, and the steps that few rows should have.
 FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 200, 1000, 2000
+ROWS_PER_FEATURE, EPOCHS_OF_FEW_ROWS = 10, 100
+# From a linear start, networks memorize fewer rows per feature in more epochs.
 
 
 @store(state=FIT_STATE, options={**FIT_OPTIONS, "_table": schema.NONE | schema.made_of(Table)})
@@ -163,7 +165,9 @@ class VAETransformer(
         Largest number of rows per step.
     max_iter : int, default=None
         Number of epochs, which are passes over the data. None means 200. If 200 epochs are fewer
-        than 2000 steps, it means as many epochs as make 2000 steps, at most 1000.
+        than 2000 steps, it means as many epochs as make 2000 steps, at most 1000. It means 100 if
+        networks start at a factor analysis (see Notes) of fewer than ten rows per feature, which
+        they would memorize in more epochs.
     early_stopping : bool, default=False
         If True, some rows are held out, training stops when their loss makes no progress, and the
         best weights are kept.
@@ -450,9 +454,14 @@ class VAETransformer(
         if p.n_components is None:
             default = min(n_features, MOST_COMPONENTS)
             p.n_components = self.module_.n_components if p.warm else default
-        if p.max_iter is None:
-            n_epochs = ceil(FEWEST_STEPS / ceil(n_rows / p.batch_size))
-            p.max_iter = max(FEWEST_EPOCHS, min(n_epochs, MOST_EPOCHS))
+
+    def _choose_epochs(self, p: Any, n_rows: int, n_features: int, is_linear: bool) -> None:
+        if p.max_iter is not None:
+            return
+        n_epochs = ceil(FEWEST_STEPS / ceil(n_rows / p.batch_size))
+        p.max_iter = max(FEWEST_EPOCHS, min(n_epochs, MOST_EPOCHS))
+        if is_linear and n_rows < ROWS_PER_FEATURE * n_features:
+            p.max_iter = EPOCHS_OF_FEW_ROWS
 
     def _draw_codes(self, X: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
         """Draw one code from q(z | x) for each row; grey levels are binarized first."""

@@ -684,7 +684,7 @@ def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return moments of features whose squares do not underflow; the deviation of a constant is 0."""
+    """Return moments of features whose squares do not underflow; 0 as the scale of a constant."""
     n, total, squares = np.zeros((3, X.shape[1]))
     step = max(1, BLOCK_VALUES // X.shape[1])
     for start in range(0, len(X), step):

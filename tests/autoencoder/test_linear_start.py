@@ -87,6 +87,20 @@ def test_one_factor_of_few_rows_is_found_in_few_steps():
     assert abs(model.fit(train).score(test) - expected) < 0.03
 
 
+@pytest.mark.parametrize("n_rows", [30, 60])
+def test_few_rows_are_not_memorized(n_rows):
+    """The default density of new rows is about as good as one normal distribution, or better."""
+    rng = np.random.default_rng(n_rows)
+    weights = rng.normal(size=(3, 8))
+    X = rng.normal(size=(n_rows + 2000, 3)) @ weights + rng.normal(size=(n_rows + 2000, 8))
+    train, test = X[:n_rows], X[n_rows:]
+    normal = multivariate_normal(train.mean(axis=0), np.cov(train.T, bias=True))
+    model = VAETransformer(random_state=0).fit(train)
+    assert model.n_iter_ == 100
+    assert model.score(test) > normal.logpdf(test).mean() - 0.1
+    assert VAETransformer(random_state=0).fit(train[:, :2]).n_iter_ == 1000
+
+
 def test_with_missing_cells_the_encoder_starts_near_the_posterior():
     mask = np.random.default_rng(1).random(WINE.shape) < 0.3
     model = VAETransformer(4, **AT_START).fit(np.where(mask, np.nan, WINE))
