@@ -203,7 +203,7 @@ class BaseAutoencoder(BaseEstimator):
         is_linear = can_start_linear(vae, rows.n_rows)
         if is_linear and not (p.warm or p.streams):
             start_at_factors(vae, rows, getattr(p, "masking", 0.0), checkpoint.seeds[0])
-        self._choose_epochs(p, *batch.x.shape, is_linear)
+        self._choose_epochs(p, batch.x.shape, is_linear)
         settings = _settings(p, -float(self._log_ratios(vae.likelihood, batch).mean()))
         continues = p.warm and not settings.one_cycle
         adam_state = vars(self).get("_optimizer_state") if continues else None
@@ -218,7 +218,7 @@ class BaseAutoencoder(BaseEstimator):
     def _choose_sizes(self, p: Any, n_rows: int, n_features: int) -> None:
         """Replace parameters that are None by numbers that suit the data; by default do nothing."""
 
-    def _choose_epochs(self, p: Any, n_rows: int, n_features: int, is_linear: bool) -> None:
+    def _choose_epochs(self, p: Any, shape: tuple[int, ...], is_linear: bool) -> None:
         """Replace ``max_iter`` if it is None, by the kind of the start; by default do nothing."""
 
     def _known_likelihood(self, p: Any) -> Likelihood:

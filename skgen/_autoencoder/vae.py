@@ -455,9 +455,10 @@ class VAETransformer(
             default = min(n_features, MOST_COMPONENTS)
             p.n_components = self.module_.n_components if p.warm else default
 
-    def _choose_epochs(self, p: Any, n_rows: int, n_features: int, is_linear: bool) -> None:
+    def _choose_epochs(self, p: Any, shape: tuple[int, ...], is_linear: bool) -> None:
         if p.max_iter is not None:
             return
+        n_rows, n_features = shape
         n_epochs = ceil(FEWEST_STEPS / ceil(n_rows / p.batch_size))
         p.max_iter = max(FEWEST_EPOCHS, min(n_epochs, MOST_EPOCHS))
         if is_linear and n_rows < ROWS_PER_FEATURE * n_features:
