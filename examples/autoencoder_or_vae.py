@@ -64,5 +64,5 @@ for ax, (name, model) in zip(axes, models.items(), strict=True):
 for name, model in models.items():
     restored = np.mean((model.reconstruct(X_test) - X_test) ** 2) ** 0.5
     spread = model.transform(X_test).std()
-    print(f"{name}: error of a pixel {restored:.3f}, codes spread over {spread:.1f}, ", end="")
-    print(f"log likelihood {model.score(X_test):.1f} nats")
+    print(f"{name}: error of a pixel {restored:.3f}, standard deviation of codes {spread:.1f},")
+    print(f"    log likelihood {model.score(X_test):.1f} nats")

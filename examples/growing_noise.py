@@ -37,7 +37,8 @@ X, y = x[:, None], measure(x, rng)
 models = {name: BayesianBasisRegressor(noise=name).fit(X, y) for name in ("constant", "auto")}
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.9), layout="constrained", sharey=True)
 for ax, (name, model) in zip(axes, models.items(), strict=True):
-    PredictiveDisplay.from_estimator(model, X, y, grid=np.linspace(0, 12, 300), ax=ax)
+    display = PredictiveDisplay.from_estimator(model, X, y, grid=np.linspace(0, 12, 300), ax=ax)
+    display.points_.set_markersize(2.5)
     ax.set_title(f'noise="{name}"')
     ax.get_legend().remove()
 axes[1].set_ylabel("")

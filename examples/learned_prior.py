@@ -43,11 +43,12 @@ for name, prior in {"Mixture(50)": Mixture(50), "Flow()": Flow()}.items():
 # %%
 # Densities, and draws beside held-out digits
 # -------------------------------------------
-# `score` is the mean log density of held-out digits, in nats. The Frechet distance and the coverage
-# compare draws with them by 20 principal components: lower and higher is better. For a scale, the
-# digits that the models were fitted to come last. A learned prior has the higher density, and its
-# draws cover more of the digits. The Frechet distance, of means and covariances alone, does not
-# tell here; on MNIST it falls from 26 to 3 (see the chapter "The prior" of the guide).
+# `score` is the mean log likelihood of held-out digits, in nats. The Frechet distance (lower is
+# better) and the coverage (higher is better) compare draws with these digits by 20 principal
+# components. For a scale, the digits that the models were fitted to come last. With a learned prior
+# the likelihood is higher, and draws cover more of the digits. The Frechet distance, which compares
+# means and covariances only, is no lower here; on MNIST it falls from 26 to 3 (see the chapter "The
+# prior" of the guide).
 
 components = PCA(20).fit(X)
 real = components.transform(X_test)

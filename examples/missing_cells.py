@@ -61,7 +61,7 @@ for ax, name in zip(axes, ("flavanoids", "proline"), strict=True):
     mean = guesses["VAETransformer.impute"][rows, column]
     ax.plot(place, mean, color="#0072B2", label="imputed mean")
     ax.plot(place, wine.to_numpy()[rows, column], "k.", label="true value")
-    ax.set(xlabel="hidden cells, in the order of the imputed mean", ylabel=name)
+    ax.set(xlabel="hidden cells, by imputed mean", ylabel=name)
 axes[0].legend()
 truth = wine.to_numpy()[hidden]
 inside = (low[hidden] <= truth) & (truth <= high[hidden])

@@ -241,9 +241,10 @@ def classifier_two_sample_test(
     X: npt.ArrayLike, X_generated: npt.ArrayLike, classifier: Any = None, *,
     test_size: float = 0.5, random_state: RandomState = None,
 ) -> tuple[float, float, float]:  # fmt: skip
-    """Test whether a classifier distinguishes generated from real rows (Lopez-Paz and Oquab [1]_).
+    """Test whether a classifier distinguishes generated from real rows.
 
-    The classifier is fitted to a part of both sets, and tested on the rest.
+    The classifier is fitted to a part of both sets, and tested on the rest (Lopez-Paz and Oquab
+    [1]_).
 
     Parameters
     ----------
