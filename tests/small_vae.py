@@ -11,7 +11,7 @@ from torch import nn
 from skgen._autoencoder.model import VAE, Architecture
 from skgen.likelihoods import PARTS, Bernoulli, ContinuousBernoulli, Gaussian, Mixed, Numeric
 from skgen.networks import MLP
-from skgen.priors import Flow, LatentDistribution, Mixture, StandardNormal
+from skgen.priors import ConditionalMixture, Flow, LatentDistribution, Mixture, StandardNormal
 from skgen.priors._mixture import STEP
 
 N_FEATURES, N_ROWS = 3, 4
@@ -123,7 +123,8 @@ def build_vae(encoder, decoder, likelihood, n_features, n_components, *, prior=N
 
 def unit(prior):
     """Unit of a prior's parameters."""
-    return STEP if isinstance(prior, Mixture) else 2 if isinstance(prior, Flow) else 1
+    fast = isinstance(prior, Mixture | ConditionalMixture)
+    return STEP if fast else 2 if isinstance(prior, Flow) else 1
 
 
 def random_vae(rng, likelihood, n_components, **more):

@@ -296,7 +296,7 @@ def test_quasi_random_noise_gives_codes_with_the_moments_of_the_prior(builder, r
     module = vae_of(builder, 2, N_CONTEXT).double().prior
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter += normal(rng, *parameter.shape)
+            parameter += normal(rng, *parameter.shape) / unit(builder)
         prior = module(normal(rng, 3, N_CONTEXT))
         points = torch.from_numpy(sobol_points(2**14, prior.n_noise) + 2.0**-15)
         z = prior.from_noise(torch.special.ndtri(points)[:, None]).expand(-1, 3, -1)
@@ -318,6 +318,32 @@ def test_a_conditional_mixture_starts_apart_and_around_the_standard_normal(rng):
     torch.testing.assert_close(prior.stddev, torch.ones(4, 3), rtol=0, atol=0.05)
 
 
+def test_a_conditional_mixture_finds_the_clusters_of_each_context(rng):
+    """Within 400 steps at the learning rate of the networks."""
+    contexts = torch.eye(2).double()
+    centers = 3 * normal(rng, 2, 5, 4)  # five clusters of each context, in four dimensions
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = ConditionalMixture(20)(4, 2).double()
+    adam = torch.optim.Adam(module.parameters(), lr=0.004)
+    for _ in range(400):
+        adam.zero_grad()
+        codes = draw_of_clusters(centers, rng)
+        (-module(contexts).log_prob(codes).mean()).backward()
+        adam.step()
+    log_scales = torch.full((2, 5, 4), float(np.log(0.5))).double()
+    truth = RowMixture(torch.full((2, 5), -float(np.log(5))).double(), centers, log_scales)
+    codes = draw_of_clusters(centers, rng)
+    found, expected = (prior.log_prob(codes).mean() for prior in (module(contexts), truth))
+    assert abs(found - expected) < 0.3
+
+
+def draw_of_clusters(centers, rng):
+    """Codes (200, 2, 4): of each context, from clusters with a standard deviation of 0.5."""
+    picked = centers[torch.arange(2), torch.from_numpy(rng.integers(5, size=(200, 2)))]
+    return picked + 0.5 * normal(rng, *picked.shape)
+
+
 @pytest.mark.parametrize("builder", [ConditionalNormal(), ConditionalMixture(2)])
 def test_scales_beyond_their_bound_are_cut_and_learned_all_the_same(builder, rng):
     with torch.random.fork_rng():
@@ -326,9 +352,9 @@ def test_scales_beyond_their_bound_are_cut_and_learned_all_the_same(builder, rng
     n_scales = 3 * getattr(builder, "n_components", 1)
     codes = torch.from_numpy(1.5 * rng.standard_normal((500, 3)))
     with torch.no_grad():
-        prior.network.bias[-n_scales:] = 40.0
+        prior.network.bias[-n_scales:] = 40.0 / unit(builder)
         assert np.log(prior().stddev.numpy()).max() < 3
-    adam = torch.optim.Adam(prior.parameters(), lr=0.3)
+    adam = torch.optim.Adam(prior.parameters(), lr=0.3 / unit(builder))
     for _ in range(400):
         adam.zero_grad()
         (-prior().log_prob(codes).mean()).backward()
