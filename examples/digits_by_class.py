@@ -77,4 +77,4 @@ plt.show()
 # %%
 # The class determines most of an image of 8 x 8 pixels, and any of the priors is good enough. With
 # 28 x 28 pixels the prior matters: 84 % of the draws show the given class with N(0, I), 90 % with a
-# normal prior, and 89 % with a mixture (``python tests/benchmarks/classes.py --mnist FILE``).
+# normal prior, and 96 % with a mixture (``python tests/benchmarks/classes.py --mnist FILE``).
