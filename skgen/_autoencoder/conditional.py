@@ -427,8 +427,7 @@ class VAERegressor(
         varies = X.min(axis=0) < X.max(axis=0)
         mean, scale = location_and_scale(X)
         if self.input_shape is not None and varies.any():
-            largest = scale[varies].max()  # as squares may underflow
-            scale[:] = largest * np.sqrt(np.mean((scale[varies] / largest) ** 2))
+            scale = np.full_like(scale, np.sqrt(np.mean(scale[varies] ** 2)))
         return mean, np.where(varies, 1 / scale, 0.0)
 
     def _fit_ridge(self, X: FloatArray, Y: FloatArray) -> RidgePart:

@@ -17,9 +17,8 @@ from .._parameters import Flag, Parameters, check_fields
 from .._schema import Check, array
 from .._validation import FloatArray, extremes, missing_cells, short_repr
 
-SMALLEST_WIDTH, SMALLEST_SCALE = 1e-300, 1e-305
-"""Smallest range and standard deviation of a feature that is no constant; the inverse of the latter
-must not overflow."""
+SMALLEST_SCALE = 1e-305
+"""Smallest standard deviation of a feature that varies; its inverse must not overflow."""
 STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", SMALLEST_SCALE)}
 """State of a fitted `StandardizedLikelihood` in files."""
 IS_CONSTANT = {"is_constant_": array("n_features", kinds="b")}
@@ -659,7 +658,7 @@ def find_constants(X: FloatArray) -> tuple[npt.NDArray[np.bool_], FloatArray]:
     """Return a mask of the features that are constant up to rounding, and the lowest values."""
     low, high = extremes(X, axis=0)
     width = np.subtract(high, low, dtype=np.float64)  # differences may overflow in float32
-    return width <= np.maximum(SMALLEST_WIDTH, 4 * np.finfo(X.dtype).eps * np.abs(low)), low
+    return width <= 4 * np.finfo(X.dtype).eps * np.abs(low), low
 
 
 def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -676,7 +675,12 @@ def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
         if (tiny := (largest > 0) & (largest < TINY)).any():
             values = X[:, tiny].astype(np.float64) / TINY**2
             mean[tiny], scale[tiny] = (TINY**2 * found for found in _location_and_scale(values))
-    return mean, np.where(scale < SMALLEST_SCALE, 1.0, scale)
+    if (lost := (scale > 0) & (scale < SMALLEST_SCALE)).any():
+        raise ValueError(
+            f"Data must have a standard deviation of at least {SMALLEST_SCALE:g} in each column "
+            f"that varies; got {scale[lost][0]:g}. Rescale the column."
+        )
+    return mean, np.where(scale == 0, 1.0, scale)
 
 
 def _location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
