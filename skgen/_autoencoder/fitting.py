@@ -46,9 +46,6 @@ COLLAPSE_THRESHOLD = 0.01  # nats below which a latent dimension has collapsed
 FAR_OUT, STRETCH = 30.0, 50.0
 """Limits beyond which `fit` warns of outliers: distance of a value from the mean, in standard
 deviations, and standard deviation, in units of the interquartile range."""
-FAR_OUT_OF_FEW = 0.7
-"""The first limit for few rows, in units of the root of their number, which is the distance of a
-single outlier; that of two is 0.7 of it."""
 MOST_KL = 1e20  # nats of a latent dimension; its codes are then 1e10 times those of the prior
 MAX_MAGNITUDE = {torch.float32: 1e15, torch.float64: 1e100}  # of an input of networks
 NOT_IN_IDENTITY = {"checkpoint", "callbacks", "verbose", "device"}
@@ -341,7 +338,7 @@ class BaseAutoencoder(BaseEstimator):
         if not isinstance(likelihood, StandardizedLikelihood):
             return
         largest = np.abs(likelihood.transform(np.stack(extremes(X, axis=0)))).max(axis=0)
-        for column in np.flatnonzero(largest > min(FAR_OUT, FAR_OUT_OF_FEW * len(X) ** 0.5)):
+        for column in np.flatnonzero(largest > FAR_OUT):
             low, high = np.nanpercentile(X[:, column], [25, 75])
             if 0 < STRETCH * (high - low) < likelihood.scale_[column]:
                 name = self._columns[column][0] if self._columns else column

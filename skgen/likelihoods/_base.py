@@ -17,9 +17,7 @@ from .._parameters import Flag, Parameters, check_fields
 from .._schema import Check, array
 from .._validation import FloatArray, extremes, missing_cells, short_repr
 
-SMALLEST_SCALE = 1e-305
-"""Smallest standard deviation of a feature that varies; its inverse must not overflow."""
-STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", SMALLEST_SCALE)}
+STANDARDIZED = {"location_": array("n_features"), "scale_": array("n_features", 1e-300)}
 """State of a fitted `StandardizedLikelihood` in files."""
 IS_CONSTANT = {"is_constant_": array("n_features", kinds="b")}
 """Mask of the constant features, which files of 0.1.0 lack."""
@@ -42,9 +40,6 @@ def _are_columns(value: Any, _: Any) -> bool:
 
 COLUMNS = {"columns_": Check(_are_columns)}
 """Columns of a likelihood in files, if it has any."""
-TINY = 2.0**-300
-"""Largest magnitude of values whose squares may have too few digits; the unit is then its square.
-"""
 BLOCK_VALUES = 2**18
 """Number of values of X that are processed at a time."""
 
@@ -668,23 +663,6 @@ def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
     LeVeque (Algorithms for computing the sample variance, The American Statistician 37, 1983, eq.
     1.5). The moments of each block are corrected for the rounding of its mean (eq. 1.7).
     """
-    mean, scale = _location_and_scale(X)
-    if ((np.abs(mean) < TINY) & (scale < TINY)).any():
-        low, high = extremes(X, axis=0)
-        largest = np.maximum(high, -low)
-        if (tiny := (largest > 0) & (largest < TINY)).any():
-            values = X[:, tiny].astype(np.float64) / TINY**2
-            mean[tiny], scale[tiny] = (TINY**2 * found for found in _location_and_scale(values))
-    if (lost := (scale > 0) & (scale < SMALLEST_SCALE)).any():
-        raise ValueError(
-            f"Data must have a standard deviation of at least {SMALLEST_SCALE:g} in each column "
-            f"that varies; got {scale[lost][0]:g}. Rescale the column."
-        )
-    return mean, np.where(scale == 0, 1.0, scale)
-
-
-def _location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return moments of features whose squares do not underflow; 0 as the scale of a constant."""
     n, total, squares = np.zeros((3, X.shape[1]))
     step = max(1, BLOCK_VALUES // X.shape[1])
     for start in range(0, len(X), step):
@@ -697,7 +675,7 @@ def _location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
     mean, variance = total / n, squares / n
     eps = np.finfo(np.float64).eps
     rounding = n * eps * variance + (n * mean * eps) ** 2  # in the variance of a constant
-    return mean, np.where(variance <= rounding, 0.0, np.sqrt(variance.clip(0)))
+    return mean, np.where(variance <= rounding, 1.0, np.sqrt(variance.clip(0)))
 
 
 def _moments(block: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

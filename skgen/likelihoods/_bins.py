@@ -61,8 +61,7 @@ class Bins:
     def fit(cls, values: FloatArray, max_bins: int) -> Self:
         """Fit to the values of a column, at least one, all finite."""
         distinct, counts = np.unique(values, return_counts=True)
-        exponent = np.frexp(np.abs(distinct).max())[1]  # squares of small values may underflow
-        scale = float(np.ldexp(np.ldexp(values, -exponent).std(), exponent))
+        scale = float(values.std())
         if is_constant(distinct):
             distinct, counts, scale = distinct[:1], np.array([len(values)]), 0.0
         n_bins = max(1, min(max_bins, int(len(values) ** 0.5)))

@@ -762,8 +762,6 @@ def test_a_value_far_out_is_warned_of_with_its_column():
     assert caught[0].filename == __file__
     quiet = VAETransformer(2, likelihood="numeric", **rules).fit(X)
     assert np.abs(quiet.sample(3000, random_state=0)).max() <= 1e6
-    with pytest.warns(UserWarning, match=r"values in column 'b' so far from all others"):
-        VAETransformer(2, **rules).fit(X[:50])  # whose largest distance is 7 standard deviations
     heavy = np.where(np.arange(3000) == 5, 1.0, 0.0)  # next to constant, which is no outlier
     VAETransformer(2, **rules).fit(X.assign(b=heavy))
 
