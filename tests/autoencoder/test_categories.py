@@ -331,7 +331,7 @@ def test_bad_selections_are_refused(selection):
 @pytest.mark.parametrize(
     ("prior", "options", "seed"),
     [
-        *[("conditional_normal", {"linear": False, "n_components": 16}, k) for k in range(6)],
+        *[("conditional_normal", {"linear": False, "n_components": 16}, k) for k in range(3)],
         ("conditional_mixture", {}, 0),
     ],
 )
