@@ -7,7 +7,7 @@ one, scikit-learn's small digits are taken, and no DCGAN.
 
 Printed are the share of draws that a convolutional classifier of real digits names as asked, the
 Frechet distance of draws (decoder means) and test images by its features, nats per test image
-(importance-weighted bounds of minus log p(y | x), grey levels as targets; of 1000 evenly spaced
+(importance-weighted bounds of minus log p(y | x), grey levels binarized; of 1000 evenly spaced
 images), and seconds of training by process time. The DCGAN is trained for as long as the model
 before it.
 """
