@@ -52,10 +52,10 @@ class ConditionalMixture(PriorBuilder):
     -----
     The KL divergence has no closed form. Training estimates it from its draws of z. So that no two
     components are alike at first, a vector drawn from N(0, 0.3^2 I) is added to the network's
-    output for each mean, and variances are 1 - 0.3^2 times the output. Means are trained at ten
-    times the learning rate, as those of `Mixture` are. If they follow the codes too slowly, one
-    Gaussian takes all codes of a context, and the others are never used. Standard deviations are
-    at most e^2 = 7.4, so that no Gaussian is stretched to reach a single distant code.
+    output for each mean, and variances are 1 - 0.3^2 times the output. The vectors are
+    trained at ten times the learning rate, as the means of `Mixture` are. If they follow the codes
+    too slowly, one Gaussian takes all codes of a context, and the others are never used. Standard
+    deviations are at most e^2 = 7.4, so that no Gaussian is stretched to reach a distant code.
 
     References
     ----------
