@@ -88,6 +88,9 @@ class _Normal(LatentDistribution):
     def log_prob(self, z):
         return td.Normal(self.mean, self.stddev).log_prob(z).sum(-1)
 
+    def from_noise(self, noise):
+        return self.mean + self.stddev * noise
+
     def sample(self, n_samples, generator):
         noise = torch.from_numpy(generator.standard_normal((n_samples, self.n_components)))
         return self.mean + self.stddev * noise.to(self.stddev)

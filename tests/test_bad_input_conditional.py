@@ -25,7 +25,14 @@ from skgen._autoencoder.batches import Batch
 from skgen._autoencoder.model import VAE
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 from skgen.networks import MLP, ConditionalDecoder, ConditionalEncoder
-from skgen.priors import ConditionalMixture, ConditionalNormal, StandardNormal
+from skgen.priors import (
+    ConditionalMixture,
+    ConditionalNormal,
+    Flow,
+    Mixture,
+    StandardNormal,
+    VampPrior,
+)
 
 pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),
@@ -60,7 +67,8 @@ PARTICULAR: dict[str, tuple[Any, ...]] = {
     "prior": (
         *of_vae.PARTICULAR["prior"], ConditionalNormal, ConditionalNormal(MLP((2,))),
         ConditionalMixture(2), ConditionalNormal(of_vae.too_wide), ConditionalMixture,
-        ConditionalNormal(of_vae.no_module), ConditionalMixture(2, with_dropout),
+        ConditionalNormal(of_vae.no_module), ConditionalMixture(2, with_dropout), Mixture(2),
+        VampPrior(2), Flow(1, 2),
     ),
     "encoder": (
         *of_vae.BUILDERS, ConditionalEncoder((1, 2), (3,)), ConditionalEncoder((1, 2), (9,)),
@@ -106,6 +114,9 @@ GOOD_RULES: tuple[dict[str, Any], ...] = (
     {"prior": ConditionalNormal(MLP((2,), "tanh"))},
     {"prior": ConditionalMixture(2, nn.Linear)},
     {"prior": StandardNormal()},
+    {"prior": Mixture(2)},
+    {"prior": VampPrior(2)},
+    {"prior": Flow(1, 2)},
     {"hidden_layer_sizes": (), "n_components": 1},
     {"image_shape": (1, 2), "input_shape": (1, 3)},
     {"image_shape": (2, 1)},

@@ -96,15 +96,11 @@ CONDITIONAL = {
     **{
         f"conditional, {name}": VAERegressor(**rules, max_iter=5)
         for name, rules in VAE_RULES.items()
-        # Priors that are not normal given x have no moments.
-        if not name.startswith("prior ")
-        and "masking" not in rules
-        and getattr(rules.get("likelihood"), "linear_transform", True)
+        if "masking" not in rules and getattr(rules.get("likelihood"), "linear_transform", True)
     },
     "conditional, without ridge and prior network": VAERegressor(
         prior="standard_normal", linear=False, learning_rate_init=0.01, max_iter=50
     ),
-    "conditional, mixture": VAERegressor(prior="conditional_mixture", max_iter=5),
     "conditional, numbers only": VAERegressor(categorical_features=None, max_iter=5),
 }
 AT_LENGTH = {"VAETransformer": VAETransformer(max_iter=200), "VAERegressor": VAERegressor()}

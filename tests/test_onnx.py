@@ -389,11 +389,7 @@ def test_predictions_after_a_fit_to_few_rows(n_features, precision):
 
 @pytest.mark.parametrize(
     ("prior", "precision"),
-    in_turns(
-        case
-        for case in parameters_of(priors.PARTS, ())
-        if type(case.values[0]).__name__.startswith(("Conditional", "Standard"))
-    ),
+    in_turns(parameters_of(priors.PARTS, ())),
 )
 def test_priors_of_the_conditional_autoencoder(prior, precision):
     vae = fit_conditional(WINE[:, :6], WINE[:, 6:], prior=prior)

@@ -288,21 +288,28 @@ def product_moment(prior):
     return (prior.log_weights.exp() * prior.means.prod(-1)).sum(-1, keepdim=True)
 
 
-POINTWISE = [StandardNormal(), ConditionalNormal(), ConditionalMixture(1), ConditionalMixture(4)]
+def quasi_random_codes(prior, n=2**14):
+    points = torch.from_numpy(sobol_points(n, prior.n_noise) + 0.5 / n)
+    return prior.from_noise(torch.special.ndtri(points)[:, None]).detach()
 
 
-@pytest.mark.parametrize("builder", POINTWISE, ids=str)
-def test_quasi_random_noise_gives_codes_with_the_moments_of_the_prior(builder, rng):
-    module = vae_of(builder, 2, N_CONTEXT).double().prior
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter += normal(rng, *parameter.shape) / unit(builder)
-        prior = module(normal(rng, 3, N_CONTEXT))
-        points = torch.from_numpy(sobol_points(2**14, prior.n_noise) + 2.0**-15)
-        z = prior.from_noise(torch.special.ndtri(points)[:, None]).expand(-1, 3, -1)
-    mean, std = (torch.as_tensor(value).expand(3, 2) for value in (prior.mean, prior.stddev))
+def test_quasi_random_noise_gives_codes_with_the_moments_of_the_density(prior):
+    z = quasi_random_codes(prior)[:, 0]
+    _, mean, variance = moments_of_grid(prior)
+    std = variance.sqrt()
     assert ((z.mean(0) - mean).abs() / std).max() < 0.01
     torch.testing.assert_close(z.std(0).double(), std.double(), rtol=0.01, atol=0)
+
+
+def test_codes_from_noise_depend_on_the_context_of_their_row_only(builder, rng):
+    module = vae_of(builder, 2, N_CONTEXT).double().prior
+    contexts = normal(rng, 3, N_CONTEXT)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += 0.3 * normal(rng, *parameter.shape) / unit(builder)
+        together = quasi_random_codes(module(contexts), 64).expand(64, 3, 2)
+        alone = [quasi_random_codes(module(contexts[row : row + 1]), 64) for row in range(3)]
+    torch.testing.assert_close(together, torch.cat(alone, 1), rtol=1e-12, atol=1e-12)
 
 
 def test_a_conditional_mixture_starts_apart_and_around_the_standard_normal(rng):

@@ -51,6 +51,8 @@ def build_prior(
         with torch.no_grad():
             distribution: Any = module(torch.zeros(2, n_context) if n_context else None)
             shape = tuple(distribution.log_prob(torch.zeros(2, n_components)).shape)
+            if n_context:
+                distribution.from_noise(torch.zeros(1, 1, distribution.n_noise))
         if not (isinstance(module, nn.Module) and isinstance(distribution, LatentDistribution)):
             raise TypeError(f"{type(module).__name__} and {type(distribution).__name__}")
         if shape != (2,):

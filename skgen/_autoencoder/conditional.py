@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .. import networks
 from .._documentation import DocumentationLink
-from .._parameters import Choice, Custom, Flag, Integer, Parameters
+from .._parameters import Flag, Integer, Parameters
 from .._schema import FLAG, MOST, NONE, Values, array, made_of, store
 from .._table import CATEGORICAL_FEATURES, Categories, read_features, read_targets
 from .._validation import (
@@ -37,7 +37,7 @@ from .._validation import (
 )
 from ..likelihoods import Likelihood, StandardizedLikelihood, resolve_likelihood
 from ..likelihoods._base import check_support, location_and_scale
-from ..priors import ConditionalMixture, ConditionalNormal, StandardNormal, resolve_prior
+from ..priors import ConditionalMixture, ConditionalNormal, resolve_prior
 from ..priors._base import LatentDistribution, Prior
 from .batches import EVALUATION_ROWS, Batch, TableView, as_tensor, map_blocks
 from .fitting import (
@@ -71,21 +71,6 @@ OPTIONS = {
 }
 
 
-def check_prior(prior: Any, name: str) -> Prior:
-    """Return ``prior`` if it is one from which `predict` can make codes, or raise."""
-    if not isinstance(prior, PRIORS):
-        condition = "be a str, or a conditional or standard normal prior of skgen.priors"
-        remedy = "Choose 'conditional_normal', 'conditional_mixture' or 'standard_normal'."
-        raise TypeError(error_message(name, condition, prior, remedy))
-    return prior
-
-
-PRIORS = (ConditionalNormal, ConditionalMixture, StandardNormal)
-PRIOR = Choice(*(prior.shortcut for prior in PRIORS)) | Custom(
-    check_prior, lambda value: isinstance(value, PRIORS)
-)
-
-
 @store(state=STATE, options=OPTIONS)
 class VAERegressor(
     DocumentationLink, ClassNamePrefixFeaturesOutMixin, TransformerMixin, MultiOutputMixin,
@@ -110,15 +95,19 @@ class VAERegressor(
     likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
             default="gaussian"
         Distribution of y given the decoder's outputs, as in `VAETransformer`.
-    prior : {"conditional_normal", "conditional_mixture", "standard_normal"} or ConditionalNormal \
-            or ConditionalMixture, default="conditional_normal"
+    prior : {"conditional_normal", "conditional_mixture", "standard_normal", "mixture", "vamp", \
+            "flow"} or callable, default="conditional_normal"
         Prior p(z | x) of the latent codes:
 
         - "conditional_normal": a normal distribution whose means and variances come from a network
           with the hidden layers of the encoder. ``ConditionalNormal(network)`` has another network.
         - "conditional_mixture": a mixture of 10 of these, or of n with ``ConditionalMixture(n)``.
           It suits data in which each draw of y should look real, such as images of a class.
-        - "standard_normal": N(0, I) for all x.
+        - "flow": a normalizing flow that sees x. ``Flow(n_couplings, n_units)`` sets its size.
+        - "standard_normal", "mixture" and "vamp": N(0, I), or a learned distribution, for all x.
+        - Any ``prior(n_components, n_context)`` that returns a torch module, which maps x to a
+          `skgen.priors.LatentDistribution` that defines ``from_noise``.
+
     linear : bool, default=True
         If True, and if the likelihood is one of real values, a ridge regression of y on x is fitted
         first. The networks model the residual r of ``y = A x + b + r``, given x. The penalty of the
@@ -290,7 +279,6 @@ class VAERegressor(
         **networks.PARAMETERS,
         "input_shape": networks.PARAMETERS["image_shape"],
         **FIT_PARAMETERS,
-        "prior": PRIOR,
     }
 
     def __init__(

@@ -249,16 +249,20 @@ class BaseAutoencoder(BaseEstimator):
         """Build networks; the decoder starts at the mean of the data, a VampPrior at its rows."""
         with seed_torch(seed):
             vae = VAE(architecture)
-        X, mask = batch.x, batch.mask
-        (mean,) = vae.likelihood.transform(column_means(X)[None])
+        (mean,) = vae.likelihood.transform(column_means(batch.x)[None])
         set_initial_outputs(vae.decoder, torch.from_numpy(vae.likelihood.initial_outputs(mean)))
-        prior: Any = vae.prior
-        if n_rows := getattr(prior, "n_initial_rows", 0):
-            index = np.random.default_rng(seed).integers(len(X), size=n_rows)
-            rows = vae.likelihood.transform(X[index])
-            filled = rows if mask is None else np.where(mask[index], mean, rows)
-            prior.initialize(vae.likelihood.encoder_inputs(torch.from_numpy(filled)))
+        if n_rows := getattr(vae.prior, "n_initial_rows", 0):
+            index = np.random.default_rng(seed).integers(len(batch.x), size=n_rows)
+            self._initialize_prior(vae, batch.map(lambda part: part[index]), mean)
         return vae
+
+    def _initialize_prior(self, vae: VAE, batch: Batch, mean: FloatArray) -> None:
+        """Start the prior at rows of data as the networks see them, ``mean`` in missing cells."""
+        rows, prior = vae.likelihood.transform(batch.x), cast(Any, vae.prior)
+        filled = rows if batch.mask is None else np.where(batch.mask, mean, rows)
+        inputs = vae.likelihood.encoder_inputs(torch.from_numpy(filled))
+        context = self._views(batch, vae).context
+        prior.initialize(*([inputs] if context is None else [inputs, context[:]]))
 
     def _views(self, batch: Batch, vae: VAE) -> Batch:
         """Views of a batch of arrays as networks see them; a conditional model adds its context."""

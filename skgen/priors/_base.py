@@ -186,9 +186,9 @@ class LatentDistribution(ABC):
         return self.n_components
 
     def from_noise(self, noise: Tensor) -> Tensor:
-        """Map standard normal noise to draws of z.
+        """Map standard normal noise to draws of z, for `VAERegressor.predict` and its like.
 
-        The default is the map of a normal distribution with the moments of this one.
+        A prior of `VAERegressor` must define it. `VAETransformer` does not need it.
 
         Parameters
         ----------
@@ -198,9 +198,11 @@ class LatentDistribution(ABC):
         Returns
         -------
         z : Tensor of shape (..., n_samples, n_components)
-            Codes.
+            Codes. For a prior without a context, the axis of the rows may have length 1.
         """
-        return self.mean + self.stddev * noise
+        raise NotImplementedError(
+            f"{type(self).__name__} does not define `from_noise`, which VAERegressor needs"
+        )
 
     def unnormalized_log_prob(self, z: Tensor) -> Tensor:
         """Return `log_prob` without the constant -1/2 log(2 pi) per dimension.

@@ -130,10 +130,6 @@ class RowMixture(DiagonalMixture):
     Shapes are those of `DiagonalMixture` after a first axis for the rows.
     """
 
-    @property
-    def n_noise(self) -> int:
-        return self.n_components + 1
-
     @cached_property
     def mean(self) -> Tensor:  # type: ignore[override]
         return (self.log_weights.exp()[..., None] * self.means).sum(-2)
@@ -154,16 +150,13 @@ class RowMixture(DiagonalMixture):
         products = torch.einsum("...rd,rnd->...rn", centered, scaled)
         return torch.logsumexp(squares + products + constants, -1)
 
-    def from_noise(self, noise: Tensor) -> Tensor:
-        levels = torch.special.ndtr(noise[..., :1])
-        shares = self.log_weights.exp().cumsum(-1)[..., :-1]
-        component = (levels > shares).sum(-1)  # (..., n_samples)
+    def _pick(self, component: Tensor) -> tuple[Tensor, Tensor]:
         index = component[..., None, None].expand(*component.shape, 1, self.n_components)
         means, log_scales = (
             values.expand(*component.shape, *values.shape[-2:]).gather(-2, index).squeeze(-2)
             for values in (self.means, self.log_scales)
         )
-        return means + log_scales.exp() * noise[..., 1:]
+        return means, log_scales
 
     def sample(self, n_samples: int, generator: np.random.Generator) -> Tensor:
         noise = torch.from_numpy(generator.standard_normal((n_samples, self.n_noise)))

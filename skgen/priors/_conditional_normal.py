@@ -95,6 +95,9 @@ class DiagonalNormal(LatentDistribution):
         squares = (z - self.mean).square() * torch.exp(-self.log_variance)
         return -0.5 * (squares + self.log_variance).sum(-1)
 
+    def from_noise(self, noise: Tensor) -> Tensor:
+        return self.mean + self.stddev * noise
+
     def sample(self, n_samples: int, generator: np.random.Generator) -> Tensor:
         noise = torch.from_numpy(generator.standard_normal((n_samples, self.n_components)))
         return self.from_noise(noise.to(self.mean.device, self.mean.dtype))

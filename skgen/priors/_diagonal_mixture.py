@@ -68,6 +68,23 @@ class DiagonalMixture(LatentDistribution):
             before = log_p
         return -0.5 * (noise.square() + log_variance) - torch.stack(terms, -1)
 
+    @property
+    def n_noise(self) -> int:
+        return self.n_components + 1
+
+    def from_noise(self, noise: Tensor) -> Tensor:
+        means, log_scales = self._pick(self._components(noise[..., :1]))
+        return means + log_scales.exp() * noise[..., 1:]
+
+    def _components(self, noise: Tensor) -> Tensor:
+        """Draw components by inversion; the last axis of ``noise``, of length 1, is left out."""
+        shares = self.log_weights.exp().cumsum(-1)[..., :-1]
+        return (torch.special.ndtr(noise) > shares).sum(-1)
+
+    def _pick(self, component: Tensor) -> tuple[Tensor, Tensor]:
+        """Return means and log scales of components, which have the shape of ``component``."""
+        return self.means[component], self.log_scales[component]
+
     def sample(self, n_samples: int, generator: np.random.Generator) -> Tensor:
         weights = self.log_weights.detach().double().exp().cpu().numpy()
         component = torch.from_numpy(

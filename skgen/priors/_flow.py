@@ -15,6 +15,7 @@ from ._base import LOG_2_PI, LatentDistribution, PriorBuilder
 
 LARGEST_LOG_SCALE = 2.0  # of one coupling, so that none can overflow
 N_MOMENT_DRAWS = 2000
+N_ROW_DRAWS = 64  # the same for each row of a context, where half of the draws have the other sign
 
 
 @store()
@@ -43,7 +44,7 @@ class Flow(PriorBuilder):
     -----
     The KL divergence has no closed form. Training estimates it from its draws of z. In
     ``explained_kl_`` each latent dimension has an equal share of it. Moments are estimated by 2000
-    draws.
+    draws, or 128 for each row of a context.
 
     References
     ----------
@@ -128,9 +129,11 @@ class FlowDistribution(LatentDistribution):
     @cached_property
     def _draws(self) -> Tensor:
         """Draws for estimates of moments, for each row if there is a context."""
-        rows = () if self.context is None else self.context.shape[:-1]
-        shape = (N_MOMENT_DRAWS, *rows, self.n_components)
-        return self._from_noise(np.random.default_rng(0).standard_normal(shape))
+        rng, d = np.random.default_rng(0), self.n_components
+        if self.context is None:
+            return self._to_codes(rng.standard_normal((N_MOMENT_DRAWS, d)))
+        noise = rng.standard_normal((N_ROW_DRAWS, 1, d))
+        return self._to_codes(np.concatenate([noise, -noise]))
 
     def log_prob(self, z: Tensor) -> Tensor:
         return self.unnormalized_log_prob(z) - 0.5 * self.n_components * LOG_2_PI
@@ -145,12 +148,17 @@ class FlowDistribution(LatentDistribution):
         return log_det - 0.5 * z.square().sum(-1)
 
     def sample(self, n_samples: int, generator: np.random.Generator) -> Tensor:
-        return self._from_noise(generator.standard_normal((n_samples, self.n_components)))
+        return self._to_codes(generator.standard_normal((n_samples, self.n_components)))
 
     @torch.no_grad()
-    def _from_noise(self, noise: FloatArray) -> Tensor:
-        """Return the codes of standard normal numbers, by the inverse of the map in `log_prob`."""
-        z = torch.from_numpy(noise).to(next(self.couplings.parameters()))
+    def _to_codes(self, noise: FloatArray) -> Tensor:
+        return self.from_noise(torch.from_numpy(noise).to(next(self.couplings.parameters())))
+
+    def from_noise(self, noise: Tensor) -> Tensor:
+        """Map standard normal numbers to codes, by the inverse of the map in `log_prob`."""
+        z = noise
+        if self.context is not None:  # one code for each row
+            z, _ = torch.broadcast_tensors(noise, self.context[..., :1])
         for coupling in reversed(self.couplings):
             z = z.flip(-1)
             kept, shift, log_scale = coupling(z, self.context)

@@ -57,6 +57,9 @@ class _StandardNormalModule(nn.Module, LatentDistribution):
     def sample(self, n_samples: int, generator: np.random.Generator) -> Tensor:
         return torch.from_numpy(generator.standard_normal((n_samples, self.n_components)))
 
+    def from_noise(self, noise: Tensor) -> Tensor:
+        return noise
+
     def quantiles(self, p: FloatArray) -> FloatArray:
         quantiles = torch.special.ndtri(torch.from_numpy(p)).numpy()
         return np.tile(quantiles[:, None], (1, self.n_components))

@@ -20,7 +20,8 @@ class VampPrior(PriorBuilder):
 
     ``p(z) = 1/K sum_k q(z | u_k)``, where q is the encoder and the K pseudo-inputs ``u_k`` are
     learned (Tomczak and Welling [1]_ eq. 9). They start at randomly drawn rows of the training data
-    as the networks see them: with a Gaussian likelihood, these are standardized.
+    as the networks see them: with a Gaussian likelihood, these are standardized. In
+    `skgen.VAERegressor` each pseudo-input has inputs x of its own, and p(z) is the same for all x.
 
     Parameters
     ----------
@@ -84,10 +85,12 @@ class _VampModule(nn.Module):
         """Number of rows of data from which the prior starts."""
         return len(self.pseudo_inputs)
 
-    def initialize(self, rows: Tensor) -> None:
-        """Start from rows of data, as the networks see them."""
+    def initialize(self, rows: Tensor, context: Tensor | None = None) -> None:
+        """Start from rows of data and their context, as the networks see them."""
         with torch.no_grad():
             self.pseudo_inputs.copy_(rows)
+            if self.pseudo_context is not None and context is not None:
+                self.pseudo_context.copy_(context)
 
     def forward(self, context: Tensor | None = None) -> LatentDistribution:
         mean, log_variance = self.moments(self.pseudo_inputs, self.pseudo_context)

@@ -16,14 +16,14 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from small_vae import grid
+from small_vae import NormalByContext, grid
 
 import skgen
-from skgen import VAERegressor, mean_log_predictive_density
+from skgen import VAERegressor, VAETransformer, mean_log_predictive_density, priors
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Poisson
 from skgen.likelihoods._base import LOG_DEVIATION
 from skgen.networks import MLP
-from skgen.priors import ConditionalMixture, ConditionalNormal, Mixture
+from skgen.priors import ConditionalMixture, ConditionalNormal, Mixture, VampPrior
 
 pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),
@@ -190,15 +190,15 @@ def by_quadrature(model, rows, targets):
     """log p(y | x) of each row, by a sum over a grid of z around the prior of the row."""
     module = copy.deepcopy(model.module_).double()
     nodes, log_weights = grid(module.n_components, 8, {1: 1000, 2: 160}[module.n_components])
-    log_normal = -0.5 * (nodes.square() + np.log(2 * np.pi)).sum(1)
     batch = model._prepare(rows, targets)[1]
     found = []
     with torch.no_grad():
         for x, context in zip(batch.x[:], batch.context[:], strict=True):
             prior = module.prior(context[None])
-            z = prior.mean + prior.stddev * nodes
-            log_prob = module.decode(z, context[None]).log_prob(x).sum(1)
-            found.append(torch.logsumexp(log_prob + log_normal + log_weights, 0).item())
+            spread = torch.as_tensor(prior.stddev).expand(1, module.n_components)
+            z = prior.mean + spread * nodes
+            log_joint = module.decode(z, context[None]).log_prob(x).sum(1) + prior.log_prob(z)
+            found.append((torch.logsumexp(log_joint + log_weights, 0) + spread.log().sum()).item())
     residuals = model._prepare(rows, targets)[0].x
     log_ratios = model.likelihood_.log_jacobian(residuals).sum(axis=1)
     if model._ridge is not None:
@@ -214,6 +214,33 @@ def test_the_estimate_is_the_log_density_by_quadrature(name, n_components):
     rows, targets = X[::3], targets[::3]
     found = model.log_predictive_density(rows, targets, n_importance_samples=500)
     assert abs(found.mean() - by_quadrature(model, rows, targets).mean()) < 0.02
+
+
+@pytest.mark.parametrize("prior", [*priors.PARTS, NormalByContext()], ids=str)
+@pytest.mark.parametrize("n_components", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_with_any_prior_the_estimate_is_the_log_density_by_quadrature(prior, n_components):
+    model = fitted(n_components=n_components, prior=prior)
+    found = model.log_predictive_density(X[::3], Y[::3], n_importance_samples=500)
+    assert abs(found.mean() - by_quadrature(model, X[::3], Y[::3]).mean()) < 0.02
+
+
+@pytest.mark.parametrize("prior", [*priors.PARTS, NormalByContext()], ids=str)
+def test_with_any_prior_draws_have_the_moments_of_predict(prior):
+    model = fitted(prior=prior)
+    mean, std = model.predict(X, return_std=True, n_draws=1024)
+    draws = model.sample_y(X, 2000, random_state=1)
+    assert np.abs((draws.mean(axis=2) - mean) / std).max() < 5.5 / np.sqrt(2000)
+    np.testing.assert_allclose(draws.std(axis=2), std, rtol=0.15)
+    np.testing.assert_allclose(model.predict(X[7:9]), model.predict(X)[7:9], rtol=1e-5)
+
+
+def test_a_vamp_prior_starts_at_rows_and_their_inputs():
+    model = clone(SHORT).set_params(prior=VampPrior(4), linear=False, learning_rate_init=1e-12)
+    model.set_params(max_iter=1).fit(X, Y)
+    module, inputs = model.module_.prior, standardize(X).float()
+    index = np.array([(row - inputs).abs().sum(1).argmin() for row in module.pseudo_context])
+    torch.testing.assert_close(module.pseudo_context, inputs[index], rtol=0, atol=1e-5)
+    torch.testing.assert_close(module.pseudo_inputs, standardize(Y).float()[index])
 
 
 def test_the_density_of_one_output_integrates_to_1():
@@ -667,7 +694,7 @@ def standardize(table):
 
 
 @pytest.mark.parametrize("y", [None, Y], ids=["prior", "posterior"])
-@pytest.mark.parametrize("prior", ["conditional_normal", "conditional_mixture", "standard_normal"])
+@pytest.mark.parametrize("prior", priors.PARTS)
 def test_latent_moments_are_those_of_the_networks(y, prior):
     """Computed from the networks and data that are standardized by hand."""
     model = fitted(linear=False, prior=prior)
@@ -739,9 +766,15 @@ def test_a_failing_call_leaves_the_estimator_as_it_was(way):
     assert model._x_mean is before["_x_mean"]
 
 
-@pytest.mark.parametrize(
-    ("prior", "error"), [("mixture", ValueError), (Mixture(3), TypeError), (None, TypeError)]
-)
-def test_a_prior_that_is_not_normal_given_x_is_an_error(prior, error):
-    with pytest.raises(error, match="`prior` must be"):
+@pytest.mark.parametrize("prior", [None, "normal", Mixture(3)(2)])
+def test_a_prior_that_builds_none_is_an_error(prior):
+    with pytest.raises((ValueError, TypeError), match="`prior` must be"):
         clone(SHORT).set_params(prior=prior).fit(X, Y)
+
+
+def test_a_prior_without_a_map_from_noise_is_an_error(monkeypatch):
+    """`VAETransformer` does not need the map."""
+    monkeypatch.delattr(type(NormalByContext()(1)()), "from_noise")
+    VAETransformer(2, prior=NormalByContext(), max_iter=1).fit(X)
+    with pytest.raises(TypeError, match=r"`prior` must be .* does not define `from_noise`"):
+        clone(SHORT).set_params(prior=NormalByContext()).fit(X, Y)
