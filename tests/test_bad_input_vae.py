@@ -630,7 +630,7 @@ def test_bad_calls_at_length(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_bad_frames_at_length(seed):
     _, faults = LAW.campaign(made(MAKERS_OF_FRAMES, seed, 1000))
     assert not faults, report(faults)

@@ -468,7 +468,7 @@ def fit_until_killed(path: Path, told: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_kills", [20])
+@pytest.mark.parametrize("n_kills", [12])
 def test_a_killed_fit_can_be_resumed(n_kills, path, rng):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["skgen._autoencoder.vae"])

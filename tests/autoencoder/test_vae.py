@@ -1495,16 +1495,16 @@ def test_fits_leave_no_objects_behind():
 
 
 @pytest.mark.slow
-def test_a_thousand_fits_leak_less_than_a_kibibyte_each():
+def test_hundreds_of_fits_leak_less_than_a_kibibyte_each():
     """A leak grows in every round, the allocator's pools in one of them only."""
-    fit_often(300)
+    fit_often(200)
     growth, n_objects = [], len(gc.get_objects())
     for _ in range(3):
         before = resident()
-        fit_often(400)
+        fit_often(200)
         growth.append(resident() - before)
-    assert min(growth) < 400 * 1024
-    assert len(gc.get_objects()) - n_objects < 400
+    assert min(growth) < 200 * 1024
+    assert len(gc.get_objects()) - n_objects < 200
 
 
 # -- data frames ----------------------------------------------------------------------------------
