@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import ndtr
 
 from .._validation import FloatArray
 from .design import Design
@@ -25,8 +26,11 @@ from .spectrum import RatioChoice, Spectrum
 ROUNDING = 1e-6  # share of other rows in the fit of a row, below which it is mostly rounding
 FEWEST_DF = 3.0
 MOST_DF = 1e3  # next to normal
-PRIOR_ROWS = 30.0  # number of rows for which the distribution before calibration counts
-MIDPOINTS = (np.arange(100) + 0.5) / 100
+PRIOR_ROWS = 20.0  # number of rows for which the distribution before calibration counts
+NARROWING_ROWS = 100.0  # further ones, where residuals say that it is too wide
+NORMAL_NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
+LEVELS, SHARES = ndtr(-np.abs(NORMAL_NODES)), NODE_WEIGHTS / NODE_WEIGHTS.sum()
+"""Probabilities and weights, so that means over quantiles are those over the distribution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,13 +261,15 @@ def fit_student_t(residuals: FloatArray, weights: FloatArray, df: float) -> tupl
     """Degrees of freedom and standard deviation of the most likely Student-t of ``residuals``.
 
     Before calibration the standard deviation is 1 and the degrees of freedom are ``df``. This
-    distribution counts as `PRIOR_ROWS` further rows. It can only become wider, because parameters
-    were chosen so that the residuals are small: the standard deviation is at least 1, the degrees
-    of freedom from 3 to ``df``.
+    distribution counts as `PRIOR_ROWS` further rows. Tails can only become heavier: the degrees of
+    freedom are from 3 to ``df``. The standard deviation may fall below 1, since a few far residuals
+    have widened the distribution before calibration for all rows. But parameters were chosen so
+    that the residuals are small. So its logarithm is then multiplied by n / (n + `NARROWING_ROWS`),
+    where n is the sum of the weights.
     """
-    own = Predictive.from_std(0.0, 1.0, df).quantiles(MIDPOINTS)
-    residuals = np.append(residuals, own)
-    weights = np.append(weights, np.full(len(own), PRIOR_ROWS / len(own)))
+    n = weights.sum()
+    residuals = np.append(residuals, Predictive.from_std(0.0, 1.0, df).quantiles(LEVELS))
+    weights = np.append(weights, PRIOR_ROWS * SHARES)
     weights = weights / weights.sum()
 
     def loss(position: FloatArray) -> tuple[float, FloatArray]:
@@ -272,10 +278,11 @@ def fit_student_t(residuals: FloatArray, weights: FloatArray, df: float) -> tupl
         return float(value), np.array(slopes)
 
     least = 1 / min(df, MOST_DF)
-    start = [0.5 * np.log(np.maximum(1.0, weights @ residuals**2)), np.sqrt(least / FEWEST_DF)]
+    start = [0.5 * np.log(weights @ residuals**2), np.sqrt(least / FEWEST_DF)]
     found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None), (least, 1 / FEWEST_DF)],
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), (least, 1 / FEWEST_DF)],
         options={"ftol": 1e-13, "gtol": 1e-8},
     )  # fmt: skip
     log_std, inverse_df = found.x
+    log_std = max(log_std, n / (n + NARROWING_ROWS) * log_std)
     return (float(1 / inverse_df) if inverse_df > least else df), float(np.exp(log_std))

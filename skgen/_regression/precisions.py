@@ -67,7 +67,7 @@ IRRELEVANT = 1e12  # precision of a weight that is out, over the squared norm of
     parameters={
         "n_params": number(0.0),
         "df": array("n_outputs", 2.0, np.inf),
-        "std_ratio": array("n_outputs", 1.0),
+        "std_ratio": array("n_outputs", 1 / LARGEST),
     },
 )
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class LooCalibration:
     n_params: float
     """Effective number of basis parameters, beyond the weights."""
     df: FloatArray  # (n_outputs,), largest degrees of freedom
-    std_ratio: FloatArray  # (n_outputs,), factors of the standard deviations, at least 1
+    std_ratio: FloatArray  # (n_outputs,), factors of the standard deviations
 
     @classmethod
     def neutral(cls, n_params: float, n_outputs: int) -> LooCalibration:
