@@ -99,7 +99,7 @@ def end_where_code_ends(app, doctree):
     """Drop the empty line that a page's doctest needs before the fence."""
     for block in doctree.findall(nodes.literal_block):
         block.rawsource = block.astext().rstrip()
-        block.children = [nodes.Text(block.rawsource)]
+        block[:] = [nodes.Text(block.rawsource)]
 
 
 def box_pictures(app, doctree):
@@ -112,6 +112,14 @@ def box_pictures(app, doctree):
         box += picture
 
 
+def keep_percent_with_number(app, doctree):
+    """Let no line end between a number and its percent sign."""
+    for text in list(doctree.findall(nodes.Text)):
+        joined = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
+        if joined != text and not isinstance(text.parent, (nodes.literal, nodes.literal_block)):
+            text.parent.replace(text, nodes.Text(joined))
+
+
 def keep_initials(app, what, name, obj, options, lines):
     """Tell docutils that a reference's first author is no item of a list, "A." or "C."."""
     lines[:] = [re.sub(r"^(\.\. \[\S+\] [A-Z])\. ", r"\1\\. ", line) for line in lines]
@@ -122,3 +130,4 @@ def setup(app):
     app.connect("autodoc-process-docstring", keep_initials, priority=900)  # after numpydoc
     app.connect("doctree-read", end_where_code_ends)
     app.connect("doctree-read", box_pictures)
+    app.connect("doctree-read", keep_percent_with_number)
