@@ -610,7 +610,8 @@ def test_an_uncertainty_of_other_inputs_is_not_stored(tmp_path):
         skgen.save(model, tmp_path / "model")
 
 
-@pytest.mark.parametrize(("linear", "prior"), LINEAR_CASES)
+@pytest.mark.parametrize("prior", priors.PARTS)
+@pytest.mark.parametrize("linear", [False, True])
 def test_files_hold_convolutional_networks_and_any_prior(prior, linear, tmp_path):
     model = clone(SHORT).set_params(
         max_iter=1, prior=prior, linear=linear, image_shape=(2, 1),
@@ -618,6 +619,7 @@ def test_files_hold_convolutional_networks_and_any_prior(prior, linear, tmp_path
     ).fit(X, Y)  # fmt: skip
     skgen.save(model, tmp_path / "model")
     assert_same_answers(model, skgen.load(tmp_path / "model"))
+    assert_same_answers(model, pickle.loads(pickle.dumps(model)))
 
 
 def test_memory_mapped_tables_give_the_same_bits(tmp_path):
