@@ -26,6 +26,7 @@ from .spectrum import RatioChoice, Spectrum
 ROUNDING = 1e-6  # share of other rows in the fit of a row, below which it is mostly rounding
 FEWEST_DF = 3.0
 MOST_DF = 1e3  # next to normal
+FEWEST_PARAMS = 1e-6  # of the basis; below, such as with constant features, nothing was learned
 PRIOR_ROWS = 20.0  # number of rows for which the distribution before calibration counts
 NARROWING_ROWS = 100.0  # further ones, where residuals say that it is too wide
 NORMAL_NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
@@ -139,7 +140,7 @@ class DualFit:
         if n_params is None:
             n_params = self.effective_number_of_basis_parameters()
         calibration = LooCalibration.neutral(n_params, self.rows.n_outputs)
-        if self.objective.is_noise_known:
+        if self.objective.is_noise_known or n_params < FEWEST_PARAMS:
             return calibration
         df = remaining_df(self.objective.weight, n_params)
         noise = [c.noise(s, df) for s, c in zip(self.spectra, self.choices, strict=True)]
@@ -265,7 +266,7 @@ def fit_student_t(residuals: FloatArray, weights: FloatArray, df: float) -> tupl
     freedom are from 3 to ``df``. The standard deviation may fall below 1, since a few far residuals
     have widened the distribution before calibration for all rows. But parameters were chosen so
     that the residuals are small. So its logarithm is then multiplied by n / (n + `NARROWING_ROWS`),
-    where n is the sum of the weights.
+    where n is the sum of the weights, and 99 % intervals do not become narrower.
     """
     n = weights.sum()
     residuals = np.append(residuals, Predictive.from_std(0.0, 1.0, df).quantiles(LEVELS))
@@ -284,5 +285,12 @@ def fit_student_t(residuals: FloatArray, weights: FloatArray, df: float) -> tupl
         options={"ftol": 1e-13, "gtol": 1e-8},
     )  # fmt: skip
     log_std, inverse_df = found.x
-    log_std = max(log_std, n / (n + NARROWING_ROWS) * log_std)
-    return (float(1 / inverse_df) if inverse_df > least else df), float(np.exp(log_std))
+    found_df = float(1 / inverse_df) if inverse_df > least else df
+    if log_std < 0:
+        log_std = max(n / (n + NARROWING_ROWS) * log_std, log_reach(df) - log_reach(found_df))
+    return found_df, float(np.exp(log_std))
+
+
+def log_reach(df: float) -> float:
+    """Logarithm of half the 99 % interval of a Student-t of standard deviation 1."""
+    return float(np.log(Predictive.from_std(0.0, 1.0, df).quantiles(np.array([0.995])).item()))
