@@ -96,7 +96,9 @@ CONDITIONAL = {
     **{
         f"conditional, {name}": VAERegressor(**rules, max_iter=5)
         for name, rules in VAE_RULES.items()
-        if "masking" not in rules and getattr(rules.get("likelihood"), "linear_transform", True)
+        if "masking" not in rules
+        and rules.get("likelihood") != "from_dtype"  # of columns of X, not of y
+        and getattr(rules.get("likelihood"), "linear_transform", True)
     },
     "conditional, without ridge and prior network": VAERegressor(
         prior="standard_normal", linear=False, learning_rate_init=0.01, max_iter=50
