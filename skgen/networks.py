@@ -46,6 +46,7 @@ SIZES = Sequence(Integer(1, MOST_UNITS, remedy=REMEDY), "ints", remedy=REMEDY)
 IMAGE_SHAPE = replace(SIZES, lengths=(2, 3))
 CONTEXT_SHAPE = replace(SIZES, lengths=(1, 2, 3))
 ACTIVATION = Choice(*ACTIVATIONS)
+N_BLOCKS = Integer(0, 100, remedy="Give a number of blocks, such as 1.")
 
 
 @contextmanager
@@ -104,21 +105,33 @@ class _NetworkBuilder(ABC):
         return ACTIVATIONS[self.activation]()
 
 
+class _ConvolutionalBuilder(_NetworkBuilder):
+    """Base class of the builders of convolutional networks, with or without a context."""
+
+    n_blocks: int
+
+    def _blocks(self, n_maps: int) -> list[nn.Module]:
+        """Return the residual blocks at one resolution."""
+        return [_ResidualBlock(n_maps, self._activate()) for _ in range(self.n_blocks)]
+
+
 @dataclass(frozen=True)
-class _ImageNetworkBuilder(_NetworkBuilder):
+class _ImageNetworkBuilder(_ConvolutionalBuilder):
     """Base class of the builders of convolutional networks."""
 
     image_shape: tuple[int, ...]
     n_filters: tuple[int, ...] = (32, 64)
     activation: str = "silu"
+    n_blocks: int = 0
 
     _parameters: ClassVar[Parameters] = {
         "image_shape": IMAGE_SHAPE, "n_filters": SIZES, "activation": ACTIVATION,
+        "n_blocks": N_BLOCKS,
     }  # fmt: skip
 
     @classmethod
     def _examples(cls) -> tuple[Self, ...]:
-        return (cls((8, 8)), cls((3, 5, 2), (4,), "relu"))
+        return (cls((8, 8)), cls((3, 5, 2), (4,), "relu"), cls((4, 3), (4, 2), n_blocks=2))
 
 
 @store()
@@ -219,10 +232,19 @@ class ConvolutionalEncoder(_ImageNetworkBuilder):
         Number of filters of each 3 x 3 convolution. Each halves height and width.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function after each convolution.
+    n_blocks : int, default=0
+        Number of residual blocks [1]_ at each resolution below that of the images. A block adds to
+        its input two 3 x 3 convolutions of it, with half as many filters in between. With one block
+        a step takes about twice as long, and networks learn more in the same time.
 
     See Also
     --------
     ConvolutionalDecoder : From codes to images.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren and J. Sun, Deep residual learning for image recognition, CVPR
+       2016.
 
     Examples
     --------
@@ -237,7 +259,7 @@ class ConvolutionalEncoder(_ImageNetworkBuilder):
         layers: list[nn.Module] = [_ToImages((height, width, channels))]
         for n_filters in self.n_filters:
             convolution = nn.Conv2d(channels, n_filters, 3, stride=2, padding=1)
-            layers += [convolution, self._activate()]
+            layers += [convolution, *self._blocks(n_filters), self._activate()]
             height, width, channels = _halve(height), _halve(width), n_filters
         last = nn.Linear(height * width * channels, n_outputs)
         return nn.Sequential(*layers, nn.Flatten(), last)
@@ -256,10 +278,19 @@ class ConvolutionalDecoder(_ImageNetworkBuilder):
         first. Each doubles height and width.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function between the layers.
+    n_blocks : int, default=0
+        Number of residual blocks [1]_ at each resolution below that of the images. A block adds to
+        its input two 3 x 3 convolutions of it, with half as many filters in between. With one block
+        a step takes about twice as long, and networks learn more in the same time.
 
     See Also
     --------
     ConvolutionalEncoder : From images to codes.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren and J. Sun, Deep residual learning for image recognition, CVPR
+       2016.
 
     Examples
     --------
@@ -279,27 +310,29 @@ class ConvolutionalDecoder(_ImageNetworkBuilder):
             padding = _padding(sizes[level - 1])
             n_in, n_out = n_maps[level], n_maps[level - 1]
             convolution = nn.ConvTranspose2d(n_in, n_out, 3, 2, padding=1, output_padding=padding)
-            layers += [self._activate(), convolution]
+            layers += [*self._blocks(n_in), self._activate(), convolution]
         return nn.Sequential(*layers, _ToRows(n_heads))
 
 
 @dataclass(frozen=True)
-class _ConditionalBuilder(_NetworkBuilder):
+class _ConditionalBuilder(_ConvolutionalBuilder):
     """Base class of the builders of convolutional networks with a context."""
 
     image_shape: tuple[int, ...]
     context_shape: tuple[int, ...]
     n_filters: tuple[int, ...] = (32, 64)
     activation: str = "silu"
+    n_blocks: int = 0
 
     _parameters: ClassVar[Parameters] = {
         "image_shape": IMAGE_SHAPE, "context_shape": CONTEXT_SHAPE, "n_filters": SIZES,
-        "activation": ACTIVATION,
+        "activation": ACTIVATION, "n_blocks": N_BLOCKS,
     }  # fmt: skip
 
     @classmethod
     def _examples(cls) -> tuple[Self, ...]:
-        return cls((8, 8), (4, 4)), cls((3, 5, 2), (7,), (4,), "relu")
+        plain = cls((8, 8), (4, 4)), cls((3, 5, 2), (7,), (4,), "relu")
+        return (*plain, cls((4, 3), (2, 2), (4, 2), n_blocks=2))
 
     def _check_inputs(self, n_inputs: int, n_others: int) -> None:
         if n_inputs != n_others + prod(self.context_shape):
@@ -328,11 +361,20 @@ class ConditionalEncoder(_ConditionalBuilder):
         Number of filters of each 3 x 3 convolution. Each halves height and width.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function after each convolution.
+    n_blocks : int, default=0
+        Number of residual blocks [1]_ at each resolution below that of the images. A block adds to
+        its input two 3 x 3 convolutions of it, with half as many filters in between. With one block
+        a step takes about twice as long, and networks learn more in the same time.
 
     See Also
     --------
     ConditionalDecoder : From codes and contexts to images.
     ConvolutionalEncoder : The encoder of images without a context.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren and J. Sun, Deep residual learning for image recognition, CVPR
+       2016.
 
     Examples
     --------
@@ -348,7 +390,7 @@ class ConditionalEncoder(_ConditionalBuilder):
         height, width, channels = check_image_shape(self.image_shape, n_values)
         join = _JoinContext((height, width, channels), self.context_shape)
         shape = (height, width, join.n_channels)
-        body = ConvolutionalEncoder(shape, self.n_filters, self.activation)
+        body = ConvolutionalEncoder(shape, self.n_filters, self.activation, self.n_blocks)
         return nn.Sequential(join, *list(body(prod(shape), n_outputs))[1:])
 
 
@@ -371,11 +413,20 @@ class ConditionalDecoder(_ConditionalBuilder):
         first. Each doubles height and width. A convolution at the size of the images follows.
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function between the layers.
+    n_blocks : int, default=0
+        Number of residual blocks [1]_ at each resolution below that of the images. A block adds to
+        its input two 3 x 3 convolutions of it, with half as many filters in between. With one block
+        a step takes about twice as long, and networks learn more in the same time.
 
     See Also
     --------
     ConditionalEncoder : From images and contexts to codes.
     ConvolutionalDecoder : The decoder to images without a context.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren and J. Sun, Deep residual learning for image recognition, CVPR
+       2016.
 
     Examples
     --------
@@ -395,6 +446,25 @@ class ConditionalDecoder(_ConditionalBuilder):
 
 PARTS: dict[str, type] = {name: globals()[name] for name in __all__}
 """Builders of networks that draw no random numbers after they are built."""
+
+
+class _ResidualBlock(nn.Module):
+    """Feature maps plus a function of them, which is small at first."""
+
+    def __init__(self, n_maps: int, activation: nn.Module) -> None:
+        super().__init__()
+        n_inside = max(1, n_maps // 2)
+        first, last = (
+            nn.Conv2d(n_maps, n_inside, 3, padding=1),
+            nn.Conv2d(n_inside, n_maps, 3, padding=1),
+        )
+        with torch.no_grad():
+            for parameter in last.parameters():
+                parameter.mul_(0.1)
+        self.layers = nn.Sequential(activation, first, activation, last)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps + self.layers(maps)
 
 
 class _ToImages(nn.Module):
@@ -460,13 +530,16 @@ class _Pyramid(nn.Module):
             nn.ConvTranspose2d(n_in + added, n_out, 3, 2, 1, output_padding=_padding(size))
             for (n_in, n_out), size in zip(pairwise(n_maps), sizes[1:], strict=True)
         )
+        self.blocks = nn.ModuleList(nn.Sequential(*builder._blocks(n)) for n in n_maps[:-1])
         self.last = nn.Conv2d(n_maps[-1] + added, n_heads * channels, 3, padding=1)
 
     def forward(self, rows: Tensor) -> Tensor:
         context = rows[:, rows.shape[1] - prod(self.context_shape) :]
         maps = self.start(rows).unflatten(-1, self.start_shape)
-        for step in [*self.steps, self.last]:
-            maps = self.activation(maps)
+        for step, blocks in zip(
+            [*self.steps, self.last], [*self.blocks, nn.Identity()], strict=True
+        ):
+            maps = self.activation(blocks(maps))
             if len(self.context_shape) > 1:
                 images = _context_images(context, self.context_shape)
                 maps = torch.cat([maps, _resize(images, *maps.shape[-2:])], 1)

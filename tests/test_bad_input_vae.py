@@ -445,8 +445,8 @@ PIECES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "VampPrior": (priors, ("n_pseudo_inputs",)),
     "Flow": (priors, ("n_couplings", "n_units")),
     "MLP": (networks, ("hidden_layer_sizes", "activation")),
-    "ConvolutionalEncoder": (networks, ("image_shape", "n_filters", "activation")),
-    "ConvolutionalDecoder": (networks, ("image_shape", "n_filters", "activation")),
+    "ConvolutionalEncoder": (networks, ("image_shape", "n_filters", "activation", "n_blocks")),
+    "ConvolutionalDecoder": (networks, ("image_shape", "n_filters", "activation", "n_blocks")),
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from skgen._parameters import check_parameters
 from skgen._validation import guess_image_shape
@@ -22,6 +23,7 @@ from skgen.networks import (
     ConditionalDecoder,
     ConvolutionalDecoder,
     ConvolutionalEncoder,
+    _ResidualBlock,
     _ToImages,
     _ToRows,
     resolve_builders,
@@ -112,11 +114,13 @@ def test_gradients_reach_every_parameter_of_a_perceptron(sizes):
     assert_every_parameter_has_a_gradient(network, network(torch.linspace(-1, 1, 30).view(5, 6)))
 
 
+@pytest.mark.parametrize("n_blocks", [0, 2])
 @pytest.mark.parametrize("n_filters", FILTERS)
 @pytest.mark.parametrize("image_shape", IMAGE_SHAPES)
-def test_the_convolutional_encoder_takes_images_of_any_shape(image_shape, n_filters, rng):
+def test_the_convolutional_encoder_takes_images_of_any_shape(image_shape, n_filters, n_blocks, rng):
+    builder = ConvolutionalEncoder(image_shape, n_filters, n_blocks=n_blocks)
     with seed_torch(0):
-        network = ConvolutionalEncoder(image_shape, n_filters)(prod(image_shape), 6).double()
+        network = builder(prod(image_shape), 6).double()
     _, rows = images(rng, image_shape)
     outputs = network(rows.requires_grad_())
     assert outputs.shape == (5, 6)
@@ -124,17 +128,40 @@ def test_the_convolutional_encoder_takes_images_of_any_shape(image_shape, n_filt
     assert rows.grad.any(0).all(), "each pixel counts"
 
 
-@pytest.mark.parametrize("n_heads", [1, 2])
+@pytest.mark.parametrize(("n_heads", "n_blocks"), [(1, 0), (2, 0), (1, 2)])
 @pytest.mark.parametrize("n_filters", FILTERS)
 @pytest.mark.parametrize("image_shape", IMAGE_SHAPES)
-def test_the_convolutional_decoder_gives_images_of_any_shape(image_shape, n_filters, n_heads, rng):
+def test_the_convolutional_decoder_gives_images_of_any_shape(
+    image_shape, n_filters, n_heads, n_blocks, rng
+):
     n_outputs = n_heads * prod(image_shape)
+    builder = ConvolutionalDecoder(image_shape, n_filters, n_blocks=n_blocks)
     with seed_torch(0):
-        network = ConvolutionalDecoder(image_shape, n_filters)(3, n_outputs).double()
+        network = builder(3, n_outputs).double()
     outputs = network(torch.from_numpy(rng.normal(size=(5, 3))))
     assert outputs.shape == (5, n_outputs)
     assert_every_parameter_has_a_gradient(network, outputs)
     assert (outputs.std(0) > 1e-9).all(), "each pixel depends on the code"
+
+
+def test_a_residual_block_adds_a_small_function_at_first(rng):
+    with seed_torch(0):
+        block = _ResidualBlock(6, nn.SiLU()).double()
+    maps = torch.from_numpy(rng.normal(size=(4, 6, 5, 5)))
+    first, last = block.layers[1], block.layers[3]
+    inside = functional.conv2d(functional.silu(maps), first.weight, first.bias, padding=1)
+    added = functional.conv2d(functional.silu(inside), last.weight, last.bias, padding=1)
+    torch.testing.assert_close(block(maps), maps + added)
+    assert first.out_channels == 3
+    assert 0 < added.std() < 0.1
+
+
+def test_without_residual_blocks_networks_have_the_layers_of_earlier_versions():
+    """Files of models hold weights by these names."""
+    names = [*ConvolutionalDecoder((8, 8))(2, 64).state_dict()]
+    assert names == ["0.weight", "0.bias", "3.weight", "3.bias", "5.weight", "5.bias"]
+    pyramid = ConditionalDecoder((8, 8), (4, 4))(2 + 16, 64).state_dict()
+    assert {name.split(".")[1] for name in pyramid} == {"start", "steps", "last"}
 
 
 @pytest.mark.parametrize("image_shape", [(4, 7), (1, 9), (5, 4, 3), (3, 3, 4)])

@@ -109,7 +109,10 @@ class VAE(nn.Module):
         if "free" in weights:  # files of 0.1.0
             weights["global_parameters"] = weights.pop("free")
         fields = (vars(values[name]) for name in ("encoder", "decoder"))
-        n_layers = sum(len(f.get("hidden_layer_sizes", f.get("n_filters", ()))) for f in fields)
+        n_layers = sum(
+            len(f.get("hidden_layer_sizes", f.get("n_filters", ()))) * (1 + f.get("n_blocks", 0))
+            for f in fields
+        )
         if n_layers > len(weights):
             raise ValueError("the networks have more layers than weights")
         with seed_torch(0), torch.device("meta"):

@@ -547,7 +547,7 @@ class VAETransformer(
         if sees_mask and isinstance(encoder, networks.ConvolutionalEncoder):
             shape = encoder.image_shape
             encoder = networks.ConditionalEncoder(
-                shape, shape, encoder.n_filters, encoder.activation
+                shape, shape, encoder.n_filters, encoder.activation, encoder.n_blocks
             )
         prior = resolve_prior(p.prior)
         return Architecture(

@@ -4,7 +4,7 @@
         [--device cuda]
     python tests/benchmarks/vae.py quality --mnist FILE [--long] [--device cuda]
     python tests/benchmarks/vae.py record [--binarized FILE] [--mnist FILE] [--epochs 120]
-        [--encoder mlp] [--decoder convolutional]
+        [--encoder mlp] [--decoder convolutional] [--blocks 0]
     python tests/benchmarks/vae.py digits
 
 FILE of --mnist is an npz with x_train and x_test, arrays of 28 x 28 grey levels from 0 to 255; that
@@ -24,7 +24,8 @@ test images.
 record: negative log likelihood of all test images, importance-weighted with 1000 draws, with 40
 latent dimensions and a mixture of 500 Gaussians as prior; perceptrons have two hidden layers of 300
 units. With --binarized, of the published binarization, fitted to its 50,000 training images;
-otherwise of grey levels that are binarized in each epoch (test images once with seed 0).
+otherwise of grey levels that are binarized in each epoch (test images once with seed 0). With
+--blocks the decoder is convolutional, with that many residual blocks at each resolution.
 
 digits: held-out log likelihood and reconstruction error of each likelihood, beside PCA.
 """
@@ -55,6 +56,7 @@ from turns import in_turns, report
 
 from skgen import VAETransformer
 from skgen.likelihoods import Gaussian
+from skgen.networks import ConvolutionalDecoder
 from skgen.priors import Mixture
 
 BATCH, RATE = 128, 1e-3
@@ -307,10 +309,13 @@ def record(options: argparse.Namespace) -> None:
     else:
         X, grey = images(options.mnist, "x_train"), images(options.mnist, "x_test")
         test = (np.random.default_rng(0).random(grey.shape) < grey).astype(np.float32)
+    decoder: Any = options.decoder
+    if options.blocks:
+        decoder = ConvolutionalDecoder((28, 28), n_blocks=options.blocks)
     start, process = time.perf_counter(), time.process_time()
     model = VAETransformer(
         40, likelihood="bernoulli", prior=Mixture(500), hidden_layer_sizes=(300, 300),
-        encoder=options.encoder, decoder=options.decoder, learning_rate_init=0.002,
+        encoder=options.encoder, decoder=decoder, learning_rate_init=0.002,
         max_iter=options.epochs, random_state=0, verbose=1,
     ).fit(X)  # fmt: skip
     seconds = time.perf_counter() - start, time.process_time() - process
@@ -354,6 +359,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=120)
     parser.add_argument("--encoder", choices=("mlp", "convolutional"), default="mlp")
     parser.add_argument("--decoder", choices=("mlp", "convolutional"), default="convolutional")
+    parser.add_argument("--blocks", type=int, default=0, help="residual blocks of the decoder")
     parser.add_argument("--rows", type=int, default=60_000, help="MNIST rows of an epoch")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
