@@ -234,8 +234,7 @@ class ConvolutionalEncoder(_ImageNetworkBuilder):
         Activation function after each convolution.
     n_blocks : int, default=0
         Number of residual blocks [1]_ at each resolution below that of the images. A block adds to
-        its input two 3 x 3 convolutions of it, with half as many filters in between. With one block
-        a step takes about twice as long, and networks learn more in the same time.
+        its input two 3 x 3 convolutions of it, with half as many filters in between.
 
     See Also
     --------
@@ -363,8 +362,7 @@ class ConditionalEncoder(_ConditionalBuilder):
         Activation function after each convolution.
     n_blocks : int, default=0
         Number of residual blocks [1]_ at each resolution below that of the images. A block adds to
-        its input two 3 x 3 convolutions of it, with half as many filters in between. With one block
-        a step takes about twice as long, and networks learn more in the same time.
+        its input two 3 x 3 convolutions of it, with half as many filters in between.
 
     See Also
     --------
@@ -415,8 +413,7 @@ class ConditionalDecoder(_ConditionalBuilder):
         Activation function between the layers.
     n_blocks : int, default=0
         Number of residual blocks [1]_ at each resolution below that of the images. A block adds to
-        its input two 3 x 3 convolutions of it, with half as many filters in between. With one block
-        a step takes about twice as long, and networks learn more in the same time.
+        its input two 3 x 3 convolutions of it, with half as many filters in between.
 
     See Also
     --------
