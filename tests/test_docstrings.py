@@ -107,6 +107,14 @@ def test_documented_defaults_are_those_of_the_signature(name):
     }
 
 
+@pytest.mark.parametrize("name", PUBLIC | METHODS)
+def test_each_name_is_documented_once(name):
+    doc = NumpyDocString(docstring((PUBLIC | METHODS)[name]))
+    for title in ("Parameters", "Attributes", "Returns"):
+        names = [name for entry in doc[title] for name in entry.name.split(", ") if name]
+        assert len(names) == len(set(names)), title
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_fitted_attributes_are_documented(name):
     X = pd.DataFrame({"a": np.linspace(0, 1, 20), "b": np.linspace(1, 3, 20) ** 2})

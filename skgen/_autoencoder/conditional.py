@@ -115,9 +115,6 @@ class VAERegressor(
         ``(1 - h_i)^(1/2)``, with the leverage h_i of the row, so that those of few rows are not too
         small. For a new row r is multiplied by ``(1 + h(x))^(1/2)``, since A and b are not known
         exactly. The residuals need as much memory as y.
-    likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"} or Likelihood, \
-            default="gaussian"
-        Distribution of y given the decoder's outputs, as in `VAETransformer`.
     hidden_layer_sizes : tuple of int, default=(256,)
         Number of units of each hidden layer of the encoder and of the prior network. The decoder
         has them in reverse order. The empty tuple makes all networks linear.
