@@ -30,6 +30,7 @@ from ..networks import Builder, seed_torch
 from ..priors import PARTS as PRIORS
 from ..priors import StandardNormal
 from ..priors._base import LatentDistribution, Prior
+from .batches import BLOCK_VALUES, row_blocks
 from .building import build, build_decoder, build_prior
 
 State = dict[str, npt.NDArray[Any]]
@@ -179,7 +180,7 @@ class VAE(nn.Module):
         if context is not None:
             parts.append(context)
         rows = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
-        mean, log_variance = self.encoder(rows).chunk(2, -1)
+        mean, log_variance = self._map_rows(self.encoder, rows).chunk(2, -1)
         # Equal to `clamp`, whose gradient would take 3 % of a step of small networks.
         return mean, functional.hardtanh(log_variance, SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
 
@@ -188,8 +189,20 @@ class VAE(nn.Module):
         if context is not None:
             z = torch.cat([z, context.expand(*z.shape[:-1], -1)], -1)
         if z.ndim == 2:
-            return cast(Tensor, self.decoder(z))
-        return cast(Tensor, self.decoder(z.reshape(-1, z.shape[-1]))).reshape(*z.shape[:-1], -1)
+            return self._map_rows(self.decoder, z)
+        return self._map_rows(self.decoder, z.reshape(-1, z.shape[-1])).reshape(*z.shape[:-1], -1)
+
+    def _map_rows(self, network: nn.Module, rows: Tensor) -> Tensor:
+        """Apply a network to rows, outside training in blocks that fit into the cache of a CPU."""
+        n_features = self.architecture.n_features
+        is_training = torch.is_grad_enabled()
+        # A graph that is exported must not depend on the number of rows.
+        if is_training or torch.compiler.is_exporting() or rows.device.type != "cpu":
+            return cast(Tensor, network(rows))
+        if len(rows) * n_features <= BLOCK_VALUES:
+            return cast(Tensor, network(rows))
+        blocks = row_blocks(len(rows), n_features)
+        return torch.cat([network(rows[block]) for block in blocks])
 
     def kl(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Return KL(q(z | x) || p(z)) of each row and latent dimension."""

@@ -33,6 +33,7 @@ from small_vae import (
 from torch import nn
 from torch.func import functional_call
 
+from skgen._autoencoder import batches, model
 from skgen._autoencoder.model import VAE
 from skgen.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 from skgen.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
@@ -250,6 +251,19 @@ def test_codes_of_any_shape_are_decoded_one_by_one(shape, rng):
         z = normal(rng, *shape)
         flat = torch.cat([vae.decode(row[None]).mean for row in z.reshape(-1, 2)])
         torch.testing.assert_close(vae.decode(z).mean, flat.view(*shape[:-1], 9))
+
+
+@torch.no_grad()
+def test_blocks_of_rows_give_the_outputs_of_all_rows(vae, x, rng, monkeypatch):
+    z = normal(rng, len(x), vae.n_components)
+    whole = vae.outputs(z), *vae.moments(x)
+    monkeypatch.setattr(batches, "BLOCK_VALUES", 3 * N_FEATURES)
+    monkeypatch.setattr(model, "BLOCK_VALUES", 3 * N_FEATURES)
+    sizes = []
+    vae.decoder.register_forward_pre_hook(lambda _, rows: sizes.append(len(rows[0])))
+    torch.testing.assert_close((vae.outputs(z), *vae.moments(x)), whole)
+    assert sum(sizes) == len(x)
+    assert max(sizes) == 3
 
 
 # -- missing cells and context -------------------------------------------------------------------

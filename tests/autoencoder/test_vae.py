@@ -1262,6 +1262,8 @@ FRESH = """
 import sys
 import numpy as np
 import joblib
+import torch
+torch.set_num_threads(1)  # as here: two threads round differently
 model = joblib.load(sys.argv[1])
 X = np.load(sys.argv[2])
 np.save(sys.argv[3], np.hstack([model.transform(X), model.score_samples(X)[:, None]]))
