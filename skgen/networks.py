@@ -412,8 +412,8 @@ class ConditionalDecoder(_ConditionalBuilder):
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="silu"
         Activation function between the layers.
     n_blocks : int, default=0
-        Number of residual blocks [1]_ at each resolution below that of the images. A block adds to
-        its input two 3 x 3 convolutions of it, with half as many filters in between.
+        Number of residual blocks [1]_ at each resolution, that of the images included. A block adds
+        to its input two 3 x 3 convolutions of it, with half as many filters in between.
 
     See Also
     --------
@@ -527,15 +527,13 @@ class _Pyramid(nn.Module):
             nn.ConvTranspose2d(n_in + added, n_out, 3, 2, 1, output_padding=_padding(size))
             for (n_in, n_out), size in zip(pairwise(n_maps), sizes[1:], strict=True)
         )
-        self.blocks = nn.ModuleList(nn.Sequential(*builder._blocks(n)) for n in n_maps[:-1])
+        self.blocks = nn.ModuleList(nn.Sequential(*builder._blocks(n)) for n in n_maps)
         self.last = nn.Conv2d(n_maps[-1] + added, n_heads * channels, 3, padding=1)
 
     def forward(self, rows: Tensor) -> Tensor:
         context = rows[:, rows.shape[1] - prod(self.context_shape) :]
         maps = self.start(rows).unflatten(-1, self.start_shape)
-        for step, blocks in zip(
-            [*self.steps, self.last], [*self.blocks, nn.Identity()], strict=True
-        ):
+        for step, blocks in zip([*self.steps, self.last], self.blocks, strict=True):
             maps = self.activation(blocks(maps))
             if len(self.context_shape) > 1:
                 images = _context_images(context, self.context_shape)
