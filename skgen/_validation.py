@@ -360,7 +360,9 @@ def check_probabilities(value: Any, name: str, shape: tuple[int, ...]) -> Any:
     """Return ``value`` as an array of probabilities, or raise."""
     remedy = "Give probabilities above 0 and below 1."
     array = check_vector(value, name, shape, remedy=remedy)
-    if array.ndim > 1 or not array.size or not np.all((array > 0) & (array < 1)):
+    if not array.size:
+        raise ValueError(f"`{name}` must have at least one value; got {name}=[]. {remedy}")
+    if array.ndim > 1 or not np.all((array > 0) & (array < 1)):
         raise ValueError(
             f"`{name}` must be above 0 and below 1; got {name}={short_repr(value)}. {remedy}"
         )

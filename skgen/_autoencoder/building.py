@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -50,21 +51,34 @@ def build_prior(
         module: Any = builder(n_components, n_context, **(encoder if sees_encoder else {}))
         with torch.no_grad():
             distribution: Any = module(torch.zeros(2, n_context) if n_context else None)
-            shape = tuple(distribution.log_prob(torch.zeros(2, n_components)).shape)
-            if n_context:
-                distribution.from_noise(torch.zeros(1, 1, distribution.n_noise))
         if not (isinstance(module, nn.Module) and isinstance(distribution, LatentDistribution)):
             raise TypeError(f"{type(module).__name__} and {type(distribution).__name__}")
-        if shape != (2,):
-            raise ValueError(f"shape {shape} for n=2")
+        _check_distribution(distribution, n_components, for_context=bool(n_context))
     except Exception as error:
         raise TypeError(
             "`prior` must be a callable(n_components, n_context) that returns a torch module, "
             "which from a context, or None, returns a skgen.priors.LatentDistribution with "
-            f"log_prob from shape (n, {n_components}) to (n,); got {type(error).__name__} "
-            f"({error}). Compare it with skgen.priors.Mixture(10)."
+            f"draws of shape (n, {n_components}) and log_prob from this shape to (n,); got "
+            f"{type(error).__name__} ({error}). Compare it with skgen.priors.Mixture(10)."
         ) from error
     return module
+
+
+@torch.no_grad()
+def _check_distribution(prior: LatentDistribution, n_components: int, for_context: bool) -> None:
+    """Raise if densities or draws of a prior for two rows have not the shapes that they must."""
+    zeros = torch.zeros(2, n_components)
+    log_prob = prior.log_prob(zeros)
+    if log_prob.shape != (2,):
+        raise ValueError(f"shape {tuple(log_prob.shape)} of `log_prob` for n=2")
+    codes = {}
+    if not zeros.is_meta:  # `load` builds networks without memory, which cannot draw
+        codes["sample"] = prior.sample(2, np.random.default_rng(0))
+    if for_context:
+        codes["from_noise"] = prior.from_noise(torch.zeros(1, 2, prior.n_noise))[0]
+    for name, z in codes.items():
+        if z.shape[-1:] != (n_components,):
+            raise ValueError(f"shape {tuple(z.shape)} of `{name}` for n=2")
 
 
 @contextmanager

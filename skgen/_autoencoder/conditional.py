@@ -717,11 +717,11 @@ class VAERegressor(
         """
         name = "n_importance_samples"
         n_points = FIT_PARAMETERS[name].check(n_importance_samples, name)
-        tables, views, module, log_factors = self._prepare(X, y)
+        given, residuals, views, module, log_factors = self._prepare(X, y)
         seed = int(generator(self.random_state).integers(2**63))
-        rows = [module.likelihood.hide_deviations(tables.x), tables.context]
+        rows = [module.likelihood.hide_deviations(given.x), given.context]
         bounds = estimate_log_probs(module, views, rows, n_points, seed)
-        log_ratios = sum_log_ratio(module.likelihood, tables) - log_factors
+        log_ratios = sum_log_ratio(module.likelihood, residuals) - log_factors
         return bounds + log_ratios.astype(bounds.dtype)
 
     @overload
@@ -780,7 +780,7 @@ class VAERegressor(
 
             found = map_blocks(moments, x)
         else:
-            _, views, module, _ = self._prepare(X, y)
+            _, _, views, module, _ = self._prepare(X, y)
 
             def moments_given_y(rows: Tensor, context: Tensor) -> Tensor:
                 q = module.encode(rows, context)
@@ -828,25 +828,25 @@ class VAERegressor(
         module = self._module_of(table.dtype)
         return table, self._view_inputs(table, module), module
 
-    def _prepare(self, X: Any, y: Any) -> tuple[Batch, Batch, VAE, FloatArray]:
-        """Return validated X and residuals of y, views of both, networks, and log factors.
+    def _prepare(self, X: Any, y: Any) -> tuple[Batch, Batch, Batch, VAE, FloatArray]:
+        """Return validated rows, those with residuals of y, views, networks, and log factors.
 
-        These turn log densities of what the networks see into those of the residuals.
+        The factors turn log densities of what the networks see into those of the residuals.
         """
         check_is_fitted(self)
         X, Y = self._check_rows(X, y, self.likelihood_, reset=False)
         module = self._module_of(np.result_type(X, Y))
-        tables = seen = Batch(Y, X)
+        given = with_residuals = seen = Batch(Y, X)
         log_factors = np.zeros(len(X))
         to_y = self._residual_map(X, self._view_inputs(X, module), module)
         if self._ridge is not None and to_y is not None:
             residuals = Y - self._ridge.predict(self._standardize(X))
-            tables = Batch(check_finite(residuals, Y.dtype, self._data_names.x), X)
+            with_residuals = Batch(check_finite(residuals, Y.dtype, self._data_names.x), X)
             seen = Batch(check_finite(to_y.invert(Y), Y.dtype, self._data_names.x), X)
             log_factors = count_varying(module.likelihood, Y) * np.log(to_y.factors[:, 0])
         views = self._views(seen, module)
         views = views._replace(x=replace(views.x, device=module.device))
-        return tables, views, module, log_factors
+        return given, with_residuals, views, module, log_factors
 
     def _add_linear_part(self, X: FloatArray, mean: FloatArray) -> FloatArray:
         """Return means of y by means of its residuals."""

@@ -281,12 +281,12 @@ class BaseAutoencoder(BaseEstimator):
         if not p.early_stopping:
             return views.map(TableView.load, p.device), None
         n_rows = views.n_rows
-        n_validation = max(1, round(p.validation_fraction * n_rows))
-        if n_validation >= n_rows:
+        if n_rows < 2:
             raise ValueError(
                 f"`X` must have at least 2 rows for early stopping; got n_samples={n_rows}. Give "
                 "more rows, or early_stopping=False."
             )
+        n_validation = min(max(1, round(p.validation_fraction * n_rows)), n_rows - 1)
         if not p.warm or "_split_seed" not in vars(self):  # a fit that continues keeps its split
             self._split_seed = next(seeds)
         order = np.random.default_rng(self._split_seed).permutation(n_rows)

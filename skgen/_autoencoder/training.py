@@ -483,7 +483,7 @@ class _Net(NeuralNet):
             raise ValueError(
                 f"The loss became {loss} {when}. Most likely `learning_rate_init` "
                 f"(={self.settings.learning_rate:g}) is too large: divide it by ten. Other causes "
-                "are outliers in `X`, or an `encoder` or `decoder` that returns nan."
+                "are outliers in `X`, or an `encoder`, `decoder` or `prior` that returns nan."
             )
 
     def _set_learning_rate(self, progress: float) -> None:

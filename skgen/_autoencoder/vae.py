@@ -61,7 +61,10 @@ ENCODE = (
     "Encode it first, or fit to a data frame of pandas or polars with likelihood='from_dtype', "
     "which models text and categories as they are."
 )
-MAX_EM_STEPS = 1000  # of the mixture that `fit_prior` fits
+# Of the mixture that `fit_prior` fits.
+MAX_EM_STEPS = 1000
+N_GAUSSIANS, ROWS_PER_GAUSSIAN = 50, 10  # by default, and fewest rows for each by default
+CODES_PER_GAUSSIAN = 100
 MOST_COMPONENTS = 15  # latent dimensions if `n_components` is None
 # If `max_iter` is None: limits of the epochs, and the steps that few rows should have.
 FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 200, 1000, 2000
@@ -393,23 +396,26 @@ class VAETransformer(
         return self._partial_fit(X)
 
     def fit_prior(
-        self, X: npt.ArrayLike, n_components: int = 50, *, random_state: RandomState = None
-    ) -> Self:
+        self, X: npt.ArrayLike, n_components: int | None = None, *,
+        random_state: RandomState = None,
+    ) -> Self:  # fmt: skip
         """Replace the prior by a mixture of Gaussians, fitted to the codes of X.
 
-        Encoder and decoder stay as they are. One code is drawn from q(z | x) for each row.
-        scikit-learn's GaussianMixture, with diagonal covariances, is fitted to these codes by
-        maximum likelihood. New draws of z then lie where codes of the data lie, so that draws of x
-        are more like the data. From then on, `sample`, `score_samples`, displays and files use the
-        new prior. To continue training, call
+        Encoder and decoder stay as they are. Codes are drawn from q(z | x): one for each row, or
+        more if there are fewer than 100 rows per Gaussian, so that Gaussians do not become much
+        narrower than q. scikit-learn's GaussianMixture, with diagonal covariances, is fitted to
+        these codes by maximum likelihood. New draws of z then lie where codes of the data lie, so
+        that draws of x are more like the data. From then on, `sample`, `score_samples`, displays
+        and files use the new prior. To continue training, call
         ``set_params(prior=skgen.priors.Mixture(n_components))`` first.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Data, such as those that the model was fitted to.
-        n_components : int, default=50
-            Number of Gaussians, at most the number of rows.
+        n_components : int, default=None
+            Number of Gaussians, at most the number of rows. None means 50, or one for each ten rows
+            if there are fewer than 500.
         random_state : int, Generator, RandomState or None, default=None
             Seed of the codes and of the mixture. None draws a new seed.
 
@@ -430,16 +436,19 @@ class VAETransformer(
         """
         with restore_on_error(self):
             rng = generator(random_state)
-            codes = self._draw_codes(X, rng)
+            _, views, module = self._prepare(X)
+            n_rows = views.n_rows
+            if n_components is None:
+                n_components = min(N_GAUSSIANS, max(1, n_rows // ROWS_PER_GAUSSIAN))
             remedy = "Give a number of Gaussians, at most that of the rows of X."
-            n = Integer(1, len(codes), remedy=remedy).check(n_components, "n_components")
+            n = Integer(1, n_rows, remedy=remedy).check(n_components, "n_components")
+            codes = draw_from_encoder(module, views, rng, ceil(CODES_PER_GAUSSIAN * n / n_rows))
             seed = int(rng.integers(2**31))
             found = GaussianMixture(
                 n, covariance_type="diag", max_iter=MAX_EM_STEPS, random_state=seed
             ).fit(codes)
             self.module_ = self._replace_prior(found)
             self.__dict__.pop("_optimizer_state", None)
-            _, views, _ = self._prepare(X)
             x = replace(views.x, dtype=self.module_.dtype)
             self.explained_kl_ = self._mean_kl(views._replace(x=x))
         return self
@@ -463,20 +472,6 @@ class VAETransformer(
         p.max_iter = max(FEWEST_EPOCHS, min(n_epochs, MOST_EPOCHS))
         if is_linear and n_rows < ROWS_PER_FEATURE * n_features:
             p.max_iter = EPOCHS_OF_FEW_ROWS
-
-    def _draw_codes(self, X: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
-        """Draw one code from q(z | x) for each row; grey levels are binarized first."""
-        _, views, module = self._prepare(X)
-        noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
-
-        def draw(rows: Tensor, mask: Tensor | None = None) -> Tensor:
-            if module.likelihood.binary:
-                rows = binarize(rows, noise)
-            q = module.encode(rows, mask=mask)
-            steps = torch.randn(q.mean.shape, generator=noise, dtype=rows.dtype)
-            return q.mean + q.stddev * steps.to(rows.device)
-
-        return map_blocks(draw, *views.parts)
 
     def _replace_prior(self, mixture: GaussianMixture) -> VAE:
         """Return a copy of the networks with a mixture as prior."""
@@ -817,3 +812,17 @@ class VAETransformer(
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def draw_from_encoder(vae: VAE, views: Batch, rng: np.random.Generator, n_draws: int) -> FloatArray:
+    """Draw ``n_draws`` codes from q(z | x) of each row; grey levels are binarized first."""
+    noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
+
+    def draw(rows: Tensor, mask: Tensor | None = None) -> Tensor:
+        if vae.likelihood.binary:
+            rows = binarize(rows, noise)
+        q = vae.encode(rows, mask=mask)
+        steps = torch.randn(q.mean.shape, generator=noise, dtype=rows.dtype)
+        return q.mean + q.stddev * steps.to(rows.device)
+
+    return np.concatenate([map_blocks(draw, *views.parts) for _ in range(n_draws)])

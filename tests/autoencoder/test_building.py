@@ -86,10 +86,23 @@ class Unsummed(nn.Module, LatentDistribution):
         (lambda n, n_context: 3, "got TypeError"),
         (lambda n, n_context: nn.Identity(), "NoneType"),
         (lambda n: StandardNormal()(n), "2 were given"),
-        (lambda n, n_context: Unsummed(), r"got ValueError \(shape \(2, 2\) for n=2\)"),
+        (
+            lambda n, n_context: Unsummed(),
+            r"got ValueError \(shape \(2, 2\) of `log_prob` for n=2\)",
+        ),
         (lambda n, n_context: StandardNormal()(n).forward, "method and _StandardNormalModule"),
+        (lambda n, n_context: StandardNormal()(n + 1), r"shape \(2, 3\) of `sample` for n=2"),
     ],
 )
 def test_what_is_no_prior_is_an_error_that_says_so(builder, message):
     with pytest.raises(TypeError, match=rf"`prior` must be a callable.*{message}"):
         build_prior(builder, 2, 0, 3, lambda rows: (rows, rows))
+
+
+def test_noise_of_a_prior_with_inputs_becomes_codes_of_all_dimensions():
+    class Short(type(StandardNormal()(2))):
+        def from_noise(self, noise):
+            return noise[..., 1:]
+
+    with pytest.raises(TypeError, match=r"shape \(2, 1\) of `from_noise` for n=2"):
+        build_prior(lambda n, n_context: Short(n), 2, 4, 3, lambda rows: (rows, rows))

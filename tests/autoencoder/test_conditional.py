@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal, norm
 from sklearn.base import clone
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -190,7 +190,7 @@ def by_quadrature(model, rows, targets):
     """log p(y | x) of each row, by a sum over a grid of z around the prior of the row."""
     module = copy.deepcopy(model.module_).double()
     nodes, log_weights = grid(module.n_components, 8, {1: 1000, 2: 160}[module.n_components])
-    batch = model._prepare(rows, targets)[1]
+    batch = model._prepare(rows, targets)[2]
     found = []
     with torch.no_grad():
         for x, context in zip(batch.x[:], batch.context[:], strict=True):
@@ -199,7 +199,7 @@ def by_quadrature(model, rows, targets):
             z = prior.mean + spread * nodes
             log_joint = module.decode(z, context[None]).log_prob(x).sum(1) + prior.log_prob(z)
             found.append((torch.logsumexp(log_joint + log_weights, 0) + spread.log().sum()).item())
-    residuals = model._prepare(rows, targets)[0].x
+    residuals = model._prepare(rows, targets)[1].x
     log_ratios = model.likelihood_.log_jacobian(residuals).sum(axis=1)
     if model._ridge is not None:
         spread = model._ridge.spread(model._standardize(rows))[:, 0]
@@ -529,6 +529,21 @@ def test_a_row_does_not_depend_on_the_others():
         (model.transform(X, Y), model.transform(X[rows], Y[rows])),
     ):
         np.testing.assert_allclose(whole[rows], part, rtol=1e-9)
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_log_densities_depend_neither_on_other_rows_nor_on_memory_order(linear):
+    """BLAS rounds a product of many columns in its own way for each number of rows and layout."""
+    inputs, targets = load_diabetes(return_X_y=True)
+    inputs, targets = inputs[:60], targets[:60]
+    model = clone(SHORT).set_params(max_iter=2, linear=linear).fit(inputs, targets)
+    whole = model.log_predictive_density(inputs, targets)
+    by_row = [
+        model.log_predictive_density(inputs[i : i + 1], targets[i : i + 1]) for i in range(60)
+    ]
+    np.testing.assert_allclose(np.concatenate(by_row), whole, rtol=1e-9)
+    by_columns = model.log_predictive_density(np.asfortranarray(inputs), targets)
+    np.testing.assert_allclose(by_columns, whole, rtol=1e-9)
 
 
 @pytest.mark.parametrize("linear", [True, False])

@@ -242,6 +242,26 @@ def test_fit_prior_is_scikit_learns_mixture_of_draws_from_the_encoder(clustered)
     assert np.abs(model.score_samples(IRIS, 1000) - log_density(model, IRIS)).max() < 0.05
 
 
+@pytest.mark.parametrize("n_components", [None, 10, 50])
+def test_after_fit_prior_to_few_rows_scores_are_still_those_of_the_model(n_components, clustered):
+    """No Gaussian is so narrow that importance sampling would miss it."""
+    rows = IRIS[::3]
+    model = copy.deepcopy(clustered).fit_prior(rows, n_components, random_state=0)
+    assert len(model.module_.prior.means) == (n_components or 5)
+    assert np.abs(model.score_samples(rows, 1000) - log_density(model, rows)).max() < 0.05
+    _, std = model.transform(rows, return_std=True)
+    scales = model.module_.prior().log_scales.exp().detach().numpy()
+    assert (scales > 0.2 * std[0]).all()
+
+
+def test_fit_prior_takes_one_row(clustered):
+    model = copy.deepcopy(clustered).fit_prior(IRIS[:1], random_state=0)
+    mean, std = model.transform(IRIS[:1], return_std=True)
+    prior = model.module_.prior()
+    np.testing.assert_allclose(prior.means.detach().numpy(), mean, atol=4 * std.max() / 10)
+    np.testing.assert_allclose(prior.log_scales.exp().detach().numpy(), std, rtol=0.3)
+
+
 def test_fit_prior_raises_the_score_and_leaves_the_networks(clustered, tmp_path):
     model = copy.deepcopy(clustered).fit_prior(IRIS, 3, random_state=0)
     assert model.score(IRIS) > clustered.score(IRIS) + 0.1

@@ -970,6 +970,12 @@ def test_one_row_cannot_be_split():
     assert short(early_stopping=True).fit(IRIS[:2]).n_iter_ >= 1
 
 
+@pytest.mark.parametrize(("fraction", "n_rows"), [(0.99, 40), (0.9, 3)])
+def test_one_row_is_left_for_training_at_least(fraction, n_rows):
+    model = short(early_stopping=True, validation_fraction=fraction).fit(IRIS[:n_rows])
+    assert np.isfinite(model.history_["valid_loss"]).all()
+
+
 # -- the objective --------------------------------------------------------------------------------
 
 
