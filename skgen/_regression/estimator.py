@@ -145,9 +145,10 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
 
         - "log": the logarithm, for positive y.
         - "yeo-johnson": a Yeo-Johnson power of ``(y - median) / interquartile_range``, chosen so
-          that z is closest to normal.
+          that z is closest to normal; 1 for fewer than ten different values of y.
         - "auto": the one with the largest evidence among these and None, if a flat prior counts as
-          density 1 per standard deviation of z. Each of them is fitted.
+          density 1 per standard deviation of z. Each of them is fitted. It is None for fewer than
+          ten different values of y.
         - A transformer with ``inverse_transform``. It is cloned, and fitted to each output by
           ``fit`` or by the first ``partial_fit``. Its derivative is computed numerically, unless
           it has a method ``log_derivative(y)`` that returns the logarithm of ``|dz / dy|``.
@@ -493,7 +494,7 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
                 "Merge models of the same kind."
             )
         check_is_fitted(self)
-        check_is_fitted(other)
+        check_is_fitted(other, msg="`other` must be fitted; got one that is not. Call its `fit`.")
         if self._signature() != other._signature():
             raise ValueError(
                 "`other` must have the same fitted basis, intercept, outputs, transformation of y, "
@@ -1303,8 +1304,9 @@ def _check_finite_std(std: FloatArray) -> FloatArray:
     """Return standard deviations of y, or raise if one is not finite."""
     if not np.isfinite(std).all():
         raise ValueError(
-            "`return_std` must be False where y has no finite standard deviation, as with this "
-            "`target_transformer`; got True. Ask for `predict_interval` or `predict_quantiles`."
+            "`return_std` must be False where y has no finite standard deviation, as with some "
+            "values of `target_transformer`, or after very few rows with noise_precision='gamma'; "
+            "got True. Ask for `predict_interval` or `predict_quantiles`."
         )
     return std
 

@@ -26,6 +26,7 @@ from .rows import Rows
 POWER_DIGITS = 2  # data do not determine more, and rounding gives equal fits equal powers
 STEP = 1e-3  # of finite differences, in standard deviations of z; their error is of order step^4
 TAILS = (1e6, 1e12)  # distances, in standard deviations of z, between which growth is measured
+FEWEST_VALUES = 10  # different values of y, which say something about its transformation
 ROUNDING = 1e-13  # spread relative to the values, below which it is rounding
 ROUND_TRIP = 1e-6  # largest relative error of the inverse
 BEYOND, GRID_POINTS = 3.0, 21  # standard deviations beyond the data where it must be monotone
@@ -71,7 +72,11 @@ class YeoJohnson:
         """The power of largest likelihood for normal z, as in scikit-learn."""
         low, center, high = weighted_quantiles(y, weights, np.array([0.25, 0.5, 0.75]))
         unit = high - low if high > low else np.sqrt(np.average((y - center) ** 2, weights=weights))
-        unit = float(unit) if unit > ROUNDING * np.abs(center) else 1.0  # of a constant y
+        if unit <= ROUNDING * np.abs(center) or unit == 0:  # a constant y
+            return cls(1.0, float(center), 1.0)
+        center, unit = float(center), float(unit)
+        if len(np.unique(y[weights > 0])) < FEWEST_VALUES:
+            return cls(1.0, center, unit)
 
         def loss(power: float) -> float:
             trial = cls(power, center, unit)
@@ -81,7 +86,7 @@ class YeoJohnson:
             return 0.5 * weight * float(np.log(max(variance, 1 / LARGEST))) - by_density
 
         found = minimize_scalar(loss, bounds=(0.0, 2.0), method="bounded", options={"xatol": 1e-4})
-        return cls(round(float(found.x), POWER_DIGITS), float(center), unit)
+        return cls(round(float(found.x), POWER_DIGITS), center, unit)
 
     def transform(self, y: FloatArray) -> FloatArray:
         return self._apply(boxcox1p, (y - self.center) / self.unit)
@@ -104,6 +109,8 @@ BUILT_IN: dict[str, Any] = {"log": Logarithm, "yeo-johnson": YeoJohnson}
 
 def candidates(Y: FloatArray) -> list[str | None]:
     """The transformations that "auto" compares for targets Y."""
+    if min(len(np.unique(y)) for y in Y.T) < FEWEST_VALUES:
+        return [None]
     return [None, "yeo-johnson", *(["log"] if np.all(Y > 0) else [])]
 
 

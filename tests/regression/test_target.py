@@ -469,3 +469,27 @@ def test_dask_targets_are_not_transformed(data):
     assert_digits(density, model.log_predictive_density(X, Y))
     assert model.sample_y(lazy[0], 3, random_state=0).compute().min() > 0
     assert model.score(*lazy) == pytest.approx(model.score(X, Y))
+
+
+@pytest.mark.parametrize("y", [[0.2676], [5000.0], [7.0] * 20, [1.0, 2.0, 9.0] * 5])
+def test_few_values_choose_no_transformation(y):
+    y = np.array(y)
+    X = np.linspace(0, 1, len(y))[:, None]
+    auto = BayesianBasisRegressor(target_transformer="auto").fit(X, y)
+    assert auto.target_transformer_ is None
+    power = BayesianBasisRegressor(target_transformer="yeo-johnson").fit(X, y)
+    assert power.target_transformer_.power == 1
+    np.testing.assert_allclose(power.predict(X), auto.predict(X), rtol=1e-6)
+
+
+def test_a_stream_may_start_with_one_row(rng):
+    """Its transformation is kept, so one row must not choose an extreme one."""
+    X = rng.uniform(size=(300, 1))
+    y = 1000 + 200 * np.sin(5 * X[:, 0]) + 20 * rng.normal(size=300)
+    basis = GaussianBasis(9, domain=(0, 1))
+    plain = BayesianBasisRegressor(basis).fit(X[1:200], y[1:200])
+    expected = plain.log_predictive_density(X[200:], y[200:]).mean()
+    for kind in ("yeo-johnson", "auto"):
+        model = BayesianBasisRegressor(basis, target_transformer=kind)
+        model.partial_fit(X[:1], y[:1]).partial_fit(X[1:200], y[1:200])
+        assert model.log_predictive_density(X[200:], y[200:]).mean() > expected - 0.05
