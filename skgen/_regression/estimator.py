@@ -238,12 +238,14 @@ class BayesianBasisRegressor(DocumentationLink, MultiOutputMixin, RegressorMixin
     **Learned precisions.** The predictive mean uses the precisions of largest evidence. The
     predictive variance is an average over their posterior, because with few rows the best
     precisions alone would give intervals that are too narrow. The average is a numerical integral
-    over the ratio of prior to noise precision; the logarithm of the ratio has a uniform prior, and
-    the noise has Jeffreys' prior. The predictive Student-t distribution has this variance, and
-    degrees of freedom that match the kurtosis of the noise: more than 4, or 4 if the kurtosis is
-    infinite. If the data leave fewer than 3 degrees of freedom for the noise, 3 are used. With
-    ``prior_precision="ard"`` the average also includes the model with one precision for all
-    weights, and the models with one relevant weight more or less.
+    over the ratio of prior to noise precision. The logarithm of the ratio has a uniform prior,
+    except that functions with more than ten times the variance of y are less probable; otherwise
+    two values of x would give infinite variances between them. The noise has Jeffreys' prior. The
+    predictive Student-t distribution has this variance, and degrees of freedom that match the
+    kurtosis of the noise: more than 4, or 4 if the kurtosis is infinite. If the data leave fewer
+    than 3 degrees of freedom for the noise, 3 are used. With ``prior_precision="ard"`` the average
+    also includes the model with one precision for all weights, and the models with one relevant
+    weight more or less.
 
     **Learned basis.** If basis, prior and noise are learned, and the basis has linear terms, the
     posterior is an average of two models: all basis functions, and the linear terms of the features

@@ -28,6 +28,7 @@ SMALLEST_COLUMN = 1e-150  # below, squares vanish and their inverses overflow
 GRID_POINTS = 120
 NEGLIGIBLE = 20.0  # nats below the best, at which a ratio of precisions has no influence
 WELL_CONDITIONED = 100
+MOST_SIGNAL = 10.0  # see `Spectrum.log_prior`
 FEWEST_DF = 4.0  # with fewer, a Student-t of given variance is nearly all tails
 LEAST_ENERGY = 1e-18  # share of the energy of y, below which rounding would choose the weights
 
@@ -190,15 +191,35 @@ class Spectrum:
     def quadrature(
         self, data_term: DataTerm, limits: tuple[float, float]
     ) -> tuple[FloatArray, FloatArray]:
-        """Log ratios and their posterior probabilities, for a prior uniform within the limits."""
+        """Log ratios within the limits and their posterior probabilities; see `log_prior`."""
+
+        def log_posterior(log_ratios: FloatArray) -> FloatArray:
+            evidence: FloatArray = self.evidence(data_term, log_ratios)[0]
+            return evidence + self.log_prior(data_term, log_ratios)
+
         grid = np.linspace(*limits, GRID_POINTS)
-        evidence = self.evidence(data_term, grid)[0]
-        likely = np.flatnonzero(evidence >= evidence.max() - NEGLIGIBLE)
+        found = log_posterior(grid)
+        likely = np.flatnonzero(found >= found.max() - NEGLIGIBLE)
         first, last = max(likely[0] - 1, 0), min(likely[-1] + 1, GRID_POINTS - 1)
         log_ratios = np.linspace(grid[first], grid[last], GRID_POINTS)
-        evidence = self.evidence(data_term, log_ratios)[0]
-        evidence[[0, -1]] -= np.log(2)  # the trapezoidal rule
-        return log_ratios, softmax(evidence)
+        found = log_posterior(log_ratios)
+        found[[0, -1]] -= np.log(2)  # the trapezoidal rule
+        return log_ratios, softmax(found)
+
+    def log_prior(self, data_term: DataTerm, log_ratio: FloatArray) -> FloatArray:
+        """Return the log density of log ratios before the data, up to a constant.
+
+        It is uniform, but falls where the prior variance of the function would be more than
+        `MOST_SIGNAL` times the variance of the target. With few weights that the data determine,
+        the evidence hardly falls there, and the expected variance of other weights would be
+        infinite.
+        """
+        total = self.residual + float((self.components**2).sum())
+        if total == 0:
+            return np.zeros_like(log_ratio)
+        _, by_energy, _ = data_term(self.terms(log_ratio)[0], log_ratio)
+        weight_variance = -0.5 / by_energy * np.exp(-log_ratio)
+        return -np.log1p(self.values.sum() * weight_variance / (MOST_SIGNAL * total))
 
     def mean(self, ratio: float) -> FloatArray:
         """Expected weights."""

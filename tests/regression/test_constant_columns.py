@@ -143,3 +143,29 @@ def test_only_columns_below_rounding_are_dropped(rng):
     cleaned = factor.without_rounding().factor
     assert np.all(cleaned[1:, 2] == 0)
     np.testing.assert_array_equal(cleaned[:, :2], factor.factor[:, :2])
+
+
+# -- columns that leave most weights undetermined -------------------------------------------------
+
+
+@pytest.mark.parametrize("basis", ["auto", "identity", "fourier", "gaussian", "sigmoid"])
+@pytest.mark.parametrize("n_rows", [4, 40])
+def test_between_two_values_of_x_the_spread_is_that_of_y(basis, n_rows, rng):
+    """The data determine one weight; the variance of the others was infinite but for rounding."""
+    X = np.repeat([[0.0], [1.0]], n_rows // 2, axis=0)
+    y = X[:, 0] + 0.5 * rng.normal(size=n_rows)
+    model = BayesianBasisRegressor(basis).fit(X, y)
+    _, std = model.predict([[0.0], [0.25], [0.5], [1.0], [2.0]], return_std=True)
+    scale = t_std(y)
+    assert (std < 5 * scale).all()
+    assert (std > 0.4 * y.std()).all()
+
+
+def test_where_two_equal_columns_differ_the_spread_is_that_of_y(rng):
+    x = rng.uniform(size=(50, 1))
+    y = x[:, 0] + 0.3 * rng.normal(size=50)
+    for W in (np.hstack([x, x]), np.hstack([x, 1 - x])):
+        for basis in ("auto", "identity"):
+            model = BayesianBasisRegressor(basis).fit(W, y)
+            _, std = model.predict([[0.2, 0.8], [0.5, 0.1], [0.9, 0.9]], return_std=True)
+            assert (std < 5 * y.std()).all()

@@ -268,6 +268,10 @@ def test_spreads_are_averages_over_the_posterior_of_the_precisions(n_rows, noise
             log_weights.append(log_det - (shape + df / 2) * np.log(rate + energy / 2))
             degrees = 2 * shape + df
             variance = (2 * rate + energy) / max(degrees - 2, degrees / 3)
+        # Before the data the ratio is log-uniform, except that large signals are less probable.
+        noise_variance = 0.5 if noise == "known" else (2 * rate + energy) / (2 * shape + df)
+        signal = np.trace(Z.T @ Z) * noise_variance / ratio
+        log_weights[-1] -= np.log1p(signal / (10 * target @ target))
         leverage = 1 / n_rows + np.einsum("ij,jk,ik->i", rows, covariance, rows)
         squares.append(variance * (1 + leverage) + (y.mean() + rows @ weights - mean) ** 2)
         variances.append(variance)
