@@ -347,7 +347,7 @@ def test_contents_are_the_same_in_every_process():
             [sys.executable, "-c", DESCRIBE], capture_output=True, check=True,
             cwd=Path(__file__).parents[2], env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
-        for seed in "123"
+        for seed in "12"
     }  # fmt: skip
     assert len(outputs) == 1
 

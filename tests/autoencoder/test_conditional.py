@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import representatives
 from scipy.stats import multivariate_normal, norm
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
@@ -625,8 +626,7 @@ def test_an_uncertainty_of_other_inputs_is_not_stored(tmp_path):
         skgen.save(model, tmp_path / "model")
 
 
-@pytest.mark.parametrize("prior", priors.PARTS)
-@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize(("prior", "linear"), representatives([*priors.PARTS], [True, False]))
 def test_files_hold_convolutional_networks_and_any_prior(prior, linear, tmp_path):
     model = clone(SHORT).set_params(
         max_iter=1, prior=prior, linear=linear, image_shape=(2, 1),

@@ -52,6 +52,7 @@ from subsets import evenly_spaced
 
 from skgen import VAERegressor
 from skgen.likelihoods import Gaussian
+from skgen.networks import ConditionalDecoder, ConditionalEncoder
 
 N_DRAWS = 50
 PENALTIES = np.logspace(-3, 3, 13)
@@ -68,14 +69,24 @@ TABLES = {
     "hidden_layer_sizes": (64, 64, 64), "n_importance_samples": 20, "early_stopping": False,
     "learning_rate": "one-cycle", "learning_rate_init": 0.005, "random_state": 0,
 }  # fmt: skip
+
+
+def residual(image_shape, input_shape):
+    """Settings of convolutional networks with residual blocks."""
+    return {
+        "image_shape": image_shape, "input_shape": input_shape,
+        "encoder": ConditionalEncoder(image_shape, input_shape, n_blocks=1),
+        "decoder": ConditionalDecoder(image_shape, input_shape, n_blocks=1),
+    }  # fmt: skip
+
+
 SETTINGS = {
     "super-resolution": {
-        **DIGITS, "n_components": 16, "image_shape": (28, 28), "input_shape": (7, 7),
-        "max_iter": 20,
+        **DIGITS, **residual((28, 28), (7, 7)), "n_components": 16, "max_iter": 12,
     },
     "halves": {
-        **DIGITS, "n_components": 24, "hidden_layer_sizes": (512,), "image_shape": (14, 28),
-        "input_shape": (14, 28), "n_importance_samples": 5, "max_iter": 10,
+        **DIGITS, **residual((14, 28), (14, 28)), "n_components": 24, "hidden_layer_sizes": (512,),
+        "n_importance_samples": 5, "max_iter": 8,
     },
     "faces": {"n_components": 16, "batch_size": 16, "input_shape": (8, 8), "random_state": 0},
     "frey": {
